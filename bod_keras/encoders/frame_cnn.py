@@ -1,0 +1,69 @@
+"""A small 2-D network applied to every frame: the demo's encoder."""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable("bod_keras")
+class FoldTime(layers.Layer):
+    """Fold time into the batch, (B, T, H, W, C) -> (B T, H, W, C), so that 2-D layers see single frames."""
+
+    def call(self, clips):
+        return ops.reshape(clips, (-1, *clips.shape[2:]))
+
+    def compute_output_shape(self, input_shape):
+        return (None, *input_shape[2:])
+
+
+@keras.saving.register_keras_serializable("bod_keras")
+class UnfoldTime(layers.Layer):
+    """Undo `FoldTime`: (B T, C) and the clips (B, T, ...) they came from -> (B, T, C)."""
+
+    def call(self, features, clips):
+        time = clips.shape[1] if clips.shape[1] is not None else ops.shape(clips)[1]
+        return ops.reshape(features, (-1, time, features.shape[-1]))
+
+    def compute_output_shape(self, features_shape, clips_shape):
+        return (clips_shape[0], clips_shape[1], features_shape[-1])
+
+
+def FrameCNN(input_shape=(8, 32, 32, 3), widths=(16, 32, 64, 128), name="frame_cnn"):  # noqa: N802
+    """A per-frame CNN: strided convolutions, batch normalisation and ReLU, then the mean over space.
+
+    It has no temporal receptive field: what changes in time changes in its features, which is what the
+    Koopman split wants.
+
+    Args:
+        input_shape: (T, H, W, 3); T, H and W may be None.
+        widths: channels of the stages; each halves height and width. The first has 5 x 5 kernels, the
+            others 3 x 3.
+        name: of the model.
+
+    Returns:
+        A Functional `keras.Model`: clips (B, T, H, W, 3), RGB in [0, 1], to frame features
+        (B, T, widths[-1]).
+
+    Raises:
+        ValueError: an input shape that is not (T, H, W, 3), or no stage.
+
+    Example:
+        >>> import bod_keras
+        >>> bod_keras.encoders.FrameCNN(input_shape=(8, 32, 32, 3)).output_shape
+        (None, 8, 128)
+    """
+    if len(input_shape) != 4 or input_shape[-1] != 3:
+        raise ValueError(f"input_shape must be (time, height, width, 3). Received: {input_shape}")
+    if not widths:
+        raise ValueError("widths must name the channels of at least one stage. Received: ()")
+    clips = keras.Input(input_shape, name="clips")
+    x = FoldTime(name="fold_time")(clips)
+    x = layers.Rescaling(4.0, offset=-1.0, name="standardise")(x)
+    for i, width in enumerate(widths, start=1):
+        x = layers.Conv2D(
+            width, 5 if i == 1 else 3, 2, padding="same", use_bias=False, name=f"stage{i}_conv"
+        )(x)
+        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"stage{i}_norm")(x)
+        x = layers.Activation("relu", name=f"stage{i}_relu")(x)
+    x = layers.GlobalAveragePooling2D(name="space_mean")(x)
+    features = UnfoldTime(name="unfold_time")(x, clips)
+    return keras.Model(clips, features, name=name)

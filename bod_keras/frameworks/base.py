@@ -1,0 +1,185 @@
+"""`ContrastiveModel`: what all video contrastive frameworks share, plain and decoupled."""
+
+import keras
+from keras import ops
+
+from bod_keras.frameworks.projection_head import ProjectionHead
+from bod_keras.koopman.layer import KoopmanSplit
+from bod_keras.losses.koopman_prediction import KoopmanPrediction
+from bod_keras.training.model import BiLevelModel
+
+
+class ContrastiveModel(BiLevelModel):
+    """Encoder, projection head, and a contrastive loss on one part (plain) or two (decoupled).
+
+    Every clip becomes frame embeddings z (B, T, D). Plain, the framework's loss L compares their time means.
+    Decoupled, `decoupling` splits them into a static part s and a dynamic part d, and
+
+        U = static_weight L(s) + dynamic_weight L(d) + base_weight L(mean_t z).
+
+    A framework is a subclass that implements ``part_loss(part, views)`` and nothing else.
+
+    Args:
+        encoder: a built Keras model, clips (B, T, H, W, 3) to frame features (B, T', C).
+        decoupling: None (plain) or a `KoopmanSplit`.
+        bilevel: None or a `BiLevel`; needs `decoupling`.
+        projection_head: a layer (B, T, C) -> (B, T, D); `ProjectionHead()` if None.
+        static_weight, dynamic_weight, base_weight: as above.
+
+    Call arguments:
+        clips: (B, T, H, W, 3), RGB in [0, 1].
+
+    Returns:
+        Frame embeddings (B, T', D).
+
+    Raises:
+        ValueError: an encoder that is not built or does not keep time, or `bilevel` without `decoupling`.
+    """
+
+    def __init__(
+        self,
+        encoder,
+        decoupling=None,
+        bilevel=None,
+        projection_head=None,
+        static_weight=1.0,
+        dynamic_weight=1.0,
+        base_weight=0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        _check_encoder(encoder)
+        if decoupling is None and (bilevel is not None or base_weight):
+            raise ValueError(
+                "bilevel and base_weight belong to a decoupled framework: pass "
+                "decoupling=bod_keras.KoopmanSplit(...) too, or leave them out."
+            )
+        self.encoder = encoder
+        self.decoupling = decoupling
+        self.bilevel = bilevel
+        self.projection_head = projection_head or ProjectionHead()
+        self.static_weight = static_weight
+        self.dynamic_weight = dynamic_weight
+        self.base_weight = base_weight
+        features = encoder.output_shape
+        if not self.projection_head.built:
+            self.projection_head.build(features)
+        embeddings = self.projection_head.compute_output_shape(features)
+        # A plain model reads its parts from the same split with untrained bases, as the fair comparison.
+        self.read_out_split = decoupling if decoupling is not None else KoopmanSplit()
+        if not self.read_out_split.built:
+            self.read_out_split.build(embeddings)
+        self.read_out_split.trainable = decoupling is not None
+        if bilevel is not None:
+            self.prediction = KoopmanPrediction(
+                bilevel.prediction, ridge=decoupling.ridge, normalize=decoupling.normalize
+            )
+        self.add_state()
+        self.built = True
+
+    @property
+    def backbone(self):
+        return self.encoder
+
+    @property
+    def logged(self):
+        """Names of what a step logs besides the loss."""
+        if self.decoupling is None:
+            return []
+        names = ["static_loss", "dynamic_loss"]
+        names += ["base_loss"] if self.base_weight else []
+        names += ["prediction_loss"] if self.bilevel else []
+        return names + ["static_eigenvalues", "no_static", "spectral_radius"]
+
+    def part_loss(self, part, views):
+        """The framework's loss of one part, a scalar.
+
+        Args:
+            part: "base", "static" or "dynamic".
+            views: list of V embeddings (B, D), one a view.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement part_loss")
+
+    def call(self, clips, training=False):
+        return self.projection_head(self.encoder(clips, training=training), training=training)
+
+    def read_out(self, clips):
+        """Representations of clips (B, T, H, W, 3) for evaluation, a dict of float32 tensors.
+
+        ``pooled``: time mean of the encoder's features (B, C); ``static`` (B, D) and ``dynamic`` (B, K): the
+        two parts of the embeddings.
+        """
+        features = self.encoder(clips, training=False)
+        embeddings = self.projection_head(features, training=False)
+        static, dynamic = self.read_out_split(embeddings)
+        pooled = ops.mean(ops.cast(features, "float32"), axis=1)
+        return {"pooled": pooled, "static": static, "dynamic": dynamic}
+
+    def upper_loss(self, features, views, training):
+        embeddings = self.projection_head(features, training=training)
+        if self.decoupling is None:
+            return self._part("base", _time_mean(embeddings), views), {}
+        split = self.decoupling.split(embeddings, training=training)
+        logs = {
+            "static_loss": self._part("static", split.static, views),
+            "dynamic_loss": self._part("dynamic", split.dynamic, views),
+        }
+        total = (
+            self.static_weight * logs["static_loss"] + self.dynamic_weight * logs["dynamic_loss"]
+        )
+        if self.base_weight:
+            logs["base_loss"] = self._part("base", _time_mean(embeddings), views)
+            total = total + self.base_weight * logs["base_loss"]
+        if self.bilevel:
+            logs["prediction_loss"] = self._prediction(embeddings, views)
+        return total, {**logs, **self.decoupling.statistics(split)}
+
+    def lower_loss(self, features, views):
+        return self._prediction(self.projection_head(features, training=True), views)
+
+    def _part(self, part, embeddings, views):
+        return self.part_loss(part, ops.split(embeddings, views, axis=0))
+
+    def _prediction(self, embeddings, views):
+        """Mean over pairs of neighbouring views, the last one paired with the first if there are more than two."""
+        parts = ops.split(embeddings, views, axis=0)
+        pairs = list(zip(parts, parts[1:] + parts[:1]))[: views if views > 2 else 1]
+        return sum(self.prediction(a, b) for a, b in pairs) / len(pairs)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "decoupling": serialize(self.decoupling),
+            "bilevel": serialize(self.bilevel),
+            "projection_head": serialize(self.projection_head),
+            "static_weight": self.static_weight,
+            "dynamic_weight": self.dynamic_weight,
+            "base_weight": self.base_weight,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        for name in ("encoder", "decoupling", "bilevel", "projection_head"):
+            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
+        return cls(**config)
+
+
+def _time_mean(embeddings):
+    return ops.mean(ops.cast(embeddings, "float32"), axis=1)
+
+
+def _check_encoder(encoder):
+    shape = getattr(encoder, "output_shape", None) if getattr(encoder, "built", False) else None
+    if shape is None:
+        raise ValueError(
+            "encoder must be a built Keras model with a known output shape, such as "
+            "bod_keras.encoders.FrameCNN(...) or any Functional model."
+        )
+    if len(shape) != 3:
+        raise ValueError(
+            "encoder must keep time and return frame features (batch, time, channels): pool over space "
+            f"only. Received an output of shape {shape}"
+        )

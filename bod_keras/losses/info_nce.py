@@ -1,0 +1,69 @@
+"""InfoNCE with in-batch negatives."""
+
+import keras
+from keras import ops
+
+from bod_keras.koopman.linalg import normalise_frames
+
+
+@keras.saving.register_keras_serializable("bod_keras")
+class InfoNCE(keras.losses.Loss):
+    """Contrast two views of the same videos against all other clips of the batch (NT-Xent).
+
+    For clip i of view a, with s the cosine similarity and t the temperature,
+
+        l(a_i) = -log( exp(s(a_i, b_i)/t) / [ sum_j exp(s(a_i, b_j)/t) + sum_{j != i} exp(s(a_i, a_j)/t) ] )
+
+    and the loss of video i is the mean of l(a_i) and l(b_i). Identical embeddings give log(2B - 1).
+
+    Args:
+        temperature: t > 0.
+
+    Call arguments:
+        view_a, view_b: (B, D) embeddings, row i of both from video i; they need not be normalised.
+
+    Returns:
+        Reduced as `reduction` says from one value per video, (B,), float32.
+
+    Raises:
+        ValueError: a temperature that is not positive, or views of different or wrong shape.
+
+    Example:
+        >>> import numpy as np, bod_keras
+        >>> views = np.eye(4, dtype="float32")
+        >>> float(bod_keras.InfoNCE(temperature=0.1)(views, views)) < 1e-3
+        True
+
+    Reference:
+        Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations",
+        arXiv 2002.05709, eq. 1.
+    """
+
+    def __init__(self, temperature=0.1, reduction="sum_over_batch_size", name="info_nce"):
+        super().__init__(reduction=reduction, name=name, dtype="float32")
+        if not temperature > 0:
+            raise ValueError(f"temperature must be positive (0.1 is usual). Received: {temperature}")
+        self.temperature = temperature
+
+    def call(self, view_a, view_b):
+        if len(view_a.shape) != 2 or tuple(view_a.shape) != tuple(view_b.shape):
+            raise ValueError(
+                "InfoNCE expects two views of equal shape (batch, width). "
+                f"Received: {tuple(view_a.shape)} and {tuple(view_b.shape)}"
+            )
+        a, b = normalise_frames(view_a), normalise_frames(view_b)
+        across = ops.matmul(a, ops.transpose(b)) / self.temperature
+        return 0.5 * (
+            self._direction(a, across) + self._direction(b, ops.transpose(across))
+        )
+
+    def _direction(self, own, across):
+        within = ops.matmul(own, ops.transpose(own)) / self.temperature
+        # The clip itself is no candidate: its own entry is masked before the log-sum-exp.
+        itself = ops.eye(ops.shape(own)[0], dtype="bool")
+        within = ops.where(itself, -float("inf"), within)
+        candidates = ops.concatenate([across, within], axis=-1)
+        return ops.logsumexp(candidates, axis=-1) - ops.diagonal(across)
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self.temperature}

@@ -1,0 +1,165 @@
+"""One small face over the automatic differentiation of three backends, on lists of tensors.
+
+Functions are pure: they read variables only through `functional_call`, which replaces variables by tensors.
+"""
+
+import keras
+from keras import ops
+
+BACKEND = keras.backend.backend()
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+elif BACKEND == "jax":
+    import jax
+elif BACKEND == "torch":
+    import torch
+else:
+    raise ImportError(
+        "bod_keras trains on the tensorflow, jax and torch backends of Keras. "
+        f"Received: KERAS_BACKEND={BACKEND}. Set it before Python starts."
+    )
+
+
+def functional_call(fn, variables, values):
+    """Run ``fn()`` with each variable's value replaced; nothing is assigned for real.
+
+    Args:
+        fn: a function without arguments that may read and assign the variables.
+        variables: every variable that `fn` touches.
+        values: a tensor for each.
+
+    Returns:
+        ``(result, new_values)``: what `fn` returned, and each variable's value after it.
+    """
+    with keras.StatelessScope(state_mapping=list(zip(variables, values))) as scope:
+        result = fn()
+    new_values = [scope.get_current_value(v) for v in variables]
+    return result, new_values
+
+
+def current_values(variables):
+    """The variables' values as tensors, also inside a stateless scope and a traced function."""
+    return [ops.convert_to_tensor(v.value) for v in variables]
+
+
+def value_and_grad(fn, inputs, create_graph=False):
+    """Value, auxiliary output and gradient of ``fn(inputs) -> (scalar, auxiliary)``.
+
+    Args:
+        fn: a pure function of a list of tensors.
+        inputs: list of floating-point tensors.
+        create_graph: whether the gradient will be differentiated itself (PyTorch must be told so).
+
+    Returns:
+        ``(value, auxiliary, gradients)``; the gradient of an unused input is zero.
+    """
+    if BACKEND == "jax":
+        (value, auxiliary), gradients = jax.value_and_grad(fn, has_aux=True)(list(inputs))
+        return value, auxiliary, gradients
+    if BACKEND == "tensorflow":
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(inputs)
+            value, auxiliary = fn(inputs)
+        gradients = tape.gradient(value, inputs, unconnected_gradients="zero")
+        return value, auxiliary, gradients
+    with torch.enable_grad():
+        if not create_graph:
+            inputs = _leaves(inputs)
+        value, auxiliary = fn(inputs)
+        gradients = torch.autograd.grad(
+            value, inputs, create_graph=create_graph, allow_unused=True
+        )
+    gradients = [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, gradients)]
+    if create_graph:
+        return value, auxiliary, gradients
+    return value.detach(), _detach(auxiliary), gradients
+
+
+def vjp(fn, inputs):
+    """Output of ``fn(inputs) -> (tensor, auxiliary)`` and its pull-back.
+
+    Returns:
+        ``(output, auxiliary, pullback)``; ``pullback(cotangent)``, called once, gives the gradients of
+        ``sum(output * cotangent)`` with respect to the inputs. `output` is cut from the graph.
+    """
+    if BACKEND == "jax":
+        output, pull, auxiliary = jax.vjp(fn, list(inputs), has_aux=True)
+        return output, auxiliary, lambda cotangent: pull(cotangent)[0]
+    if BACKEND == "tensorflow":
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(inputs)
+            output, auxiliary = fn(inputs)
+        return (
+            output,
+            auxiliary,
+            lambda cotangent: tape.gradient(
+                output, inputs, output_gradients=cotangent, unconnected_gradients="zero"
+            ),
+        )
+    with torch.enable_grad():
+        inputs = _leaves(inputs)
+        output, auxiliary = fn(inputs)
+
+    def pullback(cotangent):
+        gradients = torch.autograd.grad(output, inputs, grad_outputs=cotangent, allow_unused=True)
+        return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, gradients)]
+
+    return output.detach(), _detach(auxiliary), pullback
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """One step of a Keras optimizer, including `LossScaleOptimizer`."""
+    if BACKEND == "jax":
+        # The stateless form is the one that `LossScaleOptimizer` supports inside a compiled step.
+        new_values, new_state = optimizer.stateless_apply(
+            current_values(optimizer.variables), gradients, current_values(variables)
+        )
+        assign(variables, new_values)
+        assign(optimizer.variables, new_state)
+    elif BACKEND == "torch":
+        with torch.no_grad():
+            optimizer.apply(gradients, variables)
+    else:
+        optimizer.apply(gradients, variables)
+
+
+def assign(variables, values):
+    """Assign each variable its value."""
+    for variable, value in zip(variables, values):
+        variable.assign(value)
+
+
+def step_for_backend(learn):
+    """Make Keras' ``train_step`` or ``test_step`` of ``learn(model, data) -> logs``.
+
+    TensorFlow and PyTorch call it as ``step(data)``; JAX as ``step(state, data) -> (logs, state)``.
+    """
+    if BACKEND != "jax":
+        return learn
+
+    def step(model, state, data):
+        groups = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.optimizer.variables,
+            model.metrics_variables,
+        )[: len(state)]
+        if len(state) == 3:  # a test step has no optimizer state
+            groups = (groups[0], groups[1], model.metrics_variables)
+        variables = [v for group in groups for v in group]
+        values = [x for group in state for x in group]
+        logs, new_values = functional_call(lambda: learn(model, data), variables, values)
+        new_values = iter(new_values)
+        return logs, tuple([next(new_values) for _ in group] for group in groups)
+
+    return step
+
+
+def _leaves(tensors):
+    return [t.detach().requires_grad_() for t in tensors]
+
+
+def _detach(structure):
+    return keras.tree.map_structure(
+        lambda t: t.detach() if isinstance(t, torch.Tensor) else t, structure
+    )

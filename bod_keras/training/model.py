@@ -1,0 +1,154 @@
+"""`BiLevelModel`: a Keras model whose training step is the bi-level update, on every backend."""
+
+import keras
+from keras import ops
+
+from bod_keras.training import autodiff
+from bod_keras.training.bilevel import bilevel_gradient
+
+
+class BiLevelModel(keras.Model):
+    """Base of models that train by a bi-level update around a backbone.
+
+    A subclass says what is computed; the step (lower level, hypergradient, pull-back through the backbone,
+    optimizer, statistics) is here. With `bilevel=None`, or `inner_steps=0`, it is an ordinary training step.
+
+    A subclass sets ``self.bilevel`` and implements
+
+    * ``backbone`` (attribute): the layer or model that turns clips into features;
+    * ``upper_loss(features, views, training) -> (scalar, logs)``: the loss and a dict of scalars to log;
+    * ``lower_loss(features, views) -> scalar``: J, only needed with `bilevel`;
+    * ``logged``: the names in `logs`, for the metrics.
+
+    `features` are those of all clips, (V B, ...), view after view; `views` is V.
+
+    Batches are arrays ``(B, V, T, H, W, 3)``, or dicts ``{"views": ..., "position": (B,)}`` where position
+    counts the samples of the training stream. The model keeps the first position of the last batch and the
+    one that follows it (``first_position``, ``next_position``), so that a saved model knows where its data
+    stood and a bad batch can be traced to its files.
+    """
+
+    bilevel = None
+
+    def add_state(self):
+        """Create what every bi-level model keeps; subclasses call it once, in ``__init__``."""
+        for name in ("first_position", "next_position"):
+            setattr(
+                self,
+                name,
+                self.add_weight(name=name, shape=(), dtype="int32", trainable=False, initializer="zeros"),
+            )
+        names = ["loss", *self.logged]
+        self._means = {name: keras.metrics.Mean(name=name) for name in names}
+
+    @property
+    def metrics(self):
+        return list(self._means.values())
+
+    def upper_loss(self, features, views, training):
+        raise NotImplementedError(f"{type(self).__name__} must implement upper_loss")
+
+    def lower_loss(self, features, views):
+        raise NotImplementedError(f"{type(self).__name__} must implement lower_loss")
+
+    def after_update(self):
+        """What follows the optimizer's step, such as a momentum encoder. Nothing by default."""
+
+    # -- the step ------------------------------------------------------------------------------------------
+
+    def _learn(self, data):
+        clips, views, position = _unpack(data)
+        inside = {id(v) for v in self.backbone.trainable_variables}
+        if self.bilevel is not None and self.bilevel.scope == "all":
+            inside = set()
+        outer = [v for v in self.trainable_variables if id(v) in inside]
+        head = [v for v in self.trainable_variables if id(v) not in inside]
+        state = self.non_trainable_variables
+        frozen = autodiff.current_values(state)
+        head_values = autodiff.current_values(head)
+        outer_values = autodiff.current_values(outer)
+        scale = _loss_scale(self.optimizer)
+
+        def call(fn, outer_now, head_now, state_now):
+            result, values = autodiff.functional_call(
+                fn, outer + head + state, list(outer_now) + list(head_now) + list(state_now)
+            )
+            return result, values[len(outer) + len(head) :]
+
+        def backbone(values):
+            return call(lambda: self.backbone(clips, training=True), values, head_values, frozen)
+
+        def upper(values, inputs, state_now):
+            def loss():
+                features = inputs[0] if outer else self.backbone(clips, training=True)
+                return self.upper_loss(features, views, training=True)
+
+            (value, logs), new_state = call(loss, outer_values, values, state_now)
+            return value * scale, (logs, new_state)
+
+        def lower(values, inputs):
+            # Its updates of statistics and seeds are dropped: they move once a step, in the upper pass.
+            def loss():
+                features = inputs[0] if outer else self.backbone(clips, training=True)
+                return self.lower_loss(features, views)
+
+            return call(loss, outer_values, values, frozen)[0]
+
+        if outer:
+            features, state_now, pull_back = autodiff.vjp(backbone, outer_values)
+            inputs = [features]
+        else:
+            inputs, state_now = [], frozen
+        value, (logs, new_state), moved, gradients, cotangents = bilevel_gradient(
+            lambda w, x: upper(w, x, state_now), lower, head_values, inputs, self.bilevel
+        )
+        autodiff.assign(state, new_state)
+        if moved is not head_values:
+            autodiff.assign(head, moved)
+        outer_gradients = pull_back(cotangents[0]) if outer else []
+        autodiff.apply_gradients(self.optimizer, outer_gradients + gradients, outer + head)
+        self.after_update()
+        self._record_position(position)
+        return self._log(value / scale, logs)
+
+    def _evaluate(self, data):
+        clips, views, _ = _unpack(data)
+        value, logs = self.upper_loss(self.backbone(clips, training=False), views, training=False)
+        return self._log(value, logs)
+
+    train_step = autodiff.step_for_backend(_learn)
+    test_step = autodiff.step_for_backend(_evaluate)
+
+    def _log(self, loss, logs):
+        self._means["loss"].update_state(loss)
+        for name, value in logs.items():
+            self._means[name].update_state(value)
+        return {name: mean.result() for name, mean in self._means.items()}
+
+    def _record_position(self, position):
+        if position is not None:
+            position = ops.cast(position, "int32")
+            self.first_position.assign(ops.min(position))
+            self.next_position.assign(ops.max(position) + 1)
+
+
+def _unpack(data):
+    """Clips (V B, T, H, W, C) view after view, V, and the positions or None."""
+    data, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    position = None
+    if isinstance(data, dict):
+        position = data.get("position")
+        data = data["views"]
+    if len(data.shape) != 6:
+        raise ValueError(
+            "A batch must have shape (batch, views, time, height, width, channels). "
+            f"Received: {tuple(data.shape)}"
+        )
+    views = data.shape[1]
+    clips = ops.reshape(ops.swapaxes(data, 0, 1), (-1, *data.shape[2:]))
+    return clips, views, position
+
+
+def _loss_scale(optimizer):
+    """1, or what a `LossScaleOptimizer` multiplies the loss by."""
+    return optimizer.scale_loss(ops.ones((), dtype="float32"))
