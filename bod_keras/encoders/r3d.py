@@ -13,7 +13,7 @@ _STAGE_STRIDES = {1: (1, 1, 1), 2: (1, 1, 2), 4: (1, 2, 2), 8: (2, 2, 2)}
 _SMALLEST_FRAME = 16  # four halvings: below this the last stage would see nothing but padding
 
 
-def R3D18(
+def R3D18(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 112, 112, 3),
     temporal_stride: int = 1,
     width: int = 64,

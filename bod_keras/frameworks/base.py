@@ -141,7 +141,7 @@ class ContrastiveModel(BiLevelModel):
         return self.part_loss(part, ops.split(embeddings, views, axis=0))
 
     def _prediction(self, embeddings, views):
-        """Mean over pairs of neighbouring views, the last one paired with the first if there are more than two."""
+        """Mean over neighbouring views; of more than two, the last is paired with the first too."""
         parts = ops.split(embeddings, views, axis=0)
         pairs = list(zip(parts, parts[1:] + parts[:1]))[: views if views > 2 else 1]
         return sum(self.prediction(a, b) for a, b in pairs) / len(pairs)

@@ -204,9 +204,7 @@ class KoopmanSplit(keras.layers.Layer):
             rows = ops.reshape(past, (-1, width))
             total = ops.cast(ops.shape(rows)[0], "float32")
             past_moment = ops.matmul(ops.transpose(rows), rows) / total
-            cross_moment = ops.matmul(
-                ops.transpose(rows), ops.reshape(future, (-1, width))
-            ) / total
+            cross_moment = ops.matmul(ops.transpose(rows), ops.reshape(future, (-1, width))) / total
             self._update(self.past_moment, past_moment)
             self._update(self.cross_moment, cross_moment)
         else:
@@ -265,4 +263,6 @@ def _flatten(x):
 
 def _check_choice(name, value, choices):
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}. Received: {value!r}")
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, choices))}. Received: {value!r}"
+        )

@@ -42,7 +42,9 @@ class InfoNCE(keras.losses.Loss):
     def __init__(self, temperature=0.1, reduction="sum_over_batch_size", name="info_nce"):
         super().__init__(reduction=reduction, name=name, dtype="float32")
         if not temperature > 0:
-            raise ValueError(f"temperature must be positive (0.1 is usual). Received: {temperature}")
+            raise ValueError(
+                f"temperature must be positive (0.1 is usual). Received: {temperature}"
+            )
         self.temperature = temperature
 
     def call(self, view_a, view_b):
@@ -53,9 +55,7 @@ class InfoNCE(keras.losses.Loss):
             )
         a, b = normalise_frames(view_a), normalise_frames(view_b)
         across = ops.matmul(a, ops.transpose(b)) / self.temperature
-        return 0.5 * (
-            self._direction(a, across) + self._direction(b, ops.transpose(across))
-        )
+        return 0.5 * (self._direction(a, across) + self._direction(b, ops.transpose(across)))
 
     def _direction(self, own, across):
         within = ops.matmul(own, ops.transpose(own)) / self.temperature

@@ -56,7 +56,9 @@ class KoopmanPrediction(keras.losses.Loss):
     ):
         super().__init__(reduction=reduction, name=name, dtype="float32")
         if kind not in _KINDS:
-            raise ValueError(f"kind must be one of {', '.join(map(repr, _KINDS))}. Received: {kind!r}")
+            raise ValueError(
+                f"kind must be one of {', '.join(map(repr, _KINDS))}. Received: {kind!r}"
+            )
         self.kind = kind
         self.ridge = ridge
         self.normalize = normalize

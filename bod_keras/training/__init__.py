@@ -1,6 +1,19 @@
 """Losses to updated weights: the bi-level update and what a run needs around it."""
 
 from bod_keras.training.bilevel import BiLevel
+from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
 from bod_keras.training.model import BiLevelModel
+from bod_keras.training.progress import Progress
+from bod_keras.training.stop_on_non_finite import StopOnNonFinite
+from bod_keras.training.stop_on_signal import StopOnSignal
 
-__all__ = ["BiLevel", "BiLevelModel"]
+__all__ = [
+    "BiLevel",
+    "BiLevelModel",
+    "Checkpoint",
+    "Progress",
+    "StopOnNonFinite",
+    "StopOnSignal",
+    "load_checkpoint",
+    "save_model",
+]

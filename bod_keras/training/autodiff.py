@@ -66,9 +66,7 @@ def value_and_grad(fn, inputs, create_graph=False):
         if not create_graph:
             inputs = _leaves(inputs)
         value, auxiliary = fn(inputs)
-        gradients = torch.autograd.grad(
-            value, inputs, create_graph=create_graph, allow_unused=True
-        )
+        gradients = torch.autograd.grad(value, inputs, create_graph=create_graph, allow_unused=True)
     gradients = [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, gradients)]
     if create_graph:
         return value, auxiliary, gradients

@@ -36,7 +36,9 @@ class BiLevelModel(keras.Model):
             setattr(
                 self,
                 name,
-                self.add_weight(name=name, shape=(), dtype="int32", trainable=False, initializer="zeros"),
+                self.add_weight(
+                    name=name, shape=(), dtype="int32", trainable=False, initializer="zeros"
+                ),
             )
         names = ["loss", *self.logged]
         self._means = {name: keras.metrics.Mean(name=name) for name in names}

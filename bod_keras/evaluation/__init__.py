@@ -1,0 +1,25 @@
+"""From trained weights to numbers: features, probes, tables, reports and pictures."""
+
+from bod_keras.evaluation.factors import factor_probes
+from bod_keras.evaluation.features import extract_features
+from bod_keras.evaluation.knn import knn_accuracy
+from bod_keras.evaluation.linear_probe import linear_probe
+from bod_keras.evaluation.plots import plot_factors, plot_history, plot_spectrum
+from bod_keras.evaluation.report import environment, write_report
+from bod_keras.evaluation.spectrum import operator_eigenvalues
+from bod_keras.evaluation.tables import format_table, summarise
+
+__all__ = [
+    "environment",
+    "extract_features",
+    "factor_probes",
+    "format_table",
+    "knn_accuracy",
+    "linear_probe",
+    "operator_eigenvalues",
+    "plot_factors",
+    "plot_history",
+    "plot_spectrum",
+    "summarise",
+    "write_report",
+]

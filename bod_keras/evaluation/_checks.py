@@ -1,0 +1,63 @@
+"""Checks that every probe makes on what it is given."""
+
+import numpy as np
+
+
+def check_features(features, what: str) -> np.ndarray:
+    """Returns `features` as float64 (N, K), or raises an error that names them as `what`."""
+    features = np.asarray(features)
+    if features.ndim != 2 or 0 in features.shape:
+        raise ValueError(
+            f"{what} must be a matrix (N, K) with at least one row and one column, received shape "
+            f"{features.shape}. Average over views and time, or flatten, first."
+        )
+    features = features.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if bad.size:
+        raise ValueError(
+            f"{what} must be finite, received NaN or infinity in {bad.size} of {len(features)} "
+            f"rows, first in row {bad[0]}. Look at the training losses and at that video."
+        )
+    return features
+
+
+def check_labels(labels, rows: int, what: str) -> np.ndarray:
+    """Returns `labels` as an array (N,) with one entry per row of the features, or raises."""
+    labels = np.asarray(labels)
+    if labels.shape != (rows,):
+        raise ValueError(
+            f"{what} must hold one class per row of the features, shape ({rows},), received shape "
+            f"{labels.shape}. Order the labels by the index that came with the features."
+        )
+    return labels
+
+
+def check_classes(train_y: np.ndarray, test_y: np.ndarray, what: str) -> None:
+    """Raises unless training has at least two classes and every class of the test."""
+    known = np.unique(train_y)
+    if known.size < 2:
+        raise ValueError(
+            f"{what} must have at least two classes in train, received {known.tolist()} alone. "
+            "A label that never changes cannot be probed: leave it out."
+        )
+    missing = np.setdiff1d(test_y, known)
+    if missing.size:
+        raise ValueError(
+            f"{what}: every class of test must occur in train, received {missing.tolist()} in "
+            f"test only; train has {known.tolist()}. Split so that both hold each class."
+        )
+
+
+def check_split(train_x, train_y, test_x, test_y) -> tuple[np.ndarray, ...]:
+    """Returns the four arrays of a probe, checked one by one and against each other."""
+    train_x = check_features(train_x, "train_x")
+    test_x = check_features(test_x, "test_x")
+    if train_x.shape[1] != test_x.shape[1]:
+        raise ValueError(
+            "train_x and test_x must have the same number of columns, received "
+            f"{train_x.shape[1]} and {test_x.shape[1]}. Extract both with the same model."
+        )
+    train_y = check_labels(train_y, len(train_x), "train_y")
+    test_y = check_labels(test_y, len(test_x), "test_y")
+    check_classes(train_y, test_y, "labels")
+    return train_x, train_y, test_x, test_y

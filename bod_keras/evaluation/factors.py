@@ -1,0 +1,80 @@
+"""Which part of a read-out knows which factor of the data."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bod_keras.evaluation._checks import check_classes, check_features, check_labels
+from bod_keras.evaluation.knn import knn_accuracy
+from bod_keras.evaluation.linear_probe import linear_probe
+
+_Split = tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]
+
+
+def factor_probes(train: _Split, test: _Split, seed: int = 0) -> dict[str, dict]:
+    """Returns the accuracy with which each factor is read from each part of the features.
+
+    Every pair of a factor (say "static", "dynamic") and a part (say "pooled", "static", "dynamic")
+    gets a linear probe and a nearest-neighbour vote with their defaults.
+
+    Args:
+        train: `(features, labels)`: a dict from part to (N, K) as `extract_features` returns it,
+            and a dict from factor to classes (N,).
+        test: the same for the test split, with the same parts and factors.
+        seed: of the linear probes.
+
+    Returns:
+        A dict of plain Python values, from factor to a dict with, for each part,
+        `{"linear": accuracy, "knn": accuracy}`, and two more entries: `"chance"`, the accuracy of
+        the best constant answer on test (1 / classes where they are balanced), and `"best"`,
+        `{"part": name, "linear": accuracy}` of the part with the largest linear accuracy on test
+        (a tie: the first). As a maximum it is optimistic: compare it with other maxima only.
+
+    Raises:
+        ValueError: if train and test differ in parts, factors or widths, a class occurs in test
+            only, a factor has one class, lengths disagree, or features are not finite (part or
+            factor and split are named).
+
+    Example:
+
+    >>> import numpy as np
+    >>> y = np.arange(16) % 2
+    >>> split = ({"pooled": np.eye(2)[y]}, {"static": y})
+    >>> factor_probes(split, split)["static"]["best"]
+    {'part': 'pooled', 'linear': 1.0}
+    """
+    _check_splits(train, test)
+    results: dict[str, dict] = {}
+    for factor in train[1]:
+        train_y, test_y = np.asarray(train[1][factor]), np.asarray(test[1][factor])
+        scores: dict = {}
+        for part in train[0]:
+            arrays = (train[0][part], train_y, test[0][part], test_y)
+            scores[part] = {
+                "linear": linear_probe(*arrays, seed=seed),
+                "knn": knn_accuracy(*arrays),
+            }
+        best = max(train[0], key=lambda part: scores[part]["linear"])
+        counts = np.unique(test_y, return_counts=True)[1]
+        scores["chance"] = float(counts.max() / counts.sum())
+        scores["best"] = {"part": best, "linear": scores[best]["linear"]}
+        results[factor] = scores
+    return results
+
+
+def _check_splits(train: _Split, test: _Split) -> None:
+    """Raises unless both splits agree in parts, factors and classes, and are finite."""
+    for position, what in enumerate(("parts", "factors")):
+        in_train, in_test = list(train[position]), list(test[position])
+        if not in_train or set(in_train) != set(in_test):
+            raise ValueError(
+                f"train and test must have the same {what}, at least one, received {in_train} in "
+                f"train and {in_test} in test. Read both with the same model and label file."
+            )
+    for (features, labels), where in ((train, "train"), (test, "test")):
+        for part, values in features.items():
+            rows = len(check_features(values, f"part {part!r} of {where}"))
+        for factor, values in labels.items():
+            check_labels(values, rows, f"factor {factor!r} of {where}")
+    for factor in train[1]:
+        check_classes(train[1][factor], test[1][factor], f"factor {factor!r}")

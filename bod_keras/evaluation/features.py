@@ -1,0 +1,114 @@
+"""Frozen features of a data set, one row per video."""
+
+from collections.abc import Iterable, Mapping
+
+import keras
+import numpy as np
+from keras import ops
+
+from bod_keras.evaluation._checks import check_features
+
+
+def extract_features(
+    model: keras.Model, dataset: Iterable[Mapping]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Returns each part of the model's read-out for every video, averaged over its views.
+
+    A model with a method `read_out(clips)`, as the frameworks have, gives the parts that it names
+    (`"pooled"`, `"static"`, `"dynamic"`). Any other model is taken for an encoder from clips to
+    frame features (batch, time, channels) and gives `"pooled"`, their mean over time. Nothing is
+    trained, dropout is off, and batch normalisation uses its moving statistics.
+
+    Args:
+        model: a framework model or an encoder.
+        dataset: one pass over the videos. Each element holds `"views"`, float32
+            (b, V, T, H, W, 3), and `"index"`, integers (b,) that say which videos these are.
+
+    Returns:
+        `(features, index)`: a dict from part to float32 (N, K), and the videos' indices in the
+        same order, int64 (N,), with which labels are to be looked up.
+
+    Raises:
+        ValueError: if the dataset is empty, yields other shapes or an index twice, or if the
+            model's output is not as described or not finite (the part is named).
+
+    Example:
+
+    >>> import numpy as np
+    >>> encoder = keras.Sequential([keras.layers.Reshape((4, 12))])
+    >>> batch = {"views": np.ones((2, 1, 4, 2, 2, 3), "float32"), "index": np.array([7, 5])}
+    >>> features, index = extract_features(encoder, [batch])
+    >>> features["pooled"].shape, index.tolist()
+    ((2, 12), [7, 5])
+    """
+    read_out = _ReadOut(model)
+    parts: dict[str, list[np.ndarray]] = {}
+    indices: list[int] = []
+    seen: set[int] = set()
+    for batch in dataset:
+        views, index = _checked_batch(batch, seen)
+        seen.update(index)
+        indices.extend(index)
+        videos, count = views.shape[:2]
+        outputs = read_out.predict_on_batch(views.reshape((-1, *views.shape[2:])))
+        for part, values in outputs.items():
+            if values.ndim != 2 or len(values) != videos * count:
+                raise ValueError(
+                    f"read_out must give one vector per clip, shape ({videos * count}, K), "
+                    f"received {values.shape} for part {part!r}. Pool over time and space."
+                )
+            check_features(values, f"part {part!r} of the videos {index}")
+            values = values.reshape((videos, count, -1)).mean(axis=1)
+            parts.setdefault(part, []).append(values)
+    if not indices:
+        raise ValueError(
+            "dataset must yield at least one batch, received an empty one. Check that the split "
+            "has videos, and pass a fresh iterable: a generator can be read only once."
+        )
+    features = {part: np.concatenate(rows) for part, rows in parts.items()}
+    return features, np.array(indices, dtype=np.int64)
+
+
+class _ReadOut(keras.Model):
+    """Makes a read-out the forward pass, so that `predict_on_batch` compiles it on each backend."""
+
+    def __init__(self, model: keras.Model):
+        super().__init__(name="read_out")
+        self.model = model
+
+    def call(self, clips):
+        if callable(getattr(self.model, "read_out", None)):
+            parts = self.model.read_out(clips)
+            return {part: ops.cast(values, "float32") for part, values in parts.items()}
+        frame_features = self.model(clips)
+        if len(frame_features.shape) != 3:
+            raise ValueError(
+                "model must have a method read_out(clips), or be an encoder that returns frame "
+                f"features (batch, time, channels), received an output of shape "
+                f"{tuple(frame_features.shape)}. Pass the framework model or its encoder."
+            )
+        return {"pooled": ops.mean(ops.cast(frame_features, "float32"), axis=1)}
+
+
+def _checked_batch(batch: Mapping, seen: set[int]) -> tuple[np.ndarray, list[int]]:
+    """Returns the views and the indices of a batch, or raises an error about their shapes."""
+    if not isinstance(batch, Mapping) or not {"views", "index"} <= set(batch):
+        received = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
+        raise ValueError(
+            f'dataset must yield dicts with "views" and "index", received {received}. '
+            "Use the evaluation form of the data set."
+        )
+    views, index = np.asarray(batch["views"]), np.asarray(batch["index"])
+    if views.ndim != 6 or index.shape != views.shape[:1]:
+        raise ValueError(
+            '"views" must have shape (b, V, T, H, W, 3) and "index" shape (b,), received '
+            f"{views.shape} and {index.shape}. A single clip per video is V = 1."
+        )
+    indices = [int(i) for i in index]
+    repeated = sorted(i for i in set(indices) if i in seen or indices.count(i) > 1)
+    if repeated:
+        raise ValueError(
+            f"dataset must yield each video once, received the indices {repeated} again. Use the "
+            "evaluation form of the data set, which ends after one pass."
+        )
+    return views, indices

@@ -1,0 +1,289 @@
+"""Pictures of a run: losses, eigenvalues of the operators, factor accuracies."""
+
+import csv
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+# Colours that colour-blind readers can tell apart; the usual names keep theirs in every picture.
+_COLOURS = ("#E69F00", "#56B4E9", "#882255", "#999933", "#44AA99")
+_NAMED = {
+    "total": "#000000",
+    "static": "#0072B2",
+    "dynamic": "#D55E00",
+    "prediction": "#009E73",
+    "base": "#CC79A7",
+    "pooled": "#8C8C8C",
+}
+_POSITIONS = ("step", "batch", "epoch")
+_SCALE_GAP = 8.0  # losses whose medians differ by more do not share a panel
+_FARTHEST = (
+    2.5  # an eigenvalue beyond is counted, not shown, or it would shrink all others to a dot
+)
+
+
+def plot_history(history_csv: str | os.PathLike, png: str | os.PathLike) -> None:
+    r"""Draws the losses of a training history, one panel per scale.
+
+    The losses are the columns whose name contains "loss", and those named "total", "static",
+    "dynamic", "prediction" or "base". Sorted by their median size, a loss more than eight times as
+    large as the one before starts a new panel; a panel whose values span more than a factor of
+    100, all positive, has a logarithmic axis.
+
+    Args:
+        history_csv: a CSV file with a header; its column "step", "batch" or "epoch" (the first
+            that is there) is the horizontal axis, else the row number. Empty cells are skipped.
+        png: the picture to write; missing folders are made.
+
+    Raises:
+        ValueError: if the file has no row or no loss.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "h.csv").write_text("step,loss,prediction_loss\n1,5.0,0.1\n2,4.0,0.05\n")
+    >>> plot_history(folder / "h.csv", folder / "h.png")
+    >>> (folder / "h.png").exists()
+    True
+    """
+    axis_name, position, losses = _read_losses(Path(history_csv))
+    panels = _group_by_scale(losses)
+    figure = _figure(8.0, 1.0 + 2.6 * len(panels))
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    fallback = iter(_COLOURS * (1 + len(losses)))
+    for axis, names in zip(axes, panels):
+        for name in names:
+            label = _loss_label(name)
+            colour = _NAMED.get(label) or next(fallback)
+            shown = np.isfinite(losses[name])
+            style = "o-" if shown.sum() < 40 else "-"
+            x, y = position[shown], losses[name][shown]
+            axis.plot(x, y, style, color=colour, label=label, lw=1.6, ms=3.5)
+        values = np.concatenate([losses[name][np.isfinite(losses[name])] for name in names])
+        if values.min() > 0 and values.max() > 100 * values.min():
+            axis.set_yscale("log")
+        axis.set_ylabel("loss")
+        axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        _tidy(axis)
+    axes[-1].set_xlabel(axis_name)
+    _save(figure, png)
+
+
+def plot_spectrum(eigenvalues: np.ndarray, threshold: float, png: str | os.PathLike) -> None:
+    """Draws eigenvalues of Koopman operators in the complex plane.
+
+    The unit circle (no growth, no decay) is dashed; the circle |lambda - 1| = threshold bounds the
+    static ones. Points are translucent, so that darkness shows how many lie in a place. Those
+    farther than 2.5 from an axis are counted in the title instead.
+
+    Args:
+        eigenvalues: complex (N,), of any number of clips together.
+        threshold: radius of the static disc around 1.
+        png: the picture to write; missing folders are made.
+
+    Raises:
+        ValueError: if there is no eigenvalue, one is not finite, or the threshold is not positive.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> png = pathlib.Path(tempfile.mkdtemp()) / "spectrum.png"
+    >>> plot_spectrum(np.array([1.0, 1j, -1j]), threshold=0.1, png=png)
+    >>> png.exists()
+    True
+    """
+    eigenvalues = np.asarray(eigenvalues, dtype=np.complex128)
+    if eigenvalues.ndim != 1 or eigenvalues.size == 0 or not np.isfinite(eigenvalues).all():
+        raise ValueError(
+            "eigenvalues must be finite, of shape (N,) with N at least 1, received shape "
+            f"{eigenvalues.shape} with {int((~np.isfinite(eigenvalues)).sum())} not finite. "
+            "Flatten those of several clips with .reshape(-1)."
+        )
+    if not threshold > 0:
+        raise ValueError(
+            f"threshold must be positive (a distance from 1), received {threshold!r}. "
+            "Use the split's own threshold."
+        )
+    figure = _figure(6.4, 6.4)
+    axis = figure.subplots()
+    _draw_spectrum(axis, eigenvalues, threshold)
+    _save(figure, png)
+
+
+def plot_factors(
+    table: Mapping[str, Mapping[str, Mapping[str, tuple[float, float | None]]]],
+    chance: Mapping[str, float],
+    png: str | os.PathLike,
+) -> None:
+    """Draws probe accuracies as grouped bars, one panel per factor, one group per run.
+
+    Args:
+        table: run name to factor to part to `(mean, deviation)` of the accuracy; the deviation may
+            be None (a single run), and what a run lacks gets no bar.
+        chance: factor to the accuracy of the best constant answer, drawn as a dashed line.
+        png: the picture to write; missing folders are made.
+
+    Raises:
+        ValueError: if the table holds no accuracy, or a factor of it has no chance level.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> png = pathlib.Path(tempfile.mkdtemp()) / "factors.png"
+    >>> plot_factors({"plain": {"motion": {"pooled": (0.3, 0.1)}}}, {"motion": 0.125}, png)
+    >>> png.exists()
+    True
+    """
+    factors = list(dict.fromkeys(factor for run in table.values() for factor in run))
+    parts = list(
+        dict.fromkeys(part for run in table.values() for cells in run.values() for part in cells)
+    )
+    missing = [factor for factor in factors if factor not in chance]
+    if not parts or missing:
+        raise ValueError(
+            f"table must hold accuracies and chance a level for each factor, received factors "
+            f"{factors}, parts {parts}, chance for {list(chance)}. Factors without: {missing}."
+        )
+    figure = _figure(1.6 + len(factors) * max(3.2, 0.45 * len(parts) * len(table)), 4.2)
+    axes = figure.subplots(1, len(factors), sharey=True, squeeze=False)[0]
+    fallback = iter(_COLOURS * (1 + len(parts)))
+    colours = {part: _NAMED.get(part) or next(fallback) for part in parts}
+    for axis, factor in zip(axes, factors):
+        _draw_factor(axis, factor, table, colours)
+        level = chance[factor]
+        axis.axhline(level, color="black", ls="--", lw=1.1, label="chance", zorder=3)
+        axis.set_title(f"{factor} factor")
+        _tidy(axis)
+    axes[0].set_ylabel("probe accuracy")
+    axes[0].set_ylim(0, 1.14)
+    entries: dict = {}
+    for axis in axes:
+        handles, labels = axis.get_legend_handles_labels()
+        entries.update(zip(labels, handles))
+    # "chance" last, whatever the first panel lacks.
+    entries["chance"] = entries.pop("chance")
+    place = {"loc": "outside lower center", "ncols": len(entries), "frameon": False}
+    figure.legend(list(entries.values()), list(entries), **place)
+    _save(figure, png)
+
+
+def _read_losses(path: Path) -> tuple[str, np.ndarray, dict[str, np.ndarray]]:
+    """Returns the horizontal axis' name and values, and each loss with NaN for empty cells."""
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rows, header = list(reader), list(reader.fieldnames or ())
+    columns = {
+        name: np.array([float(row[name]) if row[name] else math.nan for row in rows])
+        for name in header
+        if name in _POSITIONS or "loss" in name or _loss_label(name) in _NAMED
+    }
+    axis_name = next((name for name in _POSITIONS if name in columns), "row")
+    position = columns.get(axis_name, np.arange(len(rows), dtype=float))
+    losses = {
+        name: values
+        for name, values in columns.items()
+        if name not in _POSITIONS and np.isfinite(values).any()
+    }
+    if not losses:
+        raise ValueError(
+            f"{path} must have at least one row and one column of losses (named *loss*, total, "
+            f"static, dynamic, prediction or base), received {len(rows)} rows of {header}. "
+            "Check that training wrote its history."
+        )
+    return axis_name, position, losses
+
+
+def _loss_label(column: str) -> str:
+    """Returns "static" for "static_loss" or "loss_static", "total" for "loss"."""
+    return column.replace("loss", "").strip("_/ .") or "total"
+
+
+def _group_by_scale(losses: Mapping[str, np.ndarray]) -> list[list[str]]:
+    """Returns the names in groups of similar median size, the largest first, each in file order."""
+    sizes = {name: float(np.nanmedian(np.abs(values))) for name, values in losses.items()}
+    groups: list[list[str]] = []
+    previous = math.inf
+    for name in sorted(sizes, key=sizes.get, reverse=True):
+        if not groups or sizes[name] * _SCALE_GAP < previous:
+            groups.append([])
+        groups[-1].append(name)
+        previous = sizes[name]
+    order = list(losses)
+    return [sorted(group, key=order.index) for group in groups]
+
+
+def _draw_spectrum(axis, eigenvalues: np.ndarray, threshold: float) -> None:
+    """Draws the points of both groups, the unit circle and the threshold circle."""
+    angle = np.linspace(0, 2 * np.pi, 361)
+    axis.axhline(0, color="0.85", lw=0.8, zorder=0)
+    axis.axvline(0, color="0.85", lw=0.8, zorder=0)
+    axis.plot(np.cos(angle), np.sin(angle), ls="--", color="0.45", lw=1.0, label="unit circle")
+    is_static = np.abs(eigenvalues - 1) <= threshold
+    alpha = float(np.clip(7.5 / math.sqrt(eigenvalues.size), 0.1, 0.8))
+    for mask, name in ((~is_static, "dynamic"), (is_static, "static")):
+        x, y = eigenvalues.real[mask], eigenvalues.imag[mask]
+        label = f"{name}: {mask.sum()} ({mask.mean():.0%})"
+        axis.scatter(x, y, s=16, alpha=alpha, color=_NAMED[name], linewidths=0, label=label)
+    x, y = 1 + threshold * np.cos(angle), threshold * np.sin(angle)
+    axis.plot(x, y, color="black", lw=1.3, label=f"within {threshold:g} of 1")
+    axis.set_aspect("equal")
+    distance = np.maximum(np.abs(eigenvalues.real), np.abs(eigenvalues.imag))
+    reach = max(1.1 + 1.1 * threshold, min(_FARTHEST, 1.1 * distance.max()))
+    axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="real", ylabel="imaginary")
+    outside = int((distance > reach).sum())
+    note = f" ({outside} outside the picture)" if outside else ""
+    axis.set_title(f"eigenvalues of the Koopman operators{note}")
+    legend = axis.legend(frameon=True, framealpha=0.9, edgecolor="none", loc="upper left")
+    for handle in legend.legend_handles:
+        handle.set_alpha(1.0)
+    _tidy(axis)
+
+
+def _draw_factor(axis, factor: str, table: Mapping, colours: Mapping[str, str]) -> None:
+    """Draws one factor's bars, a group per run, with the value above each."""
+    width = 0.8 / len(colours)
+    for offset, (part, colour) in enumerate(colours.items()):
+        shift = (offset - (len(colours) - 1) / 2) * width
+        bars = [
+            (group + shift, *cells[factor][part])
+            for group, cells in enumerate(table.values())
+            if part in cells.get(factor, {})
+        ]
+        if not bars:
+            continue
+        at, means = [bar[0] for bar in bars], [bar[1] for bar in bars]
+        axis.bar(at, means, 0.92 * width, color=colour, label=part, zorder=2)
+        for x, mean, deviation in bars:
+            if deviation:
+                axis.errorbar(x, mean, deviation, color="black", capsize=3, lw=1.1, zorder=4)
+            top = mean + (deviation or 0.0)
+            axis.text(x, top + 0.012, f"{mean:.2f}", ha="center", va="bottom", fontsize=8)
+    axis.set_xticks(range(len(table)), list(table))
+    axis.set_xlim(-0.6, len(table) - 0.4)
+
+
+def _figure(width: float, height: float):
+    """Returns an empty figure that touches no global state; matplotlib loads only when drawing."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _tidy(axis) -> None:
+    """Removes the frame's upper and right side and adds a faint horizontal grid."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color="0.9", lw=0.8, zorder=0)
+    axis.set_axisbelow(True)
+
+
+def _save(figure, png: str | os.PathLike) -> None:
+    """Writes the figure as PNG."""
+    Path(png).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(png, format="png", dpi=150)

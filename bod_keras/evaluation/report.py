@@ -1,0 +1,166 @@
+"""The machine-readable record of a run: what was measured, with what, and where."""
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+
+_OPENCV_NAMES = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
+
+
+def write_report(path: str | os.PathLike, **sections) -> Path:
+    """Writes sections into a JSON report and keeps the report's other sections.
+
+    A section that the report has already is replaced as a whole. The new report is written beside
+    the old one and then takes its place, so that an interrupted or failed write (a full disk)
+    leaves the old report as it was.
+
+    Args:
+        path: the file; missing folders are made.
+        **sections: name to value: numbers, strings, booleans, None, paths, NumPy scalars and
+            arrays, and dicts, lists and tuples of these. NaN and infinity, which JSON lacks,
+            become null.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: if the file exists and is not a JSON object.
+        TypeError: if a value is of another kind; its place is named.
+        OSError: if the file cannot be written.
+
+    Example:
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> path = write_report(f"{folder}/report.json", config={"seed": 0})
+    >>> path = write_report(path, accuracy=0.5)
+    >>> json.loads(path.read_text())
+    {'config': {'seed': 0}, 'accuracy': 0.5}
+    """
+    path = Path(path)
+    report = _read_report(path) if path.exists() else {}
+    report.update({name: _plain(value, name) for name, value in sections.items()})
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def environment() -> dict:
+    """Returns the software, the machine and the code's revision, for a report.
+
+    Returns:
+        A dict with the versions of `python`, `keras`, `numpy` and `opencv` (None if absent), the
+        `backend` and `backend_version`, the `platform`, the `cpu_count` that this process may use,
+        `git` (`{"revision": str, "dirty": bool}` of the repository that holds this package, or
+        None where none does), and `time_utc`, ISO 8601.
+
+    Example:
+
+    >>> environment()["keras"] == keras.__version__
+    True
+    """
+    backend = keras.backend.backend()
+    return {
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "backend": backend,
+        "backend_version": _version(backend),
+        "numpy": np.__version__,
+        "opencv": next((v for v in map(_version, _OPENCV_NAMES) if v), None),
+        "platform": platform.platform(),
+        "cpu_count": _usable_cpus(),
+        "git": _git_state(Path(__file__).resolve()),
+        "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _read_report(path: Path) -> dict:
+    """Returns the JSON object in `path`."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} must hold JSON to be merged into, received text that does not parse "
+            f"({error}). Move the file away and write the report again."
+        ) from error
+    if type(report) is not dict:
+        raise ValueError(
+            f"{path} must hold a JSON object, received a {type(report).__name__}. Move the file "
+            "away, or write to another path."
+        )
+    return report
+
+
+def _plain(value, place: str):
+    """Returns `value` in JSON's own types; `place` names it in an error."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, f"{place}.{key}") for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, f"{place}[{i}]") for i, item in enumerate(value)]
+    raise TypeError(
+        f"{place} must be a number, a string, None, an array, or a dict or list of these, received "
+        f"a {type(value).__name__}. Convert it first, tensors with keras.ops.convert_to_numpy."
+    )
+
+
+def _version(package: str) -> str | None:
+    """Returns the installed version of a package, or None."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _usable_cpus() -> int | None:
+    """Counts the CPUs that this process may run on, fewer than the machine's in many containers."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _git_state(file: Path) -> dict | None:
+    """Returns revision and dirtiness of the repository that tracks `file`, or None.
+
+    Being tracked matters: a copy in a virtual environment may lie within some repository's folder.
+    """
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(file.parent), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        return done.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", file.name)
+        return {
+            "revision": git("rev-parse", "HEAD"),
+            "dirty": bool(git("status", "--porcelain")),
+        }
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,122 @@
+"""Text tables: many runs to one row per name, rows to aligned columns."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+
+
+def format_table(rows: Sequence[Mapping], columns: Sequence[str] | Mapping[str, str]) -> str:
+    """Returns rows as a fixed-width text table with a header.
+
+    Text stands to the left, all else to the right. Real numbers have three decimals, a pair
+    `(mean, deviation)` reads "0.840 ± 0.020", and what is missing, None or NaN is "-".
+
+    Args:
+        rows: one mapping per row; entries that no column names are left out.
+        columns: names of the entries in their order, or a mapping from name to header.
+
+    Returns:
+        Lines joined by newlines, without one at the end.
+
+    Raises:
+        ValueError: if `columns` is empty, or names an entry that none of the rows has.
+
+    Example:
+
+    >>> rows = [{"run": "plain", "motion": 0.25}, {"run": "decoupled", "motion": (0.9, 0.02)}]
+    >>> print(format_table(rows, {"run": "run", "motion": "motion probe"}))
+    run         motion probe
+    ---------  -------------
+    plain              0.250
+    decoupled  0.900 ± 0.020
+    """
+    headers = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
+    known = {name for row in rows for name in row}
+    absent = [name for name in headers if name not in known]
+    if not headers or (rows and absent):
+        raise ValueError(
+            f"columns must name entries of the rows, received {list(headers)}; no row has "
+            f"{absent}. The rows have {sorted(known, key=str)}."
+        )
+    table = []
+    for name, header in headers.items():
+        values = [row.get(name) for row in rows]
+        cells = [_cell(value) for value in values]
+        width = max(map(len, [str(header), *cells]))
+        is_text = any(isinstance(value, str) for value in values)
+        align = str.ljust if is_text else str.rjust
+        table.append([align(str(header), width), "-" * width, *(align(c, width) for c in cells)])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*table))
+
+
+def summarise(runs: Sequence[Mapping]) -> list[dict]:
+    """Returns one row per run name: each number's mean and deviation over the runs of that name.
+
+    Nested dicts are flattened with dots, so that `{"static": {"chance": 0.1}}` becomes
+    "static.chance". The deviation is the sample's, with n - 1 in the denominator. What is no number
+    (and the seed) is left out.
+
+    Args:
+        runs: mappings with a `"name"` and numbers, for example one per seed. Runs of one name hold
+            the same numbers; other names may hold others.
+
+    Returns:
+        Dicts in the order in which the names first occur: `"name"`, `"runs"` (their count) and
+        each number's `(mean, deviation)`; the deviation of a single run is None.
+
+    Raises:
+        ValueError: if a run has no name, or lacks a number that another run of its name has.
+
+    Example:
+
+    >>> summarise([{"name": "a", "seed": 0, "x": 1.0}, {"name": "a", "seed": 1, "x": 3.0}])
+    [{'name': 'a', 'runs': 2, 'x': (2.0, 1.4142135623730951)}]
+    """
+    groups: dict[str, list[dict[str, float]]] = {}
+    for position, run in enumerate(runs):
+        if "name" not in run:
+            raise ValueError(
+                f'every run must have a "name", received {sorted(run, key=str)} in run {position}. '
+                "Runs of one name are averaged."
+            )
+        groups.setdefault(run["name"], []).append(_numbers(run))
+    rows = []
+    for name, members in groups.items():
+        metrics = list(dict.fromkeys(metric for member in members for metric in member))
+        row: dict = {"name": name, "runs": len(members)}
+        for metric in metrics:
+            values = [member[metric] for member in members if metric in member]
+            if len(values) < len(members):
+                raise ValueError(
+                    f"runs of one name must hold the same numbers, received {metric!r} in "
+                    f"{len(values)} of the {len(members)} runs named {name!r}. Leave out runs "
+                    "that did not finish."
+                )
+            spread = statistics.stdev(values) if len(values) > 1 else None
+            row[metric] = (statistics.fmean(values), spread)
+        rows.append(row)
+    return rows
+
+
+def _numbers(run: Mapping, prefix: str = "") -> dict[str, float]:
+    """Returns the numbers of a run, nested ones under dotted names."""
+    numbers: dict[str, float] = {}
+    for key, value in run.items():
+        if isinstance(value, Mapping):
+            numbers.update(_numbers(value, f"{prefix}{key}."))
+        elif isinstance(value, Real) and not isinstance(value, bool) and prefix + key != "seed":
+            numbers[f"{prefix}{key}"] = float(value)
+    return numbers
+
+
+def _cell(value) -> str:
+    """Returns one entry as text."""
+    if isinstance(value, tuple) and len(value) == 2:
+        mean, deviation = map(_cell, value)
+        return mean if deviation == "-" else f"{mean} ± {deviation}"
+    if value is None or (isinstance(value, Real) and math.isnan(value)):
+        return "-"
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return f"{value:.3f}"
+    return str(value)

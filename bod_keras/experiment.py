@@ -1,0 +1,111 @@
+"""A config turned into objects, for train.py and evaluate.py; nothing below this level sees a config."""
+
+import difflib
+from pathlib import Path
+
+import keras
+
+from bod_keras import encoders
+from bod_keras.data import ClipDataset, read_catalog, write_moving_digits
+from bod_keras.frameworks import ProjectionHead, VSimCLR
+from bod_keras.koopman import KoopmanSplit
+from bod_keras.training import BiLevel
+
+ENCODERS = {"frame_cnn": encoders.FrameCNN, "r3d18": encoders.R3D18}
+FRAMEWORKS = {"vsimclr": VSimCLR}
+OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
+
+
+def run_folder(config):
+    """Where a run leaves its files: ``<output>/<name>-seed<seed>``."""
+    return Path(config["output"]) / f"{config['name']}-seed{config['seed']}"
+
+
+def training_data(config):
+    """The `ClipDataset` to pre-train on."""
+    source, split = config["data"]["source"], config["data"]["split"]
+    if source == "built-in":
+        source, split = _built_in(config), "train"
+    elif not source:
+        raise ValueError(
+            "No videos were named. Pass --config.data.source=PATH (a folder, a list file or a CSV file), or "
+            "use configs/demo.py for the built-in data."
+        )
+    records = read_catalog(source, root=config["data"]["root"], split=split)
+    return ClipDataset(records, seed=config["seed"], **config["clips"])
+
+
+def probe_data(config, part):
+    """The labelled `ClipDataset` of a probe; `part` is "train" or "test"."""
+    source, split = config["probe"][part], None
+    if not source:
+        if config["data"]["source"] != "built-in":
+            raise ValueError(
+                f"A probe needs labelled videos. Pass --probe_{part}=PATH (a folder per class, a list "
+                '"path label", or a CSV file with a label or factor columns).'
+            )
+        source, split = _built_in(config), f"probe_{part}"
+    records = read_catalog(source, root=config["data"]["root"], split=split)
+    clips = dict(config["clips"])
+    clips["batch_size"] = min(clips["batch_size"], len(records))
+    return ClipDataset(records, seed=config["seed"], **clips)
+
+
+def _built_in(config):
+    settings = dict(config["built_in"])
+    # One folder a variant, so that another rho never overwrites or reuses this one.
+    variant = "-".join(f"{k}{settings[k]}" for k in sorted(settings) if k != "folder")
+    folder = Path(settings.pop("folder")) / variant
+    return write_moving_digits(folder, seed=0, **settings)
+
+
+def build_model(config):
+    """The framework that a config describes, not compiled."""
+    clips, settings = config["clips"], dict(config["framework"])
+    encoder = _choose("encoder.name", config["encoder"]["name"], ENCODERS)(
+        input_shape=(clips["frames"], clips["size"], clips["size"], 3),
+        **config["encoder"]["arguments"],
+    )
+    framework = _choose("framework.name", settings.pop("name"), FRAMEWORKS)
+    if config["decoupled"]:
+        parts = {
+            "decoupling": KoopmanSplit(**config["koopman"]),
+            "bilevel": BiLevel(**config["bilevel"]) if config["bilevel"]["inner_steps"] else None,
+        }
+    else:
+        parts = {}
+        for name in ("static_weight", "dynamic_weight", "base_weight"):
+            settings.pop(name)
+    head = ProjectionHead(**config["head"])
+    return framework(encoder, projection_head=head, **parts, **settings)
+
+
+def build_optimizer(config, steps_per_epoch):
+    """The optimizer with its schedule: linear warm-up, then cosine to zero at the end of the run."""
+    settings = config["optimizer"]
+    warmup = round(settings["warmup_epochs"] * steps_per_epoch)
+    total = config["epochs"] * steps_per_epoch
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else settings["learning_rate"],
+        max(1, total - warmup),
+        warmup_target=settings["learning_rate"] if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = _choose("optimizer.name", settings["name"], OPTIMIZERS)
+    momentum = {"momentum": 0.9} if optimizer is keras.optimizers.SGD else {}
+    built = optimizer(
+        schedule,
+        weight_decay=settings["weight_decay"] or None,
+        clipnorm=settings["clipnorm"],
+        **momentum,
+    )
+    built.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return built
+
+
+def _choose(key, name, choices):
+    if name in choices:
+        return choices[name]
+    near = difflib.get_close_matches(name, choices, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise ValueError(f"config.{key} must be one of {', '.join(choices)}. Received: {name}.{hint}")

@@ -1,0 +1,67 @@
+"""A progress bar over the whole run, and the time of a step."""
+
+import statistics
+import sys
+import time
+
+import keras
+from tqdm import tqdm
+
+
+class Progress(keras.callbacks.Callback):
+    """Show steps done, the time left for the whole run, and the losses; measure seconds per step.
+
+    Args:
+        total: steps of the whole run.
+        done: steps of it that were done before, in a resumed run.
+
+    Attributes:
+        seconds_per_step: median over the run's steps so far, nan before the third one (the first ones
+            compile).
+
+    Example:
+        >>> from bod_keras.training import Progress
+        >>> Progress(total=100).total
+        100
+    """
+
+    def __init__(self, total, done=0):
+        super().__init__()
+        self.total = total
+        self.done = done
+        self._times = []
+        self._bar = None
+
+    @property
+    def seconds_per_step(self):
+        times = self._times[2:]
+        return statistics.median(times) if times else float("nan")
+
+    def on_train_begin(self, logs=None):
+        # In a log file one line every ten seconds is enough.
+        live = sys.stderr.isatty()
+        self._bar = tqdm(
+            total=self.total,
+            initial=self.done,
+            unit="step",
+            mininterval=0.5 if live else 10.0,
+            dynamic_ncols=live,
+            ncols=None if live else 120,
+        )
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._times.append(time.perf_counter() - self._started)
+        losses = {
+            name.removesuffix("_loss"): f"{float(value):.3f}"
+            for name, value in (logs or {}).items()
+            if name.endswith("loss")
+        }
+        self._bar.set_postfix(losses, refresh=False)
+        self._bar.update()
+        self.done += 1
+
+    def on_train_end(self, logs=None):
+        self._bar.close()

@@ -1,0 +1,42 @@
+"""Stop a run whose loss is no longer a number, and say which files were in the batch."""
+
+import math
+
+import keras
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Raise an error at the first step whose loss is NaN or infinite.
+
+    The last checkpoint is from before that step.
+
+    Args:
+        files: function of the first and the last position of a batch that names its files, such as
+            ``ClipDataset.files``; None if the data has no files.
+
+    Raises:
+        FloatingPointError: with the step, the values that are not finite, and the batch's files.
+
+    Example:
+        >>> from bod_keras.training import StopOnNonFinite
+        >>> StopOnNonFinite().on_train_batch_end(0, {"loss": 1.5})
+    """
+
+    def __init__(self, files=None):
+        super().__init__()
+        self.files = files
+
+    def on_train_batch_end(self, batch, logs=None):
+        bad = [name for name, value in (logs or {}).items() if not math.isfinite(float(value))]
+        if "loss" not in bad:
+            return
+        step = int(self.model.optimizer.iterations)
+        message = f"Not finite at step {step}: {', '.join(bad)}."
+        if self.files is not None:
+            first, following = int(self.model.first_position), int(self.model.next_position)
+            names = "\n".join(f"  {name}" for name in self.files(first, following - 1))
+            message += f" The batch held positions {first} to {following - 1}:\n{names}\n"
+        raise FloatingPointError(
+            f"{message} Look at these inputs; if they are sound, lower the learning rate or clip "
+            "gradients (--config.optimizer.clipnorm=1.0). The last checkpoint is from before this step."
+        )

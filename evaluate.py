@@ -1,0 +1,155 @@
+"""Evaluate trained encoders: --model may be given several times; runs of one name are averaged over seeds.
+
+python evaluate.py --model=runs/demo-plain-seed0 --model=runs/demo-bod-seed0 --protocol=factors
+python evaluate.py --model=runs/videos-seed0 --protocol=linear --probe_train=train.csv --probe_test=test.csv
+
+Protocols, all on frozen features of the run's own clip length and size, centre crops, no test-time choice:
+  linear   logistic regression on standardised features, its penalty chosen on a part of the training videos
+  knn      weighted vote of the 20 nearest training videos by cosine similarity, temperature 0.07
+  factors  both, and a plot, for every label or factor of the videos and every part: the pooled features, the
+           static part and the dynamic part
+
+The numbers go to each run's report.json; the table and factors.png also to --output, if given.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+from absl import app, flags
+
+from bod_keras import evaluation, experiment
+
+_PROTOCOLS = {"linear": ("linear",), "knn": ("knn",), "factors": ("linear", "knn")}
+
+_MODELS = flags.DEFINE_multi_string(
+    "model", [], "A run's folder, as train.py leaves it; repeatable."
+)
+_PROTOCOL = flags.DEFINE_enum("protocol", "factors", list(_PROTOCOLS), "What to measure.")
+_TRAIN = flags.DEFINE_string(
+    "probe_train", None, "Labelled videos to fit on, if not the run's own."
+)
+_TEST = flags.DEFINE_string("probe_test", None, "Labelled videos to test on, if not the run's own.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the joint table and plot.")
+_TRACEBACK = flags.DEFINE_bool("traceback", False, "Show the Python traceback of an error.")
+flags.mark_flag_as_required("model")
+
+
+def main(argv):
+    if argv[1:]:
+        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}. Flags begin with --.")
+    try:
+        runs = [evaluate(Path(folder), _PROTOCOL.value) for folder in _MODELS.value]
+        report(runs, _PROTOCOL.value, Path(_OUTPUT.value) if _OUTPUT.value else None)
+    except (ValueError, OSError) as error:
+        if _TRACEBACK.value:
+            raise
+        sys.exit(f"evaluate.py: {error}")
+
+
+def evaluate(folder, protocol):
+    """Measure one run and write the numbers into its report."""
+    saved = folder / "report.json"
+    if not saved.exists() or not (folder / "model.keras").exists():
+        raise ValueError(
+            f"{folder} is not the folder of a finished run: it must hold report.json and model.keras. "
+            "Let train.py finish it first."
+        )
+    record = json.loads(saved.read_text())
+    config = record["config"]
+    for part, source in (("train", _TRAIN.value), ("test", _TEST.value)):
+        config["probe"][part] = source or config["probe"][part]
+    model = keras.models.load_model(folder / "model.keras")
+    splits, skipped = [], {}
+    for part in ("train", "test"):
+        data = experiment.probe_data(config, part)
+        print(f"{folder}: features of {len(data)} {part} videos ...", flush=True)
+        features, index = evaluation.extract_features(
+            model, data.evaluation(views=config["probe"]["views"])
+        )
+        splits.append((features, _labels([data.records[i] for i in index])))
+        skipped |= data.skipped
+    results = {
+        "protocol": protocol,
+        "views": config["probe"]["views"],
+        "videos": [len(labels[next(iter(labels))]) for _, labels in splits],
+        "skipped": skipped,
+        "factors": evaluation.factor_probes(*splits),
+        "environment": evaluation.environment(),
+    }
+    evaluation.write_report(saved, **{f"evaluation_{protocol}": results})
+    if protocol == "factors":
+        _plot([{"name": config["name"], **results}], folder / "factors.png")
+    return {
+        "name": config["name"],
+        "seconds_per_step": record["training"]["seconds_per_step"],
+        **results,
+    }
+
+
+def report(runs, protocol, output):
+    """Print the table of all runs, one row a run name and factor; save it if asked to."""
+    summary = evaluation.summarise(
+        [{k: run[k] for k in ("name", "seconds_per_step", "factors")} for run in runs]
+    )
+    parts = list(
+        dict.fromkeys(p for run in runs for f in run["factors"].values() for p in _parts(f))
+    )
+    columns = {"name": "run", "runs": "seeds", "factor": "factor", "chance": "chance"}
+    columns |= {f"{p} {m}": f"{p} {m}" for m in _PROTOCOLS[protocol] for p in parts}
+    columns["seconds_per_step"] = "s/step"
+    rows = []
+    for factor in runs[0]["factors"]:
+        for row in summary:
+            entry = {"name": row["name"], "runs": row["runs"], "factor": factor}
+            entry["chance"] = row[f"factors.{factor}.chance"][0]
+            entry["seconds_per_step"] = row["seconds_per_step"]
+            for part in parts:
+                for measure in _PROTOCOLS[protocol]:
+                    entry[f"{part} {measure}"] = row.get(f"factors.{factor}.{part}.{measure}")
+            rows.append(entry)
+    table = evaluation.format_table(rows, columns)
+    print(
+        f"\nAccuracy on the test videos (linear: linear probe, knn: k-nearest neighbours)\n{table}"
+    )
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "table.txt").write_text(table + "\n")
+        if protocol == "factors":
+            _plot(runs, output / "factors.png")
+
+
+def _plot(runs, png):
+    table, chance = {}, {}
+    for row in evaluation.summarise([{"name": r["name"], "factors": r["factors"]} for r in runs]):
+        for factor, scores in runs[0]["factors"].items():
+            chance[factor] = scores["chance"]
+            table.setdefault(row["name"], {})[factor] = {
+                part: row[f"factors.{factor}.{part}.linear"] for part in _parts(scores)
+            }
+    evaluation.plot_factors(table, chance, png)
+
+
+def _parts(scores):
+    return [part for part in scores if part not in ("best", "chance")]
+
+
+def _labels(records):
+    """Each label column of the records: "label" and the factors."""
+    columns = {name: [r.factors[name] for r in records] for name in records[0].factors}
+    if all(record.label is not None for record in records):
+        columns["label"] = [record.label for record in records]
+    if not columns:
+        raise ValueError(
+            "The probe's videos have no labels. Use one folder a class, a list 'path label', or a CSV file with "
+            "a label or factor columns."
+        )
+    return columns
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,106 @@
+"""Plots: a picture of the right size with something in it, and the errors."""
+
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from bod_keras.evaluation import plot_factors, plot_history, plot_spectrum
+from bod_keras.evaluation import plots as plots_module
+
+
+def read_picture(png):
+    picture = cv2.imread(str(png))
+    assert picture is not None and min(picture.shape[:2]) > 300
+    assert picture.std() > 10 and np.mean(picture == 255) > 0.3  # ink on white
+    return picture
+
+
+def count_colour(picture, hexadecimal):
+    rgb = [int(hexadecimal[i : i + 2], 16) for i in (1, 3, 5)]
+    return int(np.all(np.abs(picture[..., ::-1].astype(int) - rgb) < 6, axis=-1).sum())
+
+
+def write_history(path, header, rows):
+    path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return path
+
+
+def test_history(tmp_path):
+    rows = [(i, 8 - i / 20, 4, 4 - i / 20, 0.01 * 0.9**i, 3.0) for i in range(60)]
+    header = "step,loss,static_loss,dynamic_loss,prediction_loss,seconds"
+    source = write_history(tmp_path / "history.csv", header, rows)
+    plot_history(source, tmp_path / "new" / "losses.png")
+    picture = read_picture(tmp_path / "new" / "losses.png")
+    for label in ("static", "dynamic", "prediction"):
+        assert count_colour(picture, plots_module._NAMED[label]) > 200
+
+
+def test_history_panels_group_scales():
+    flat = {"loss": 8.0, "static_loss": 4.0, "prediction_loss": 0.01, "dynamic_loss": 4.0}
+    losses = {name: np.full(3, value) for name, value in flat.items()}
+    losses["loss"][1] = np.nan
+    groups = plots_module._group_by_scale(losses)
+    assert groups == [["loss", "static_loss", "dynamic_loss"], ["prediction_loss"]]
+
+
+def test_history_with_gaps_one_row_and_no_step(tmp_path):
+    source = write_history(tmp_path / "h.csv", "loss,val_loss", [(1.0, ""), (2.0, 0.5), ("nan", 1)])
+    plot_history(source, tmp_path / "gaps.png")
+    read_picture(tmp_path / "gaps.png")
+    source = write_history(tmp_path / "h.csv", "epoch,total", [(0, 2.0)])
+    plot_history(source, tmp_path / "one.png")
+    read_picture(tmp_path / "one.png")
+
+
+@pytest.mark.parametrize("rows", [[], [(1, 2.0)]])
+def test_history_without_losses(tmp_path, rows):
+    source = write_history(tmp_path / "h.csv", "step,seconds", rows)
+    with pytest.raises(ValueError, match=rf"received {len(rows)} rows of \['step', 'seconds'\]"):
+        plot_history(source, tmp_path / "h.png")
+
+
+def test_spectrum(tmp_path):
+    rng = np.random.default_rng(0)
+    moving = np.exp(1j * rng.uniform(-3, 3, 500)) * 0.9
+    plot_spectrum(np.concatenate([moving, np.ones(40), [9.0]]), 0.1, tmp_path / "s.png")
+    picture = read_picture(tmp_path / "s.png")
+    # Forty points on top of each other are opaque: the static ones reach their full colour.
+    assert count_colour(picture, plots_module._NAMED["static"]) > 30
+
+
+@pytest.mark.parametrize(
+    "eigenvalues, threshold, message",
+    [
+        (np.ones(0), 0.1, r"received shape \(0,\)"),
+        (np.ones((2, 3)), 0.1, r"received shape \(2, 3\)"),
+        (np.array([1.0, np.nan]), 0.1, "with 1 not finite"),
+        (np.ones(2), 0.0, "threshold must be positive .* received 0.0"),
+    ],
+)
+def test_spectrum_errors(tmp_path, eigenvalues, threshold, message):
+    with pytest.raises(ValueError, match=message):
+        plot_spectrum(eigenvalues, threshold, tmp_path / "s.png")
+
+
+def test_factors(tmp_path):
+    parts = {"pooled": (0.3, 0.1), "static": (0.2, None), "dynamic": (0.9, 0.02)}
+    table = {"plain": {"motion": {"pooled": (0.2, 0.0)}}, "ours": {"motion": parts, "shape": parts}}
+    plot_factors(table, {"motion": 0.125, "shape": 0.1}, tmp_path / "f.png")
+    picture = read_picture(tmp_path / "f.png")
+    tall, short = (count_colour(picture, plots_module._NAMED[p]) for p in ("dynamic", "static"))
+    assert 2.5 < tall / short < 6  # areas are as 0.9 to 0.2, plus equal legend entries
+
+
+def test_factors_errors(tmp_path):
+    with pytest.raises(ValueError, match=r"Factors without: \['motion'\]"):
+        plot_factors({"a": {"motion": {"pooled": (0.2, 0.0)}}}, {}, tmp_path / "f.png")
+    with pytest.raises(ValueError, match=r"received factors \[\], parts \[\]"):
+        plot_factors({}, {}, tmp_path / "f.png")
+
+
+def test_no_global_state(tmp_path):
+    plot_spectrum(np.ones(3), 0.1, tmp_path / "s.png")
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or not pyplot.get_fignums()

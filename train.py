@@ -1,0 +1,178 @@
+"""Pre-train a video encoder: config -> objects -> fit -> runs/<name>-seed<seed>/.
+
+python train.py --config=configs/demo.py:bod
+python train.py --config=configs/videos.py --config.data.source=/path/to/videos --config.clips.batch_size=32
+
+The run's folder gets encoder.keras, model.keras, history.csv, TensorBoard logs, report.json and plots. A run
+that was stopped (Ctrl-C, SIGTERM, a crash) resumes when the same command is given again.
+"""
+
+import json
+import os
+import shutil
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+from absl import app, flags
+from ml_collections import config_flags
+
+from bod_keras import evaluation, experiment, training
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "A file of configs/, with its argument after a colon."
+)
+_TRACEBACK = flags.DEFINE_bool("traceback", False, "Show the Python traceback of an error.")
+flags.mark_flag_as_required("config")
+
+
+def main(argv):
+    if argv[1:]:
+        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}. Flags begin with --.")
+    try:
+        received = train(_CONFIG.value.to_dict())
+    except (ValueError, OSError, FloatingPointError) as error:
+        if _TRACEBACK.value:
+            raise
+        sys.exit(f"train.py: {error}")
+    if received is not None:
+        sys.exit(128 + received)
+
+
+def train(config):
+    """Run, or resume, one experiment. Returns the signal that stopped it early, or None."""
+    folder = experiment.run_folder(config)
+    if _is_finished(folder, config):
+        print(f"{folder} is finished. Choose another --config.name or --config.seed for a new run.")
+        return None
+    keras.utils.set_random_seed(config["seed"])
+    keras.config.set_dtype_policy(config["precision"])
+
+    data = experiment.training_data(config)
+    steps = data.steps_per_epoch
+    total = config["epochs"] * steps
+    model, damaged = training.load_checkpoint(folder / "checkpoints")
+    for path in damaged:
+        print(f"{path} is damaged and was passed over.")
+    if model is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        model = experiment.build_model(config)
+        model.compile(experiment.build_optimizer(config, steps))
+    done = int(model.optimizer.iterations)
+    report = folder / "report.json"
+    evaluation.write_report(report, config=config, environment=evaluation.environment())
+    print(
+        f"{folder}: {len(data)} videos, {steps} steps an epoch, {config['epochs']} epochs, "
+        f"{model.encoder.count_params():,} encoder parameters, Keras on {keras.backend.backend()}"
+        + (f", resumed at step {done}" if done else ""),
+        flush=True,
+    )
+
+    progress = training.Progress(total, done)
+    checkpoint = training.Checkpoint(folder / "checkpoints", **config["checkpoint"])
+    stop = training.StopOnSignal()
+    callbacks = [
+        stop,
+        training.StopOnNonFinite(data.files),
+        progress,
+        keras.callbacks.CSVLogger(folder / "history.csv", append=done > 0),
+        keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
+        checkpoint,
+    ]
+    try:
+        _fit(model, data, config["epochs"], callbacks)
+    finally:
+        evaluation.write_report(
+            report,
+            training={
+                "steps": int(model.optimizer.iterations),
+                "of": total,
+                "seconds_per_step": progress.seconds_per_step,
+                "videos": len(data),
+                "skipped": data.skipped,
+                "shorter_than_a_clip": sorted(data.looped),
+            },
+        )
+        _tell_skipped(data)
+    if stop.received is not None:
+        checkpoint.save()
+        print(f"Saved step {int(model.optimizer.iterations)}. The same command resumes here.")
+        return stop.received
+    _finish(model, data, config, folder)
+    return None
+
+
+def _fit(model, data, epochs, callbacks):
+    """Keras' fit over the rest of the run; a started epoch is first completed by a shorter one."""
+    steps = data.steps_per_epoch
+    epoch, within = divmod(int(model.optimizer.iterations), steps)
+    spans = [(epoch, epoch + 1, steps - within), (epoch + 1, epochs, steps)]
+    for first, last, span in spans if within else [(epoch, epochs, steps)]:
+        stream = data.training(position=int(model.next_position))
+        try:
+            model.fit(
+                stream,
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=span,
+                callbacks=callbacks,
+                verbose=0,
+            )
+        except Exception:
+            if data.failure is not None:  # Clearer than the stream's own error.
+                raise data.failure from None
+            raise
+        if model.stop_training:
+            return
+
+
+def _finish(model, data, config, folder):
+    threshold = config["koopman"]["threshold"]
+    eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation())
+    evaluation.plot_spectrum(eigenvalues, threshold, folder / "spectrum.png")
+    evaluation.plot_history(folder / "history.csv", folder / "losses.png")
+    training.save_model(model.encoder, folder / "encoder.keras")
+    training.save_model(model, folder / "model.keras")
+    shutil.rmtree(folder / "checkpoints")  # model.keras holds the same state
+    print(
+        f"Finished: {folder / 'encoder.keras'} is the encoder, {folder / 'report.json'} the record."
+    )
+
+
+def _is_finished(folder, config):
+    """Whether the run is complete; a folder that belongs to another config is an error."""
+    report = folder / "report.json"
+    if not report.exists():
+        return False
+    before = _flat(json.loads(report.read_text())["config"])
+    now = _flat(json.loads(json.dumps(config)))
+    differing = [k for k in sorted(before | now) if before.get(k) != now.get(k)]
+    if differing:
+        lines = "\n".join(f"  {k}: {before.get(k)} there, {now.get(k)} now" for k in differing)
+        raise ValueError(
+            f"{folder} belongs to a run with other settings:\n{lines}\n"
+            "Choose another --config.name, or delete the folder to start afresh."
+        )
+    return (folder / "model.keras").exists()
+
+
+def _flat(tree, prefix=""):
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {
+        k: v
+        for name, sub in tree.items()
+        for k, v in _flat(sub, f"{prefix}.{name}".lstrip(".")).items()
+    }
+
+
+def _tell_skipped(data):
+    if data.skipped:
+        print(f"{len(data.skipped)} of {len(data)} videos were skipped (all in report.json):")
+        for path, reason in list(data.skipped.items())[:5]:
+            print(f"  {path}: {reason}")
+
+
+if __name__ == "__main__":
+    app.run(main)
