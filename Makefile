@@ -19,7 +19,7 @@ VENV ?= .venv
 else
 VENV ?= .venv-latest
 endif
-RUN = KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=2 $(VENV)/bin/python
+RUN = KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=3 $(VENV)/bin/python
 
 DEMO = configs/demo.py
 SUFFIX = $(if $(SMOKE),-smoke)
@@ -43,7 +43,7 @@ test: $(VENV)/installed
 
 test-latest: .venv-latest/installed
 	for backend in tensorflow torch jax; do \
-	  KERAS_BACKEND=$$backend TF_CPP_MIN_LOG_LEVEL=2 .venv-latest/bin/python -m pytest $(TESTS) || exit 1; \
+	  KERAS_BACKEND=$$backend TF_CPP_MIN_LOG_LEVEL=3 .venv-latest/bin/python -m pytest $(TESTS) || exit 1; \
 	done
 
 test-real: $(VENV)/installed

@@ -17,7 +17,8 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
 import keras
 from absl import app, flags
@@ -36,12 +37,13 @@ _TRAIN = flags.DEFINE_string(
 _TEST = flags.DEFINE_string("probe_test", None, "Labelled videos to test on, if not the run's own.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the joint table and plot.")
 _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show the Python traceback of an error.")
-flags.mark_flag_as_required("model")
 
 
 def main(argv):
     if argv[1:]:
-        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}. Flags begin with --.")
+        sys.exit(f"evaluate.py: unexpected arguments: {' '.join(argv[1:])}. Flags begin with --.")
+    if not _MODELS.value:
+        sys.exit("evaluate.py: --model is missing, such as --model=runs/demo-bod-seed0. See --help.")
     try:
         runs = [evaluate(Path(folder), _PROTOCOL.value) for folder in _MODELS.value]
         report(runs, _PROTOCOL.value, Path(_OUTPUT.value) if _OUTPUT.value else None)

@@ -12,7 +12,9 @@ import os
 import shutil
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# The start-up chatter of TensorFlow, and OpenCV's line for each file that it cannot open.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
 import keras
 from absl import app, flags
@@ -24,12 +26,26 @@ _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "A file of configs/, with its argument after a colon."
 )
 _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show the Python traceback of an error.")
-flags.mark_flag_as_required("config")
 
 
-def main(argv):
-    if argv[1:]:
-        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}. Flags begin with --.")
+def parse_flags(argv):
+    """absl's parser, with a short message for a wrong config file or key instead of a traceback."""
+    try:
+        rest = app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        reason = error
+        while reason.args and isinstance(reason.args[0], Exception):
+            reason = reason.args[0]
+        text = str(reason.args[0] if isinstance(reason, (AttributeError, KeyError)) else reason)
+        sys.exit(f"train.py: bad --config: {text}\nconfigs/base.py lists every key.")
+    if rest[1:]:
+        sys.exit(f"train.py: unexpected arguments: {' '.join(rest[1:])}. Flags begin with --.")
+    if _CONFIG.value is None:
+        sys.exit("train.py: --config is missing, such as --config=configs/demo.py:bod. See --help.")
+    return rest
+
+
+def main(_):
     try:
         received = train(_CONFIG.value.to_dict())
     except (ValueError, OSError, FloatingPointError) as error:
@@ -76,7 +92,7 @@ def train(config):
         stop,
         training.StopOnNonFinite(data.files),
         progress,
-        keras.callbacks.CSVLogger(folder / "history.csv", append=done > 0),
+        training.HistoryFile(folder / "history.csv"),
         keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
         checkpoint,
     ]
@@ -116,6 +132,7 @@ def _fit(model, data, epochs, callbacks):
                 initial_epoch=first,
                 epochs=last,
                 steps_per_epoch=span,
+                shuffle=False,  # the stream is shuffled
                 callbacks=callbacks,
                 verbose=0,
             )
@@ -175,4 +192,4 @@ def _tell_skipped(data):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from bod_keras import encoders
-from bod_keras.data import ClipDataset, read_catalog, write_moving_digits
+from bod_keras.data import ClipDataset, read_catalog, write_digit_drift
 from bod_keras.frameworks import ProjectionHead, VSimCLR
 from bod_keras.koopman import KoopmanSplit
 from bod_keras.training import BiLevel
@@ -56,7 +56,7 @@ def _built_in(config):
     # One folder a variant, so that another rho never overwrites or reuses this one.
     variant = "-".join(f"{k}{settings[k]}" for k in sorted(settings) if k != "folder")
     folder = Path(settings.pop("folder")) / variant
-    return write_moving_digits(folder, seed=0, **settings)
+    return write_digit_drift(folder, seed=0, **settings)
 
 
 def build_model(config):

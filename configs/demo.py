@@ -1,4 +1,4 @@
-"""The effect on one screen: plain and decoupled v-SimCLR on the built-in moving digits.
+"""The effect on one screen: plain and decoupled v-SimCLR on the built-in digit-drift videos.
 
 A large digit stands still (static factor), a disc drifts over it (dynamic factor, 8 directions); in 95 % of
 the training videos the direction is tied to the digit. Plain v-SimCLR learns the digit and ignores the
@@ -29,12 +29,12 @@ def get_config(arguments="bod"):
     config.epochs = 28
     config.data.source = "built-in"
     config.clips.update(
-        {"frames": 8, "size": 32, "batch_size": 64, "recipe": "motion", "cache_mb": 512}
+        {"frames": 10, "size": 32, "batch_size": 64, "recipe": "motion", "cache_mb": 512}
     )
     config.encoder.name = "frame_cnn"
     config.head.update({"hidden": 128, "width": 32})
-    config.koopman.update({"count": 1, "order": 16, "basis": 16})
-    config.framework.update({"temperature": 0.2, "dynamic_weight": 3.0, "base_weight": 1.0})
+    config.koopman.update({"count": 1, "order": 16, "basis": 24})
+    config.framework.update({"temperature": 0.2, "dynamic_weight": 3.0, "base_weight": 2.0})
     config.optimizer.learning_rate = 2e-3
     if "smoke" in words:
         config.name += "-smoke"

@@ -45,13 +45,19 @@ def extract_features(
     parts: dict[str, list[np.ndarray]] = {}
     indices: list[int] = []
     seen: set[int] = set()
+    full = 0
     for batch in dataset:
         views, index = _checked_batch(batch, seen)
         seen.update(index)
         indices.extend(index)
         videos, count = views.shape[:2]
-        outputs = read_out.predict_on_batch(views.reshape((-1, *views.shape[2:])))
+        clips = views.reshape((-1, *views.shape[2:]))
+        full = full or len(clips)
+        # A smaller last batch is filled up, or it would be compiled anew.
+        missing = np.repeat(clips[-1:], max(0, full - len(clips)), axis=0)
+        outputs = read_out.predict_on_batch(np.concatenate([clips, missing]))
         for part, values in outputs.items():
+            values = values[: len(clips)] if len(values) == len(clips) + len(missing) else values
             if values.ndim != 2 or len(values) != videos * count:
                 raise ValueError(
                     f"read_out must give one vector per clip, shape ({videos * count}, K), "

@@ -2,6 +2,7 @@
 
 from bod_keras.training.bilevel import BiLevel
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
+from bod_keras.training.history_file import HistoryFile
 from bod_keras.training.model import BiLevelModel
 from bod_keras.training.progress import Progress
 from bod_keras.training.stop_on_non_finite import StopOnNonFinite
@@ -11,6 +12,7 @@ __all__ = [
     "BiLevel",
     "BiLevelModel",
     "Checkpoint",
+    "HistoryFile",
     "Progress",
     "StopOnNonFinite",
     "StopOnSignal",

@@ -1,0 +1,221 @@
+"""Where the videos are and what is known of them: folders, list files and CSV files -> records."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass, field
+
+VIDEO_EXTENSIONS = (
+    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+    *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
+)
+_CSV_RESERVED = ("path", "split", "label")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One video file and what is known of it.
+
+    Args:
+        path: the file.
+        label: class number, or None.
+        factors: named integer factors, for example `{"static": 3, "dynamic": 5}`.
+        split: name of the split it belongs to, or None.
+
+    Example:
+
+    >>> Record("a.avi", factors={"static": 3}).factors["static"]
+    3
+    """
+
+    path: str
+    label: int | None = None
+    factors: dict[str, int] = field(default_factory=dict)
+    split: str | None = None
+
+
+def read_catalog(
+    source: str | os.PathLike, root: str | os.PathLike | None = None, split: str | None = None
+) -> list[Record]:
+    """Read a folder, a list file or a CSV file of videos.
+
+    - A folder is searched with all its sub-folders, in sorted order; hidden names are left out. If
+      every video lies in a sub-folder, the label is the index of the top-level sub-folder
+      (`class_names`).
+    - A list file (any name that does not end in .csv) has one `path label` or `path` a line. The
+      last word is the label if it is an integer, so paths may hold spaces; empty lines and lines
+      that begin with # are left out.
+    - A CSV file has a header with a `path` column, and `label` and `split` if it likes; every other
+      column whose cells are all integers becomes a factor.
+
+    Whether the listed files exist is not checked here: the loader skips and names broken ones.
+
+    Args:
+        source: the folder or file.
+        root: what relative paths in a list or CSV file are relative to; None for the folder of
+            that file.
+        split: keep the records of this split only; None for all. Needs a CSV file.
+
+    Returns:
+        List of `Record`.
+
+    Raises:
+        FileNotFoundError: if the source does not exist.
+        ValueError: if it holds no video, cannot be parsed, or has no such split.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     listing = pathlib.Path(folder, "list.txt")
+    ...     _ = listing.write_text("a b.mp4 3")
+    ...     read_catalog(listing, root="videos")[0].label
+    3
+    """
+    source = os.fspath(source)
+    if not os.path.exists(source):
+        raise FileNotFoundError(
+            f"There is no folder or list file {source!r}. Give a folder of videos, a list file "
+            "with one 'path label' a line, or a .csv file with a 'path' column."
+        )
+    if os.path.isdir(source):
+        records = _read_folder(source)
+    else:
+        base = os.path.dirname(os.path.abspath(source)) if root is None else os.fspath(root)
+        read = _read_csv if source.lower().endswith(".csv") else _read_list
+        records = read(source, base)
+        if not records:
+            raise ValueError(f"{source} lists no video. Expected one video a line.")
+    return records if split is None else _select(records, split, source)
+
+
+def class_names(folder: str | os.PathLike) -> list[str]:
+    """Give the class names of a folder-per-class tree, in the order of their labels.
+
+    Args:
+        folder: a folder whose top-level sub-folders hold the videos of one class each.
+
+    Returns:
+        Sorted names of the top-level sub-folders that hold videos; empty if a video lies outside
+        of them, for then there are no classes.
+
+    Example:
+
+    >>> class_names("ucf101")[:2]  # doctest: +SKIP
+    ['ApplyEyeMakeup', 'ApplyLipstick']
+    """
+    return _top_folders(_find_videos(os.fspath(folder)))
+
+
+def _top_folders(names: list[str]) -> list[str]:
+    if any(os.sep not in name for name in names):
+        return []
+    return sorted({name.split(os.sep, 1)[0] for name in names})
+
+
+def _find_videos(folder: str) -> list[str]:
+    """Paths of the videos below a folder, relative to it. No glob: names may hold [brackets]."""
+    found, visited = [], set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        # Data sets are often trees of links; a link to a folder above must not loop for ever.
+        real = os.path.realpath(place)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            os.path.relpath(os.path.join(place, name), folder)
+            for name in sorted(files)
+            if not name.startswith(".") and name.lower().endswith(VIDEO_EXTENSIONS)
+        ]
+    return found
+
+
+def _read_folder(folder: str) -> list[Record]:
+    names = _find_videos(folder)
+    if not names:
+        raise ValueError(
+            f"There is no video in the folder {folder!r} or below it. "
+            f"Known extensions: {' '.join(VIDEO_EXTENSIONS)}."
+        )
+    labels = {name: index for index, name in enumerate(_top_folders(names))}
+    return [
+        Record(os.path.join(folder, name), label=labels.get(name.split(os.sep, 1)[0]))
+        for name in names
+    ]
+
+
+def _read_list(source: str, base: str) -> list[Record]:
+    records = []
+    with open(source, encoding="utf-8-sig") as stream:
+        for line in map(str.strip, stream):
+            if not line or line.startswith("#"):
+                continue
+            head, _, tail = line.replace("\t", " ").rpartition(" ")
+            if head and _is_integer(tail):
+                # Cut the original line, so that tabs inside of a name survive.
+                path = line[: -len(tail)].rstrip()
+                records.append(Record(os.path.join(base, path), label=int(tail)))
+            else:
+                records.append(Record(os.path.join(base, line)))
+    return records
+
+
+def _read_csv(source: str, base: str) -> list[Record]:
+    with open(source, encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        columns = reader.fieldnames or []
+        if "path" not in columns:
+            raise ValueError(
+                f"{source} must begin with a header line that has a 'path' column. "
+                f"Received columns: {columns}"
+            )
+        rows = list(reader)
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise ValueError(
+                f"{source}, record in line {line} or after: expected {len(columns)} cells as in "
+                "the header. Put paths with commas in double quotes."
+            )
+    factors = [
+        name
+        for name in columns
+        if name not in _CSV_RESERVED and all(_is_integer(row[name]) for row in rows)
+    ]
+    for row in rows:
+        if row.get("label") and not _is_integer(row["label"]):
+            raise ValueError(
+                f"{source}: column 'label' must hold integers. Received: {row['label']!r} for "
+                f"{row['path']!r}"
+            )
+    return [
+        Record(
+            os.path.join(base, row["path"]),
+            label=int(row["label"]) if row.get("label") else None,
+            factors={name: int(row[name]) for name in factors},
+            split=row.get("split") or None,
+        )
+        for row in rows
+    ]
+
+
+def _is_integer(text: str) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _select(records: list[Record], split: str, source: str) -> list[Record]:
+    chosen = [record for record in records if record.split == split]
+    if not chosen:
+        names = sorted({record.split for record in records if record.split is not None})
+        there = f"It has: {', '.join(names)}" if names else "It has no splits"
+        raise ValueError(
+            f"{source} has no split {split!r}. {there}. Splits are named in the 'split' column of "
+            "a .csv file."
+        )
+    return chosen

@@ -1,0 +1,77 @@
+"""Colour jitter as one affine map: brightness, contrast, saturation, hue, grey composed."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+# Rec. 601 luma, what OpenCV, TensorFlow and PyTorch call grey.
+GREY_WEIGHTS = (0.299, 0.587, 0.114)
+
+
+def jitter_matrix(
+    *,
+    brightness: float = 1.0,
+    contrast: float = 1.0,
+    saturation: float = 1.0,
+    hue: float = 0.0,
+    grey: bool = False,
+    mean_grey: float = 127.5,
+) -> np.ndarray:
+    """Compose colour changes into one 3 x 4 matrix `[M | o]`, applied as `M rgb + o`.
+
+    In this order, without clipping in between: `x <- b x`; `x <- c x + (1 - c) b g 1`, `g` the mean
+    grey of the clip; `x <- s x + (1 - s) grey(x)`; a rotation by `2 pi hue` about the grey axis
+    (1, 1, 1), which turns the hue (to within about 2 degrees of the HSV hue) and keeps r + g + b;
+    last the projection to grey.
+
+    Args:
+        brightness: factor b, 1 for no change.
+        contrast: factor c, 1 for no change.
+        saturation: factor s, 1 for no change.
+        hue: turn as a share of the full circle, 0 for no change.
+        grey: whether the result is grey.
+        mean_grey: mean grey of the clip, on the scale of its values.
+
+    Returns:
+        float64 array `(3, 4)`.
+
+    Example:
+
+    >>> bool(np.allclose(jitter_matrix(), np.eye(3, 4)))
+    True
+    """
+    ones = np.ones((3, 3)) / 3
+    to_grey = np.tile(GREY_WEIGHTS, (3, 1))
+    matrix = brightness * contrast * np.eye(3)
+    offset = np.full(3, (1 - contrast) * brightness * mean_grey)
+    angle = 2 * math.pi * hue
+    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    rotation = math.cos(angle) * np.eye(3) + (1 - math.cos(angle)) * ones + math.sin(angle) * cross
+    after = rotation @ (saturation * np.eye(3) + (1 - saturation) * to_grey)
+    if grey:
+        after = to_grey @ after
+    return np.concatenate([after @ matrix, (after @ offset)[:, None]], axis=1)
+
+
+def apply_colour(clip: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Apply one affine colour map to all frames of a clip.
+
+    Args:
+        clip: uint8 array `(frames, height, width, 3)`, RGB.
+        matrix: float array `(3, 4)`, from `jitter_matrix`.
+
+    Returns:
+        uint8 array of the same shape, rounded and limited to 0..255.
+
+    Example:
+
+    >>> clip = np.full((2, 4, 4, 3), 100, np.uint8)
+    >>> int(apply_colour(clip, jitter_matrix(brightness=1.5)).max())
+    150
+    """
+    # The clip as one tall image: a colour map has no neighbours, so frames cannot mix.
+    tall = clip.reshape(-1, clip.shape[2], 3)
+    return cv2.transform(tall, matrix).reshape(clip.shape)

@@ -1,0 +1,59 @@
+"""The run's losses and monitors as a CSV file."""
+
+import csv
+import time
+from pathlib import Path
+
+import keras
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """Write one row an epoch: epoch, step, seconds since the start of training, learning rate, all logs.
+
+    A resumed run goes on in the same file; rows of steps that it repeats are replaced.
+
+    Args:
+        path: the CSV file.
+
+    Example:
+        >>> import pathlib, tempfile, keras, numpy as np
+        >>> from bod_keras.training import HistoryFile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "history.csv"
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> x = np.zeros((4, 2))
+        >>> _ = model.fit(x, x[:, :1], callbacks=[HistoryFile(path)], verbose=0)
+        >>> path.read_text().splitlines()[0]
+        'epoch,step,seconds,learning_rate,loss'
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = Path(path)
+        self._rows = None
+
+    def on_train_begin(self, logs=None):
+        if self._rows is None:
+            done = int(self.model.optimizer.iterations)
+            self._rows = [row for row in self._read() if int(row["step"]) <= done]
+            before = float(self._rows[-1]["seconds"]) if self._rows else 0.0
+            self._started = time.perf_counter() - before
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {
+            "epoch": epoch + 1,
+            "step": int(self.model.optimizer.iterations),
+            "seconds": round(time.perf_counter() - self._started, 1),
+            "learning_rate": float(self.model.optimizer.learning_rate),
+        }
+        self._rows.append(row | {name: float(value) for name, value in (logs or {}).items()})
+        with open(self.path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(self._rows[-1]))
+            writer.writeheader()
+            writer.writerows(self._rows)
+
+    def _read(self):
+        if not self.path.exists():
+            return []
+        with open(self.path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))

@@ -1,0 +1,99 @@
+import os
+
+import pytest
+
+from bod_keras.data import Record, class_names, read_catalog
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_flat_folder_has_no_labels(tmp_path):
+    touch(tmp_path, "b.MP4", "a.avi", "notes.txt", ".hidden.mp4", "deep/c.webm")
+    records = read_catalog(tmp_path)
+    names = [os.path.relpath(record.path, tmp_path) for record in records]
+    assert names == ["a.avi", "b.MP4", os.path.join("deep", "c.webm")]
+    assert {record.label for record in records} == {None}
+    assert class_names(tmp_path) == []
+
+
+def test_folder_per_class(tmp_path):
+    touch(tmp_path, "run/x.mp4", "jump [1]/g01/y.mp4", "run/-z %d.mp4", "empty/readme.md")
+    records = read_catalog(tmp_path)
+    assert [record.label for record in records] == [0, 1, 1]
+    assert class_names(tmp_path) == ["jump [1]", "run"]
+    assert all(os.path.exists(record.path) for record in records)
+
+
+def test_links_are_followed_but_not_for_ever(tmp_path):
+    touch(tmp_path, "store/a/x.mp4", "set/readme.txt")
+    (tmp_path / "set" / "a").symlink_to(tmp_path / "store" / "a")
+    (tmp_path / "set" / "loop").symlink_to(tmp_path / "set")
+    assert len(read_catalog(tmp_path / "set")) == 1
+
+
+def test_list_file(tmp_path):
+    listing = tmp_path / "list.txt"
+    listing.write_bytes(
+        "\ufeffa b/c.mp4 12\r\n# note\n\nd.mp4\t3\n/abs/e f.mp4\nx [1] 2.mp4\n".encode()
+    )
+    records = read_catalog(listing)
+    assert records == [
+        Record(str(tmp_path / "a b/c.mp4"), 12),
+        Record(str(tmp_path / "d.mp4"), 3),
+        Record("/abs/e f.mp4"),
+        Record(str(tmp_path / "x [1] 2.mp4")),
+    ]
+    assert read_catalog(listing, root="/data")[0].path == "/data/a b/c.mp4"
+
+
+def test_csv_file(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text(
+        'path,split,label,static,note,dynamic\n"a, b.avi",train,1,3,hi,5\nc.avi,test,,4,,6\n'
+    )
+    first, second = read_catalog(table)
+    assert first == Record(str(tmp_path / "a, b.avi"), 1, {"static": 3, "dynamic": 5}, "train")
+    assert second.label is None and second.factors == {"static": 4, "dynamic": 6}
+    assert read_catalog(table, split="test") == [second]
+
+
+def test_missing_source(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder or list file '.*nowhere'"):
+        read_catalog(tmp_path / "nowhere")
+
+
+def test_no_video_in_the_folder(tmp_path):
+    touch(tmp_path, "readme.txt")
+    with pytest.raises(ValueError, match="no video in the folder .*Known extensions: .*mp4"):
+        read_catalog(tmp_path)
+
+
+def test_unknown_split_names_those_there_are(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("path,split\na.avi,train\nb.avi,probe_test\n")
+    with pytest.raises(ValueError, match="no split 'val'. It has: probe_test, train"):
+        read_catalog(table, split="val")
+    touch(tmp_path, "a.avi")
+    with pytest.raises(ValueError, match="no split 'val'. It has no splits"):
+        read_catalog(tmp_path, split="val")
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("t.csv", "file,label\na.avi,1\n", "'path' column. Received columns: .*'file'"),
+        ("t.csv", "path,label\na, b.avi,1\n", "line 2 .*expected 2 cells"),
+        ("t.csv", "path,label\na.avi,run\n", "integers. Received: 'run' for 'a.avi'"),
+        ("t.csv", "path,label\n", "lists no video"),
+        ("t.txt", "\n# nothing\n", "lists no video"),
+    ],
+)
+def test_files_that_cannot_be_parsed(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_catalog(tmp_path / name)
