@@ -43,7 +43,9 @@ def main(argv):
     if argv[1:]:
         sys.exit(f"evaluate.py: unexpected arguments: {' '.join(argv[1:])}. Flags begin with --.")
     if not _MODELS.value:
-        sys.exit("evaluate.py: --model is missing, such as --model=runs/demo-bod-seed0. See --help.")
+        sys.exit(
+            "evaluate.py: --model is missing, such as --model=runs/demo-bod-seed0. See --help."
+        )
     try:
         runs = [evaluate(Path(folder), _PROTOCOL.value) for folder in _MODELS.value]
         report(runs, _PROTOCOL.value, Path(_OUTPUT.value) if _OUTPUT.value else None)
@@ -102,7 +104,7 @@ def report(runs, protocol, output):
         dict.fromkeys(p for run in runs for f in run["factors"].values() for p in _parts(f))
     )
     columns = {"name": "run", "runs": "seeds", "factor": "factor", "chance": "chance"}
-    columns |= {f"{p} {m}": f"{p} {m}" for m in _PROTOCOLS[protocol] for p in parts}
+    columns |= {f"{p} {m}": f"{m}: {p}" for m in _PROTOCOLS[protocol] for p in parts}
     columns["seconds_per_step"] = "s/step"
     rows = []
     for factor in runs[0]["factors"]:
@@ -116,7 +118,8 @@ def report(runs, protocol, output):
             rows.append(entry)
     table = evaluation.format_table(rows, columns)
     print(
-        f"\nAccuracy on the test videos (linear: linear probe, knn: k-nearest neighbours)\n{table}"
+        "\nAccuracy on the test videos. linear: linear probe, knn: nearest neighbours; pooled: time mean of the\n"
+        f"encoder's features, static and dynamic: the two parts; s/step: seconds per training step.\n{table}"
     )
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)

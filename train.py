@@ -149,6 +149,9 @@ def _finish(model, data, config, folder):
     eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation())
     evaluation.plot_spectrum(eigenvalues, threshold, folder / "spectrum.png")
     evaluation.plot_history(folder / "history.csv", folder / "losses.png")
+    evaluation.write_report(
+        folder / "report.json", history=training.HistoryFile.summary(folder / "history.csv")
+    )
     training.save_model(model.encoder, folder / "encoder.keras")
     training.save_model(model, folder / "model.keras")
     shutil.rmtree(folder / "checkpoints")  # model.keras holds the same state

@@ -27,8 +27,8 @@ def get_config():
             "folder": "data/built-in",
             "rho": 0.95,
             "train": 1024,
-            "probe_train": 512,
-            "probe_test": 512,
+            "probe_train": 560,
+            "probe_test": 560,
             "size": 32,
             "frames": 24,
         }

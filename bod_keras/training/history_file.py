@@ -32,6 +32,18 @@ class HistoryFile(keras.callbacks.Callback):
         self.path = Path(path)
         self._rows = None
 
+    @staticmethod
+    def summary(path):
+        """First, last, smallest and largest epoch value of each column: ``{name: {"first": ...}}``."""
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        columns = {name: [float(row[name]) for row in rows] for name in rows[0]}
+        return {
+            name: {"first": v[0], "last": v[-1], "smallest": min(v), "largest": max(v)}
+            for name, v in columns.items()
+            if name not in ("epoch", "step", "seconds")
+        }
+
     def on_train_begin(self, logs=None):
         if self._rows is None:
             done = int(self.model.optimizer.iterations)
