@@ -118,8 +118,9 @@ def report(runs, protocol, output):
             rows.append(entry)
     table = evaluation.format_table(rows, columns)
     print(
-        "\nAccuracy on the test videos. linear: linear probe, knn: nearest neighbours; pooled: time mean of the\n"
-        f"encoder's features, static and dynamic: the two parts; s/step: seconds per training step.\n{table}"
+        "\nAccuracy on the test videos. linear: linear probe, knn: nearest neighbours. pooled: time mean of\n"
+        "the encoder's features, static and dynamic: the two parts. s/step: seconds per training step.\n"
+        f"{table}"
     )
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
@@ -150,8 +151,8 @@ def _labels(records):
         columns["label"] = [record.label for record in records]
     if not columns:
         raise ValueError(
-            "The probe's videos have no labels. Use one folder a class, a list 'path label', or a CSV file with "
-            "a label or factor columns."
+            "The probe's videos have no labels. Use one folder a class, a list 'path label', or a CSV "
+            "file with a label or factor columns."
         )
     return columns
 

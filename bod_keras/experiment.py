@@ -93,14 +93,12 @@ def build_optimizer(config, steps_per_epoch):
     )
     optimizer = _choose("optimizer.name", settings["name"], OPTIMIZERS)
     momentum = {"momentum": 0.9} if optimizer is keras.optimizers.SGD else {}
-    built = optimizer(
+    return optimizer(
         schedule,
         weight_decay=settings["weight_decay"] or None,
         clipnorm=settings["clipnorm"],
         **momentum,
     )
-    built.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return built
 
 
 def _choose(key, name, choices):

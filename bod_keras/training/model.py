@@ -56,6 +56,20 @@ class BiLevelModel(keras.Model):
     def after_update(self):
         """What follows the optimizer's step, such as a momentum encoder. Nothing by default."""
 
+    def compile(self, optimizer="adamw", **kwargs):
+        """As `keras.Model.compile`; weight decay leaves out biases and batch-norm parameters.
+
+        Keras does not save that exclusion with an optimizer, so it is the model's business.
+        """
+        super().compile(optimizer=optimizer, **kwargs)
+        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if inner.weight_decay and not inner.built:
+            inner.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     # -- the step ------------------------------------------------------------------------------------------
 
     def _learn(self, data):

@@ -1,0 +1,267 @@
+"""train.py and evaluate.py from end to end: artefacts, resuming, and what a wrong input gets."""
+
+import errno
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import train
+from configs import demo, videos
+from tests.video_files import make_ramp_clip, save_video, write_broken
+
+ROOT = Path(__file__).parent.parent
+TINY = {
+    "built_in.train": 32,
+    "built_in.probe_train": 80,
+    "built_in.probe_test": 80,
+    "built_in.frames": 12,
+    "clips.batch_size": 8,
+    "clips.frames": 6,
+    "epochs": 2,
+}
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+def command(script, *flags, **options):
+    """Run a script as a user does, in a second process."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **options,
+    )
+
+
+def flags_of(workspace, kind="bod", **changes):
+    """Flags of a tiny run; dots of a key are written as double underscores."""
+    changes = {key.replace("__", "."): value for key, value in changes.items()}
+    settings = {"output": workspace, "built_in.folder": workspace / "data", **TINY, **changes}
+    return [
+        f"--config={ROOT / 'configs' / 'demo.py'}:{kind},smoke",
+        *(f"--config.{key}={value}" for key, value in settings.items()),
+    ]
+
+
+@pytest.fixture(scope="session")
+def runs(workspace):
+    """A finished plain and a finished decoupled run: their folders."""
+    for kind in ("plain", "bod"):
+        done = command("train.py", *flags_of(workspace, kind))
+        assert done.returncode == 0, done.stderr
+        assert "16/16" not in done.stderr and "8/8" in done.stderr  # the progress bar
+    return [workspace / f"demo-{kind}-smoke-seed0" for kind in ("plain", "bod")]
+
+
+def test_a_run_leaves_its_artefacts(runs):
+    for folder in runs:
+        for name in ("encoder.keras", "model.keras", "losses.png", "spectrum.png"):
+            assert (folder / name).stat().st_size > 1000, name
+        assert list((folder / "tensorboard").rglob("events.*"))
+        lines = (folder / "history.csv").read_text().splitlines()
+        assert len(lines) == 3 and lines[0].startswith("epoch,step,seconds,learning_rate,")
+        report = json.loads((folder / "report.json").read_text())
+        assert report["config"]["clips"]["frames"] == 6
+        assert report["training"]["steps"] == report["training"]["of"] == 8
+        assert report["environment"]["keras"] == keras.__version__
+        assert report["history"]["loss"]["last"] < report["history"]["loss"]["first"] + 1
+
+
+def test_static_eigenvalues_are_in_the_report(runs):
+    counts = json.loads((runs[1] / "report.json").read_text())["history"]["static_eigenvalues"]
+    assert 0 < counts["smallest"] <= counts["largest"] < 5  # T - 1
+
+
+def test_the_saved_encoder_loads_and_runs(runs):
+    import bod_keras
+
+    encoder = keras.models.load_model(runs[1] / "encoder.keras")
+    features = encoder(np.zeros((2, 6, 32, 32, 3), "float32"))
+    assert bod_keras.__version__ and tuple(features.shape) == (2, 6, 128)
+
+
+def test_evaluation_prints_one_table_and_extends_the_reports(runs, tmp_path):
+    done = command("evaluate.py", *(f"--model={run}" for run in runs), f"--output={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("demo-")]
+    assert [(row[0], row[2]) for row in rows] == [
+        ("demo-plain-smoke", "static"),
+        ("demo-bod-smoke", "static"),
+        ("demo-plain-smoke", "dynamic"),
+        ("demo-bod-smoke", "dynamic"),
+    ]
+    assert all(0 <= float(cell) <= 1 for row in rows for cell in row[3:])
+    assert (tmp_path / "table.txt").read_text().strip() in done.stdout
+    assert (tmp_path / "factors.png").stat().st_size > 1000
+    report = json.loads((runs[1] / "report.json").read_text())
+    assert report["evaluation_factors"]["videos"] == [80, 80]
+    assert float(rows[3][6]) == pytest.approx(
+        report["evaluation_factors"]["factors"]["dynamic"]["dynamic"]["linear"], abs=1e-3
+    )
+
+
+def test_a_finished_run_is_not_repeated(runs, workspace):
+    before = (runs[0] / "model.keras").stat().st_mtime_ns
+    done = command("train.py", *flags_of(workspace, "plain"))
+    assert done.returncode == 0 and "is finished" in done.stdout
+    assert (runs[0] / "model.keras").stat().st_mtime_ns == before
+
+
+def test_other_settings_in_the_same_folder_are_refused(runs, workspace):
+    done = command("train.py", *flags_of(workspace, "plain", clips__recipe="none"))
+    assert done.returncode == 1
+    assert "clips.recipe: motion there, none now" in done.stderr
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_resumes_to_the_same_weights(workspace, stop):
+    flags = flags_of(workspace, epochs=12, name="whole")
+    assert command("train.py", *flags).returncode == 0
+    flags = flags_of(workspace, epochs=12, name=f"stopped{int(stop)}")
+    folder = workspace / f"stopped{int(stop)}-seed0"
+    running = subprocess.Popen(
+        [sys.executable, "train.py", *flags], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    while not (folder / "history.csv").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(stop)
+    output = running.communicate(timeout=120)[0]
+    assert running.returncode == 128 + stop and "resumes here" in output
+    assert not (folder / "model.keras").exists()
+    resumed = command("train.py", *flags)
+    assert resumed.returncode == 0 and "resumed at step" in resumed.stdout, resumed.stderr
+    whole = keras.models.load_model(workspace / "whole-seed0" / "model.keras")
+    again = keras.models.load_model(folder / "model.keras")
+    for one, other in zip(whole.weights, again.weights):
+        np.testing.assert_array_equal(one, other, err_msg=one.path)
+    steps = [row.split(",")[1] for row in (folder / "history.csv").read_text().splitlines()[1:]]
+    assert steps == sorted(set(steps), key=int) and steps[-1] == "48"
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"data.source": "no-such-folder"}, "no-such-folder"),
+        ({"data.source": "configs"}, "no video"),
+        ({"data.source": ""}, "--config.data.source=PATH"),
+        ({"clips.frames": 1}, "at least 2"),
+        ({"clips.batch_size": 64}, "between 1 and the number of videos"),
+        ({"encoder.name": "frame_cn"}, "Did you mean frame_cnn?"),
+        ({"koopman.threshold": -1.0}, "threshold must be positive (0.1 is usual). Received: -1.0"),
+        ({"bilevel.scope": "body"}, "scope must be one of 'head', 'all'. Received: 'body'"),
+    ],
+)
+def test_a_wrong_setting_gets_one_clear_message(tmp_path, workspace, changes, expected):
+    config = demo.get_config("bod,smoke")
+    settings = {"output": str(tmp_path), "built_in.folder": str(workspace / "data"), **TINY}
+    config.update_from_flattened_dict({**settings, **changes})
+    with pytest.raises((ValueError, OSError), match=re.escape(expected)):
+        train.train(config.to_dict())
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (["--config=configs/demo.py:bod", "--config.clips.batchsize=3"], 'mean "batch_size"'),
+        (["--config=configs/demo.py:bod", "--config.no_such_key=3"], "no_such_key"),
+        ([], "--config is missing"),
+        (["--config=configs/demo.py:bod", "extra"], "unexpected arguments: extra"),
+    ],
+)
+def test_wrong_flags_get_one_clear_message(flags, expected):
+    done = command("train.py", *flags)
+    assert done.returncode == 1
+    assert expected in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_files(tmp_path, workspace):
+    flags = flags_of(workspace, output=tmp_path, optimizer__learning_rate=1e30)
+    done = command("train.py", *flags)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "Not finite at step" in done.stderr
+    assert done.stderr.count(".avi") == TINY["clips.batch_size"]
+
+
+@pytest.fixture
+def mixed_folder(tmp_path):
+    """Sixteen whole videos, three of them shorter than a clip, and five broken ones."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for index in range(16):
+        frames = 4 if index < 3 else 20
+        save_video(folder / f"v{index:02d}.avi", make_ramp_clip(frames, offset=index))
+    return folder, write_broken(folder)
+
+
+def small_run(folder, output, share):
+    return command(
+        "train.py",
+        f"--config={ROOT / 'configs' / 'videos.py'}:small",
+        f"--config.data.source={folder}",
+        f"--config.output={output}",
+        f"--config.clips.max_bad_share={share}",
+        "--config.clips.size=16",
+        "--config.clips.batch_size=4",
+        "--config.epochs=2",
+        "--config.optimizer.warmup_epochs=0.5",
+    )
+
+
+def test_broken_videos_are_skipped_counted_and_named(mixed_folder, tmp_path):
+    folder, broken = mixed_folder
+    done = small_run(folder, tmp_path, 0.5)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(broken)} of 21 videos were skipped" in done.stdout
+    training = json.loads((tmp_path / "videos-seed0" / "report.json").read_text())["training"]
+    assert set(training["skipped"]) == {path for path, _ in broken.values()}
+    for path, reason in broken.values():
+        assert reason in training["skipped"][path]
+    assert [Path(path).name for path in training["shorter_than_a_clip"]] == [
+        "v00.avi",
+        "v01.avi",
+        "v02.avi",
+    ]
+
+
+def test_too_many_broken_videos_stop_the_run(mixed_folder, tmp_path):
+    done = small_run(mixed_folder[0], tmp_path, 0.1)
+    assert done.returncode == 1
+    assert "video files cannot be read (max_bad_share=0.1)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_while_saving_is_a_clear_error(tmp_path, workspace):
+    def limit():  # a real refusal to write: no file may grow beyond 300 kB
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    done = command("train.py", *flags_of(workspace, output=tmp_path), preexec_fn=limit)
+    assert done.returncode == 1
+    assert "Could not save" in done.stderr and os.strerror(errno.EFBIG) in done.stderr
+    assert not list(tmp_path.rglob("*.keras"))
+
+
+def test_evaluation_refuses_what_is_no_run(tmp_path):
+    done = command("evaluate.py", f"--model={tmp_path}")
+    assert done.returncode == 1 and "is not the folder of a finished run" in done.stderr
+
+
+@pytest.mark.parametrize("config", [demo, videos])
+def test_a_config_refuses_an_unknown_argument(config):
+    with pytest.raises(ValueError, match="Received: 'smal'"):
+        config.get_config("smal")
