@@ -66,7 +66,9 @@ class ContrastiveModel(BiLevelModel):
             self.projection_head.build(features)
         embeddings = self.projection_head.compute_output_shape(features)
         # A plain model reads its parts from the same split with untrained bases, as the fair comparison.
-        self.read_out_split = decoupling if decoupling is not None else KoopmanSplit()
+        self.read_out_split = decoupling
+        if decoupling is None:
+            self.read_out_split = KoopmanSplit(basis=min(12, embeddings[-1]))
         if not self.read_out_split.built:
             self.read_out_split.build(embeddings)
         self.read_out_split.trainable = decoupling is not None
@@ -75,7 +77,6 @@ class ContrastiveModel(BiLevelModel):
                 bilevel.prediction, ridge=decoupling.ridge, normalize=decoupling.normalize
             )
         self.add_state()
-        self.built = True
 
     @property
     def backbone(self):

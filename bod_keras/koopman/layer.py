@@ -41,8 +41,8 @@ class KoopmanSplit(keras.layers.Layer):
         count: if given, the `count` eigenvalues closest to 1 are static instead (conjugate pairs kept
             together); `threshold` then only serves the statistics.
         method: ``"resolvent"`` (a Butterworth filter of the given `order`; needs no eigendecomposition
-            unless `count` is set), ``"eig"`` (a hard split), or ``"auto"`` (resolvent: it was faster and as
-            accurate on every backend).
+            unless `count` is set), ``"eig"`` (a hard split), or ``"auto"`` (resolvent, on every backend: XLA
+            compiles it, and it costs within 3 ms of eig for 32 clips of 16 frames on one CPU thread).
         order: even order of the resolvent's filter; 64 is hard to 1e-4 at 20 % from the circle, 16 is soft.
         ridge: relative ridge of the pseudo-inverse.
         operator: ``"clip"`` fits one operator a clip; ``"batch"`` one to all transitions of the batch, whose
@@ -187,15 +187,19 @@ class KoopmanSplit(keras.layers.Layer):
         }
 
     def _projector(self, matrix):
-        if self.count is None:
+        spectrum = None
+        if self.method == "eig" or self.count is not None:
+            spectrum = linalg.eigendecomposition(matrix)
+            distances = linalg.distances_to_one(matrix, spectrum)
+            nearest = distances[..., 0]
+        else:
             nearest = linalg.nearest_distance(matrix)
+        if self.count is None:
             radius = linalg.threshold_radius(nearest, self.threshold)
         else:
-            distances = linalg.distances_to_one(matrix)
-            nearest = distances[..., 0]
             radius = linalg.count_radius(distances, self.count)
         if self.method == "eig":
-            return linalg.eig_projector(matrix, radius), nearest
+            return linalg.eig_projector(matrix, radius, spectrum), nearest
         return linalg.resolvent_projector(matrix, radius, self.order), nearest
 
     def _batch_split(self, past, future, training):

@@ -10,6 +10,7 @@ so that the part of A on a group of eigenvalues is X^+ P Y, with P the spectral 
 
 import math
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -20,6 +21,12 @@ _DISTANCE_FLOOR = 1e-3
 # Members of a conjugate pair have equal distances up to rounding.
 _PAIR_TOLERANCE = 1e-3
 FALLBACK_MARGIN = 1.1
+# Eigenvectors lose digits by their condition number: they and their inverse are float64, which takes no
+# longer, except on JAX, which has it not. (Products of them are complex64: Keras has no complex128.)
+_EIG_DTYPE = "float32" if keras.backend.backend() == "jax" else "float64"
+_EIG_COMPLEX = {"float32": "complex64", "float64": "complex128"}[_EIG_DTYPE]
+# The resolvent's filter starts from a trapezoid rule of this order, and doubles it from there.
+_FIRST_ORDER = 4
 
 
 def solve(a, b):
@@ -35,9 +42,15 @@ def solve(a, b):
     Returns:
         (..., n, k), same dtype.
     """
-    finite = ops.all(ops.isfinite(ops.abs(a)), axis=(-2, -1), keepdims=True)
-    identity = ops.eye(a.shape[-1], dtype=a.dtype)
-    return ops.solve(ops.where(finite, a, identity), b)
+    return ops.solve(_finite_or_identity(a), b)
+
+
+def inverse(a):
+    """Inverse of (..., n, n) matrices; a non-finite one is replaced by the identity, as in `solve`.
+
+    Its gradient is two products, where that of ``solve(a, identity)`` factorises a again.
+    """
+    return ops.inv(_finite_or_identity(a))
 
 
 def normalise_frames(frames):
@@ -80,16 +93,30 @@ def reduced_operator(past, future, gram):
     return ops.swapaxes(solve(gram, cross), -1, -2)
 
 
+def eigendecomposition(matrix):
+    """Complex eigenvalues (..., n) and eigenvectors (..., n, n) of real matrices, without gradient.
+
+    In double precision where the backend has it. Pass the pair to `distances_to_one` and `eig_projector`
+    to decompose once.
+    """
+    return ops.eig(ops.cast(_finite_or_zero(ops.stop_gradient(matrix)), _EIG_DTYPE))
+
+
 def eigenvalues(matrix):
-    """Eigenvalues of real (..., n, n) matrices as a pair of real arrays (real, imaginary), without gradient."""
-    values, _ = ops.eig(_finite_or_zero(ops.stop_gradient(matrix)))
-    return ops.real(values), ops.imag(values)
+    """Eigenvalues of real (..., n, n) matrices as a pair of float32 arrays (real, imaginary), no gradient."""
+    values, _ = eigendecomposition(matrix)
+    return ops.cast(ops.real(values), "float32"), ops.cast(ops.imag(values), "float32")
 
 
-def distances_to_one(matrix):
-    """|lambda - 1| of every eigenvalue in ascending order, (..., n), without gradient."""
-    real, imaginary = eigenvalues(matrix)
-    return ops.sort(ops.sqrt(ops.square(real - 1.0) + ops.square(imaginary)), axis=-1)
+def distances_to_one(matrix, spectrum=None):
+    """|lambda - 1| of every eigenvalue in ascending order, (..., n) float32, without gradient.
+
+    Args:
+        matrix: (..., n, n) real.
+        spectrum: its `eigendecomposition`, if at hand.
+    """
+    values, _ = eigendecomposition(matrix) if spectrum is None else spectrum
+    return ops.cast(ops.sort(_distance(values), axis=-1), "float32")
 
 
 def count_radius(distances, count):
@@ -118,7 +145,7 @@ def spectral_radius(matrix, squarings=7):
 
     Args:
         matrix: (..., n, n).
-        squarings: k; 7 gives 2 % for n = 15.
+        squarings: k; 7 gives 2 % for n = 15 (5 % if M is far from normal).
 
     Returns:
         (...,), without gradient.
@@ -128,9 +155,11 @@ def spectral_radius(matrix, squarings=7):
     for k in range(squarings + 1):
         if k:
             power = ops.matmul(power, power)
-        norm = ops.sqrt(ops.sum(ops.square(power), axis=(-2, -1))) + 1e-30
-        power = power / norm[..., None, None]
-        log_norm = 2.0 * log_norm + ops.log(norm) if k else ops.log(norm)
+            log_norm = 2.0 * log_norm
+        if k % 2 == 0 or k == squarings:  # two squarings of a matrix of norm 1 stay in range
+            norm = ops.sqrt(ops.sum(ops.square(power), axis=(-2, -1))) + 1e-30
+            power = power / norm[..., None, None]
+            log_norm = log_norm + ops.log(norm)
     return ops.exp(log_norm / 2.0**squarings)
 
 
@@ -139,8 +168,7 @@ def nearest_distance(matrix):
     matrix = _finite_or_zero(ops.stop_gradient(matrix))
     identity = ops.eye(matrix.shape[-1], dtype=matrix.dtype)
     # The shift keeps the system regular where an eigenvalue is 1 to the last bit.
-    inverse = solve((1.0 + 1e-5) * identity - matrix, identity + 0.0 * matrix)
-    return 1.0 / spectral_radius(inverse)
+    return 1.0 / spectral_radius(inverse((1.0 + 1e-5) * identity - matrix))
 
 
 def threshold_radius(nearest, threshold):
@@ -148,7 +176,7 @@ def threshold_radius(nearest, threshold):
     return ops.where(nearest <= threshold, threshold, FALLBACK_MARGIN * nearest)
 
 
-def eig_projector(matrix, radius):
+def eig_projector(matrix, radius, spectrum=None):
     """Spectral projector onto the eigenvalues with |lambda - 1| <= radius, from an eigendecomposition.
 
     With M = V diag(lambda) V^-1 and h = 1 inside the circle, 0 outside, P = V diag(h) V^-1. The gradient is
@@ -159,40 +187,42 @@ def eig_projector(matrix, radius):
     Args:
         matrix: (B, n, n) real, diagonalisable.
         radius: (B,) float32; has no gradient.
+        spectrum: the `eigendecomposition` of `matrix`, if at hand.
 
     Returns:
         (B, n, n) real projector.
     """
+    values, vectors = eigendecomposition(matrix) if spectrum is None else spectrum
+    radius = ops.cast(ops.stop_gradient(radius), _EIG_DTYPE)[..., None]
+    inside = ops.cast(_distance(values) <= radius, _EIG_DTYPE)
 
     @ops.custom_gradient
-    def projector(m, r):
-        values, vectors = ops.eig(_finite_or_zero(m))
-        n = m.shape[-1]
-        real, imaginary = ops.real(values), ops.imag(values)
-        distance = ops.sqrt(ops.square(real - 1.0) + ops.square(imaginary))
-        inside = ops.cast(distance <= r[..., None], "float32")
-        identity = ops.cast(ops.eye(n), "complex64")
-        inverse = solve(vectors, identity + ops.zeros_like(vectors))
-        result = ops.real(ops.matmul(ops.multiply(vectors, _complex(inside)[..., None, :]), inverse))
+    def projector(m, h, v, w, lam):
+        del m  # enters through its eigendecomposition only, whose derivative is `grad`
+        result = ops.real(ops.matmul(ops.multiply(v, _complex(h)[..., None, :]), w))
 
         def grad(*args, upstream=None):
             if upstream is None:
                 (upstream,) = args
-            step = inside[..., :, None] - inside[..., None, :]
-            gap_r = real[..., :, None] - real[..., None, :]
-            gap_i = imaginary[..., :, None] - imaginary[..., None, :]
-            size = ops.maximum(ops.square(gap_r) + ops.square(gap_i), 1e-12)
-            divided = _complex(step * gap_r / size, -step * gap_i / size)
-            inner = ops.matmul(
-                ops.matmul(inverse, _complex(ops.swapaxes(upstream, -1, -2))), vectors
-            )
-            inner = ops.multiply(inner, ops.swapaxes(divided, -1, -2))
-            outer = ops.real(ops.matmul(ops.matmul(vectors, inner), inverse))
-            return ops.swapaxes(outer, -1, -2), ops.zeros_like(r)
+            outer = _daleckii_krein_adjoint(upstream, h, v, w, lam)
+            return outer, *(ops.zeros_like(x) for x in (h, v, w, lam))
 
-        return result, grad
+        return ops.cast(result, "float32"), grad
 
-    return projector(matrix, ops.stop_gradient(radius))
+    return projector(matrix, inside, vectors, ops.inv(vectors), values)
+
+
+def _daleckii_krein_adjoint(upstream, h, v, w, lam):
+    """Gradient (B, n, n) for M of <upstream, V diag(h) V^-1>, with w = V^-1 and h piecewise constant."""
+    step = h[..., :, None] - h[..., None, :]
+    gap = lam[..., :, None] - lam[..., None, :]
+    size = ops.maximum(ops.square(ops.real(gap)) + ops.square(ops.imag(gap)), 1e-12)
+    divided = ops.multiply(_complex(step / size), ops.conj(gap))
+    upstream = ops.cast(ops.swapaxes(upstream, -1, -2), _EIG_COMPLEX)
+    inner = ops.matmul(ops.matmul(w, upstream), v)
+    inner = ops.multiply(inner, ops.swapaxes(divided, -1, -2))
+    outer = ops.cast(ops.real(ops.matmul(ops.matmul(v, inner), w)), "float32")
+    return ops.swapaxes(outer, -1, -2)
 
 
 def resolvent_projector(matrix, radius, order=64):
@@ -200,35 +230,66 @@ def resolvent_projector(matrix, radius, order=64):
 
     The q-point trapezoid rule for the contour integral of (z I - M)^-1 on |z - 1| = radius is exactly the
     Butterworth filter h(lambda) = 1 / (1 + ((lambda - 1) / radius)^q). It tends to the projector of
-    `eig_projector` as q grows, and is smooth in M for every q. Half of the nodes suffice (conjugates).
+    `eig_projector` as q grows, and is smooth in M for every q. The sum is taken for a low q only (`order`
+    halved as long as it is above 4 and divisible by 4); from there h -> h^2 / (h^2 + (1 - h)^2) doubles q.
 
     Args:
         matrix: (B, n, n) real.
         radius: (B,) float32; has no gradient.
-        order: q, even. 64 agrees with the hard split to 1e-4 if no eigenvalue is within 20 % of the circle.
+        order: q, even. 64 agrees with the hard split to 1e-5 if no eigenvalue is within 20 % of the circle
+            (30 % for the gradient, to 1e-4).
 
     Returns:
         (B, n, n) real.
     """
+    first = order
+    while first > _FIRST_ORDER and first % 4 == 0:
+        first //= 2
+    identity = ops.eye(matrix.shape[-1], dtype="float32")
+    scaled = (identity - matrix) / ops.stop_gradient(radius)[..., None, None]
+    result = _trapezoid(scaled, first)
+    for _ in range(round(math.log2(order // first))):
+        square = ops.matmul(result, result)
+        result = ops.matmul(square, ops.inv(identity + 2.0 * (square - result)))
+    return result
+
+
+def _trapezoid(matrix, order):
+    """``(I + N^q)^-1 = 2/q Re sum_k z_k (z_k I + N)^-1``, z_k the q/2 roots of -1 in the upper half-plane.
+
+    z_k I + N is inverted as the real (2n, 2n) matrix [[Re, -Im], [Im, Re]]: TensorFlow's XLA has no complex
+    solver.
+    """
+    n = matrix.shape[-1]
     angles = math.pi * (2 * np.arange(order // 2) + 1) / order
-    cos = np.cos(angles).astype("float32")[:, None, None]
-    sin = np.sin(angles).astype("float32")[:, None, None]
-    r = ops.stop_gradient(radius)[..., None, None, None]
-    identity = np.eye(matrix.shape[-1], dtype="float32")
-    shifted = _complex(
-        (1.0 + r * cos) * identity - matrix[..., None, :, :],
-        ops.broadcast_to(r * sin * identity, (*ops.shape(matrix)[:-2], order // 2, *identity.shape)),
+    cos = ops.convert_to_tensor(np.cos(angles)[:, None, None], dtype="float32")
+    sin = ops.convert_to_tensor(np.sin(angles)[:, None, None], dtype="float32")
+    identity = ops.eye(n, dtype="float32")
+    real = matrix[..., None, :, :] + cos * identity
+    imaginary = ops.broadcast_to(sin * identity, ops.shape(real))
+    block = ops.concatenate(
+        [
+            ops.concatenate([real, -imaginary], axis=-1),
+            ops.concatenate([imaginary, real], axis=-1),
+        ],
+        axis=-2,
     )
-    weights = _complex(r * cos * identity, r * sin * identity)
-    terms = ops.real(solve(shifted, weights))
+    resolvents = inverse(block)
+    terms = cos * resolvents[..., :n, :n] - sin * resolvents[..., n:, :n]
     return (2.0 / order) * ops.sum(terms, axis=-3)
 
 
-def _complex(real, imaginary=None):
-    result = ops.cast(real, "complex64")
-    if imaginary is None:
-        return result
-    return ops.add(result, ops.multiply(ops.cast(imaginary, "complex64"), 1j))
+def _complex(real):
+    return ops.cast(real, _EIG_COMPLEX)
+
+
+def _distance(values):
+    return ops.sqrt(ops.square(ops.real(values) - 1.0) + ops.square(ops.imag(values)))
+
+
+def _finite_or_identity(matrix):
+    finite = ops.all(ops.isfinite(ops.abs(matrix)), axis=(-2, -1), keepdims=True)
+    return ops.where(finite, matrix, ops.eye(matrix.shape[-1], dtype=matrix.dtype))
 
 
 def _finite_or_zero(matrix):

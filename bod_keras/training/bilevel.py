@@ -104,7 +104,8 @@ def bilevel_gradient(upper, lower, weights, inputs, settings):
     if steps and settings.hypergradient == "finite_difference":
         correction = _mixed_derivative(lower, moved, inputs, gradients[:n])
         gradients = [
-            g - settings.inner_learning_rate * c for g, c in zip(gradients, correction, strict=True)
+            g - ops.cast(settings.inner_learning_rate * c, g.dtype)
+            for g, c in zip(gradients, correction, strict=True)
         ]
     return value, auxiliary, moved, gradients[:n], gradients[n:]
 
@@ -129,4 +130,8 @@ def _mixed_derivative(lower, weights, inputs, direction):
         _, _, gradients = value_and_grad(lambda v: (lower(v[:n], v[n:]), ()), shifted + inputs)
         return gradients
 
-    return [(p - m) / (2.0 * size) for p, m in zip(gradient_at(1.0), gradient_at(-1.0))]
+    # In float32: under mixed precision the features, and with them their gradients, are half floats.
+    return [
+        (ops.cast(p, "float32") - ops.cast(m, "float32")) / (2.0 * size)
+        for p, m in zip(gradient_at(1.0), gradient_at(-1.0))
+    ]

@@ -26,12 +26,32 @@ class BiLevelModel(keras.Model):
     counts the samples of the training stream. The model keeps the first position of the last batch and the
     one that follows it (``first_position``, ``next_position``), so that a saved model knows where its data
     stood and a bad batch can be traced to its files.
+
+    Raises:
+        ValueError: while training, a batch that is not (B, V, T, H, W, C).
+
+    Example:
+        >>> class Spread(BiLevelModel):
+        ...     logged = ["spread"]
+        ...     def __init__(self, backbone):
+        ...         super().__init__()
+        ...         self.backbone = backbone
+        ...         self.add_state()
+        ...     def upper_loss(self, features, views, training):
+        ...         spread = ops.mean(ops.var(features, axis=0))
+        ...         return -spread, {"spread": spread}
+        >>> import bod_keras
+        >>> model = Spread(bod_keras.encoders.FrameCNN((4, 16, 16, 3), widths=(4,)))
+        >>> model.compile("sgd")
+        >>> views = np.random.default_rng(0).random((4, 2, 4, 16, 16, 3), "float32")
+        >>> sorted(model.fit(views, verbose=0).history)
+        ['loss', 'spread']
     """
 
     bilevel = None
 
     def add_state(self):
-        """Create what every bi-level model keeps; subclasses call it once, in ``__init__``."""
+        """Create what every bi-level model keeps; subclasses call it once, at the end of ``__init__``."""
         for name in ("first_position", "next_position"):
             setattr(
                 self,
@@ -42,6 +62,7 @@ class BiLevelModel(keras.Model):
             )
         names = ["loss", *self.logged]
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
+        self.built = True
 
     @property
     def metrics(self):

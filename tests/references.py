@@ -1,0 +1,116 @@
+"""Slow, obvious NumPy truths in float64: the D x D route clip by clip, and losses as loops.
+
+Nothing here shares a formula with the package: operators are D x D (the primal form of ridge regression, or the
+pseudo-inverse), splits mask `numpy.linalg.eig` of A, and losses visit one pair of clips after the other.
+"""
+
+import numpy as np
+
+
+def normalise(frames):
+    return frames / np.linalg.norm(frames, axis=-1, keepdims=True)
+
+
+def transitions(clip, normalize=True):
+    """Past and future frames of one clip (T, D), each (T-1, D)."""
+    frames = np.asarray(clip, np.float64)
+    if normalize:
+        frames = normalise(frames)
+    return frames[:-1], frames[1:]
+
+
+def koopman_operator(past, future, ridge):
+    """A (D, D): the ridge solution of past A = future; the penalty is `ridge` x |past|^2 / (T-1)."""
+    if ridge == 0:
+        return np.linalg.pinv(past) @ future
+    penalty = ridge * np.sum(past**2) / len(past)
+    return np.linalg.solve(past.T @ past + penalty * np.eye(past.shape[1]), past.T @ future)
+
+
+def batch_operator(past_moment, cross_moment, ridge):
+    """A (D, D) of `operator="batch"` from the moments of all transitions."""
+    width = len(past_moment)
+    penalty = ridge * np.trace(past_moment) / width
+    return np.linalg.inv(past_moment + penalty * np.eye(width)) @ cross_moment
+
+
+def distances(operator, rank):
+    """|lambda - 1| in ascending order of the `rank` eigenvalues of A with the largest modulus."""
+    values = np.linalg.eigvals(operator)
+    values = values[np.argsort(-np.abs(values), kind="stable")][:rank]
+    return np.sort(np.abs(values - 1))
+
+
+def threshold_radius(operator, rank, threshold):
+    nearest = distances(operator, rank)[0]
+    return threshold if nearest <= threshold else 1.1 * nearest
+
+
+def static_operator(operator, radius, order=None):
+    """A_S: the eigenvalues of A within `radius` of 1 (or, with `order`, Butterworth weights of all)."""
+    values, vectors = np.linalg.eig(operator)
+    if order is None:
+        weight = (np.abs(values - 1) <= radius).astype(complex)
+    else:
+        weight = 1 / (1 + ((values - 1) / radius) ** order)
+    return np.real(vectors @ np.diag(values * weight) @ np.linalg.inv(vectors))
+
+
+def read_out(past, static, operator, dynamic, bases=None):
+    """s and d from A and A_S, by reconstructing every frame."""
+    moving = operator - static
+    s = np.mean([x @ static for x in past], axis=0)
+    frames = [x @ moving for x in past]
+    if dynamic == "mean":
+        return s, np.mean(frames, axis=0)
+    if dynamic == "flat":
+        return s, np.concatenate(frames)
+    return s, (bases[0].T @ moving @ bases[1]).ravel()
+
+
+def split(clip, dynamic, radius, ridge=1e-2, normalize=True, order=None, bases=None):
+    """s (D,) and d (K,) of one clip (T, D)."""
+    past, future = transitions(clip, normalize)
+    operator = koopman_operator(past, future, ridge)
+    return read_out(past, static_operator(operator, radius, order), operator, dynamic, bases)
+
+
+def info_nce(a, b, temperature):
+    """One value per video, a triple loop over direction, clip and candidate."""
+    a, b = normalise(np.asarray(a, np.float64)), normalise(np.asarray(b, np.float64))
+    losses = np.zeros(len(a))
+    for own, other in ((a, b), (b, a)):
+        for i in range(len(a)):
+            candidates = 0.0
+            for j in range(len(a)):
+                candidates += np.exp(own[i] @ other[j] / temperature)
+                if j != i:
+                    candidates += np.exp(own[i] @ own[j] / temperature)
+            positive = np.exp(own[i] @ other[i] / temperature)
+            losses[i] -= 0.5 * np.log(positive / candidates)
+    return losses
+
+
+def koopman_prediction(view_a, view_b, kind, ridge=1e-2, normalize=True):
+    """One value per video, with explicit powers of A."""
+    losses = []
+    for clip_a, clip_b in zip(view_a, view_b):
+        a, b = transitions(clip_a, normalize), transitions(clip_b, normalize)
+        if kind == "held_out":
+            errors = [_roll_out(*a, ridge), _roll_out(*b, ridge)]
+        else:
+            pairs = ((a, b), (b, a)) if kind == "cross_clip" else ((a, a), (b, b))
+            errors = []
+            for fitted, (past, future) in pairs:
+                errors.append(np.mean((past @ koopman_operator(*fitted, ridge) - future) ** 2))
+        losses.append(np.mean(errors))
+    return np.array(losses)
+
+
+def _roll_out(past, future, ridge):
+    fitted = len(past) // 2
+    operator = koopman_operator(past[:fitted], future[:fitted], ridge)
+    errors = []
+    for k, target in enumerate(future[fitted:], start=1):
+        errors.append(np.mean((past[fitted] @ np.linalg.matrix_power(operator, k) - target) ** 2))
+    return np.mean(errors)

@@ -1,0 +1,26 @@
+"""Every public name's docstring has an example, and every example runs."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import numpy as np
+import pytest
+
+import bod_keras
+
+MODULES = sorted(module.name for module in pkgutil.walk_packages(bod_keras.__path__, "bod_keras."))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, extraglobs={"np": np, **vars(module)})
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("name", [name for name in bod_keras.__all__ if name[0].isupper()])
+def test_public_classes_have_an_example(name):
+    assert ">>> " in inspect.getdoc(getattr(bod_keras, name))

@@ -1,0 +1,57 @@
+"""v-SimCLR small enough to train in a test, and clips for it."""
+
+import keras
+import numpy as np
+
+import bod_keras
+
+FRAMES, SIZE = 4, 8
+
+
+def make_views(batch=4, views=2, seed=0):
+    """Clips of noise (B, V, T, H, W, 3) in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    return rng.random((batch, views, FRAMES, SIZE, SIZE, 3), "float32")
+
+
+def make_clips(views):
+    """The clips (V B, T, H, W, 3) of a batch, view after view, as a training step orders them."""
+    return np.concatenate(list(np.swapaxes(views, 0, 1)))
+
+
+def make_model(decoupled=True, bilevel=None, optimizer=None, seed=0, eager=True, **kwargs):
+    """A compiled model; equal seeds give equal weights."""
+    keras.utils.set_random_seed(seed)
+    encoder = bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), widths=(4, 6))
+    split = bod_keras.KoopmanSplit(threshold=0.3, order=16, basis=3) if decoupled else None
+    kwargs = {
+        "projection_head": bod_keras.ProjectionHead(8, 6),
+        "temperature": 0.5,
+        **kwargs,
+    }
+    model = bod_keras.VSimCLR(encoder, split, bilevel, **kwargs)
+    model.compile(optimizer or keras.optimizers.SGD(0.1), run_eagerly=eager)
+    return model
+
+
+def train(model, views, epochs=1, batch_size=4, **kwargs):
+    """``fit`` in the given order; returns the history."""
+    history = model.fit(
+        views, batch_size=batch_size, epochs=epochs, shuffle=False, verbose=0, **kwargs
+    )
+    return history.history
+
+
+def weights_of(layer):
+    """Every weight as an array, in order."""
+    return [keras.ops.convert_to_numpy(w).copy() for w in layer.weights]
+
+
+def assert_same_weights(one, other, **tolerance):
+    """Equal to the last bit, or within a tolerance of `numpy.testing.assert_allclose`."""
+    names = [w.path for w in one.weights]
+    for name, x, y in zip(names, weights_of(one), weights_of(other), strict=True):
+        if tolerance:
+            np.testing.assert_allclose(x, y, err_msg=name, **tolerance)
+        else:
+            np.testing.assert_array_equal(x, y, err_msg=name)

@@ -1,0 +1,231 @@
+"""`bilevel_gradient` against closed forms, brute force and itself: three hypergradients, one rule."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import bod_keras
+from bod_keras.training.autodiff import value_and_grad
+from bod_keras.training.bilevel import BiLevel, bilevel_gradient
+
+HYPERGRADIENTS = ("first_order", "finite_difference", "exact")
+
+
+def numpy(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def tensor(array):
+    return ops.convert_to_tensor(np.asarray(array, "float32"))
+
+
+def column(tensors):
+    return ops.concatenate([ops.reshape(t, (-1, 1)) for t in tensors], axis=0)
+
+
+def flat(tensors):
+    return np.concatenate([numpy(t).ravel() for t in tensors]).astype("float64")
+
+
+class Quadratic:
+    """J = w'Qw/2 - b'w + w'Cx and U = (w - t)'S(w - t)/2 + x'Ew + x'x/2, with w in two parts."""
+
+    def __init__(self, size=5, inputs=3, seed=0):
+        rng = np.random.default_rng(seed)
+        self.q, self.s = [m @ m.T / size + np.eye(size) for m in rng.normal(size=(2, size, size))]
+        self.c, self.e = rng.normal(size=(size, inputs)), rng.normal(size=(inputs, size))
+        self.b, self.t, self.w = rng.normal(size=(3, size, 1))
+        self.x = rng.normal(size=(inputs, 1))
+        # A vector and a matrix: the weights are a list of tensors of any shape.
+        self.weights = [tensor(self.w[:1, 0]), tensor(self.w[1:].reshape(2, 2))]
+        self.inputs = [tensor(self.x)]
+
+    def upper(self, weights, inputs):
+        w, (x,) = column(weights), inputs
+        away = w - tensor(self.t)
+        value = ops.sum(away * ops.matmul(tensor(self.s), away)) / 2
+        value = value + ops.sum(x * ops.matmul(tensor(self.e), w)) + ops.sum(x * x) / 2
+        return value, {"norm": ops.sum(w * w)}
+
+    def lower(self, weights, inputs):
+        w, (x,) = column(weights), inputs
+        bend = ops.sum(w * ops.matmul(tensor(self.q), w)) / 2
+        return bend - ops.sum(tensor(self.b) * w) + ops.sum(w * ops.matmul(tensor(self.c), x))
+
+    def closed_form(self, steps, rate, hypergradient):
+        """U(w_n), w_n, h and the cotangent of x."""
+        w, x = self.w, self.x
+        shrink = np.eye(len(w)) - rate * self.q
+        dw_dw, dw_dx = np.eye(len(w)), np.zeros_like(self.c)
+        for _ in range(steps):
+            w = w - rate * (self.q @ w - self.b + self.c @ x)
+            dw_dw, dw_dx = shrink @ dw_dw, shrink @ dw_dx - rate * self.c
+        away = w - self.t
+        value = (away.T @ self.s @ away / 2 + x.T @ self.e @ w + x.T @ x / 2).item()
+        g, g_x = self.s @ away + self.e.T @ x, self.e @ w + x
+        if hypergradient == "exact":
+            h, cotangent = dw_dw.T @ g, g_x + dw_dx.T @ g
+        elif hypergradient == "finite_difference" and steps:
+            # The lower level is quadratic, so the difference has no error: one step back through it.
+            h, cotangent = shrink.T @ g, g_x - rate * self.c.T @ g
+        else:
+            h, cotangent = g, g_x
+        return value, w, h, cotangent
+
+
+@pytest.mark.parametrize("hypergradient", HYPERGRADIENTS)
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_a_quadratic_problem_has_a_closed_form(steps, hypergradient):
+    problem = Quadratic()
+    settings = BiLevel(steps, inner_learning_rate=0.2, hypergradient=hypergradient)
+    result = bilevel_gradient(
+        problem.upper, problem.lower, problem.weights, problem.inputs, settings
+    )
+    value, auxiliary, moved, h, cotangents = result
+    truth = problem.closed_form(steps, 0.2, hypergradient)
+    assert float(value) == pytest.approx(truth[0], rel=1e-5)
+    assert float(auxiliary["norm"]) == pytest.approx(np.sum(truth[1] ** 2), rel=1e-5)
+    # A float32 difference over a step of 0.01 keeps four digits.
+    tolerance = 1e-2 if hypergradient == "finite_difference" else 1e-4
+    for computed, expected, atol in (
+        (moved, truth[1], 1e-5),
+        (h, truth[2], tolerance),
+        (cotangents, truth[3], tolerance),
+    ):
+        np.testing.assert_allclose(flat(computed), expected.ravel(), rtol=1e-5, atol=atol)
+    assert [t.shape for t in h] == [t.shape for t in problem.weights]
+
+
+def test_the_three_hypergradients_differ_where_they_should():
+    """One step: finite difference = exact, which is not first order. Two steps: all three differ."""
+    for steps, equal in ((1, True), (2, False)):
+        first, difference, exact = [
+            Quadratic().closed_form(steps, 0.2, h)[2] for h in HYPERGRADIENTS
+        ]
+        assert np.allclose(difference, exact) is equal
+        assert np.abs(first - exact).max() > 0.1
+
+
+def test_no_settings_mean_the_upper_level_alone():
+    problem = Quadratic()
+    results = [
+        bilevel_gradient(problem.upper, problem.lower, problem.weights, problem.inputs, settings)
+        for settings in (None, BiLevel(0), BiLevel(0, hypergradient="exact"))
+    ]
+    for result in results[1:]:
+        for x, y in zip(keras.tree.flatten(result), keras.tree.flatten(results[0])):
+            np.testing.assert_array_equal(numpy(x), numpy(y))
+
+
+class SmallHead:
+    """The real losses on a head of two layers and frame features of two views."""
+
+    def __init__(self, seed=0, videos=5, frames=6, channels=7, width=5):
+        rng = np.random.default_rng(seed)
+        self.weights = [
+            tensor(0.5 * rng.normal(size=(channels, 8))),
+            tensor(0.5 * rng.normal(size=(8, width))),
+        ]
+        self.inputs = [tensor(rng.normal(size=(2 * videos, frames, channels)))]
+        self.split = bod_keras.KoopmanSplit(threshold=0.4, order=4, dynamic="flat")
+        self.contrast = bod_keras.InfoNCE(0.5)
+        self.prediction = bod_keras.KoopmanPrediction()
+
+    def embed(self, weights, inputs):
+        return ops.matmul(ops.tanh(ops.matmul(inputs[0], weights[0])), weights[1])
+
+    def upper(self, weights, inputs):
+        parts = self.split(self.embed(weights, inputs))
+        return sum(self.contrast(*ops.split(part, 2, axis=0)) for part in parts), {}
+
+    def lower(self, weights, inputs):
+        return self.prediction(*ops.split(self.embed(weights, inputs), 2, axis=0))
+
+
+def cosine(a, b):
+    return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
+
+def test_finite_difference_agrees_with_exact_on_a_small_head():
+    head = SmallHead()
+    results = {}
+    for hypergradient in HYPERGRADIENTS:
+        settings = BiLevel(1, inner_learning_rate=2.0, hypergradient=hypergradient)
+        *_, h, cotangents = bilevel_gradient(
+            head.upper, head.lower, head.weights, head.inputs, settings
+        )
+        results[hypergradient] = flat(h), flat(cotangents)
+    for first, difference, exact in zip(*[results[name] for name in HYPERGRADIENTS]):
+        assert cosine(difference, exact) > 0.999
+        # What the difference adds points the right way too, and is not nothing.
+        assert np.linalg.norm(exact - first) > 0.02 * np.linalg.norm(exact)
+        assert cosine(difference - first, exact - first) > 0.95
+
+
+def test_the_lower_level_descends():
+    head = SmallHead()
+    settings = BiLevel(5, inner_learning_rate=0.5, hypergradient="first_order")
+    _, _, moved, _, _ = bilevel_gradient(
+        head.upper, head.lower, head.weights, head.inputs, settings
+    )
+    before, after = [float(head.lower(w, head.inputs)) for w in (head.weights, moved)]
+    assert after < 0.98 * before
+
+
+def test_exact_is_the_total_derivative_by_finite_differences():
+    """Of U(w_2(w, x), x), re-running the lower level for every evaluation."""
+    problem = Quadratic()
+    settings = BiLevel(2, inner_learning_rate=0.2, hypergradient="exact")
+    *_, h, cotangents = bilevel_gradient(
+        problem.upper, problem.lower, problem.weights, problem.inputs, settings
+    )
+    rng = np.random.default_rng(1)
+    dw, dx = rng.normal(size=problem.w.shape), rng.normal(size=problem.x.shape)
+    values = []
+    w, x = problem.w, problem.x
+    for step in (1e-4, -1e-4):
+        problem.w, problem.x = w + step * dw, x + step * dx
+        values.append(problem.closed_form(2, 0.2, "exact")[0])
+    slope = flat(h) @ dw.ravel() + flat(cotangents) @ dx.ravel()
+    assert slope == pytest.approx((values[0] - values[1]) / 2e-4, rel=1e-4)
+
+
+def test_value_and_grad_gives_zeros_for_unused_inputs():
+    x, unused = tensor([1.0, 2.0]), tensor([3.0])
+    value, auxiliary, gradients = value_and_grad(lambda v: (ops.sum(v[0] ** 2), 7), [x, unused])
+    assert (float(value), auxiliary) == (5.0, 7)
+    np.testing.assert_array_equal(numpy(gradients[0]), [2.0, 4.0])
+    np.testing.assert_array_equal(numpy(gradients[1]), [0.0])
+
+
+def test_settings_survive_serialisation():
+    settings = BiLevel(2, 0.5, "all", "first_order", "held_out")
+    serialised = keras.saving.serialize_keras_object(settings)
+    assert keras.saving.deserialize_keras_object(serialised) == settings
+    assert settings.get_config() == {
+        "inner_steps": 2,
+        "inner_learning_rate": 0.5,
+        "scope": "all",
+        "hypergradient": "first_order",
+        "prediction": "held_out",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"inner_steps": -1}, "inner_steps must not be negative. Received: -1"),
+        ({"inner_learning_rate": 0.0}, "inner_learning_rate must be positive. Received: 0.0"),
+        ({"scope": "tail"}, "scope must be one of 'head', 'all'. Received: 'tail'"),
+        (
+            {"hypergradient": "second"},
+            "hypergradient must be one of 'first_order', 'finite_difference', 'exact'. "
+            "Received: 'second'",
+        ),
+    ],
+)
+def test_wrong_settings_are_named(arguments, message):
+    with pytest.raises(ValueError) as error:
+        BiLevel(**arguments)
+    assert message in str(error.value)

@@ -1,0 +1,97 @@
+"""Callbacks that end a run: on a loss that is no number, and on a signal; and the progress bar."""
+
+import math
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from bod_keras.training import Progress, StopOnNonFinite, StopOnSignal
+from tests.tiny_models import make_model, make_views, train
+
+
+def names_of(first, last):
+    return [f"clip{i}.mp4" for i in range(first, last + 1)]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("decoupled", [True, False])
+def test_a_broken_input_stops_training_and_its_files_are_named(decoupled, value):
+    views = make_views(batch=12)
+    views[5, 0, 1, 2, 3, 0] = value
+    model = make_model(decoupled)
+    data = {"views": views, "position": np.arange(20, 32)}
+    with pytest.raises(FloatingPointError) as error:
+        train(model, data, callbacks=[StopOnNonFinite(names_of)])
+    message = str(error.value)
+    assert message.startswith("Not finite at step 2: ")
+    assert "loss" in message.split(".")[0]
+    assert "The batch held positions 24 to 27:\n  clip24.mp4\n" in message
+    assert "clip27.mp4\n" in message and "clip28.mp4" not in message
+    assert int(model.optimizer.iterations) == 2
+
+
+def test_without_files_the_step_is_named():
+    callback = StopOnNonFinite()
+    callback.set_model(make_model(decoupled=False))
+    with pytest.raises(FloatingPointError, match=r"Not finite at step 0: loss, other\. Look at"):
+        callback.on_train_batch_end(0, {"loss": math.nan, "fine": 1.0, "other": math.inf})
+
+
+@pytest.mark.parametrize("logs", [None, {}, {"loss": 2.0}, {"loss": 2.0, "statistic": math.nan}])
+def test_a_finite_loss_goes_on(logs):
+    StopOnNonFinite().on_train_batch_end(0, logs)
+
+
+class SendSignal(keras.callbacks.Callback):
+    """Send this process a signal at the beginning of a step, and note when steps and epochs end."""
+
+    def __init__(self, number, at):
+        super().__init__()
+        self.number, self.at = number, at
+        self.steps, self.handlers = [], []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == self.at:
+            os.kill(os.getpid(), self.number)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps.append(batch)
+        self.handlers.append(signal.getsignal(self.number))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_after_the_running_step(number, capsys):
+    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
+    stop, send = StopOnSignal(), SendSignal(number, at=1)
+    model = make_model(decoupled=False)
+    train(model, make_views(batch=16), epochs=3, callbacks=[send, stop])
+    assert send.steps == [0, 1]
+    assert int(model.optimizer.iterations) == 2
+    assert stop.received == number
+    assert f"{signal.Signals(number).name}: stopping after this step" in capsys.readouterr().out
+    # A second signal would have acted as usual: only the first step ran under the callback's handler.
+    assert send.handlers[0] == stop._receive
+    assert send.handlers[1] in before
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_without_a_signal_nothing_happens_and_handlers_are_restored():
+    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
+    stop = StopOnSignal()
+    model = make_model(decoupled=False)
+    train(model, make_views(batch=8), epochs=2, callbacks=[stop])
+    assert stop.received is None
+    assert int(model.optimizer.iterations) == 4
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_progress_counts_the_steps_of_the_whole_run(capsys):
+    progress = Progress(total=7, done=3)
+    assert math.isnan(progress.seconds_per_step)
+    train(make_model(decoupled=False), make_views(batch=16), callbacks=[progress])
+    assert progress.done == 7
+    assert progress.seconds_per_step > 0
+    assert "7/7" in capsys.readouterr().err

@@ -1,0 +1,146 @@
+"""Checkpoints: atomic, the newest kept, damaged ones passed over; also on a full disk."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from bod_keras.training import Checkpoint, load_checkpoint, save_model
+
+
+def make_model(seed=0):
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model.compile(keras.optimizers.SGD(0.1), loss="mse", run_eagerly=True)
+    return model
+
+
+def fit(model, folder, epochs=5, **arguments):
+    x, y = np.ones((4, 4), "float32"), np.zeros((4, 3), "float32")
+    callback = Checkpoint(folder, **arguments)
+    model.fit(x, y, batch_size=2, epochs=epochs, callbacks=[callback], verbose=0)
+    return callback
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def kernel(model):
+    return keras.ops.convert_to_numpy(model.layers[-1].kernel)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [({}, [8, 10]), ({"keep": 1}, [10]), ({"keep": 9}, [2, 4, 6, 8, 10]), ({"every": 2}, [4, 8])],
+    ids=str,
+)
+def test_the_newest_are_kept_and_named_after_the_step(arguments, steps, tmp_path):
+    fit(make_model(), tmp_path / "new" / "folder", **arguments)
+    assert names(tmp_path / "new" / "folder") == [f"step-{step:08d}.keras" for step in steps]
+
+
+@pytest.mark.parametrize(("every", "keep"), [(0, 1), (1, 0)])
+def test_wrong_arguments_are_named(every, keep):
+    with pytest.raises(ValueError, match=f"at least 1. Received: {every} and {keep}"):
+        Checkpoint("folder", every, keep)
+
+
+def test_the_newest_checkpoint_is_loaded_with_its_optimizer(tmp_path):
+    model = make_model()
+    fit(model, tmp_path)
+    loaded, skipped = load_checkpoint(tmp_path)
+    np.testing.assert_array_equal(kernel(loaded), kernel(model))
+    assert int(loaded.optimizer.iterations) == 10
+    assert skipped == []
+
+
+def truncate(path):
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def flip_a_byte(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, flip_a_byte])
+def test_a_damaged_checkpoint_is_passed_over_and_named(damage, tmp_path):
+    fit(make_model(), tmp_path, keep=3)
+    damage(tmp_path / "step-00000010.keras")
+    (tmp_path / ".part-1-step-00000012.keras").write_bytes(b"a run that was killed while it saved")
+    model, skipped = load_checkpoint(tmp_path)
+    assert int(model.optimizer.iterations) == 8
+    assert skipped == [tmp_path / "step-00000010.keras"]
+
+
+def test_without_a_complete_checkpoint_there_is_no_model(tmp_path):
+    assert load_checkpoint(tmp_path) == (None, [])
+    assert load_checkpoint(tmp_path / "missing") == (None, [])
+    (tmp_path / "step-00000002.keras").write_bytes(b"")
+    assert load_checkpoint(tmp_path) == (None, [tmp_path / "step-00000002.keras"])
+
+
+def test_saving_makes_the_folder_and_replaces_the_old_file(tmp_path):
+    path = tmp_path / "a" / "b" / "model.keras"
+    save_model(make_model(seed=0), path)
+    model = make_model(seed=1)
+    save_model(model, str(path))
+    assert names(path.parent) == ["model.keras"]
+    np.testing.assert_array_equal(kernel(keras.models.load_model(path)), kernel(model))
+
+
+# A limit on the size of files stands for the full disk: every write beyond it fails.
+FULL_DISK = """
+import resource, signal, sys
+import keras
+from bod_keras.training import save_model
+
+def model(seed):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((300,)), keras.layers.Dense(300)])
+
+path = sys.argv[1]
+save_model(model(0), path)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+try:
+    save_model(model(1), path)
+except OSError as error:
+    print("OSError:", error)
+"""
+
+
+def test_a_full_disk_is_an_error_that_leaves_the_old_file(tmp_path):
+    path = tmp_path / "model.keras"
+    root = Path(__file__).parents[2]
+    result = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"Could not save {path}" in result.stdout
+    assert "it resumes from the last checkpoint" in result.stdout
+    assert names(tmp_path) == ["model.keras"]
+    keras.utils.set_random_seed(0)
+    old = keras.Sequential([keras.Input((300,)), keras.layers.Dense(300)])
+    np.testing.assert_array_equal(kernel(keras.models.load_model(path)), kernel(old))
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="Could not save .*file/model.keras"):
+        save_model(make_model(), tmp_path / "file" / "model.keras")

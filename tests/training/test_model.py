@@ -1,0 +1,227 @@
+"""The training step of `BiLevelModel` against brute force, its statistics, positions and resumption."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import bod_keras
+from bod_keras.training import autodiff
+from tests.tiny_models import (
+    assert_same_weights,
+    make_clips,
+    make_model,
+    make_views,
+    train,
+    weights_of,
+)
+
+
+def numpy(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def by_path(model):
+    return {id(w): value for w, value in zip(model.weights, weights_of(model))}
+
+
+def bilevel(steps=1, scope="head", hypergradient="first_order"):
+    return bod_keras.BiLevel(steps, 0.5, scope, hypergradient)
+
+
+def brute_force(model, views, settings):
+    """w_n and d U / d (all trainable weights), the features computed anew for every evaluation.
+
+    Returns:
+        ``(moved, gradients)``: arrays in the order of ``model.trainable_variables``.
+    """
+    clips = make_clips(views)
+    variables = model.trainable_variables
+    frozen = model.non_trainable_variables
+    backbone = {id(v) for v in model.encoder.trainable_variables}
+    everything = settings is not None and settings.scope == "all"
+    free = [everything or id(v) not in backbone for v in variables]
+
+    def loss(kind, values):
+        def run():
+            features = model.encoder(clips, training=True)
+            if kind == "upper":
+                return model.upper_loss(features, 2, training=True)[0]
+            return model.lower_loss(features, 2)
+
+        state = autodiff.current_values(frozen)
+        return autodiff.functional_call(run, [*variables, *frozen], [*values, *state])[0]
+
+    def descend(values, create_graph):
+        for _ in range(settings.inner_steps if settings else 0):
+            _, _, slopes = autodiff.value_and_grad(
+                lambda v: (loss("lower", v), ()), values, create_graph=create_graph
+            )
+            values = [
+                v - settings.inner_learning_rate * s if moves else v
+                for v, s, moves in zip(values, slopes, free)
+            ]
+        return values
+
+    start = autodiff.current_values(variables)
+    if settings is not None and settings.hypergradient == "exact":
+
+        def total(values):
+            moved = descend(values, create_graph=True)
+            return loss("upper", moved), moved
+
+        _, moved, gradients = autodiff.value_and_grad(total, start)
+    else:
+        moved = descend(start, create_graph=False)
+        _, _, gradients = autodiff.value_and_grad(lambda v: (loss("upper", v), ()), moved)
+    return [numpy(x) for x in moved], [numpy(x) for x in gradients]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        None,
+        bilevel(1),
+        bilevel(2),
+        bilevel(1, hypergradient="exact"),
+        bilevel(2, hypergradient="exact"),
+        bilevel(1, scope="all"),
+        bilevel(1, scope="all", hypergradient="exact"),
+    ],
+    ids=lambda s: "none" if s is None else f"{s.scope}-{s.hypergradient}-{s.inner_steps}",
+)
+def test_a_step_is_that_of_one_derivative_through_everything(settings):
+    """The pull-back through features computed once loses nothing: SGD with rate 1 shows the gradient."""
+    views = make_views()
+    model = make_model(bilevel=settings, optimizer=keras.optimizers.SGD(1.0))
+    moved, gradients = brute_force(model, views, settings)
+    train(model, views)
+    for variable, w, g in zip(model.trainable_variables, moved, gradients, strict=True):
+        step = w - numpy(variable)
+        np.testing.assert_allclose(
+            step, g, atol=1e-5 * max(1, np.abs(g).max()), err_msg=variable.path
+        )
+    if settings is not None:
+        plain = make_model(optimizer=keras.optimizers.SGD(1.0))
+        train(plain, views)
+        difference = [
+            np.abs(numpy(v) - numpy(w)).max()
+            for v, w in zip(model.trainable_variables, plain.trainable_variables)
+        ]
+        assert max(difference) > 1e-4, "the lower level must make a difference"
+
+
+@pytest.mark.parametrize("scope", ["head", "all"])
+def test_finite_difference_follows_exact_through_the_whole_step(scope):
+    views = make_views()
+    steps = {}
+    for hypergradient in ("first_order", "finite_difference", "exact"):
+        settings = bod_keras.BiLevel(1, 0.3, scope, hypergradient)
+        model = make_model(bilevel=settings, optimizer=keras.optimizers.SGD(1.0))
+        moved, _ = brute_force(model, views, settings)
+        train(model, views)
+        steps[hypergradient] = np.concatenate(
+            [(w - numpy(v)).ravel() for w, v in zip(moved, model.trainable_variables)]
+        )
+    first, difference, exact = steps.values()
+    assert difference @ exact > 0.999 * np.linalg.norm(difference) * np.linalg.norm(exact)
+    assert np.linalg.norm(difference - exact) < 0.5 * np.linalg.norm(first - exact)
+
+
+@pytest.mark.parametrize("hypergradient", ["first_order", "finite_difference", "exact"])
+def test_no_inner_steps_equal_the_plain_decoupled_step_bit_for_bit(hypergradient):
+    views = make_views(batch=8)
+    models = [
+        make_model(bilevel=settings, optimizer=keras.optimizers.Adam(1e-2))
+        for settings in (None, bilevel(0, hypergradient=hypergradient))
+    ]
+    histories = [train(model, views) for model in models]
+    assert histories[0]["loss"] == histories[1]["loss"]
+    for v, w in zip(*[m.trainable_variables for m in models], strict=True):
+        np.testing.assert_array_equal(numpy(v), numpy(w), err_msg=v.path)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        None,
+        bilevel(2),
+        bilevel(2, "head", "finite_difference"),
+        bilevel(2, "all", "finite_difference"),
+    ]
+    + [bilevel(1, "head", "exact")],
+    ids=lambda s: "none" if s is None else f"{s.scope}-{s.hypergradient}",
+)
+def test_batch_statistics_move_once_a_step_at_the_moved_weights(settings):
+    views = make_views()
+    # A rate of zero leaves the weights where the lower level put them.
+    model = make_model(bilevel=settings, optimizer=keras.optimizers.SGD(0.0))
+    other = make_model(bilevel=settings)
+    train(model, views)
+    for v, w in zip(other.trainable_variables, model.trainable_variables, strict=True):
+        v.assign(ops.copy(w.value))
+    other(make_clips(views), training=True)
+    statistics = [
+        [w for w in m.non_trainable_variables if "moving" in w.path] for m in (model, other)
+    ]
+    assert len(statistics[0]) == 6  # two stages of the encoder and the head
+    for v, w in zip(*statistics, strict=True):
+        np.testing.assert_allclose(numpy(v), numpy(w), rtol=1e-5, atol=1e-6, err_msg=v.path)
+        start = 1.0 if "variance" in v.path else 0.0
+        assert np.abs(numpy(v) - start).max() > 1e-4
+
+
+@pytest.mark.parametrize("hypergradient", ["first_order", "finite_difference"])
+def test_loss_scaling_leaves_the_step_alone(hypergradient):
+    views = make_views()
+    models = []
+    for scale in (None, 1024.0):
+        optimizer = keras.optimizers.SGD(0.5)
+        if scale:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
+        models.append(make_model(bilevel=bilevel(1, "head", hypergradient), optimizer=optimizer))
+    histories = [train(model, views)["loss"] for model in models]
+    assert histories[0] == pytest.approx(histories[1], rel=1e-6)
+    for v, w in zip(*[m.trainable_variables for m in models], strict=True):
+        np.testing.assert_allclose(numpy(v), numpy(w), atol=2e-5, err_msg=v.path)
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_positions_are_those_of_the_last_batch(eager):
+    views = make_views(batch=8)
+    model = make_model(decoupled=False, eager=eager)
+    train(model, {"views": views, "position": np.arange(100, 108)})
+    assert (int(model.first_position), int(model.next_position)) == (104, 108)
+    train(model, views)  # arrays have no position
+    assert (int(model.first_position), int(model.next_position)) == (104, 108)
+
+
+@pytest.mark.parametrize("settings", [None, bilevel(1, "head", "finite_difference")])
+def test_a_resumed_run_equals_an_uninterrupted_one(settings, tmp_path):
+    views = make_views(batch=8)
+    batches = {"views": views, "position": np.arange(8)}
+
+    def make():
+        return make_model(bilevel=settings, optimizer=keras.optimizers.Adam(1e-2))
+
+    whole, half = make(), make()
+    history = train(whole, batches, epochs=4)
+    train(half, batches, epochs=2)
+    bod_keras.training.save_model(half, tmp_path / "half.keras")
+    resumed = keras.models.load_model(tmp_path / "half.keras")
+    resumed.run_eagerly = True
+    assert int(resumed.next_position) == 8
+    rest = train(resumed, batches, epochs=4, initial_epoch=2)
+    for name, values in history.items():
+        assert values[2:] == rest[name], name
+    assert_same_weights(whole, resumed)
+    for v, w in zip(whole.optimizer.variables, resumed.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(numpy(v), numpy(w), err_msg=v.path)
+
+
+def test_a_subclass_must_say_what_its_losses_are():
+    model = bod_keras.BiLevelModel()
+    with pytest.raises(NotImplementedError, match="BiLevelModel must implement upper_loss"):
+        model.upper_loss(None, 2, True)
+    with pytest.raises(NotImplementedError, match="BiLevelModel must implement lower_loss"):
+        model.lower_loss(None, 2)
