@@ -12,6 +12,7 @@ Protocols, all on frozen features of the run's own clip length and size, centre 
 The numbers go to each run's report.json; the table and factors.png also to --output, if given.
 """
 
+import gc
 import json
 import os
 import sys
@@ -46,13 +47,18 @@ def main(argv):
         sys.exit(
             "evaluate.py: --model is missing, such as --model=runs/demo-bod-seed0. See --help."
         )
+    failure = None
     try:
         runs = [evaluate(Path(folder), _PROTOCOL.value) for folder in _MODELS.value]
         report(runs, _PROTOCOL.value, Path(_OUTPUT.value) if _OUTPUT.value else None)
     except (ValueError, OSError) as error:
         if _TRACEBACK.value:
             raise
-        sys.exit(f"evaluate.py: {error}")
+        failure = f"evaluate.py: {error}"
+    # The error is let go of first: a stream that it still held would abort the interpreter at exit.
+    gc.collect()
+    if failure is not None:
+        sys.exit(failure)
 
 
 def evaluate(folder, protocol):
@@ -72,9 +78,10 @@ def evaluate(folder, protocol):
     for part in ("train", "test"):
         data = experiment.probe_data(config, part)
         print(f"{folder}: features of {len(data)} {part} videos ...", flush=True)
-        features, index = evaluation.extract_features(
-            model, data.evaluation(views=config["probe"]["views"])
-        )
+        with data.clear_errors():
+            features, index = evaluation.extract_features(
+                model, data.evaluation(views=config["probe"]["views"])
+            )
         splits.append((features, _labels([data.records[i] for i in index])))
         skipped |= data.skipped
     results = {

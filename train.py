@@ -7,6 +7,7 @@ The run's folder gets encoder.keras, model.keras, history.csv, TensorBoard logs,
 that was stopped (Ctrl-C, SIGTERM, a crash) resumes when the same command is given again.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -46,12 +47,17 @@ def parse_flags(argv):
 
 
 def main(_):
+    received, failure = None, None
     try:
         received = train(_CONFIG.value.to_dict())
     except (ValueError, OSError, FloatingPointError) as error:
         if _TRACEBACK.value:
             raise
-        sys.exit(f"train.py: {error}")
+        failure = f"train.py: {error}"
+    # The error is let go of first: a stream that it still held would abort the interpreter at exit.
+    gc.collect()
+    if failure is not None:
+        sys.exit(failure)
     if received is not None:
         sys.exit(128 + received)
 
@@ -97,7 +103,8 @@ def train(config):
         checkpoint,
     ]
     try:
-        _fit(model, data, config["epochs"], callbacks)
+        with data.clear_errors():
+            _fit(model, data, config["epochs"], callbacks)
     finally:
         evaluation.write_report(
             report,
@@ -126,27 +133,23 @@ def _fit(model, data, epochs, callbacks):
     spans = [(epoch, epoch + 1, steps - within), (epoch + 1, epochs, steps)]
     for first, last, span in spans if within else [(epoch, epochs, steps)]:
         stream = data.training(position=int(model.next_position))
-        try:
-            model.fit(
-                stream,
-                initial_epoch=first,
-                epochs=last,
-                steps_per_epoch=span,
-                shuffle=False,  # the stream is shuffled
-                callbacks=callbacks,
-                verbose=0,
-            )
-        except Exception:
-            if data.failure is not None:  # Clearer than the stream's own error.
-                raise data.failure from None
-            raise
+        model.fit(
+            stream,
+            initial_epoch=first,
+            epochs=last,
+            steps_per_epoch=span,
+            shuffle=False,  # the stream is shuffled
+            callbacks=callbacks,
+            verbose=0,
+        )
         if model.stop_training:
             return
 
 
 def _finish(model, data, config, folder):
     threshold = config["koopman"]["threshold"]
-    eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation())
+    with data.clear_errors():
+        eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation())
     evaluation.plot_spectrum(eigenvalues, threshold, folder / "spectrum.png")
     evaluation.plot_history(folder / "history.csv", folder / "losses.png")
     evaluation.write_report(
@@ -164,6 +167,11 @@ def _is_finished(folder, config):
     """Whether the run is complete; a folder that belongs to another config is an error."""
     report = folder / "report.json"
     if not report.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise ValueError(
+                f"{folder} holds files, but no run of train.py. Choose another --config.name or "
+                "--config.output."
+            )
         return False
     before = _flat(json.loads(report.read_text())["config"])
     now = _flat(json.loads(json.dumps(config)))

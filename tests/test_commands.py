@@ -175,6 +175,17 @@ def test_a_wrong_setting_gets_one_clear_message(tmp_path, workspace, changes, ex
         train.train(config.to_dict())
 
 
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    folder = tmp_path / "demo-bod-smoke-seed0"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("precious")
+    config = demo.get_config("bod,smoke")
+    config.output = str(tmp_path)
+    with pytest.raises(ValueError, match="holds files, but no run"):
+        train.train(config.to_dict())
+    assert (folder / "thesis.txt").exists()
+
+
 @pytest.mark.parametrize(
     "flags, expected",
     [

@@ -19,17 +19,25 @@ def make_clips(views):
     return np.concatenate(list(np.swapaxes(views, 0, 1)))
 
 
-def make_model(decoupled=True, bilevel=None, optimizer=None, seed=0, eager=True, **kwargs):
-    """A compiled model; equal seeds give equal weights."""
-    keras.utils.set_random_seed(seed)
+def make_model(
+    decoupled=True, bilevel=None, optimizer=None, seed=0, eager=True, ridge=1e-2, **kwargs
+):
+    """A compiled model; equal seeds give equal weights, on every backend."""
     encoder = bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), widths=(4, 6))
-    split = bod_keras.KoopmanSplit(threshold=0.3, order=16, basis=3) if decoupled else None
+    split = (
+        bod_keras.KoopmanSplit(threshold=0.3, order=16, basis=3, ridge=ridge) if decoupled else None
+    )
     kwargs = {
         "projection_head": bod_keras.ProjectionHead(8, 6),
         "temperature": 0.5,
         **kwargs,
     }
     model = bod_keras.VSimCLR(encoder, split, bilevel, **kwargs)
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        if len(weight.shape) > 1:
+            inputs = np.prod(weight.shape[:-1])
+            weight.assign((rng.normal(size=weight.shape) / np.sqrt(inputs)).astype("float32"))
     model.compile(optimizer or keras.optimizers.SGD(0.1), run_eagerly=eager)
     return model
 

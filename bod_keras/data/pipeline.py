@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections.abc import Callable, Sequence
@@ -52,7 +53,7 @@ class ClipDataset:
             broken, and always when all are.
 
     Attributes:
-        failure: the error that stopped a stream because of broken files, or None.
+        failure: why a stream stopped because of broken files, or None.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -97,7 +98,7 @@ class ClipDataset:
         self._augment = augmentation(recipe, size)
         self._centre = augmentation("none", size)
         self._store = VideoStore(cache_mb)
-        self.failure: ValueError | None = None
+        self.failure: str | None = None
         self._looped: set[str] = set()
         self._lock = threading.Lock()
         # Two epochs: a batch in flight may straddle them.
@@ -121,6 +122,27 @@ class ClipDataset:
         """Paths of the videos met so far that are shorter than a clip and were looped."""
         with self._lock:
             return set(self._looped)
+
+    @contextlib.contextmanager
+    def clear_errors(self):
+        """While a stream is read: raise `failure` as a plain error, not in tf.data's wrapping.
+
+        Raises:
+            ValueError: if a stream stopped because of broken files.
+
+        Example:
+
+        >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2)
+        >>> with dataset.clear_errors():
+        ...     stream = dataset.training()
+        """
+        try:
+            yield
+        except Exception:
+            if self.failure is not None:
+                # A new error: one that is kept would keep the stream alive by its traceback.
+                raise ValueError(self.failure) from None
+            raise
 
     def training(self, position: int = 0, steps: int | None = None) -> tf.data.Dataset:
         """Stream augmented training batches.
@@ -207,7 +229,9 @@ class ClipDataset:
             try:
                 return sample(int(number)), np.True_, b""
             except VideoError:
-                return np.zeros(shape, np.uint8), np.False_, self._complaint().encode()
+                complaint = self._complaint()
+                self.failure = complaint or self.failure
+                return np.zeros(shape, np.uint8), np.False_, complaint.encode()
 
         def load(number: tf.Tensor) -> tuple[dict, tf.Tensor]:
             clips, readable, complaint = tf.numpy_function(

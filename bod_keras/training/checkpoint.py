@@ -1,5 +1,6 @@
 """Checkpoints of a whole model that survive a kill at any moment."""
 
+import contextlib
 import os
 import zipfile
 from pathlib import Path
@@ -38,7 +39,8 @@ def save_model(model, path):
             "folder with --config.output, then repeat the command: it resumes from the last checkpoint",
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # such as a parent that is no folder: reported above
+            part.unlink(missing_ok=True)
 
 
 class Checkpoint(keras.callbacks.Callback):

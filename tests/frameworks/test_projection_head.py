@@ -33,8 +33,11 @@ def test_it_is_dense_norm_relu_dense_on_every_frame(training):
     np.testing.assert_allclose(numpy(head(features, training=training)), truth, atol=1e-4)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"hidden": 8, "width": 5}], ids=["default", "small"])
-@pytest.mark.parametrize("shape", [(4, 6), (6,)])
+@pytest.mark.parametrize(
+    ("arguments", "shape"),
+    [({}, (4, 6)), ({"hidden": 8, "width": 5}, (6,))],
+    ids=["default", "small"],
+)
 def test_it_is_a_keras_layer(arguments, shape, tmp_path):
     check_layer(
         lambda: bod_keras.ProjectionHead(**arguments),
