@@ -267,6 +267,27 @@ def test_a_full_disk_while_saving_is_a_clear_error(tmp_path, workspace):
     assert not list(tmp_path.rglob("*.keras"))
 
 
+@pytest.mark.parametrize("protocol", ["linear", "knn"])
+def test_evaluation_on_labelled_folders(runs, tmp_path, protocol):
+    for part in ("train", "test"):
+        for label, level in enumerate((0, 120)):  # dark and bright: a label that is easy to read
+            folder = tmp_path / part / f"class{label}"
+            folder.mkdir(parents=True)
+            for index in range(4):
+                save_video(folder / f"{index}.avi", make_ramp_clip(8, offset=level + index))
+    done = command(
+        "evaluate.py",
+        f"--model={runs[1]}",
+        f"--protocol={protocol}",
+        f"--probe_train={tmp_path / 'train'}",
+        f"--probe_test={tmp_path / 'test'}",
+    )
+    assert done.returncode == 0, done.stderr
+    row = done.stdout.splitlines()[-1].split()
+    assert row[:4] == ["demo-bod-smoke", "1", "label", "0.500"]
+    assert max(float(cell) for cell in row[4:7]) == 1.0
+
+
 def test_evaluation_refuses_what_is_no_run(tmp_path):
     done = command("evaluate.py", f"--model={tmp_path}")
     assert done.returncode == 1 and "is not the folder of a finished run" in done.stderr
@@ -276,3 +297,18 @@ def test_evaluation_refuses_what_is_no_run(tmp_path):
 def test_a_config_refuses_an_unknown_argument(config):
     with pytest.raises(ValueError, match="Received: 'smal'"):
         config.get_config("smal")
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute strategies")
+def test_several_replicas_are_refused():
+    # A process of its own: virtual devices can be set only before TensorFlow starts.
+    code = """
+import keras, tensorflow as tf, bod_keras
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    model = bod_keras.VSimCLR(bod_keras.encoders.FrameCNN((4, 16, 16, 3), widths=(4,)))
+    model.compile("sgd")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "a strategy of 2 replicas" in done.stderr

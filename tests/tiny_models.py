@@ -28,7 +28,7 @@ def make_model(
         bod_keras.KoopmanSplit(threshold=0.3, order=16, basis=3, ridge=ridge) if decoupled else None
     )
     kwargs = {
-        "projection_head": bod_keras.ProjectionHead(8, 6),
+        "projection_head": bod_keras.ProjectionHead(24, 6),  # so wide that no frame is dead
         "temperature": 0.5,
         **kwargs,
     }

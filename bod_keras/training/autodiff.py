@@ -127,6 +127,13 @@ def assign(variables, values):
         variable.assign(value)
 
 
+def replicas():
+    """Over how many replicas of a `tf.distribute` strategy the current scope trains; 1 elsewhere."""
+    if BACKEND != "tensorflow":
+        return 1
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
 def step_for_backend(learn):
     """Make Keras' ``train_step`` or ``test_step`` of ``learn(model, data) -> logs``.
 

@@ -115,7 +115,12 @@ def _descend(lower, weights, inputs, settings, create_graph=False):
         _, _, gradients = value_and_grad(
             lambda w: (lower(w, inputs), ()), weights, create_graph=create_graph
         )
-        weights = [w - settings.inner_learning_rate * g for w, g in zip(weights, gradients)]
+        # As a loss-scaling optimizer does: a step that overflowed in half precision is left out.
+        finite = ops.all(ops.stack([ops.all(ops.isfinite(g)) for g in gradients]))
+        weights = [
+            w - settings.inner_learning_rate * ops.where(finite, g, ops.zeros_like(g))
+            for w, g in zip(weights, gradients)
+        ]
     return weights
 
 

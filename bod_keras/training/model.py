@@ -82,6 +82,12 @@ class BiLevelModel(keras.Model):
 
         Keras does not save that exclusion with an optimizer, so it is the model's business.
         """
+        if autodiff.replicas() > 1:
+            raise ValueError(
+                "Training on several replicas is not supported yet: negatives and batch statistics would "
+                f"stay local. Received: a strategy of {autodiff.replicas()} replicas. Compile outside of "
+                "strategy.scope()."
+            )
         super().compile(optimizer=optimizer, **kwargs)
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if inner.weight_decay and not inner.built:

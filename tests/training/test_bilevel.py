@@ -174,6 +174,22 @@ def test_the_lower_level_descends():
     assert after < 0.98 * before
 
 
+@pytest.mark.parametrize("hypergradient", HYPERGRADIENTS)
+def test_a_lower_step_that_is_not_finite_is_left_out(hypergradient):
+    """The optimizer skips its own overflows under loss scaling; nothing else would protect these weights."""
+    weights = [tensor([0.0, 4.0]), tensor([1.0])]
+
+    def lower(w, inputs):
+        return ops.sum(ops.sqrt(w[0])) + ops.sum(w[1] ** 2)  # an infinite slope at 0
+
+    def upper(w, inputs):
+        return ops.sum(w[0]) + 3 * ops.sum(w[1]), ()
+
+    settings = BiLevel(1, 0.1, hypergradient=hypergradient)
+    _, _, moved, _, _ = bilevel_gradient(upper, lower, weights, [], settings)
+    np.testing.assert_array_equal(flat(moved), flat(weights))
+
+
 def test_exact_is_the_total_derivative_by_finite_differences():
     """Of U(w_2(w, x), x), re-running the lower level for every evaluation."""
     problem = Quadratic()
