@@ -19,7 +19,7 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
     Example:
 
     >>> first, again = sample_rng(1, 2, 3), sample_rng(1, 2, 3)
-    >>> first.integers(1000) == again.integers(1000)
+    >>> bool(first.integers(1000) == again.integers(1000))
     True
     """
     return np.random.default_rng([seed, epoch, index])

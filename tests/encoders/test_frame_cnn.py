@@ -59,7 +59,7 @@ def test_output_shape_and_parameters(shape, widths):
         (
             lambda: encoders.R3D18((2, 16, 16, 3), width=1),
             [(2, 16, 16, 3)],
-            {"policies": ("float32", "mixed_bfloat16")},  # it is slow to build
+            {"policies": ("float32",)},  # it is slow to build
         ),
         # One frame a clip, so that the rows of the outputs are those of the inputs.
         (FoldTime, [(1, 8, 8, 3)], {"arguments": {}}),

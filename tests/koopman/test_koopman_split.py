@@ -316,20 +316,20 @@ def test_two_frames_are_enough(method, dynamic):
 # -- symmetries ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scale", [1e-3, 1e3])
 @pytest.mark.parametrize("dynamic", READ_OUTS)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("normalize", [True, False])
-def test_scaling_leaves_the_split_alone(method, dynamic, normalize, scale):
+def test_scaling_leaves_the_split_alone(method, dynamic, normalize):
     clips = separated_clips(np.random.default_rng(7), 4, 0.4).astype("float32")
     layer = make_split(clips, threshold=0.4, method=method, dynamic=dynamic, normalize=normalize)
     before = layer.split(tensor(clips))
-    after = layer.split(tensor(scale * clips))
-    np.testing.assert_allclose(numpy(after.projector), numpy(before.projector), atol=2e-4)
-    factor = 1.0 if normalize else scale
-    np.testing.assert_allclose(numpy(after.static) / factor, numpy(before.static), atol=2e-4)
-    factor = 1.0 if normalize or dynamic == "operator" else scale
-    np.testing.assert_allclose(numpy(after.dynamic) / factor, numpy(before.dynamic), atol=2e-4)
+    for scale in (1e-3, 1e3):
+        after = layer.split(tensor(scale * clips))
+        np.testing.assert_allclose(numpy(after.projector), numpy(before.projector), atol=2e-4)
+        factor = 1.0 if normalize else scale
+        np.testing.assert_allclose(numpy(after.static) / factor, numpy(before.static), atol=2e-4)
+        factor = 1.0 if normalize or dynamic == "operator" else scale
+        np.testing.assert_allclose(numpy(after.dynamic) / factor, numpy(before.dynamic), atol=2e-4)
 
 
 @pytest.mark.parametrize("dynamic", READ_OUTS)
@@ -488,15 +488,16 @@ def test_a_clip_of_zeros_has_finite_parts_and_gradients(configuration):
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=label)
 @pytest.mark.parametrize("frame", [0, 2, 4])
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_broken_frame_reaches_the_outputs_without_an_error(configuration, frame, value):
-    clips = np.random.default_rng(15).normal(size=(3, 5, 6)).astype("float32")
-    clips[1, frame, 2] = value
+def test_a_broken_frame_reaches_the_outputs_without_an_error(configuration, frame):
+    clips = np.random.default_rng(15).normal(size=(4, 5, 6)).astype("float32")
+    clips[1, frame, 2], clips[2, frame, 3] = np.nan, np.inf
     layer = make_split(clips, **configuration)
     for part in layer(clips, training=True):
-        assert not np.isfinite(numpy(part)[1]).all()
+        finite = np.isfinite(numpy(part)).all(axis=-1).tolist()
         if layer.operator == "clip":
-            assert np.isfinite(numpy(part)[[0, 2]]).all()
+            assert finite == [True, False, False, True]
+        else:  # one operator for all
+            assert finite == [False] * 4
 
 
 # -- the layer as a layer ------------------------------------------------------------------------

@@ -81,9 +81,7 @@ def brute_force(model, views, settings):
     "settings",
     [
         None,
-        bilevel(1),
         bilevel(2),
-        bilevel(1, hypergradient="exact"),
         bilevel(2, hypergradient="exact"),
         bilevel(1, scope="all"),
         bilevel(1, scope="all", hypergradient="exact"),
@@ -134,12 +132,11 @@ def test_finite_difference_follows_exact_through_the_whole_step():
         assert np.linalg.norm(difference - exact) < 0.3 * np.linalg.norm(first - exact)
 
 
-@pytest.mark.parametrize("hypergradient", ["first_order", "finite_difference", "exact"])
-def test_no_inner_steps_equal_the_plain_decoupled_step_bit_for_bit(hypergradient):
+def test_no_inner_steps_equal_the_plain_decoupled_step_bit_for_bit():
     views = make_views(batch=8)
     models = [
         make_model(bilevel=settings, optimizer=keras.optimizers.Adam(1e-2))
-        for settings in (None, bilevel(0, hypergradient=hypergradient))
+        for settings in (None, bilevel(0, hypergradient="finite_difference"))
     ]
     histories = [train(model, views) for model in models]
     assert histories[0]["loss"] == histories[1]["loss"]
@@ -151,7 +148,6 @@ def test_no_inner_steps_equal_the_plain_decoupled_step_bit_for_bit(hypergradient
     "settings",
     [
         None,
-        bilevel(2),
         bilevel(2, "head", "finite_difference"),
         bilevel(2, "all", "finite_difference"),
     ]
@@ -177,15 +173,16 @@ def test_batch_statistics_move_once_a_step_at_the_moved_weights(settings):
         assert np.abs(numpy(v) - start).max() > 1e-4
 
 
-@pytest.mark.parametrize("hypergradient", ["first_order", "finite_difference"])
-def test_loss_scaling_leaves_the_step_alone(hypergradient):
+def test_loss_scaling_leaves_the_step_alone():
     views = make_views()
     models = []
     for scale in (None, 1024.0):
         optimizer = keras.optimizers.SGD(0.5)
         if scale:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
-        models.append(make_model(bilevel=bilevel(1, "head", hypergradient), optimizer=optimizer))
+        models.append(
+            make_model(bilevel=bilevel(1, "head", "finite_difference"), optimizer=optimizer)
+        )
     histories = [train(model, views)["loss"] for model in models]
     assert histories[0] == pytest.approx(histories[1], rel=1e-6)
     for v, w in zip(*[m.trainable_variables for m in models], strict=True):
