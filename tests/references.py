@@ -43,7 +43,7 @@ def distances(operator, rank):
 
 def threshold_radius(operator, rank, threshold):
     nearest = distances(operator, rank)[0]
-    return threshold if nearest <= threshold else 1.1 * nearest
+    return threshold if nearest <= threshold else 1.25 * nearest
 
 
 def static_operator(operator, radius, order=None):

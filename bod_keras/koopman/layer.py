@@ -37,7 +37,7 @@ class KoopmanSplit(keras.layers.Layer):
 
     Args:
         threshold: eigenvalues within this distance of 1 are static. A clip that has none falls back to its
-            closest eigenvalue (or conjugate pair), and whatever lies within 10 % of its distance.
+            closest eigenvalue (or conjugate pair), and whatever lies within 25 % of its distance.
         count: if given, the `count` eigenvalues closest to 1 are static instead (conjugate pairs kept
             together); `threshold` then only serves the statistics.
         method: ``"resolvent"`` (a Butterworth filter of the given `order`; needs no eigendecomposition
@@ -100,7 +100,7 @@ class KoopmanSplit(keras.layers.Layer):
             )
         if not threshold > 0:
             raise ValueError(f"threshold must be positive (0.1 is usual). Received: {threshold}")
-        if count is not None and (int(count) != count or count < 1):
+        if count is not None and (not isinstance(count, int) or count < 1):
             raise ValueError(f"count must be a positive integer or None. Received: {count}")
         if order < 2 or order % 2:
             raise ValueError(f"order must be an even integer >= 2. Received: {order}")
@@ -108,6 +108,8 @@ class KoopmanSplit(keras.layers.Layer):
             raise ValueError(f"ridge must not be negative. Received: {ridge}")
         if basis < 1:
             raise ValueError(f"basis must be at least 1. Received: {basis}")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum must lie in [0, 1). Received: {momentum}")
         self.threshold = threshold
         self.count = count
         self.method = method

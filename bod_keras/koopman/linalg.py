@@ -20,7 +20,8 @@ _TINY = 1e-12
 _DISTANCE_FLOOR = 1e-3
 # Members of a conjugate pair have equal distances up to rounding.
 _PAIR_TOLERANCE = 1e-3
-FALLBACK_MARGIN = 1.1
+# The fallback's circle passes well outside of the closest eigenvalue, or its gradient would be the slope there.
+FALLBACK_MARGIN = 1.25
 # Eigenvectors lose digits by their condition number: they and their inverse are float64, which takes no
 # longer, except on JAX, which has it not. (Products of them are complex64: Keras has no complex128.)
 _EIG_DTYPE = "float32" if keras.backend.backend() == "jax" else "float64"
@@ -54,8 +55,11 @@ def inverse(a):
 
 
 def normalise_frames(frames):
-    """L2-normalise over the last axis, with a finite gradient at zero. (..., D) -> (..., D)."""
-    return frames * ops.rsqrt(ops.sum(ops.square(frames), axis=-1, keepdims=True) + _TINY)
+    """L2-normalise over the last axis; a zero frame stays zero and gets no gradient. (..., D) -> (..., D)."""
+    square = ops.sum(ops.square(frames), axis=-1, keepdims=True)
+    alive = square > _TINY
+    # Twice `where`: the inner one keeps the branch that is not taken finite, its gradient too.
+    return frames * ops.where(alive, ops.rsqrt(ops.where(alive, square, 1.0)), 0.0)
 
 
 def transitions(embeddings, normalise=True):
@@ -141,11 +145,12 @@ def count_radius(distances, count):
 
 
 def spectral_radius(matrix, squarings=7):
-    """max |lambda| by Gelfand's formula ``|M^(2^k)|^(1/2^k)``; at most n^(1/2^k) too large, no eigensolver.
+    """max |lambda| by Gelfand's formula ``|M^(2^k)|^(1/2^k)``; for normal M at most n^(1/2^k) too large.
 
     Args:
         matrix: (..., n, n).
-        squarings: k; 7 gives 2 % for n = 15 (5 % if M is far from normal).
+        squarings: k; 7 gives 2 % for n = 15 if M is normal, else another factor cond(V)^(1/2^k), with V its
+            eigenvectors.
 
     Returns:
         (...,), without gradient.
@@ -172,7 +177,7 @@ def nearest_distance(matrix):
 
 
 def threshold_radius(nearest, threshold):
-    """The threshold, or where no eigenvalue lies within it, 1.1 x the distance of the closest one. (...,)."""
+    """The threshold, or where no eigenvalue lies within it, 1.25 x the distance of the closest one. (...,)."""
     return ops.where(nearest <= threshold, threshold, FALLBACK_MARGIN * nearest)
 
 

@@ -6,7 +6,7 @@ import keras
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Raise an error at the first step whose loss is NaN or infinite.
+    """Raise an error at the first step with a loss, or a part of it, that is NaN or infinite.
 
     The last checkpoint is from before that step.
 
@@ -27,8 +27,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
         self.files = files
 
     def on_train_batch_end(self, batch, logs=None):
-        bad = [name for name, value in (logs or {}).items() if not math.isfinite(float(value))]
-        if "loss" not in bad:
+        losses = {k: float(v) for k, v in (logs or {}).items() if k.endswith("loss")}
+        bad = [name for name, value in losses.items() if not math.isfinite(value)]
+        if not bad:
             return
         step = int(self.model.optimizer.iterations)
         message = f"Not finite at step {step}: {', '.join(bad)}."

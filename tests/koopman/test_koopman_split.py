@@ -246,7 +246,7 @@ def test_the_operator_read_out_knows_neither_phase_nor_scale_but_the_direction(
 @pytest.mark.parametrize("dynamic", READ_OUTS)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    ("threshold", "radius", "no_static"), [(0.15, 0.15, 0.0), (0.05, 0.11, 1.0)]
+    ("threshold", "radius", "no_static"), [(0.15, 0.15, 0.0), (0.05, 0.125, 1.0)]
 )
 def test_decaying_modes(method, dynamic, threshold, radius, no_static):
     """0.9^t is static at 0.15; at 0.05 nothing is, and the fallback takes 0.9 all the same."""
@@ -539,6 +539,8 @@ def test_it_is_a_keras_layer(arguments, tmp_path):
         ({"threshold": float("nan")}, "threshold must be positive (0.1 is usual). Received: nan"),
         ({"count": 0}, "count must be a positive integer or None. Received: 0"),
         ({"count": 1.5}, "count must be a positive integer or None. Received: 1.5"),
+        ({"count": 2.0}, "count must be a positive integer or None. Received: 2.0"),
+        ({"momentum": 1.0}, "momentum must lie in [0, 1). Received: 1.0"),
         ({"order": 15}, "order must be an even integer >= 2. Received: 15"),
         ({"order": 0}, "order must be an even integer >= 2. Received: 0"),
         ({"ridge": -0.5}, "ridge must not be negative. Received: -0.5"),

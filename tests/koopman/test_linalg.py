@@ -134,9 +134,18 @@ def test_nearest_distance_of_a_known_spectrum(nearest):
     )
 
 
+def test_a_zero_frame_stays_zero_and_gets_no_gradient():
+    frames = tensor([[0.0, 0.0], [3.0, 4.0]])
+    value, _, (gradient,) = value_and_grad(
+        lambda x: (ops.sum(linalg.normalise_frames(x[0])), ()), [frames]
+    )
+    assert float(value) == pytest.approx(1.4, rel=1e-6)
+    np.testing.assert_allclose(numpy(gradient), [[0, 0], [0.032, -0.024]], atol=1e-7)
+
+
 def test_the_threshold_is_the_radius_unless_no_eigenvalue_lies_within_it():
     radius = linalg.threshold_radius(tensor([0.02, 0.1, 0.5]), 0.1)
-    np.testing.assert_allclose(numpy(radius), [0.1, 0.1, 0.55], rtol=1e-6)
+    np.testing.assert_allclose(numpy(radius), [0.1, 0.1, 0.625], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

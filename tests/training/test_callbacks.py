@@ -36,8 +36,15 @@ def test_a_broken_input_stops_training_and_its_files_are_named(decoupled, value)
 def test_without_files_the_step_is_named():
     callback = StopOnNonFinite()
     callback.set_model(make_model(decoupled=False))
-    with pytest.raises(FloatingPointError, match=r"Not finite at step 0: loss, other\. Look at"):
-        callback.on_train_batch_end(0, {"loss": math.nan, "fine": 1.0, "other": math.inf})
+    with pytest.raises(FloatingPointError, match=r"Not finite at step 0: loss, b_loss\. Look at"):
+        callback.on_train_batch_end(0, {"loss": math.nan, "fine": 1.0, "b_loss": math.inf})
+
+
+def test_a_part_of_the_loss_is_enough():
+    callback = StopOnNonFinite()
+    callback.set_model(make_model(decoupled=False))
+    with pytest.raises(FloatingPointError, match="prediction_loss"):
+        callback.on_train_batch_end(0, {"loss": 2.0, "prediction_loss": math.nan})
 
 
 @pytest.mark.parametrize("logs", [None, {}, {"loss": 2.0}, {"loss": 2.0, "statistic": math.nan}])
