@@ -65,7 +65,7 @@ class ContrastiveModel(BiLevelModel):
         if not self.projection_head.built:
             self.projection_head.build(features)
         embeddings = self.projection_head.compute_output_shape(features)
-        # A plain model reads its parts from the same split with untrained bases, as the fair comparison.
+        # A plain model has no parts; they are read through an untrained split, for comparison.
         self.read_out_split = decoupling
         if decoupling is None:
             self.read_out_split = KoopmanSplit(basis=min(12, embeddings[-1]))
