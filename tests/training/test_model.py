@@ -115,7 +115,12 @@ def test_finite_difference_follows_exact_through_the_whole_step():
     steps = {}
     for hypergradient in ("first_order", "finite_difference", "exact"):
         settings = bod_keras.BiLevel(1, 0.03, "head", hypergradient)
-        model = make_model(bilevel=settings, optimizer=keras.optimizers.SGD(1.0), ridge=0.1)
+        # A smooth head: a difference across the kinks of a few ReLUs says little about a derivative.
+        weights = keras.initializers.GlorotUniform(seed=0)
+        head = keras.layers.Dense(6, activation="tanh", kernel_initializer=weights)
+        model = make_model(
+            bilevel=settings, optimizer=keras.optimizers.SGD(1.0), ridge=0.1, projection_head=head
+        )
         if not steps:  # the lower level is the same for all three
             moved, _ = brute_force(model, views, settings)
         train(model, views)
@@ -129,7 +134,7 @@ def test_finite_difference_follows_exact_through_the_whole_step():
     for first, difference, exact in zip(*steps.values()):
         assert difference @ exact > 0.999 * np.linalg.norm(difference) * np.linalg.norm(exact)
         assert np.linalg.norm(exact - first) > 2e-3 * np.linalg.norm(exact)
-        assert np.linalg.norm(difference - exact) < 0.3 * np.linalg.norm(first - exact)
+        assert np.linalg.norm(difference - exact) < 0.2 * np.linalg.norm(first - exact)
 
 
 def test_no_inner_steps_equal_the_plain_decoupled_step_bit_for_bit():
