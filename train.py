@@ -78,6 +78,11 @@ def train(config):
     for path in damaged:
         print(f"{path} is damaged and was passed over.")
     if model is None:
+        if damaged:
+            raise ValueError(
+                f"No checkpoint in {folder / 'checkpoints'} is complete. Restore one, or delete {folder} to "
+                "start afresh."
+            )
         shutil.rmtree(folder, ignore_errors=True)
         model = experiment.build_model(config)
         model.compile(experiment.build_optimizer(config, steps))

@@ -186,6 +186,20 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     assert (folder / "thesis.txt").exists()
 
 
+def test_damaged_checkpoints_are_not_thrown_away(tmp_path, workspace):
+    config = demo.get_config("bod,smoke")
+    settings = {"output": str(tmp_path), "built_in.folder": str(workspace / "data"), **TINY}
+    config.update_from_flattened_dict(settings)
+    folder = tmp_path / "demo-bod-smoke-seed0"
+    part = folder / "checkpoints" / "step-00000004.keras"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half of a checkpoint")
+    (folder / "report.json").write_text(json.dumps({"config": config.to_dict()}))
+    with pytest.raises(ValueError, match="No checkpoint in .* is complete"):
+        train.train(config.to_dict())
+    assert part.exists()
+
+
 @pytest.mark.parametrize(
     "flags, expected",
     [
