@@ -9,6 +9,9 @@ class ProjectionHead(keras.layers.Layer):
 
         z = W2 relu(BN(W1 r + b1))
 
+    Computed in float32 under every precision policy: the bi-level update differentiates it twice, and beside
+    an encoder it costs little.
+
     Args:
         hidden: width of the hidden layer.
         width: D, width of the embedding.
@@ -17,7 +20,7 @@ class ProjectionHead(keras.layers.Layer):
         features: (..., C) features; all leading axes are treated as one batch.
 
     Returns:
-        (..., D) embeddings.
+        (..., D) embeddings, float32.
 
     Raises:
         ValueError: a width that is not positive.
@@ -32,6 +35,7 @@ class ProjectionHead(keras.layers.Layer):
     """
 
     def __init__(self, hidden=256, width=128, **kwargs):
+        kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if hidden < 1 or width < 1:
             raise ValueError(
@@ -39,13 +43,11 @@ class ProjectionHead(keras.layers.Layer):
             )
         self.hidden = hidden
         self.width = width
-        self.expand = keras.layers.Dense(hidden, name="expand", dtype=self.dtype_policy)
+        self.expand = keras.layers.Dense(hidden, name="expand", dtype="float32")
         self.norm = keras.layers.BatchNormalization(
-            momentum=0.9, epsilon=1e-5, name="norm", dtype=self.dtype_policy
+            momentum=0.9, epsilon=1e-5, name="norm", dtype="float32"
         )
-        self.project = keras.layers.Dense(
-            width, use_bias=False, name="project", dtype=self.dtype_policy
-        )
+        self.project = keras.layers.Dense(width, use_bias=False, name="project", dtype="float32")
 
     def build(self, input_shape):
         self.expand.build(input_shape)

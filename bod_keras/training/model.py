@@ -60,6 +60,26 @@ class BiLevelModel(keras.Model):
                     name=name, shape=(), dtype="int32", trainable=False, initializer="zeros"
                 ),
             )
+        # The state of the lower level is weights, so that it is saved, and known to a compiled step.
+        self._has_lower_level = self.bilevel is not None and self.bilevel.inner_steps > 0
+        self._velocities = {}
+        if self._has_lower_level:
+            self.inner_iterations = self.add_weight(
+                name="inner_iterations",
+                shape=(),
+                dtype="int32",
+                trainable=False,
+                initializer="zeros",
+            )
+        if self._has_lower_level and self.bilevel.inner_momentum:
+            for index, weight in enumerate(self._lower_weights()):
+                self._velocities[id(weight)] = self.add_weight(
+                    name=f"velocity_{index}",
+                    shape=weight.shape,
+                    dtype="float32",
+                    trainable=False,
+                    initializer="zeros",
+                )
         names = ["loss", *self.logged]
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
@@ -80,7 +100,12 @@ class BiLevelModel(keras.Model):
     def compile(self, optimizer="adamw", **kwargs):
         """As `keras.Model.compile`; weight decay leaves out biases and batch-norm parameters.
 
-        Keras does not save that exclusion with an optimizer, so it is the model's business.
+        Keras does not save that exclusion with an optimizer, so it is the model's business. The optimizer is
+        that of the upper level: clipping, gradient accumulation, weight averages and loss scaling act on the
+        hypergradient and on its steps. The lower level steps on every batch, also between accumulated ones.
+
+        Raises:
+            ValueError: several replicas, or ``jit_compile=True`` where the step cannot be compiled.
         """
         if autodiff.replicas() > 1:
             raise ValueError(
@@ -88,29 +113,71 @@ class BiLevelModel(keras.Model):
                 f"stay local. Received: a strategy of {autodiff.replicas()} replicas. Compile outside of "
                 "strategy.scope()."
             )
+        if kwargs.get("jit_compile") is True:
+            self._check_jit()
         super().compile(optimizer=optimizer, **kwargs)
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if inner.weight_decay and not inner.built:
             inner.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
 
+    def _check_jit(self):
+        """Refuse ``jit_compile=True`` where Keras would turn it off with a warning, or would go wrong."""
+        if autodiff.BACKEND == "torch":
+            raise ValueError(
+                "jit_compile=True: torch.compile does not compile this training step reliably. Use "
+                'jit_compile="auto", which runs it eagerly, or the JAX or TensorFlow backend.'
+            )
+        without = [layer.name for layer in self._flatten_layers() if not layer.supports_jit]
+        if without:
+            raise ValueError(
+                f"jit_compile=True: XLA on TensorFlow has no eigensolver, which {', '.join(without)} uses. "
+                'Use KoopmanSplit(method="resolvent", count=None), the JAX backend, or jit_compile="auto".'
+            )
+
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
+
+    def _lower_weights(self):
+        """What the lower level moves: all trainable weights, or those outside of the backbone."""
+        if self.bilevel is not None and self.bilevel.scope == "all":
+            return list(self.trainable_variables)
+        backbone = {id(v) for v in self.backbone.trainable_variables}
+        return [v for v in self.trainable_variables if id(v) not in backbone]
+
+    def _seeds(self):
+        weights = {id(v) for v in self.weights}
+        return [v for v in self.non_trainable_variables if id(v) not in weights]
+
+    def save_own_variables(self, store):
+        """As Keras does, and the states of random seeds (dropout), which Keras leaves out."""
+        super().save_own_variables(store)
+        for index, seed in enumerate(self._seeds()):
+            store[f"seed_{index}"] = ops.convert_to_numpy(seed)
+
+    def load_own_variables(self, store):
+        names = [name for name in store.keys() if name.startswith("seed_")]
+        seeds = self._seeds()
+        if len(names) != len(seeds):
+            raise ValueError(
+                f"The file holds the states of {len(names)} random seeds, this model has {len(seeds)}. "
+                "Build the model as it was when it was saved."
+            )
+        for index, seed in enumerate(seeds):
+            seed.assign(store[f"seed_{index}"])
+        super().load_own_variables({k: store[k] for k in store.keys() if k not in names})
 
     # -- the step ------------------------------------------------------------------------------------------
 
     def _learn(self, data):
         clips, views, position = _unpack(data)
-        inside = {id(v) for v in self.backbone.trainable_variables}
-        if self.bilevel is not None and self.bilevel.scope == "all":
-            inside = set()
-        outer = [v for v in self.trainable_variables if id(v) in inside]
-        head = [v for v in self.trainable_variables if id(v) not in inside]
+        head = self._lower_weights()
+        inside = {id(v) for v in head}
+        outer = [v for v in self.trainable_variables if id(v) not in inside]
         state = self.non_trainable_variables
         frozen = autodiff.current_values(state)
         head_values = autodiff.current_values(head)
         outer_values = autodiff.current_values(outer)
-        scale = _loss_scale(self.optimizer)
 
         def call(fn, outer_now, head_now, state_now):
             result, values = autodiff.functional_call(
@@ -121,13 +188,13 @@ class BiLevelModel(keras.Model):
         def backbone(values):
             return call(lambda: self.backbone(clips, training=True), values, head_values, frozen)
 
-        def upper(values, inputs, state_now):
+        def upper(values, inputs):
             def loss():
                 features = inputs[0] if outer else self.backbone(clips, training=True)
                 return self.upper_loss(features, views, training=True)
 
             (value, logs), new_state = call(loss, outer_values, values, state_now)
-            return value * scale, (logs, new_state)
+            return value, (logs, new_state)
 
         def lower(values, inputs):
             # Its updates of statistics and seeds are dropped: they move once a step, in the upper pass.
@@ -142,17 +209,42 @@ class BiLevelModel(keras.Model):
             inputs = [features]
         else:
             inputs, state_now = [], frozen
-        value, (logs, new_state), moved, gradients, cotangents = bilevel_gradient(
-            lambda w, x: upper(w, x, state_now), lower, head_values, inputs, self.bilevel
+        update = bilevel_gradient(
+            upper,
+            lower,
+            head_values,
+            inputs,
+            self.bilevel,
+            scale=_loss_scale(self.optimizer),
+            **self._inner_state(head),
         )
+        logs, new_state = update.auxiliary
         autodiff.assign(state, new_state)
-        if moved is not head_values:
-            autodiff.assign(head, moved)
-        outer_gradients = pull_back(cotangents[0]) if outer else []
-        autodiff.apply_gradients(self.optimizer, outer_gradients + gradients, outer + head)
+        self._keep_inner_state(head, update)
+        outer_gradients = pull_back(update.cotangents[0]) if outer else []
+        autodiff.apply_gradients(self.optimizer, outer_gradients + update.gradients, outer + head)
         self.after_update()
         self._record_position(position)
-        return self._log(value / scale, logs)
+        return self._log(update.value, logs)
+
+    def _inner_state(self, head):
+        """Velocities and rates of the lower level, arguments of `bilevel_gradient`."""
+        if not self._has_lower_level:
+            return {}
+        return {
+            "velocities": autodiff.current_values([self._velocities[id(v)] for v in head])
+            if self._velocities
+            else None,
+            "rates": self.bilevel.rates(ops.convert_to_tensor(self.inner_iterations)),
+        }
+
+    def _keep_inner_state(self, head, update):
+        if not self._has_lower_level:
+            return
+        autodiff.assign(head, update.weights)
+        self.inner_iterations.assign_add(self.bilevel.inner_steps)
+        if self._velocities:
+            autodiff.assign([self._velocities[id(v)] for v in head], update.velocities)
 
     def _evaluate(self, data):
         clips, views, _ = _unpack(data)

@@ -43,6 +43,7 @@ def test_it_is_a_keras_layer(arguments, shape, tmp_path):
         lambda: bod_keras.ProjectionHead(**arguments),
         shape,
         arguments=arguments,
+        output_dtype="float32",
         tmp_path=tmp_path,
     )
 

@@ -53,58 +53,80 @@ class Quadratic:
         bend = ops.sum(w * ops.matmul(tensor(self.q), w)) / 2
         return bend - ops.sum(tensor(self.b) * w) + ops.sum(w * ops.matmul(tensor(self.c), x))
 
-    def closed_form(self, steps, rate, hypergradient):
-        """U(w_n), w_n, h and the cotangent of x."""
-        w, x = self.w, self.x
-        shrink = np.eye(len(w)) - rate * self.q
+    def closed_form(self, settings, velocity=0.0):
+        """U(w_n), w_n, v_n, h and the cotangent of x."""
+        w, x, v = self.w, self.x, np.full_like(self.w, velocity)
         dw_dw, dw_dx = np.eye(len(w)), np.zeros_like(self.c)
-        for _ in range(steps):
-            w = w - rate * (self.q @ w - self.b + self.c @ x)
-            dw_dw, dw_dx = shrink @ dw_dw, shrink @ dw_dx - rate * self.c
+        dv_dw, dv_dx = np.zeros_like(dw_dw), np.zeros_like(dw_dx)
+        for rate in settings.rates():
+            rate, momentum = float(rate), settings.inner_momentum
+            v = momentum * v - rate * (self.q @ w - self.b + self.c @ x)
+            dv_dw = momentum * dv_dw - rate * self.q @ dw_dw
+            dv_dx = momentum * dv_dx - rate * (self.q @ dw_dx + self.c)
+            w, dw_dw, dw_dx = w + v, dw_dw + dv_dw, dw_dx + dv_dx
         away = w - self.t
         value = (away.T @ self.s @ away / 2 + x.T @ self.e @ w + x.T @ x / 2).item()
         g, g_x = self.s @ away + self.e.T @ x, self.e @ w + x
-        if hypergradient == "exact":
-            h, cotangent = dw_dw.T @ g, g_x + dw_dx.T @ g
-        elif hypergradient == "finite_difference" and steps:
-            # The lower level is quadratic, so the difference has no error: one step back through it.
-            h, cotangent = shrink.T @ g, g_x - rate * self.c.T @ g
-        else:
-            h, cotangent = g, g_x
-        return value, w, h, cotangent
+        if settings.hypergradient == "first_order":
+            return value, w, v, g, g_x
+        # The lower level is quadratic, so that the finite difference has no error.
+        return value, w, v, dw_dw.T @ g, g_x + dw_dx.T @ g
+
+    def solve(self, settings, **arguments):
+        return bilevel_gradient(
+            self.upper, self.lower, self.weights, self.inputs, settings, **arguments
+        )
+
+
+SCHEDULE = keras.optimizers.schedules.ExponentialDecay(0.2, decay_steps=1, decay_rate=0.5)
 
 
 @pytest.mark.parametrize("hypergradient", HYPERGRADIENTS)
-@pytest.mark.parametrize("steps", [0, 1, 2])
-def test_a_quadratic_problem_has_a_closed_form(steps, hypergradient):
+@pytest.mark.parametrize(
+    ("steps", "rate", "momentum"),
+    [(0, 0.2, 0.0), (1, 0.2, 0.0), (1, 0.2, 0.6), (3, 0.2, 0.0), (3, 0.2, 0.6), (2, SCHEDULE, 0.6)],
+    ids=lambda x: x if isinstance(x, (int, float)) else "schedule",
+)
+def test_a_quadratic_problem_has_a_closed_form(steps, rate, momentum, hypergradient):
     problem = Quadratic()
-    settings = BiLevel(steps, inner_learning_rate=0.2, hypergradient=hypergradient)
-    result = bilevel_gradient(
-        problem.upper, problem.lower, problem.weights, problem.inputs, settings
-    )
-    value, auxiliary, moved, h, cotangents = result
-    truth = problem.closed_form(steps, 0.2, hypergradient)
-    assert float(value) == pytest.approx(truth[0], rel=1e-5)
-    assert float(auxiliary["norm"]) == pytest.approx(np.sum(truth[1] ** 2), rel=1e-5)
+    settings = BiLevel(steps, rate, hypergradient=hypergradient, inner_momentum=momentum)
+    velocities = [ops.full(w.shape, 0.3) for w in problem.weights]
+    update = problem.solve(settings, velocities=velocities)
+    truth = problem.closed_form(settings, velocity=0.3)
+    assert float(update.value) == pytest.approx(truth[0], rel=1e-5)
+    assert float(update.auxiliary["norm"]) == pytest.approx(np.sum(truth[1] ** 2), rel=1e-5)
     # A float32 difference over a step of 0.01 keeps four digits.
     tolerance = 1e-2 if hypergradient == "finite_difference" else 1e-4
     for computed, expected, atol in (
-        (moved, truth[1], 1e-5),
-        (h, truth[2], tolerance),
-        (cotangents, truth[3], tolerance),
+        (update.weights, truth[1], 1e-5),
+        (update.velocities, truth[2], 1e-5),
+        (update.gradients, truth[3], tolerance),
+        (update.cotangents, truth[4], tolerance),
     ):
         np.testing.assert_allclose(flat(computed), expected.ravel(), rtol=1e-5, atol=atol)
-    assert [t.shape for t in h] == [t.shape for t in problem.weights]
+    assert [t.shape for t in update.gradients] == [t.shape for t in problem.weights]
 
 
-def test_the_three_hypergradients_differ_where_they_should():
-    """One step: finite difference = exact, which is not first order. Two steps: all three differ."""
-    for steps, equal in ((1, True), (2, False)):
-        first, difference, exact = [
-            Quadratic().closed_form(steps, 0.2, h)[2] for h in HYPERGRADIENTS
-        ]
-        assert np.allclose(difference, exact) is equal
-        assert np.abs(first - exact).max() > 0.1
+@pytest.mark.parametrize("hypergradient", HYPERGRADIENTS)
+def test_the_loss_scale_multiplies_the_gradients_only(hypergradient):
+    problem = Quadratic()
+    settings = BiLevel(2, 0.2, hypergradient=hypergradient, inner_momentum=0.5)
+    one, scaled = problem.solve(settings), problem.solve(settings, scale=1024.0)
+    for name in ("value", "weights", "velocities"):
+        for x, y in zip(
+            keras.tree.flatten(getattr(one, name)), keras.tree.flatten(getattr(scaled, name))
+        ):
+            np.testing.assert_allclose(numpy(x), numpy(y), rtol=1e-6, atol=1e-6)
+    for name in ("gradients", "cotangents"):
+        difference = flat(getattr(scaled, name)) / 1024 - flat(getattr(one, name))
+        assert np.abs(difference).max() < 2e-3
+
+
+def test_first_order_is_not_exact():
+    first, exact = [
+        Quadratic().closed_form(BiLevel(1, 0.2, hypergradient=h))[3] for h in HYPERGRADIENTS[::2]
+    ]
+    assert np.abs(first - exact).max() > 0.1
 
 
 def test_no_settings_mean_the_upper_level_alone():
@@ -114,7 +136,7 @@ def test_no_settings_mean_the_upper_level_alone():
         for settings in (None, BiLevel(0), BiLevel(0, hypergradient="exact"))
     ]
     for result in results[1:]:
-        for x, y in zip(keras.tree.flatten(result), keras.tree.flatten(results[0])):
+        for x, y in zip(keras.tree.flatten(tuple(result)), keras.tree.flatten(tuple(results[0]))):
             np.testing.assert_array_equal(numpy(x), numpy(y))
 
 
@@ -147,29 +169,34 @@ def cosine(a, b):
     return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
 
 
-def test_finite_difference_agrees_with_exact_on_a_small_head():
-    """To first order in the inner learning rate: it takes the curvature of J at w_1 instead of w_0."""
+@pytest.mark.parametrize(
+    ("steps", "rate", "momentum"),
+    [(1, 0.03, 0.0), (1, 1.0, 0.0), (1, 1.0, 0.9), (3, 1.0, 0.0), (3, 1.0, 0.9)],
+)
+def test_finite_difference_agrees_with_exact_on_a_small_head(steps, rate, momentum):
+    """At any rate and over any number of steps: every Hessian is taken where its step began."""
     head = SmallHead()
+    velocities = [
+        tensor(0.05 * np.random.default_rng(1).normal(size=w.shape)) for w in head.weights
+    ]
     results = {}
     for hypergradient in HYPERGRADIENTS:
-        settings = BiLevel(1, inner_learning_rate=0.01, hypergradient=hypergradient)
-        *_, h, cotangents = bilevel_gradient(
-            head.upper, head.lower, head.weights, head.inputs, settings
+        settings = BiLevel(steps, rate, hypergradient=hypergradient, inner_momentum=momentum)
+        update = bilevel_gradient(
+            head.upper, head.lower, head.weights, head.inputs, settings, velocities
         )
-        results[hypergradient] = flat(h), flat(cotangents)
+        results[hypergradient] = flat(update.gradients), flat(update.cotangents)
     for first, difference, exact in zip(*[results[name] for name in HYPERGRADIENTS]):
         assert cosine(difference, exact) > 0.999
         # What the difference adds points the right way too, and is not nothing.
         assert np.linalg.norm(exact - first) > 0.02 * np.linalg.norm(exact)
-        assert cosine(difference - first, exact - first) > 0.99
+        assert cosine(difference - first, exact - first) > 0.999
 
 
 def test_the_lower_level_descends():
     head = SmallHead()
     settings = BiLevel(5, inner_learning_rate=0.5, hypergradient="first_order")
-    _, _, moved, _, _ = bilevel_gradient(
-        head.upper, head.lower, head.weights, head.inputs, settings
-    )
+    moved = bilevel_gradient(head.upper, head.lower, head.weights, head.inputs, settings).weights
     before, after = [float(head.lower(w, head.inputs)) for w in (head.weights, moved)]
     assert after < 0.98 * before
 
@@ -186,7 +213,7 @@ def test_a_lower_step_that_is_not_finite_is_left_out(hypergradient):
         return ops.sum(w[0]) + 3 * ops.sum(w[1]), ()
 
     settings = BiLevel(1, 0.1, hypergradient=hypergradient)
-    _, _, moved, _, _ = bilevel_gradient(upper, lower, weights, [], settings)
+    moved = bilevel_gradient(upper, lower, weights, [], settings).weights
     np.testing.assert_array_equal(flat(moved), flat(weights))
 
 
@@ -194,17 +221,15 @@ def test_exact_is_the_total_derivative_by_finite_differences():
     """Of U(w_2(w, x), x), re-running the lower level for every evaluation."""
     problem = Quadratic()
     settings = BiLevel(2, inner_learning_rate=0.2, hypergradient="exact")
-    *_, h, cotangents = bilevel_gradient(
-        problem.upper, problem.lower, problem.weights, problem.inputs, settings
-    )
+    update = problem.solve(settings)
     rng = np.random.default_rng(1)
     dw, dx = rng.normal(size=problem.w.shape), rng.normal(size=problem.x.shape)
     values = []
     w, x = problem.w, problem.x
     for step in (1e-4, -1e-4):
         problem.w, problem.x = w + step * dw, x + step * dx
-        values.append(problem.closed_form(2, 0.2, "exact")[0])
-    slope = flat(h) @ dw.ravel() + flat(cotangents) @ dx.ravel()
+        values.append(problem.closed_form(settings)[0])
+    slope = flat(update.gradients) @ dw.ravel() + flat(update.cotangents) @ dx.ravel()
     assert slope == pytest.approx((values[0] - values[1]) / 2e-4, rel=1e-4)
 
 
@@ -217,15 +242,19 @@ def test_value_and_grad_gives_zeros_for_unused_inputs():
 
 
 def test_settings_survive_serialisation():
-    settings = BiLevel(2, 0.5, "all", "first_order", "held_out")
+    settings = BiLevel(2, 0.5, "all", "first_order", "held_out", 0.9)
     serialised = keras.saving.serialize_keras_object(settings)
     assert keras.saving.deserialize_keras_object(serialised) == settings
+    scheduled = keras.saving.serialize_keras_object(BiLevel(3, SCHEDULE))
+    rates = keras.saving.deserialize_keras_object(scheduled).rates(count=2)
+    assert [float(rate) for rate in rates] == pytest.approx([0.05, 0.025, 0.0125])
     assert settings.get_config() == {
         "inner_steps": 2,
         "inner_learning_rate": 0.5,
         "scope": "all",
         "hypergradient": "first_order",
         "prediction": "held_out",
+        "inner_momentum": 0.9,
     }
 
 
@@ -233,7 +262,8 @@ def test_settings_survive_serialisation():
     ("arguments", "message"),
     [
         ({"inner_steps": -1}, "inner_steps must not be negative. Received: -1"),
-        ({"inner_learning_rate": 0.0}, "inner_learning_rate must be positive. Received: 0.0"),
+        ({"inner_learning_rate": 0.0}, "or a LearningRateSchedule. Received: 0.0"),
+        ({"inner_momentum": 1.0}, "inner_momentum must lie in [0, 1). Received: 1.0"),
         ({"scope": "tail"}, "scope must be one of 'head', 'all'. Received: 'tail'"),
         (
             {"hypergradient": "second"},
