@@ -83,8 +83,11 @@ def build_model(config):
 def build_optimizer(config, steps_per_epoch):
     """The optimizer with its schedule: linear warm-up, then cosine to zero at the end of the run."""
     settings = config["optimizer"]
-    warmup = round(settings["warmup_epochs"] * steps_per_epoch)
-    total = config["epochs"] * steps_per_epoch
+    accumulate = settings["accumulate"]
+    if accumulate < 1:
+        raise ValueError(f"optimizer.accumulate must be at least 1. Received: {accumulate}")
+    warmup = round(settings["warmup_epochs"] * steps_per_epoch / accumulate)
+    total = config["epochs"] * steps_per_epoch // accumulate
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else settings["learning_rate"],
         max(1, total - warmup),
@@ -97,6 +100,7 @@ def build_optimizer(config, steps_per_epoch):
         schedule,
         weight_decay=settings["weight_decay"] or None,
         clipnorm=settings["clipnorm"],
+        gradient_accumulation_steps=accumulate if accumulate > 1 else None,
         **momentum,
     )
 

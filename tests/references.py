@@ -114,3 +114,86 @@ def _roll_out(past, future, ridge):
     for k, target in enumerate(future[fitted:], start=1):
         errors.append(np.mean((past[fitted] @ np.linalg.matrix_power(operator, k) - target) ** 2))
     return np.mean(errors)
+
+
+def queue_info_nce(keys, queue, queries, temperature, filled=None):
+    """One value per query: its own key against the first `filled` rows of the queue."""
+    losses = []
+    for key, query in zip(keys, queries):
+        positive = np.exp(_cosine(query, key) / temperature)
+        candidates = positive
+        for row in queue[: len(queue) if filled is None else filled]:
+            candidates += np.exp(_cosine(query, row) / temperature)
+        losses.append(-np.log(positive / candidates))
+    return np.array(losses)
+
+
+def cosine_regression(target, prediction):
+    """One value per video: the squared distance of two unit vectors."""
+    losses = []
+    for z, p in zip(target, prediction):
+        z, p = normalise(np.asarray(z, np.float64)), normalise(np.asarray(p, np.float64))
+        losses.append(sum((z[k] - p[k]) ** 2 for k in range(len(z))))
+    return np.array(losses)
+
+
+def sinkhorn(scores, epsilon, iterations):
+    """Codes (B, K) by scaling columns to B/K and rows to 1 in turn, on the exponentials themselves."""
+    codes = np.exp(np.asarray(scores, np.float64) / epsilon)
+    batch, prototypes = codes.shape
+    for _ in range(iterations):
+        for k in range(prototypes):
+            codes[:, k] = codes[:, k] / codes[:, k].sum() * batch / prototypes
+        for i in range(batch):
+            codes[i] = codes[i] / codes[i].sum()
+    return codes
+
+
+def swapped_prediction(target, prediction, temperature, epsilon, iterations, queue=()):
+    """One value per video: the cross-entropy of its codes and its predicted probabilities."""
+    codes = sinkhorn([*target, *queue], epsilon, iterations)
+    losses = []
+    for i, row in enumerate(np.asarray(prediction, np.float64)):
+        exponentials = [np.exp(score / temperature) for score in row]
+        probabilities = [e / sum(exponentials) for e in exponentials]
+        losses.append(-sum(q * np.log(p) for q, p in zip(codes[i], probabilities)))
+    return np.array(losses)
+
+
+def vicreg(a, b, invariance=25.0, variance=25.0, covariance=1.0, gamma=1.0, epsilon=1e-4):
+    """A scalar, one entry of each covariance matrix after the other."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    batch, width = a.shape
+    loss = invariance * sum((a[i, j] - b[i, j]) ** 2 for i in range(batch) for j in range(width))
+    loss /= batch * width
+    for view in (a, b):
+        for j in range(width):
+            for k in range(width):
+                entry = 0.0
+                for i in range(batch):
+                    entry += (view[i, j] - view[:, j].mean()) * (view[i, k] - view[:, k].mean())
+                entry /= batch - 1
+                if j == k:
+                    loss += variance * max(0.0, gamma - np.sqrt(entry + epsilon)) / width
+                else:
+                    loss += covariance * entry**2 / width
+    return loss
+
+
+def barlow_twins(a, b, off_diagonal=5e-3, epsilon=1e-5):
+    """A scalar, one correlation after the other."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    batch, width = a.shape
+    loss = 0.0
+    for j in range(width):
+        for k in range(width):
+            x, y = a[:, j] - a[:, j].mean(), b[:, k] - b[:, k].mean()
+            scale = np.sqrt((np.mean(x**2) + epsilon) * (np.mean(y**2) + epsilon))
+            correlation = sum(x[i] * y[i] for i in range(batch)) / batch / scale
+            loss += (1 - correlation) ** 2 if j == k else off_diagonal * correlation**2
+    return loss
+
+
+def _cosine(x, y):
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    return sum(x[k] * y[k] for k in range(len(x))) / np.sqrt(np.sum(x**2) * np.sum(y**2))

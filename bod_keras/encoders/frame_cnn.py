@@ -41,7 +41,7 @@ def FrameCNN(input_shape=(8, 32, 32, 3), widths=(16, 32, 64, 128), name="frame_c
 
     Returns:
         A Functional `keras.Model`: clips (B, T, H, W, 3), RGB in [0, 1], to frame features
-        (B, T, widths[-1]).
+        (B, T, widths[-1]), float32.
 
     Raises:
         ValueError: an input shape that is not (T, H, W, 3), or no stage.
@@ -64,6 +64,7 @@ def FrameCNN(input_shape=(8, 32, 32, 3), widths=(16, 32, 64, 128), name="frame_c
         )(x)
         x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"stage{i}_norm")(x)
         x = layers.Activation("relu", name=f"stage{i}_relu")(x)
-    x = layers.GlobalAveragePooling2D(name="space_mean")(x)
-    features = UnfoldTime(name="unfold_time")(x, clips)
+    # In float32 under every policy: the split reads small differences between frames.
+    x = layers.GlobalAveragePooling2D(name="space_mean", dtype="float32")(x)
+    features = UnfoldTime(name="unfold_time", dtype="float32")(x, clips)
     return keras.Model(clips, features, name=name)

@@ -83,8 +83,9 @@ def R3D18(  # noqa: N802
         filters = width * 2 ** (stage - 1)
         x = _basic_block(x, filters, stage_strides, name=f"stage{stage}_block1")
         x = _basic_block(x, filters, (1, 1, 1), name=f"stage{stage}_block2")
-    # Space only: the mean over time belongs to whoever wants a clip vector.
-    features = keras.ops.mean(x, axis=(2, 3))
+    # Space only: the mean over time belongs to whoever wants a clip vector. In float32 under every policy: the
+    # split reads small differences between frames.
+    features = keras.ops.mean(keras.ops.cast(x, "float32"), axis=(2, 3))
     return keras.Model(clips, features, name=name)
 
 

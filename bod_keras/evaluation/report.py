@@ -13,6 +13,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from bod_keras.atomic_file import atomic_file
+
 _OPENCV_NAMES = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
 
 
@@ -50,17 +52,8 @@ def write_report(path: str | os.PathLike, **sections) -> Path:
     report = _read_report(path) if path.exists() else {}
     report.update({name: _plain(value, name) for name, value in sections.items()})
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with atomic_file(path) as part:
+        part.write_text(text, encoding="utf-8")
     return path
 
 

@@ -3,7 +3,7 @@
 from bod_keras.training.bilevel import BiLevel
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
 from bod_keras.training.history_file import HistoryFile
-from bod_keras.training.model import BiLevelModel
+from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.progress import Progress
 from bod_keras.training.stop_on_non_finite import StopOnNonFinite
 from bod_keras.training.stop_on_signal import StopOnSignal
@@ -18,4 +18,5 @@ __all__ = [
     "StopOnSignal",
     "load_checkpoint",
     "save_model",
+    "steps_taken",
 ]

@@ -1,11 +1,12 @@
 """Checkpoints of a whole model that survive a kill at any moment."""
 
-import contextlib
-import os
 import zipfile
 from pathlib import Path
 
 import keras
+
+from bod_keras.atomic_file import PART, atomic_file
+from bod_keras.training.model import steps_taken
 
 
 def save_model(model, path):
@@ -26,27 +27,21 @@ def save_model(model, path):
         >>> target.exists()
         True
     """
-    path = Path(path)
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")  # Keras insists on the ending.
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        model.save(part)
-        os.replace(part, path)
+        with atomic_file(path) as part:
+            model.save(part)
     except OSError as error:
         raise OSError(
             error.errno,
             f"Could not save {path}: {error.strerror or error}. Free some space or choose another "
             "folder with --config.output, then repeat the command: it resumes from the last checkpoint",
         ) from error
-    finally:
-        with contextlib.suppress(OSError):  # such as a parent that is no folder: reported above
-            part.unlink(missing_ok=True)
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Save the whole model, optimizer and data position included, at the end of every `every`-th epoch.
 
-    Files are named ``step-00001234.keras`` after the optimizer's step; the `keep` newest stay.
+    Files are named ``step-00001234.keras`` after the steps taken; the `keep` newest stay.
 
     Args:
         folder: where to save.
@@ -70,14 +65,18 @@ class Checkpoint(keras.callbacks.Callback):
         self.every = every
         self.keep = keep
 
+    def on_train_begin(self, logs=None):
+        if self.folder.is_dir():  # what a run that was killed while it saved has left
+            for part in self.folder.glob(f"{PART}*"):
+                part.unlink()
+
     def on_epoch_end(self, epoch, logs=None):
         # A run that stops early is saved by whoever stops it, once, at its last step.
         if (epoch + 1) % self.every == 0:
             self.save()
 
     def save(self):
-        step = int(self.model.optimizer.iterations)
-        save_model(self.model, self.folder / f"step-{step:08d}.keras")
+        save_model(self.model, self.folder / f"step-{steps_taken(self.model):08d}.keras")
         for old in _files(self.folder)[: -self.keep]:
             old.unlink()
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import keras
 
+from bod_keras.atomic_file import atomic_file
+from bod_keras.training.model import steps_taken
+
 
 class HistoryFile(keras.callbacks.Callback):
     """Write one row an epoch: epoch, step, seconds since the start of training, learning rate, all logs.
@@ -46,7 +49,7 @@ class HistoryFile(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         if self._rows is None:
-            done = int(self.model.optimizer.iterations)
+            done = steps_taken(self.model)
             self._rows = [row for row in self._read() if int(row["step"]) <= done]
             before = float(self._rows[-1]["seconds"]) if self._rows else 0.0
             self._started = time.perf_counter() - before
@@ -54,12 +57,12 @@ class HistoryFile(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         row = {
             "epoch": epoch + 1,
-            "step": int(self.model.optimizer.iterations),
+            "step": steps_taken(self.model),
             "seconds": round(time.perf_counter() - self._started, 1),
             "learning_rate": float(self.model.optimizer.learning_rate),
         }
         self._rows.append(row | {name: float(value) for name, value in (logs or {}).items()})
-        with open(self.path, "w", newline="", encoding="utf-8") as file:
+        with atomic_file(self.path) as part, open(part, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(self._rows[-1]))
             writer.writeheader()
             writer.writerows(self._rows)

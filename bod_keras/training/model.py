@@ -25,7 +25,7 @@ class BiLevelModel(keras.Model):
     Batches are arrays ``(B, V, T, H, W, 3)``, or dicts ``{"views": ..., "position": (B,)}`` where position
     counts the samples of the training stream. The model keeps the first position of the last batch and the
     one that follows it (``first_position``, ``next_position``), so that a saved model knows where its data
-    stood and a bad batch can be traced to its files.
+    stood and a bad batch can be traced to its files; and it counts ``steps_taken``.
 
     Raises:
         ValueError: while training, a batch that is not (B, V, T, H, W, C).
@@ -52,25 +52,14 @@ class BiLevelModel(keras.Model):
 
     def add_state(self):
         """Create what every bi-level model keeps; subclasses call it once, at the end of ``__init__``."""
-        for name in ("first_position", "next_position"):
-            setattr(
-                self,
-                name,
-                self.add_weight(
-                    name=name, shape=(), dtype="int32", trainable=False, initializer="zeros"
-                ),
+        for name in ("first_position", "next_position", "steps_taken"):
+            counter = self.add_weight(
+                name=name, shape=(), dtype="int32", trainable=False, initializer="zeros"
             )
-        # The state of the lower level is weights, so that it is saved, and known to a compiled step.
+            setattr(self, name, counter)
         self._has_lower_level = self.bilevel is not None and self.bilevel.inner_steps > 0
+        # Weights, so that they are saved with the model and known to a compiled step.
         self._velocities = {}
-        if self._has_lower_level:
-            self.inner_iterations = self.add_weight(
-                name="inner_iterations",
-                shape=(),
-                dtype="int32",
-                trainable=False,
-                initializer="zeros",
-            )
         if self._has_lower_level and self.bilevel.inner_momentum:
             for index, weight in enumerate(self._lower_weights()):
                 self._velocities[id(weight)] = self.add_weight(
@@ -224,6 +213,7 @@ class BiLevelModel(keras.Model):
         outer_gradients = pull_back(update.cotangents[0]) if outer else []
         autodiff.apply_gradients(self.optimizer, outer_gradients + update.gradients, outer + head)
         self.after_update()
+        self.steps_taken.assign_add(1)
         self._record_position(position)
         return self._log(update.value, logs)
 
@@ -235,14 +225,15 @@ class BiLevelModel(keras.Model):
             "velocities": autodiff.current_values([self._velocities[id(v)] for v in head])
             if self._velocities
             else None,
-            "rates": self.bilevel.rates(ops.convert_to_tensor(self.inner_iterations)),
+            "rates": self.bilevel.rates(
+                ops.convert_to_tensor(self.steps_taken) * self.bilevel.inner_steps
+            ),
         }
 
     def _keep_inner_state(self, head, update):
         if not self._has_lower_level:
             return
         autodiff.assign(head, update.weights)
-        self.inner_iterations.assign_add(self.bilevel.inner_steps)
         if self._velocities:
             autodiff.assign([self._velocities[id(v)] for v in head], update.velocities)
 
@@ -265,6 +256,16 @@ class BiLevelModel(keras.Model):
             position = ops.cast(position, "int32")
             self.first_position.assign(ops.min(position))
             self.next_position.assign(ops.max(position) + 1)
+
+
+def steps_taken(model):
+    """Training steps of a model, those included that did not move the optimizer.
+
+    Loss scaling leaves out a step that overflows, and gradient accumulation moves the weights every k-th
+    step only: the optimizer's count lags behind that of the batches, by which a run resumes. Of a model that
+    is no `BiLevelModel` it is all that there is.
+    """
+    return int(getattr(model, "steps_taken", model.optimizer.iterations))
 
 
 def _unpack(data):

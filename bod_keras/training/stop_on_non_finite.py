@@ -4,6 +4,8 @@ import math
 
 import keras
 
+from bod_keras.training.model import steps_taken
+
 
 class StopOnNonFinite(keras.callbacks.Callback):
     """Raise an error at the first step with a loss, or a part of it, that is NaN or infinite.
@@ -31,8 +33,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if not bad:
             return
-        step = int(self.model.optimizer.iterations)
-        message = f"Not finite at step {step}: {', '.join(bad)}."
+        message = f"Not finite at step {steps_taken(self.model)}: {', '.join(bad)}."
         if self.files is not None:
             first, following = int(self.model.first_position), int(self.model.next_position)
             names = "\n".join(f"  {name}" for name in self.files(first, following - 1))
