@@ -86,7 +86,7 @@ def train(config):
         shutil.rmtree(folder, ignore_errors=True)
         model = experiment.build_model(config)
         model.compile(experiment.build_optimizer(config, steps))
-    done = int(model.optimizer.iterations)
+    done = training.steps_taken(model)
     report = folder / "report.json"
     evaluation.write_report(report, config=config, environment=evaluation.environment())
     print(
@@ -114,7 +114,7 @@ def train(config):
         evaluation.write_report(
             report,
             training={
-                "steps": int(model.optimizer.iterations),
+                "steps": training.steps_taken(model),
                 "of": total,
                 "seconds_per_step": progress.seconds_per_step,
                 "videos": len(data),
@@ -125,7 +125,7 @@ def train(config):
         _tell_skipped(data)
     if stop.received is not None:
         checkpoint.save()
-        print(f"Saved step {int(model.optimizer.iterations)}. The same command resumes here.")
+        print(f"Saved step {training.steps_taken(model)}. The same command resumes here.")
         return stop.received
     _finish(model, data, config, folder)
     return None
@@ -134,7 +134,7 @@ def train(config):
 def _fit(model, data, epochs, callbacks):
     """Keras' fit over the rest of the run; a started epoch is first completed by a shorter one."""
     steps = data.steps_per_epoch
-    epoch, within = divmod(int(model.optimizer.iterations), steps)
+    epoch, within = divmod(training.steps_taken(model), steps)
     spans = [(epoch, epoch + 1, steps - within), (epoch + 1, epochs, steps)]
     for first, last, span in spans if within else [(epoch, epochs, steps)]:
         stream = data.training(position=int(model.next_position))

@@ -71,6 +71,7 @@ def get_config():
             "scope": "head",
             "hypergradient": "finite_difference",
             "prediction": "cross_clip",
+            "inner_momentum": 0.0,
         }
     )
     config.framework = ConfigDict(
@@ -91,6 +92,7 @@ def get_config():
             "warmup_epochs": 0.0,
             "weight_decay": 1e-4,
             "clipnorm": config_dict.placeholder(float),
+            "accumulate": 1,  # steps whose gradients make one update; the lower level takes every step
         }
     )
     config.checkpoint = ConfigDict({"every": 1, "keep": 2})  # in epochs

@@ -128,30 +128,84 @@ def test_other_settings_in_the_same_folder_are_refused(runs, workspace):
     assert "clips.recipe: motion there, none now" in done.stderr
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_run_resumes_to_the_same_weights(workspace, stop):
-    flags = flags_of(workspace, epochs=12, name="whole")
-    assert command("train.py", *flags).returncode == 0
-    flags = flags_of(workspace, epochs=12, name=f"stopped{int(stop)}")
-    folder = workspace / f"stopped{int(stop)}-seed0"
-    running = subprocess.Popen(
+@pytest.fixture(scope="session")
+def whole(workspace):
+    """A run of twelve epochs that nothing interrupts."""
+    assert command("train.py", *flags_of(workspace, epochs=12, name="whole")).returncode == 0
+    return workspace / "whole-seed0"
+
+
+def start(flags):
+    return subprocess.Popen(
         [sys.executable, "train.py", *flags], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
-    while not (folder / "history.csv").exists():
-        assert running.poll() is None
-        time.sleep(0.05)
+
+
+def wait_for(happened, process):
+    while not happened():
+        assert process.poll() is None
+        time.sleep(0.02)
+
+
+def assert_same_run(folder, whole):
+    one, other = [keras.models.load_model(f / "model.keras") for f in (whole, folder)]
+    for v, w in zip(one.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(v, w, err_msg=v.path)
+    rows = [line.split(",") for line in (folder / "history.csv").read_text().splitlines()[1:]]
+    steps = [int(row[1]) for row in rows]
+    assert steps == sorted(set(steps)) and steps[-1] == 48
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_resumes_to_the_same_weights(workspace, whole, stop):
+    flags = flags_of(workspace, epochs=12, name=f"stopped{int(stop)}")
+    folder = workspace / f"stopped{int(stop)}-seed0"
+    running = start(flags)
+    wait_for((folder / "history.csv").exists, running)
     running.send_signal(stop)
     output = running.communicate(timeout=120)[0]
     assert running.returncode == 128 + stop and "resumes here" in output
     assert not (folder / "model.keras").exists()
     resumed = command("train.py", *flags)
     assert resumed.returncode == 0 and "resumed at step" in resumed.stdout, resumed.stderr
-    whole = keras.models.load_model(workspace / "whole-seed0" / "model.keras")
-    again = keras.models.load_model(folder / "model.keras")
-    for one, other in zip(whole.weights, again.weights):
-        np.testing.assert_array_equal(one, other, err_msg=one.path)
-    steps = [row.split(",")[1] for row in (folder / "history.csv").read_text().splitlines()[1:]]
-    assert steps == sorted(set(steps), key=int) and steps[-1] == "48"
+    assert_same_run(folder, whole)
+
+
+def test_a_run_that_is_killed_again_and_again_reaches_the_same_weights(workspace, whole):
+    """SIGKILL in the first epoch, then at random moments, of steps as of saving."""
+    flags = flags_of(workspace, epochs=12, name="killed")
+    folder = workspace / "killed-seed0"
+    rng = np.random.default_rng(0)
+
+    def saved():
+        return set((folder / "checkpoints").glob("step-*.keras"))
+
+    for kill in range(3):
+        before, running = saved(), start(flags)
+        wait_for(lambda: saved() - before if kill else (folder / "report.json").exists(), running)  # noqa: B023
+        time.sleep(rng.uniform(0, 1.0))
+        running.kill()
+        running.communicate(timeout=60)
+        assert running.returncode == -signal.SIGKILL
+    resumed = command("train.py", *flags)
+    assert resumed.returncode == 0 and "resumed at step" in resumed.stdout, resumed.stderr
+    assert_same_run(folder, whole)
+
+
+def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace, whole):
+    flags = flags_of(workspace, epochs=12, name="truncated")
+    folder = workspace / "truncated-seed0"
+    running = start(flags)
+    wait_for((folder / "checkpoints" / "step-00000008.keras").exists, running)
+    running.kill()
+    running.communicate(timeout=60)
+    newest = max((folder / "checkpoints").glob("step-*.keras"))
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    resumed = command("train.py", *flags)
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"{newest} is damaged and was passed over" in resumed.stdout
+    assert f"resumed at step {int(newest.stem[5:]) - 4}" in resumed.stdout
+    assert_same_run(folder, whole)
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,46 @@ def make_views(batch=4, views=2, seed=0):
     return rng.random((batch, views, FRAMES, SIZE, SIZE, 3), "float32")
 
 
+def make_moving_views(videos=4, frames=FRAMES, size=SIZE):
+    """Two views of each video: a level of grey that stays and a dot that circles, from another phase."""
+    rng = np.random.default_rng(0)
+    grid = np.arange(size) - (size - 1) / 2
+    views = np.empty((videos, 2, frames, size, size, 3), "float32")
+    colours = rng.uniform(0, 0.6, (videos, 3))
+    speeds = np.linspace(-2.0, 2.0, videos)
+    for i in range(videos):
+        for view, phase in enumerate(rng.uniform(0, 2 * np.pi, 2)):
+            angle = phase + speeds[i] * np.arange(frames)
+            y, x = 3 * np.sin(angle), 3 * np.cos(angle)
+            dot = np.exp(
+                -((grid[:, None] - y[:, None, None]) ** 2 + (grid - x[:, None, None]) ** 2) / 3
+            )
+            # A ramp from corner to corner, so that a mean over space still knows where the dot is.
+            ramp = 0.5 + (grid[:, None] + 2 * grid) / (6 * size)
+            views[i, view] = colours[i] + 0.4 * (dot * ramp)[..., None]
+    return views
+
+
 def make_clips(views):
     """The clips (V B, T, H, W, 3) of a batch, view after view, as a training step orders them."""
     return np.concatenate(list(np.swapaxes(views, 0, 1)))
 
 
 def make_model(
-    decoupled=True, bilevel=None, optimizer=None, seed=0, eager=True, ridge=1e-2, **kwargs
+    decoupled=True,
+    bilevel=None,
+    optimizer=None,
+    seed=0,
+    eager=True,
+    ridge=1e-2,
+    dropout=0.0,
+    **kwargs,
 ):
     """A compiled model; equal seeds give equal weights, on every backend."""
     encoder = bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), widths=(4, 6))
+    if dropout:
+        features = keras.layers.Dropout(dropout, seed=seed)(encoder.output)
+        encoder = keras.Model(encoder.input, features)
     split = (
         bod_keras.KoopmanSplit(threshold=0.3, order=16, basis=3, ridge=ridge) if decoupled else None
     )

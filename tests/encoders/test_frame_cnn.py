@@ -55,7 +55,11 @@ def test_output_shape_and_parameters(shape, widths):
 @pytest.mark.parametrize(
     ("make", "shapes", "options"),
     [
-        (lambda: encoders.FrameCNN((4, 8, 8, 3), widths=(4, 6)), [(4, 8, 8, 3)], {}),
+        (
+            lambda: encoders.FrameCNN((4, 8, 8, 3), widths=(4, 6)),
+            [(4, 8, 8, 3)],
+            {"output_dtype": "float32"},
+        ),
         (
             lambda: encoders.R3D18((2, 16, 16, 3), width=1),
             [(2, 16, 16, 3)],

@@ -13,6 +13,7 @@ from tests.tiny_models import (
     assert_same_weights,
     make_clips,
     make_model,
+    make_moving_views,
     make_views,
     train,
     weights_of,
@@ -168,30 +169,10 @@ def test_a_mixed_precision_model_survives_a_file(tmp_path):
     assert_same_outputs(model, loaded, make_clips(make_views()))
 
 
-def sprites(videos=6, frames=6, size=10):
-    """Two views of each video: a level of grey that stays and a dot that circles, from another phase."""
-    rng = np.random.default_rng(0)
-    grid = np.arange(size) - (size - 1) / 2
-    views = np.empty((videos, 2, frames, size, size, 3), "float32")
-    colours = rng.uniform(0, 0.6, (videos, 3))
-    speeds = np.linspace(-2.0, 2.0, videos)
-    for i in range(videos):
-        for view, phase in enumerate(rng.uniform(0, 2 * np.pi, 2)):
-            angle = phase + speeds[i] * np.arange(frames)
-            y, x = 3 * np.sin(angle), 3 * np.cos(angle)
-            dot = np.exp(
-                -((grid[:, None] - y[:, None, None]) ** 2 + (grid - x[:, None, None]) ** 2) / 3
-            )
-            # A ramp from corner to corner, so that a mean over space still knows where the dot is.
-            ramp = 0.5 + (grid[:, None] + 2 * grid) / (6 * size)
-            views[i, view] = colours[i] + 0.4 * (dot * ramp)[..., None]
-    return views
-
-
 def test_decoupled_training_lowers_both_losses():
     """With the bi-level step, compiled."""
     keras.utils.set_random_seed(1)
-    views = sprites()
+    views = make_moving_views(videos=6, frames=6, size=10)
     encoder = bod_keras.encoders.FrameCNN(views.shape[2:], widths=(8, 12))
     model = bod_keras.VSimCLR(
         encoder,

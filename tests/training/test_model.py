@@ -204,26 +204,72 @@ def test_positions_are_those_of_the_last_batch(eager):
     assert (int(model.first_position), int(model.next_position)) == (104, 108)
 
 
-@pytest.mark.parametrize("settings", [None, bilevel(1, "head", "finite_difference")])
-def test_a_resumed_run_equals_an_uninterrupted_one(settings, tmp_path):
-    batches = {"views": make_views(batch=4), "position": np.arange(4)}
+def scheduled():
+    """Everything that has a state: both levels' schedules, momentum, dropout, a loss scale."""
+    schedules = keras.optimizers.schedules
+    return {
+        "bilevel": bod_keras.BiLevel(
+            2, schedules.ExponentialDecay(0.5, decay_steps=3, decay_rate=0.7), inner_momentum=0.9
+        ),
+        "optimizer": keras.optimizers.LossScaleOptimizer(
+            keras.optimizers.AdamW(
+                schedules.CosineDecay(0.0, 6, warmup_target=1e-2, warmup_steps=2), weight_decay=0.1
+            ),
+            initial_scale=64.0,
+            dynamic_growth_steps=3,
+        ),
+        "dropout": 0.3,
+    }
 
-    def make():
-        return make_model(bilevel=settings, optimizer=keras.optimizers.Adam(1e-2))
 
-    whole, half = make(), make()
-    history = train(whole, batches, epochs=4)
-    train(half, batches, epochs=2)
-    bod_keras.training.save_model(half, tmp_path / "half.keras")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        lambda: {"optimizer": keras.optimizers.Adam(1e-2)},
+        lambda: {
+            "bilevel": bilevel(1, "head", "finite_difference"),
+            "optimizer": keras.optimizers.SGD(
+                0.1, momentum=0.9, gradient_accumulation_steps=3, use_ema=True
+            ),
+        },
+        lambda: {"bilevel": bilevel(1, "all"), "dropout": 0.3},
+        scheduled,
+    ],
+    ids=["plain", "accumulated", "dropout", "scheduled"],
+)
+@pytest.mark.parametrize("eager", [True, False])
+def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(arguments, eager, tmp_path):
+    """After two steps of six; all losses, weights and states are equal to the last bit."""
+    batches = {"views": make_views(), "position": np.arange(4)}
+    whole = make_model(eager=eager, **arguments())
+    for _ in range(2):
+        whole.train_on_batch(batches)
+    bod_keras.training.save_model(whole, tmp_path / "half.keras")
     resumed = keras.models.load_model(tmp_path / "half.keras")
-    resumed.run_eagerly = True
-    assert int(resumed.next_position) == 4
-    rest = train(resumed, batches, epochs=4, initial_epoch=2)
-    for name, values in history.items():
-        assert values[2:] == rest[name], name
+    resumed.run_eagerly = eager
+    assert (int(resumed.next_position), bod_keras.training.steps_taken(resumed)) == (4, 2)
+    for model in (whole, resumed):
+        model.reset_metrics()
+    for _ in range(4):
+        logs = [m.train_on_batch(batches, return_dict=True) for m in (whole, resumed)]
+        assert logs[0] == logs[1]
     assert_same_weights(whole, resumed)
-    for v, w in zip(whole.optimizer.variables, resumed.optimizer.variables, strict=True):
+    states = [m.optimizer.variables + m.non_trainable_variables for m in (whole, resumed)]
+    for v, w in zip(*states, strict=True):
         np.testing.assert_array_equal(numpy(v), numpy(w), err_msg=v.path)
+
+
+def test_a_file_with_other_random_seeds_is_refused(tmp_path):
+    make_model(dropout=0.3).save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(ValueError, match="states of 1 random seeds, this model has 0"):
+        make_model().load_weights(tmp_path / "model.weights.h5")
+
+
+def test_steps_are_counted_where_the_optimizer_stands_still():
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=4)
+    model = make_model(bilevel=bilevel(), optimizer=optimizer)
+    train(model, make_views(batch=12))
+    assert (int(optimizer.iterations), bod_keras.training.steps_taken(model)) == (0, 3)
 
 
 def test_a_subclass_must_say_what_its_losses_are():

@@ -1,0 +1,157 @@
+"""The bi-level step with what Keras adds: clipping, accumulation, averages, precision, compilation."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import bod_keras
+from tests.tiny_models import (
+    assert_same_weights,
+    make_model,
+    make_moving_views,
+    make_views,
+    train,
+    weights_of,
+)
+
+BACKEND = keras.backend.backend()
+SETTINGS = {
+    "head": bod_keras.BiLevel(1, 0.5),
+    "all": bod_keras.BiLevel(1, 0.5, "all", "first_order"),
+    "momentum": bod_keras.BiLevel(2, 0.5, "head", "first_order", inner_momentum=0.9),
+}
+
+
+def flat(model):
+    return np.concatenate([ops.convert_to_numpy(v).ravel() for v in model.trainable_variables])
+
+
+def copy_weights(source, target):
+    for w, value in zip(target.weights, weights_of(source), strict=True):
+        w.assign(value)
+
+
+def step(views, optimizer, start=None, **kwargs):
+    """Trainable weights, in one vector, after one step from the weights of the model `start`."""
+    model = make_model(optimizer=optimizer, **kwargs)
+    if start is not None:
+        copy_weights(start, model)
+    train(model, views)
+    return flat(model)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_clipping_acts_on_the_hypergradient(name):
+    """From w_n, where the lower level ends, the clipped step goes the same way, and no further than allowed."""
+    views, bilevel = make_views(), SETTINGS[name]
+    start = step(views, keras.optimizers.SGD(0.0), bilevel=bilevel)
+    gradient = start - step(views, keras.optimizers.SGD(1.0), bilevel=bilevel)
+    limit = 0.1 * float(np.linalg.norm(gradient))
+    optimizer = keras.optimizers.SGD(1.0, global_clipnorm=limit)
+    clipped = start - step(views, optimizer, bilevel=bilevel)
+    np.testing.assert_allclose(clipped, 0.1 * gradient, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_accumulated_gradients_are_those_of_each_batch(name):
+    """The lower level steps on every batch; the optimizer once, with the mean of the hypergradients."""
+    views, bilevel = (make_views(seed=0), make_views(seed=1)), SETTINGS[name]
+    optimizer = keras.optimizers.SGD(1.0, gradient_accumulation_steps=2)
+    model = make_model(bilevel=bilevel, optimizer=optimizer)
+    first = step(views[0], keras.optimizers.SGD(0.0), bilevel=bilevel)
+    gradient = first - step(views[0], keras.optimizers.SGD(1.0), bilevel=bilevel)
+    train(model, views[0])
+    np.testing.assert_allclose(flat(model), first, atol=1e-6)
+    second = step(views[1], keras.optimizers.SGD(0.0), model, bilevel=bilevel)
+    gradient += second - step(views[1], keras.optimizers.SGD(1.0), model, bilevel=bilevel)
+    train(model, views[1])
+    np.testing.assert_allclose(flat(model), second - gradient / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_weight_averages_follow_both_levels(name):
+    views = make_views()
+    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8)
+    model = make_model(bilevel=SETTINGS[name], optimizer=optimizer)
+    average = None
+    for _ in range(4):
+        model.train_on_batch(views)
+        now = flat(model)
+        average = now if average is None else 0.8 * average + 0.2 * now
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    np.testing.assert_allclose(flat(model), average, atol=1e-6)
+    assert np.abs(now - average).max() > 1e-3
+
+
+@pytest.mark.parametrize(("policy", "least"), [("mixed_bfloat16", 0.95), ("mixed_float16", 0.99)])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_step_in_mixed_precision_is_nearly_that_in_float32(policy, least, name):
+    """Cosine of the two steps; on clips with real motion, since noise has no operator to speak of."""
+    views, arguments = make_moving_views(), {"bilevel": SETTINGS[name], "ridge": 0.1}
+    start = flat(make_model())
+    full = step(views, keras.optimizers.SGD(0.1), **arguments) - start
+    keras.config.set_dtype_policy(policy)
+    optimizer = keras.optimizers.SGD(0.1)
+    if policy == "mixed_float16":  # the default scale, 2^15, overflows first, as it should
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=64.0)
+    model = make_model(optimizer=optimizer, **arguments)
+    train(model, views)
+    half = flat(model) - start
+    assert half @ full > least * np.linalg.norm(half) * np.linalg.norm(full)
+    assert {keras.backend.standardize_dtype(v.dtype) for v in model.variables} <= {
+        "float32",
+        "int32",
+    }
+
+
+def test_half_precision_scales_the_loss_by_itself():
+    keras.config.set_dtype_policy("mixed_float16")
+    assert isinstance(make_model().optimizer, keras.optimizers.LossScaleOptimizer)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    assert not isinstance(make_model().optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def test_a_loss_scale_that_overflows_is_halved_and_the_step_left_out():
+    keras.config.set_dtype_policy("mixed_float16")
+    views = make_views()
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=1e25)
+    model = make_model(bilevel=SETTINGS["all"], optimizer=optimizer)
+    start = flat(model)
+    history = train(model, views)
+    assert np.isfinite(history["loss"]).all()
+    np.testing.assert_array_equal(flat(model), start)
+    assert float(optimizer.dynamic_scale) == pytest.approx(5e24)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="torch.compile is refused, see below")
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_compiled_step_equals_an_eager_one(name):
+    views = make_moving_views()
+    models = []
+    for compiled in (False, True):
+        model = make_model(bilevel=SETTINGS[name], ridge=0.1)
+        optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+        model.compile(optimizer, run_eagerly=not compiled, jit_compile=compiled)
+        history = train(model, views)
+        models.append((model, history))
+    assert models[1][0].jit_compile
+    for key, values in models[0][1].items():
+        assert values == pytest.approx(models[1][1][key], rel=1e-4), key
+    assert_same_weights(models[0][0], models[1][0], atol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="XLA on TensorFlow lacks an eigensolver")
+@pytest.mark.parametrize("arguments", [{"method": "eig"}, {"count": 1}], ids=str)
+def test_what_xla_cannot_compile_is_refused(arguments):
+    encoder = bod_keras.encoders.FrameCNN((4, 8, 8, 3), widths=(4,))
+    model = bod_keras.VSimCLR(encoder, bod_keras.KoopmanSplit(**arguments))
+    with pytest.raises(ValueError, match='Use KoopmanSplit\\(method="resolvent", count=None\\)'):
+        model.compile("sgd", jit_compile=True)
+    model.compile("sgd")  # as Keras chooses
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="about torch.compile")
+def test_torch_compile_is_refused():
+    with pytest.raises(ValueError, match='Use jit_compile="auto", which runs it eagerly'):
+        make_model().compile("sgd", jit_compile=True)
