@@ -64,7 +64,9 @@ def make_model(
     }
     model = bod_keras.VSimCLR(encoder, split, bilevel, **kwargs)
     rng = np.random.default_rng(seed)
-    for weight in model.weights:
+    for weight in (
+        model.encoder.weights + model.projection_head.weights + model.read_out_split.weights
+    ):
         if len(weight.shape) > 1:
             inputs = np.prod(weight.shape[:-1])
             weight.assign((rng.normal(size=weight.shape) / np.sqrt(inputs)).astype("float32"))

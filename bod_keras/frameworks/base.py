@@ -34,6 +34,18 @@ class ContrastiveModel(BiLevelModel):
 
     Raises:
         ValueError: an encoder that is not built or does not keep time, or `bilevel` without `decoupling`.
+
+    Example:
+        >>> import bod_keras
+        >>> class VAlign(bod_keras.ContrastiveModel):
+        ...     def part_loss(self, part, views):
+        ...         return ops.mean(ops.square(views[0] - views[1]))
+        >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4, 8))
+        >>> VAlign(encoder, bod_keras.KoopmanSplit()).logged[:2]
+        ['static_loss', 'dynamic_loss']
+
+    Reference:
+        Song et al., arXiv 2407.14069.
     """
 
     def __init__(

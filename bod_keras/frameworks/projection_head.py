@@ -2,6 +2,8 @@
 
 import keras
 
+from bod_keras.training.batch_norm import BatchNorm
+
 
 @keras.saving.register_keras_serializable("bod_keras")
 class ProjectionHead(keras.layers.Layer):
@@ -44,9 +46,7 @@ class ProjectionHead(keras.layers.Layer):
         self.hidden = hidden
         self.width = width
         self.expand = keras.layers.Dense(hidden, name="expand", dtype="float32")
-        self.norm = keras.layers.BatchNormalization(
-            momentum=0.9, epsilon=1e-5, name="norm", dtype="float32"
-        )
+        self.norm = BatchNorm(momentum=0.9, epsilon=1e-5, name="norm", dtype="float32")
         self.project = keras.layers.Dense(width, use_bias=False, name="project", dtype="float32")
 
     def build(self, input_shape):

@@ -1,5 +1,6 @@
 """Losses to updated weights: the bi-level update and what a run needs around it."""
 
+from bod_keras.training.batch_norm import BatchNorm
 from bod_keras.training.bilevel import BiLevel
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
 from bod_keras.training.history_file import HistoryFile
@@ -9,6 +10,7 @@ from bod_keras.training.stop_on_non_finite import StopOnNonFinite
 from bod_keras.training.stop_on_signal import StopOnSignal
 
 __all__ = [
+    "BatchNorm",
     "BiLevel",
     "BiLevelModel",
     "Checkpoint",

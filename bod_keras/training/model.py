@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from bod_keras.training import autodiff
+from bod_keras.training.batch_norm import BatchNorm
 from bod_keras.training.bilevel import bilevel_gradient
 
 
@@ -28,7 +29,8 @@ class BiLevelModel(keras.Model):
     stood and a bad batch can be traced to its files; and it counts ``steps_taken``.
 
     Raises:
-        ValueError: while training, a batch that is not (B, V, T, H, W, C).
+        ValueError: from `add_state`, a ``bilevel`` that the backend cannot do; while training, a batch that
+            is not (B, V, T, H, W, C).
 
     Example:
         >>> class Spread(BiLevelModel):
@@ -58,6 +60,8 @@ class BiLevelModel(keras.Model):
             )
             setattr(self, name, counter)
         self._has_lower_level = self.bilevel is not None and self.bilevel.inner_steps > 0
+        if self._has_lower_level and self.bilevel.hypergradient == "exact":
+            self._check_second_derivatives()
         # Weights, so that they are saved with the model and known to a compiled step.
         self._velocities = {}
         if self._has_lower_level and self.bilevel.inner_momentum:
@@ -133,6 +137,25 @@ class BiLevelModel(keras.Model):
             return list(self.trainable_variables)
         backbone = {id(v) for v in self.backbone.trainable_variables}
         return [v for v in self.trainable_variables if id(v) not in backbone]
+
+    def _check_second_derivatives(self):
+        """``"exact"`` differentiates the lower level twice: TensorFlow cannot do that to `ops.moments`."""
+        if autodiff.BACKEND != "tensorflow":
+            return
+        layers = self._flatten_layers()
+        if self.bilevel.scope == "head":
+            backbone = {id(layer) for layer in self.backbone._flatten_layers()}
+            layers = [layer for layer in layers if id(layer) not in backbone]
+        kinds = (keras.layers.BatchNormalization, keras.layers.GroupNormalization)
+        wrong = [v.name for v in layers if isinstance(v, kinds) and not isinstance(v, BatchNorm)]
+        wrong.sort()
+        if wrong:
+            raise ValueError(
+                'hypergradient="exact" goes through normalisation layers whose second derivative is wrong on '
+                f"TensorFlow: {', '.join(wrong[:3])}{' ...' if wrong[3:] else ''}. Use "
+                'hypergradient="finite_difference", scope="head", bod_keras.training.BatchNorm in their place, '
+                "or another backend."
+            )
 
     def _seeds(self):
         weights = {id(v) for v in self.weights}

@@ -276,3 +276,18 @@ def test_wrong_settings_are_named(arguments, message):
     with pytest.raises(ValueError) as error:
         BiLevel(**arguments)
     assert message in str(error.value)
+
+
+def test_batch_normalisation_can_be_differentiated_twice():
+    """Against the closed form: the variance v of x has d2v / dx_i dx_j = 2/n (delta_ij - 1/n)."""
+    norm = bod_keras.training.BatchNorm(momentum=0.0, epsilon=0.0)
+    norm.build((None, 1))
+
+    def slope_of_first(values):
+        _, _, (slopes,) = value_and_grad(
+            lambda v: (ops.sum(norm._moments(v[0], None)[1]), ()), values, create_graph=True
+        )
+        return slopes[0, 0], ()
+
+    _, _, (second,) = value_and_grad(slope_of_first, [tensor([[0.0], [1.0], [3.0]])])
+    np.testing.assert_allclose(numpy(second)[:, 0], [4 / 9, -2 / 9, -2 / 9], rtol=1e-5)
