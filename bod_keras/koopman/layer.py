@@ -33,7 +33,8 @@ class KoopmanSplit(keras.layers.Layer):
     * ``"mean"``: mean_t x_t A_D, the published form. Shape (B, D). Nearly zero by construction.
     * ``"flat"``: (x_t A_D)_t, flattened. Shape (B, (T-1) D). Depends on the phase.
 
-    Everything is computed in float32 under every precision policy.
+    Everything is computed in float32 under every precision policy. With normalised frames the parts are small
+    numbers: put a normalisation between them and a classifier.
 
     Args:
         threshold: eigenvalues within this distance of 1 are static. A clip that has none falls back to its
@@ -155,22 +156,29 @@ class KoopmanSplit(keras.layers.Layer):
         if self.operator == "batch":
             return self._batch_split(past, future, training)
         gram = linalg.regularised_gram(past, self.ridge)
-        matrix = linalg.reduced_operator(past, future, gram)
+        transposed = ops.swapaxes(past, -1, -2)
+        # Three systems of one matrix, solved at once: M' = G^-1 X Y', the row weights a = 1/n 1' X X' G^-1 of
+        # mean_t x_t X^+, so that the mean of X A_S is a P Y, and the read-out's left side G^-1 X U.
+        sides = [
+            ops.matmul(past, ops.swapaxes(future, -1, -2)),
+            ops.mean(ops.matmul(past, transposed), axis=-2)[..., None],
+        ]
+        if self.dynamic == "operator":
+            sides.append(ops.matmul(past, self.past_basis))
+        solution = linalg.solve(gram, ops.concatenate(sides, axis=-1))
+        n = past.shape[-2]
+        matrix = ops.swapaxes(solution[..., :n], -1, -2)
+        weights, left = solution[..., n : n + 1], solution[..., n + 1 :]
         projector, nearest = self._projector(matrix)
         static_future = ops.matmul(projector, future)
         dynamic_future = future - static_future
-        # Row weights a of mean_t x_t X^+: a = 1/n 1' X X' G^-1, so that the mean of X A_S is a P Y.
-        mean = ops.mean(ops.matmul(past, ops.swapaxes(past, -1, -2)), axis=-2)
-        weights = linalg.solve(gram, mean[..., None])
         static = ops.sum(weights * static_future, axis=-2)
         if self.dynamic == "mean":
             dynamic = ops.sum(weights * dynamic_future, axis=-2)
         elif self.dynamic == "flat":
             coefficients = linalg.solve(gram, dynamic_future)
-            frames = ops.matmul(past, ops.matmul(ops.swapaxes(past, -1, -2), coefficients))
-            dynamic = _flatten(frames)
+            dynamic = _flatten(ops.matmul(past, ops.matmul(transposed, coefficients)))
         else:
-            left = linalg.solve(gram, ops.matmul(past, self.past_basis))
             right = ops.matmul(dynamic_future, self.future_basis)
             dynamic = _flatten(ops.matmul(ops.swapaxes(left, -1, -2), right))
         return Split(static, dynamic, matrix, projector, nearest)

@@ -1,0 +1,421 @@
+"""Time of one training step: plain v-SimCLR against decoupled and bi-level, on the current backend.
+
+Every variant is a compiled model that takes whole steps (forward, backward, AdamW, statistics) on one batch
+that stays on the device, compiled as `fit` does it (``jit_compile="auto"``):
+
+* plain: v-SimCLR alone;
+* decoupled: with `KoopmanSplit`, without a lower level;
+* first order, head, all: with `BiLevel`, whose scope is the head or every weight; the hypergradient is the
+  default finite difference except in the first.
+
+Encoders: small is configs/demo.py (FrameCNN, 10 x 32 x 32), r3d18 is R3D-18 on 16 x 112 x 112, which takes tens
+of minutes on a CPU.
+
+    python benchmarks/step.py                                       # TensorFlow, small encoder
+    KERAS_BACKEND=torch python benchmarks/step.py --encoder=all     # or jax
+    python benchmarks/step.py --profile                             # where the time goes
+    python benchmarks/step.py --help
+
+How to read it: the variants take turns, one step each a round, so that a drift of the machine's speed hits all
+alike. "seconds" is the median over rounds; "ratio" the median over rounds of the step over the plain step of
+the same round, beside its quartiles: if these are far apart the machine is too busy to judge by. "XLA" tells
+whether Keras compiles the step by it; a variant that cannot be pays for that too. "first" is the first step,
+which compiles.
+
+--profile times the stages of a step as separate compiled functions, forward and backward, and multiplies them
+by how often each variant runs them. "other" is what is left of the measured step: optimizer, bookkeeping, and
+what is gained by running the stages together (then it is negative).
+"""
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections import namedtuple
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from keras import ops  # noqa: E402
+
+import bod_keras  # noqa: E402
+from bod_keras.training.autodiff import current_values, functional_call, value_and_grad  # noqa: E402
+from configs import demo  # noqa: E402
+
+BACKEND = keras.backend.backend()
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")  # notes on retracing: every function is traced once
+elif BACKEND == "jax":
+    import jax
+else:
+    import torch
+
+VIEWS = 2
+# name: (settings of BiLevel, or None; largest ratio to plain that we aim at, or None)
+VARIANTS = {
+    "plain": (None, None),
+    "decoupled": (None, 1.05),
+    "first order": ({"scope": "head", "hypergradient": "first_order"}, None),
+    "head": ({"scope": "head"}, 1.10),
+    "all": ({"scope": "all"}, 4.2),
+}
+ENCODERS = ("small", "r3d18")
+# encoder: (batch, rounds) on a CPU and on a GPU
+SIZES = {"small": {"CPU": (64, 15), "GPU": (64, 50)}, "r3d18": {"CPU": (2, 3), "GPU": (16, 20)}}
+
+
+def main():
+    args = parse_arguments()
+    keras.config.set_dtype_policy(args.precision)
+    use_threads(args.threads)
+    device, name = find_device()
+    for encoder in ENCODERS if args.encoder == "all" else (args.encoder,):
+        batch, rounds = SIZES[encoder][device]
+        batch, rounds = args.batch or batch, args.repeats or rounds
+        models = {variant: make_model(encoder, variant) for variant in args.variants}
+        clips = make_batch(models["plain"], batch)
+        first, times = measure(models, clips, rounds)
+        print(
+            f"\n{encoder}: {batch} videos, {VIEWS * batch} clips of {_shape(clips)}, "
+            f"{args.precision}, median of {rounds} rounds\n{versions()}\n{name}\n"
+        )
+        print_table(models, first, times)
+        if args.profile:
+            print_profile(models, clips, times, rounds)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description="Time of one training step, plain and bi-level.")
+    parser.add_argument("--encoder", choices=(*ENCODERS, "all"), default="small")
+    parser.add_argument("--batch", type=int, help="videos (default: by encoder and device)")
+    parser.add_argument("--repeats", type=int, help="rounds (default: by encoder and device)")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        default="float32",
+    )
+    parser.add_argument(
+        "--variants",
+        type=lambda text: text.split(","),
+        default=list(VARIANTS),
+        help=f"some of {','.join(VARIANTS)} (default: all; plain is always run)",
+    )
+    parser.add_argument("--profile", action="store_true", help="time of every stage of the step")
+    args = parser.parse_args()
+    if min(value for value in (args.batch, args.repeats, args.threads, 1) if value is not None) < 1:
+        parser.error("--batch, --repeats and --threads must be at least 1")
+    unknown = set(args.variants) - set(VARIANTS)
+    if unknown:
+        parser.error(f"--variants: expected some of {', '.join(VARIANTS)}, received {unknown}")
+    args.variants = [name for name in VARIANTS if name in {"plain", *args.variants}]
+    return args
+
+
+def use_threads(threads):
+    """Restrict this process; before anything is computed, when the backends start their thread pools."""
+    if not threads:
+        return
+    if hasattr(os, "sched_setaffinity"):  # the only way that holds for JAX
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    if BACKEND == "tensorflow":
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    elif BACKEND == "torch":
+        torch.set_num_threads(threads)
+
+
+def find_device():
+    """``("CPU" or "GPU", what it is)``."""
+    if BACKEND == "tensorflow":
+        gpus = tf.config.list_physical_devices("GPU")
+        name = tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else ""
+    elif BACKEND == "jax":
+        gpus = [device for device in jax.devices() if device.platform == "gpu"]
+        name = gpus[0].device_kind if gpus else ""
+    else:
+        gpus = torch.cuda.is_available()
+        name = torch.cuda.get_device_name() if gpus else ""
+    if gpus:
+        return "GPU", name
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    return "CPU", f"CPU {_processor()}, {cores} cores"
+
+
+def _processor():
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":")[1].strip() for line in file if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def versions():
+    library = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}[BACKEND]
+    return (
+        f"bod_keras {bod_keras.__version__}, Keras {keras.__version__}, "
+        f"{library} {sys.modules[library].__version__}, Python {platform.python_version()}"
+    )
+
+
+def make_model(encoder, variant):
+    """A compiled framework; all variants of an encoder start from the same weights."""
+    keras.utils.set_random_seed(0)
+    config = demo.get_config()
+    if encoder == "small":
+        network = bod_keras.encoders.FrameCNN((config.clips.frames, 32, 32, 3))
+        head = bod_keras.ProjectionHead(**config.head)
+        split, loss = bod_keras.KoopmanSplit(**config.koopman), dict(config.framework)
+    else:
+        network = bod_keras.encoders.R3D18((16, 112, 112, 3))
+        head, split, loss = bod_keras.ProjectionHead(512, 128), bod_keras.KoopmanSplit(), {}
+    if variant == "plain":
+        model = bod_keras.VSimCLR(
+            network, projection_head=head, temperature=loss.get("temperature", 0.1)
+        )
+    else:
+        loss.pop("name", None)
+        settings, _ = VARIANTS[variant]
+        bilevel = bod_keras.BiLevel(**settings) if settings else None
+        model = bod_keras.VSimCLR(network, split, bilevel, projection_head=head, **loss)
+    model.compile(keras.optimizers.AdamW(1e-3, weight_decay=1e-4))
+    return model
+
+
+def make_batch(model, batch):
+    """Clips of noise (B, V, T, H, W, 3) on the device."""
+    rng = np.random.default_rng(0)
+    shape = (batch, VIEWS, *model.encoder.input_shape[1:])
+    return ops.convert_to_tensor(rng.random(shape, "float32"))
+
+
+def measure(models, clips, rounds):
+    """Seconds of every model: of its first step, and of one step a round, models in turn."""
+    first = {}
+    for variant, model in models.items():
+        first[variant] = seconds(lambda m=model: step(m, clips))
+        print(f"first step of {variant}: {first[variant]:.1f} s", file=sys.stderr, flush=True)
+    times = {variant: [] for variant in models}
+    for number in range(rounds + 1):
+        for variant, model in models.items():
+            elapsed = seconds(lambda m=model: step(m, clips))
+            if number:  # the first round warms up
+                times[variant].append(elapsed)
+    return first, {variant: np.array(values) for variant, values in times.items()}
+
+
+def step(model, clips):
+    """One training step, finished: its loss is read."""
+    loss = float(model.train_on_batch(clips, return_dict=True)["loss"])
+    if not np.isfinite(loss):
+        sys.exit(f"The loss is {loss}: times of a broken step mean nothing.")
+    wait(loss)
+
+
+def wait(result):
+    """Return when all that the device was asked for is done; a loss may be read before the optimizer is."""
+    if BACKEND == "tensorflow":
+        tf.test.experimental.sync_devices()
+    elif BACKEND == "jax":
+        jax.block_until_ready(result)
+    elif torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def seconds(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def print_table(models, first, times):
+    rows = [("variant", "seconds", "ratio", "quartiles", "target", "", "XLA", "first")]
+    for variant, values in times.items():
+        ratios = values / times["plain"]
+        low, ratio, high = np.percentile(ratios, (25, 50, 75))
+        target = VARIANTS[variant][1]
+        rows.append(
+            (
+                variant,
+                f"{np.median(values):.4f}",
+                f"{ratio:.2f}",
+                f"{low:.2f}-{high:.2f}",
+                f"<= {target:.2f}" if target else "",
+                ("met" if ratio <= target else "missed") if target else "",
+                "yes" if models[variant].jit_compile else "no",
+                f"{first[variant]:.1f}",
+            )
+        )
+    _print_columns(rows)
+
+
+# -- profile -----------------------------------------------------------------------------------------------
+
+# layer: whose weights it differentiates; inputs: tensors it differentiates too; constants: those it does not;
+# runs: how often each variant runs it in a step.
+Stage = namedtuple("Stage", "layer function inputs constants runs")
+
+
+def print_profile(models, clips, times, rounds):
+    """Seconds of every stage, its share of the plain step, and how often each variant runs it."""
+    fullest = next(
+        models[name]
+        for name in ("head", "first order", "all", "decoupled", "plain")
+        if name in models
+    )
+    stages = profile_stages(fullest, clips)
+    samples = measure_stages(stages, models["plain"], fullest.jit_compile, clips, rounds)
+    share = {name: np.median(samples[name] / samples["plain step"]) for name in stages}
+    rows = [("stage", "seconds", "of plain", *(f"x {variant}" for variant in models))]
+    for name, stage in stages.items():
+        runs = [str(stage.runs.get(variant, "")) for variant in models]
+        rows.append((name, f"{np.median(samples[name]):.4f}", f"{share[name]:.1%}", *runs))
+    whole = {variant: np.median(times[variant] / times["plain"]) for variant in models}
+    known = {
+        variant: sum(share[name] * stage.runs.get(variant, 0) for name, stage in stages.items())
+        for variant in models
+    }
+    rows.append(("all stages, of plain", "", "", *(f"{known[v]:.0%}" for v in models)))
+    rows.append(("other, of plain", "", "", *(f"{whole[v] - known[v]:.0%}" for v in models)))
+    print()
+    _print_columns(rows)
+
+
+def profile_stages(model, clips):
+    """What a step consists of, ``{name: Stage}``.
+
+    Where a stage's output is no scalar, its product with a constant stands for the loss, as the gradient that
+    comes from above does.
+    """
+    rng = np.random.default_rng(0)
+    encoder, head, split = model.encoder, model.projection_head, model.decoupling
+    clips = ops.reshape(ops.swapaxes(clips, 0, 1), (-1, *clips.shape[2:]))
+    features = ops.stop_gradient(encoder(clips, training=False))
+    embeddings = ops.stop_gradient(head(features, training=False))
+    means = ops.mean(embeddings, axis=1)
+    decoupled = dict.fromkeys([name for name in VARIANTS if name != "plain"], 1)
+    everywhere = {"plain": 1, **decoupled}
+
+    def constants(*tensors):
+        return [ops.convert_to_tensor(rng.normal(size=x.shape).astype("float32")) for x in tensors]
+
+    def encode(x, constant):
+        return _product(encoder(x, training=True), constant)
+
+    def project(x, constant):
+        return _product(head(x, training=True), constant)
+
+    def contrast(**parts):
+        return sum(model.part_loss(name, ops.split(x, VIEWS)) for name, x in parts.items())
+
+    stages = {
+        "encoder": Stage(
+            encoder, encode, [], [clips, *constants(features)], {**everywhere, "all": 4}
+        ),
+        "head": Stage(head, project, [features], constants(embeddings), everywhere),
+        "loss of the means": Stage(
+            None,
+            lambda x: contrast(base=x),
+            [means],
+            [],
+            everywhere if model.base_weight else {"plain": 1},
+        ),
+    }
+    if split is None:
+        return stages
+    parts = keras.tree.map_structure(ops.stop_gradient, split.split(embeddings))
+
+    def separate(x, static, dynamic):
+        result = split.split(x, training=True)
+        return _product(result.static, static) + _product(result.dynamic, dynamic)
+
+    def statistics(*spectral):
+        return sum(split.statistics(parts._replace(**dict(zip(names, spectral)))).values())
+
+    names = ("matrix", "projector", "nearest")
+    stages["split"] = Stage(
+        split, separate, [embeddings], constants(parts.static, parts.dynamic), decoupled
+    )
+    stages["losses of the parts"] = Stage(
+        None,
+        lambda s, d: contrast(static=s, dynamic=d),
+        [parts.static, parts.dynamic],
+        [],
+        decoupled,
+    )
+    stages["statistics"] = Stage(
+        None, statistics, [getattr(parts, name) for name in names], [], decoupled
+    )
+    if model.bilevel:  # the head and the prediction error, to the head's weights and the features
+        stages["lower level"] = Stage(
+            head,
+            lambda x: model.lower_loss(x, VIEWS),
+            [features],
+            [],
+            {"first order": 1, "head": 3, "all": 3},
+        )
+    return stages
+
+
+def _product(x, constant):
+    return ops.sum(ops.cast(x, "float32") * constant)
+
+
+def measure_stages(stages, plain, jit, clips, rounds):
+    """Seconds of every stage, forward and backward, and of the plain step, which take turns; an array each."""
+    calls = {"plain step": lambda: step(plain, clips)}
+    calls.update({name: compiled_stage(stage, jit) for name, stage in stages.items()})
+    samples = {name: [] for name in calls}
+    for number in range(rounds + 2):
+        for name, call in calls.items():
+            elapsed = seconds(call)
+            if number >= 2:  # the first compiles, the second warms up
+                samples[name].append(elapsed)
+    return {name: np.array(values) for name, values in samples.items()}
+
+
+def compiled_stage(stage, jit):
+    """A function without arguments: value, state and gradients of a stage, compiled as the step is."""
+    weights = stage.layer.trainable_variables if stage.layer else []
+    state = stage.layer.non_trainable_variables if stage.layer else []
+    variables, n = weights + state, len(weights)
+    values = current_values(weights) + stage.inputs
+
+    def run(values, frozen, constants):
+        def pure(values):
+            return functional_call(
+                lambda: stage.function(*values[n:], *constants), variables, [*values[:n], *frozen]
+            )
+
+        return value_and_grad(pure, values)
+
+    if BACKEND == "tensorflow":
+        run = tf.function(run, autograph=False, jit_compile=jit)
+    elif BACKEND == "jax":
+        run = jax.jit(run)
+    frozen = current_values(state)
+    return lambda: wait(run(values, frozen, stage.constants))
+
+
+# ----------------------------------------------------------------------------------------------------------
+
+
+def _shape(clips):
+    return " x ".join(str(size) for size in clips.shape[2:5])
+
+
+def _print_columns(rows):
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths)]
+        print("  ".join([row[0].ljust(widths[0]), *cells[1:]]).rstrip())
+
+
+if __name__ == "__main__":
+    main()
