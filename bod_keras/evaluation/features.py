@@ -71,7 +71,7 @@ def extract_features(
             "dataset must yield at least one batch, received an empty one. Check that the split "
             "has videos, and pass a fresh iterable: a generator can be read only once."
         )
-    features = {part: np.concatenate(rows) for part, rows in parts.items()}
+    features = {part: np.concatenate(parts[part]) for part in read_out.order}
     return features, np.array(indices, dtype=np.int64)
 
 
@@ -81,10 +81,12 @@ class _ReadOut(keras.Model):
     def __init__(self, model: keras.Model):
         super().__init__(name="read_out")
         self.model = model
+        self.order = ("pooled",)
 
     def call(self, clips):
         if callable(getattr(self.model, "read_out", None)):
             parts = self.model.read_out(clips)
+            self.order = tuple(parts)  # JAX sorts a dict that leaves a compiled function
             return {part: ops.cast(values, "float32") for part, values in parts.items()}
         frame_features = self.model(clips)
         if len(frame_features.shape) != 3:

@@ -67,6 +67,7 @@ def test_an_encoder_gives_the_mean_over_time():
 def test_a_read_out_gives_its_parts_in_inference_mode():
     views = clips(5)
     features, _ = extract_features(Framework(), batches(views, [3, 2]))
+    assert list(features) == ["pooled", "static", "dynamic"]
     frames = views[:, 0].reshape(5, 4, 27)
     close = {"rtol": 1e-5, "atol": 1e-6}
     np.testing.assert_allclose(features["pooled"], frames.mean(axis=1), **close)
