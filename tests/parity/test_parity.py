@@ -17,6 +17,8 @@ from tests.parity.run_steps import CASES, EXECUTIONS
 
 pytestmark = pytest.mark.xdist_group("parity")  # one process: they share the runs
 TOLERANCE = 1e-4
+# By how much the weights moved is a small difference of large numbers: their rounding alone is 4e-5 of it.
+UPDATE_TOLERANCE = 3e-4
 # Relative errors are of a tensor's largest entry, or of this times the largest entry of all its tensors: the
 # gradient of a bias before batch normalisation is zero by construction, and what is left of it is the rounding
 # of terms that cancel, about 1e-7 of the largest tensor. Relative to itself it would be a comparison of noise.
@@ -116,8 +118,8 @@ def test_losses_gradients_and_weights_agree(pair, case, results):
         f"{kind} of {name}": error
         for kind in KINDS
         for name, error in relative_errors(one[kind], other[kind]).items()
-        if not error <= TOLERANCE
+        if not error <= (UPDATE_TOLERANCE if kind == "update" else TOLERANCE)
     }
-    assert not too_large, f"relative errors above {TOLERANCE}: {too_large}"
+    assert not too_large, f"relative errors: {too_large}"
     # A comparison of models that stand still would say nothing.
     assert max(np.abs(move).max() for move in one["update"].values()) > 1e-2
