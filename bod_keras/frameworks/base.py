@@ -137,12 +137,13 @@ class ContrastiveModel(BiLevelModel):
             "static_loss": self._part("static", split.static, views),
             "dynamic_loss": self._part("dynamic", split.dynamic, views),
         }
-        total = (
-            self.static_weight * logs["static_loss"] + self.dynamic_weight * logs["dynamic_loss"]
-        )
+        weights = [self.static_weight, self.dynamic_weight]
         if self.base_weight:
             logs["base_loss"] = self._part("base", _time_mean(embeddings), views)
-            total = total + self.base_weight * logs["base_loss"]
+            weights.append(self.base_weight)
+        # Not a sum of products: TensorFlow's optimiser may or may not take a common factor out of that, by
+        # chance, and then the last bit of two equal runs differs.
+        total = ops.sum(ops.stack(list(logs.values())) * ops.convert_to_tensor(weights, "float32"))
         if self.bilevel:
             logs["prediction_loss"] = self._prediction(embeddings, views)
         return total, {**logs, **self.decoupling.statistics(split)}
