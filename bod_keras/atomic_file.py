@@ -17,6 +17,9 @@ def atomic_file(path):
     Args:
         path: the file to replace; missing folders are made.
 
+    Raises:
+        OSError: the file cannot be written (disk full, no permission); what was at `path` is untouched.
+
     Example:
         >>> import pathlib, tempfile
         >>> target = pathlib.Path(tempfile.mkdtemp()) / "numbers.txt"

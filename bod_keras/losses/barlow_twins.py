@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from bod_keras.losses._checks import check_views
+
 
 @keras.saving.register_keras_serializable("bod_keras")
 class BarlowTwins(keras.losses.Loss):
@@ -59,11 +61,7 @@ class BarlowTwins(keras.losses.Loss):
         self.epsilon = epsilon
 
     def call(self, view_a, view_b):
-        if len(view_a.shape) != 2 or tuple(view_a.shape) != tuple(view_b.shape):
-            raise ValueError(
-                "BarlowTwins expects two views of equal shape (batch, width). "
-                f"Received: {tuple(view_a.shape)} and {tuple(view_b.shape)}"
-            )
+        check_views("BarlowTwins", view_a, view_b)
         if view_a.shape[0] == 1:
             raise ValueError("BarlowTwins needs at least 2 videos to correlate. Received: 1")
         a, b = self._standardise(view_a), self._standardise(view_b)

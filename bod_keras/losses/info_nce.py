@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from bod_keras.koopman.linalg import normalise_frames
+from bod_keras.losses._checks import check_temperature, check_views
 
 
 @keras.saving.register_keras_serializable("bod_keras")
@@ -41,18 +42,11 @@ class InfoNCE(keras.losses.Loss):
 
     def __init__(self, temperature=0.1, reduction="sum_over_batch_size", name="info_nce"):
         super().__init__(reduction=reduction, name=name, dtype="float32")
-        if not temperature > 0:
-            raise ValueError(
-                f"temperature must be positive (0.1 is usual). Received: {temperature}"
-            )
+        check_temperature(temperature)
         self.temperature = temperature
 
     def call(self, view_a, view_b):
-        if len(view_a.shape) != 2 or tuple(view_a.shape) != tuple(view_b.shape):
-            raise ValueError(
-                "InfoNCE expects two views of equal shape (batch, width). "
-                f"Received: {tuple(view_a.shape)} and {tuple(view_b.shape)}"
-            )
+        check_views("InfoNCE", view_a, view_b)
         a, b = normalise_frames(view_a), normalise_frames(view_b)
         across = ops.matmul(a, ops.transpose(b)) / self.temperature
         return 0.5 * (self._direction(a, across) + self._direction(b, ops.transpose(across)))

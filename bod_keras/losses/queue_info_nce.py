@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from bod_keras.koopman.linalg import normalise_frames
+from bod_keras.losses._checks import check_temperature
 
 
 @keras.saving.register_keras_serializable("bod_keras")
@@ -45,10 +46,7 @@ class QueueInfoNCE(keras.losses.Loss):
 
     def __init__(self, temperature=0.1, reduction="sum_over_batch_size", name="queue_info_nce"):
         super().__init__(reduction=reduction, name=name, dtype="float32")
-        if not temperature > 0:
-            raise ValueError(
-                f"temperature must be positive (0.1 is usual). Received: {temperature}"
-            )
+        check_temperature(temperature)
         self.temperature = temperature
 
     def call(self, keys_and_queue, queries):

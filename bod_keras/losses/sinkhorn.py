@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from bod_keras.losses._checks import check_sinkhorn
+
 
 def sinkhorn(scores, epsilon=0.05, iterations=3):
     """Assign samples to prototypes so that every prototype is used equally much.
@@ -36,7 +38,7 @@ def sinkhorn(scores, epsilon=0.05, iterations=3):
         Caron et al., "Unsupervised Learning of Visual Features by Contrasting Cluster Assignments",
         arXiv 2006.09882, eq. 3 to 5; Cuturi, "Sinkhorn Distances", arXiv 1306.0895.
     """
-    check_sinkhorn_arguments(epsilon, iterations)
+    check_sinkhorn(epsilon, iterations)
     if len(scores.shape) != 2:
         raise ValueError(
             f"sinkhorn expects scores of shape (batch, prototypes). Received: {tuple(scores.shape)}"
@@ -50,13 +52,3 @@ def sinkhorn(scores, epsilon=0.05, iterations=3):
         columns = columns - ops.mean(columns)
         rows = ops.logsumexp(log_q - columns, axis=1, keepdims=True)
     return ops.exp(log_q - columns - rows)
-
-
-def check_sinkhorn_arguments(epsilon, iterations):
-    """Raise ValueError if `sinkhorn` would, so that a loss can in its constructor."""
-    if not epsilon > 0:
-        raise ValueError(f"epsilon must be positive (0.05 is usual). Received: {epsilon}")
-    if not isinstance(iterations, int) or iterations < 1:
-        raise ValueError(
-            f"iterations must be an integer from 1 (3 is usual). Received: {iterations}"
-        )

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from bod_keras.losses.sinkhorn import check_sinkhorn_arguments, sinkhorn
+from bod_keras.losses._checks import check_sinkhorn, check_temperature
+from bod_keras.losses.sinkhorn import sinkhorn
 
 
 @keras.saving.register_keras_serializable("bod_keras")
@@ -55,11 +56,8 @@ class SwappedPrediction(keras.losses.Loss):
         name="swapped_prediction",
     ):
         super().__init__(reduction=reduction, name=name, dtype="float32")
-        if not temperature > 0:
-            raise ValueError(
-                f"temperature must be positive (0.1 is usual). Received: {temperature}"
-            )
-        check_sinkhorn_arguments(epsilon, iterations)
+        check_temperature(temperature)
+        check_sinkhorn(epsilon, iterations)
         self.temperature = temperature
         self.epsilon = epsilon
         self.iterations = iterations

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from bod_keras.losses._checks import check_views
+
 
 @keras.saving.register_keras_serializable("bod_keras")
 class VICReg(keras.losses.Loss):
@@ -73,11 +75,7 @@ class VICReg(keras.losses.Loss):
         self.epsilon = epsilon
 
     def call(self, view_a, view_b):
-        if len(view_a.shape) != 2 or tuple(view_a.shape) != tuple(view_b.shape):
-            raise ValueError(
-                "VICReg expects two views of equal shape (batch, width). "
-                f"Received: {tuple(view_a.shape)} and {tuple(view_b.shape)}"
-            )
+        check_views("VICReg", view_a, view_b)
         if view_a.shape[0] == 1:
             raise ValueError("VICReg needs at least 2 videos for their variance. Received: 1")
         loss = self.invariance * ops.mean(ops.square(view_a - view_b))

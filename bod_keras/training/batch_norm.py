@@ -11,6 +11,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     On TensorFlow Keras takes them from ``tf.nn.moments``, which stops the gradient of the mean inside of the
     variance: that leaves first derivatives alone, and makes second ones wrong.
 
+    Arguments, shapes and errors are those of Keras' layer.
+
     Example:
         >>> from bod_keras.training import BatchNorm
         >>> BatchNorm(momentum=0.9).momentum

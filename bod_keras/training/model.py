@@ -287,6 +287,12 @@ def steps_taken(model):
     Loss scaling leaves out a step that overflows, and gradient accumulation moves the weights every k-th
     step only: the optimizer's count lags behind that of the batches, by which a run resumes. Of a model that
     is no `BiLevelModel` it is all that there is.
+
+    Args:
+        model: a compiled Keras model.
+
+    Returns:
+        The number of batches it was trained on, an int.
     """
     return int(getattr(model, "steps_taken", model.optimizer.iterations))
 

@@ -1,0 +1,24 @@
+"""Argument checks that the losses share."""
+
+
+def check_temperature(temperature):
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive (0.1 is usual). Received: {temperature}")
+
+
+def check_sinkhorn(epsilon, iterations):
+    if not epsilon > 0:
+        raise ValueError(f"epsilon must be positive (0.05 is usual). Received: {epsilon}")
+    if not isinstance(iterations, int) or iterations < 1:
+        raise ValueError(
+            f"iterations must be an integer from 1 (3 is usual). Received: {iterations}"
+        )
+
+
+def check_views(name, view_a, view_b):
+    """Two views (B, D) of the same videos."""
+    if len(view_a.shape) != 2 or tuple(view_a.shape) != tuple(view_b.shape):
+        raise ValueError(
+            f"{name} expects two views of equal shape (batch, width). "
+            f"Received: {tuple(view_a.shape)} and {tuple(view_b.shape)}"
+        )
