@@ -22,6 +22,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from bod_keras import evaluation, experiment, training
+from bod_keras.atomic_file import PART
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "A file of configs/, with its argument after a colon."
@@ -172,7 +173,8 @@ def _is_finished(folder, config):
     """Whether the run is complete; a folder that belongs to another config is an error."""
     report = folder / "report.json"
     if not report.exists():
-        if folder.exists() and any(folder.iterdir()):
+        # What a kill during the very first write leaves behind is no file of somebody else's.
+        if folder.exists() and any(not f.name.startswith(PART) for f in folder.iterdir()):
             raise ValueError(
                 f"{folder} holds files, but no run of train.py. Choose another --config.name or "
                 "--config.output."

@@ -241,6 +241,13 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     assert (folder / "thesis.txt").exists()
 
 
+def test_a_kill_during_the_first_report_does_not_block_the_run(tmp_path, workspace):
+    (tmp_path / "demo-bod-smoke-seed0").mkdir()
+    (tmp_path / "demo-bod-smoke-seed0" / ".part-1-report.json").write_text("{")
+    done = command("train.py", *flags_of(workspace, output=tmp_path, epochs=1))
+    assert done.returncode == 0, done.stderr
+
+
 def test_damaged_checkpoints_are_not_thrown_away(tmp_path, workspace):
     config = demo.get_config("bod,smoke")
     settings = {"output": str(tmp_path), "built_in.folder": str(workspace / "data"), **TINY}
