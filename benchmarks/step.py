@@ -312,7 +312,9 @@ def profile_stages(model, clips):
         return _product(head(x, training=True), constant)
 
     def contrast(**parts):
-        return sum(model.part_loss(name, ops.split(x, VIEWS)) for name, x in parts.items())
+        return sum(
+            model.part_loss(name, ops.split(x, VIEWS), None, True) for name, x in parts.items()
+        )
 
     stages = {
         "encoder": Stage(

@@ -1,7 +1,20 @@
 """BOD-VCL for Keras 3: video contrastive learning in which appearance and motion are both learned."""
 
 from bod_keras import encoders
-from bod_keras.frameworks import ContrastiveModel, ProjectionHead, VSimCLR
+from bod_keras.frameworks import (
+    VBYOL,
+    ContrastiveModel,
+    KeyQueue,
+    MomentumModel,
+    ProjectionHead,
+    Prototypes,
+    VBarlowTwins,
+    VMoCo,
+    VSimCLR,
+    VSimSiam,
+    VSwAV,
+    VVICReg,
+)
 from bod_keras.koopman import KoopmanSplit
 from bod_keras.losses import (
     BarlowTwins,
@@ -22,13 +35,22 @@ __all__ = [
     "ContrastiveModel",
     "CosineRegression",
     "InfoNCE",
+    "KeyQueue",
     "KoopmanPrediction",
     "KoopmanSplit",
+    "MomentumModel",
     "ProjectionHead",
+    "Prototypes",
     "QueueInfoNCE",
     "SwappedPrediction",
+    "VBYOL",
+    "VBarlowTwins",
     "VICReg",
+    "VMoCo",
     "VSimCLR",
+    "VSimSiam",
+    "VSwAV",
+    "VVICReg",
     "__version__",
     "encoders",
 ]

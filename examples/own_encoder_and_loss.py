@@ -55,7 +55,7 @@ class VAlignmentUniformity(bod_keras.ContrastiveModel):
         self.uniformity = uniformity
         self.contrast = AlignmentUniformity(uniformity)
 
-    def part_loss(self, part, views):  # part: "static", "dynamic" or "base"
+    def part_loss(self, part, views, targets, training):  # part: "static", "dynamic" or "base"
         return self.contrast(*views)
 
     def get_config(self):

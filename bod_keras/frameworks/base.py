@@ -17,7 +17,7 @@ class ContrastiveModel(BiLevelModel):
 
         U = static_weight L(s) + dynamic_weight L(d) + base_weight L(mean_t z).
 
-    A framework is a subclass that implements ``part_loss(part, views)`` and nothing else.
+    A framework is a subclass that implements ``part_loss(part, views, targets, training)``; see there.
 
     Args:
         encoder: a built Keras model, clips (B, T, H, W, 3) to frame features (B, T', C).
@@ -38,8 +38,8 @@ class ContrastiveModel(BiLevelModel):
     Example:
         >>> import bod_keras
         >>> class VAlign(bod_keras.ContrastiveModel):
-        ...     def part_loss(self, part, views):
-        ...         return ops.mean(ops.square(views[0] - views[1]))
+        ...     def part_loss(self, part, views, targets, training):
+        ...         return keras.losses.MeanSquaredError()(*views)
         >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4, 8))
         >>> VAlign(encoder, bod_keras.KoopmanSplit()).logged[:2]
         ['static_loss', 'dynamic_loss']
@@ -104,12 +104,25 @@ class ContrastiveModel(BiLevelModel):
         names += ["prediction_loss"] if self.bilevel else []
         return names + ["static_eigenvalues", "no_static", "spectral_radius"]
 
-    def part_loss(self, part, views):
+    @property
+    def parts(self):
+        """The parts that are contrasted, and their widths: ``{"static": D, "dynamic": K}``, ``{"base": D}``."""
+        parts = {}
+        width = self.projection_head.compute_output_shape(self.encoder.output_shape)[-1]
+        if self.decoupling is not None:
+            frames = keras.KerasTensor((None, self.encoder.output_shape[1], width))
+            static, dynamic = self.decoupling.compute_output_spec(frames)
+            parts = {"static": static.shape[-1], "dynamic": dynamic.shape[-1]}
+        return parts | ({"base": width} if self.base_weight or not parts else {})
+
+    def part_loss(self, part, views, targets, training):
         """The framework's loss of one part, a scalar.
 
         Args:
             part: "base", "static" or "dynamic".
             views: list of V embeddings (B, D), one a view.
+            targets: the same of the momentum networks, in a `MomentumModel`; otherwise None.
+            training: whether this is a training step.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement part_loss")
 
@@ -128,31 +141,41 @@ class ContrastiveModel(BiLevelModel):
         pooled = ops.mean(ops.cast(features, "float32"), axis=1)
         return {"pooled": pooled, "static": static, "dynamic": dynamic}
 
-    def upper_loss(self, features, views, training):
+    def part_losses(self, features, targets, views, training):
+        """The loss of every part: ``({part: scalar}, embeddings, split)``, the split None in a plain model."""
         embeddings = self.projection_head(features, training=training)
-        if self.decoupling is None:
-            return self._part("base", _time_mean(embeddings), views), {}
-        split = self.decoupling.split(embeddings, training=training)
-        logs = {
-            "static_loss": self._part("static", split.static, views),
-            "dynamic_loss": self._part("dynamic", split.dynamic, views),
+        parts, split = self.split_views(embeddings, self.decoupling, views, training)
+        losses = {
+            part: self.part_loss(part, seen, targets[part] if targets else None, training)
+            for part, seen in parts.items()
         }
-        weights = [self.static_weight, self.dynamic_weight]
-        if self.base_weight:
-            logs["base_loss"] = self._part("base", _time_mean(embeddings), views)
-            weights.append(self.base_weight)
+        return losses, embeddings, split
+
+    def upper_loss(self, features, targets, views, training):
+        losses, embeddings, split = self.part_losses(features, targets, views, training)
+        if split is None:
+            return losses["base"], {}
         # Not a sum of products: TensorFlow's optimiser may or may not take a common factor out of that, by
         # chance, and then the last bit of two equal runs differs.
-        total = ops.sum(ops.stack(list(logs.values())) * ops.convert_to_tensor(weights, "float32"))
+        weights = [getattr(self, f"{part}_weight") for part in losses]
+        total = ops.stack(list(losses.values())) * ops.convert_to_tensor(weights, "float32")
+        logs = {f"{part}_loss": loss for part, loss in losses.items()}
         if self.bilevel:
             logs["prediction_loss"] = self._prediction(embeddings, views)
-        return total, {**logs, **self.decoupling.statistics(split)}
+        return ops.sum(total), {**logs, **self.decoupling.statistics(split)}
 
     def lower_loss(self, features, views):
         return self._prediction(self.projection_head(features, training=True), views)
 
-    def _part(self, part, embeddings, views):
-        return self.part_loss(part, ops.split(embeddings, views, axis=0))
+    def split_views(self, embeddings, decoupling, views, training):
+        """``({part: [view (B, D), ...]}, split)`` of frame embeddings (V B, T, D)."""
+        parts, split = {}, None
+        if decoupling is not None:
+            split = decoupling.split(embeddings, training=training)
+            parts = {"static": split.static, "dynamic": split.dynamic}
+        if "base" in self.parts:
+            parts["base"] = ops.mean(ops.cast(embeddings, "float32"), axis=1)
+        return {part: ops.split(x, views, axis=0) for part, x in parts.items()}, split
 
     def _prediction(self, embeddings, views):
         """Mean over neighbouring views; of more than two, the last is paired with the first too."""
@@ -179,10 +202,6 @@ class ContrastiveModel(BiLevelModel):
         for name in ("encoder", "decoupling", "bilevel", "projection_head"):
             config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
         return cls(**config)
-
-
-def _time_mean(embeddings):
-    return ops.mean(ops.cast(embeddings, "float32"), axis=1)
 
 
 def _check_encoder(encoder):

@@ -1,4 +1,4 @@
-"""The projection head of contrastive frameworks, applied to every frame."""
+"""The projection head of contrastive frameworks: a multilayer perceptron with batch normalisation."""
 
 import keras
 
@@ -7,16 +7,17 @@ from bod_keras.training.batch_norm import BatchNorm
 
 @keras.saving.register_keras_serializable("bod_keras")
 class ProjectionHead(keras.layers.Layer):
-    """Dense, batch normalisation, ReLU, Dense without bias, on the last axis.
+    """Dense, batch normalisation, ReLU, Dense without bias, on the last axis; for `depth` 2
 
-        z = W2 relu(BN(W1 r + b1))
+        z = W2 relu(BN(W1 r + b1)).
 
-    Computed in float32 under every precision policy: the bi-level update differentiates it twice, and beside
-    an encoder it costs little.
+    The projection head of frame features, and the predictor or expander of the parts. Computed in float32 under
+    every precision policy: the bi-level update differentiates it twice, and beside an encoder it costs little.
 
     Args:
         hidden: width of the hidden layer.
         width: D, width of the embedding.
+        depth: dense layers, at least 2; all but the last are followed by batch normalisation and ReLU.
 
     Call arguments:
         features: (..., C) features; all leading axes are treated as one batch.
@@ -25,7 +26,7 @@ class ProjectionHead(keras.layers.Layer):
         (..., D) embeddings, float32.
 
     Raises:
-        ValueError: a width that is not positive.
+        ValueError: a width that is not positive, or a depth below 2.
 
     Example:
         >>> import numpy as np, bod_keras
@@ -36,31 +37,42 @@ class ProjectionHead(keras.layers.Layer):
         Chen et al., arXiv 2002.05709, section 4.2.
     """
 
-    def __init__(self, hidden=256, width=128, **kwargs):
+    def __init__(self, hidden=256, width=128, depth=2, **kwargs):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
-        if hidden < 1 or width < 1:
+        if hidden < 1 or width < 1 or depth < 2:
             raise ValueError(
-                f"hidden and width must be positive. Received: hidden={hidden}, width={width}"
+                "hidden and width must be positive and depth at least 2. "
+                f"Received: hidden={hidden}, width={width}, depth={depth}"
             )
         self.hidden = hidden
         self.width = width
-        self.expand = keras.layers.Dense(hidden, name="expand", dtype="float32")
-        self.norm = BatchNorm(momentum=0.9, epsilon=1e-5, name="norm", dtype="float32")
+        self.depth = depth
+        self.expand, self.norm = [], []
+        for i in range(1, depth):
+            dense = keras.layers.Dense(hidden, name=f"expand{i}", dtype="float32")
+            norm = BatchNorm(momentum=0.9, epsilon=1e-5, name=f"norm{i}", dtype="float32")
+            self.expand.append(dense)
+            self.norm.append(norm)
         self.project = keras.layers.Dense(width, use_bias=False, name="project", dtype="float32")
 
     def build(self, input_shape):
-        self.expand.build(input_shape)
-        hidden_shape = (*input_shape[:-1], self.hidden)
-        self.norm.build(hidden_shape)
-        self.project.build(hidden_shape)
+        shape = tuple(input_shape)
+        for expand, norm in zip(self.expand, self.norm):
+            expand.build(shape)
+            shape = (*shape[:-1], self.hidden)
+            norm.build(shape)
+        self.project.build(shape)
 
     def call(self, features, training=False):
-        x = self.norm(self.expand(features), training=training)
-        return self.project(keras.ops.relu(x))
+        x = features
+        for expand, norm in zip(self.expand, self.norm):
+            x = keras.ops.relu(norm(expand(x), training=training))
+        return self.project(x)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.width)
 
     def get_config(self):
-        return {**super().get_config(), "hidden": self.hidden, "width": self.width}
+        settings = {"hidden": self.hidden, "width": self.width, "depth": self.depth}
+        return {**super().get_config(), **settings}

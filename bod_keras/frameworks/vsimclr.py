@@ -2,6 +2,8 @@
 
 import keras
 
+from bod_keras.frameworks._pairs import adjacent_pairs, mean_over
+from bod_keras.frameworks._parts import part_temperatures
 from bod_keras.frameworks.base import ContrastiveModel
 from bod_keras.losses.info_nce import InfoNCE
 
@@ -10,6 +12,8 @@ from bod_keras.losses.info_nce import InfoNCE
 class VSimCLR(ContrastiveModel):
     """v-SimCLR, plain or decoupled: every part is contrasted by `InfoNCE` in both directions.
 
+    Of rho > 2 views, each is contrasted with the next one, as rho-SimCLR does.
+
     Args:
         encoder: a built Keras model, clips (B, T, H, W, 3) to frame features (B, T', C).
         decoupling: None for plain v-SimCLR, or a `KoopmanSplit` for BOD-VCL.
@@ -17,7 +21,7 @@ class VSimCLR(ContrastiveModel):
         temperature: of the base and the static loss.
         dynamic_temperature: of the dynamic loss; as `temperature` if None.
         **kwargs: `projection_head`, `static_weight`, `dynamic_weight`, `base_weight` as in
-            `bod_keras.frameworks.base.ContrastiveModel`, and `keras.Model` arguments.
+            `ContrastiveModel`, and `keras.Model` arguments.
 
     Call arguments:
         clips: (B, T, H, W, 3), RGB in [0, 1].
@@ -39,7 +43,7 @@ class VSimCLR(ContrastiveModel):
 
     Reference:
         Feichtenhofer et al., "A Large-Scale Study on Unsupervised Spatiotemporal Representation Learning",
-        arXiv 2104.14558 (rho = 2); decoupled: arXiv 2407.14069.
+        arXiv 2104.14558; decoupled: arXiv 2407.14069.
     """
 
     def __init__(
@@ -54,16 +58,12 @@ class VSimCLR(ContrastiveModel):
         super().__init__(encoder, decoupling, bilevel, **kwargs)
         self.temperature = temperature
         self.dynamic_temperature = dynamic_temperature
-        self.static_contrast = InfoNCE(temperature)
-        self.dynamic_contrast = InfoNCE(
-            temperature if dynamic_temperature is None else dynamic_temperature
-        )
+        temperatures = part_temperatures(self.parts, temperature, dynamic_temperature)
+        self.contrast = {part: InfoNCE(t) for part, t in temperatures.items()}
 
-    def part_loss(self, part, views):
-        if len(views) != 2:
-            raise ValueError(f"VSimCLR contrasts exactly 2 views a video. Received: {len(views)}")
-        contrast = self.dynamic_contrast if part == "dynamic" else self.static_contrast
-        return contrast(*views)
+    def part_loss(self, part, views, targets, training):
+        contrast = self.contrast[part]
+        return mean_over(adjacent_pairs(len(views)), lambda i, j: contrast(views[i], views[j]))
 
     def get_config(self):
         return {

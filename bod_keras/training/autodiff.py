@@ -3,6 +3,8 @@
 Functions are pure: they read variables only through `functional_call`, which replaces variables by tensors.
 """
 
+import contextlib
+
 import keras
 from keras import ops
 
@@ -35,6 +37,11 @@ def functional_call(fn, variables, values):
         result = fn()
     new_values = [scope.get_current_value(v) for v in variables]
     return result, new_values
+
+
+def no_gradient():
+    """A context in which PyTorch records nothing; the other backends record only where they are told to."""
+    return torch.no_grad() if BACKEND == "torch" else contextlib.nullcontext()
 
 
 def current_values(variables):
@@ -106,7 +113,7 @@ def vjp(fn, inputs):
 
 
 def apply_gradients(optimizer, gradients, variables):
-    """One step of a Keras optimizer, including `LossScaleOptimizer`."""
+    """One step of a Keras optimizer, including `LossScaleOptimizer`; variables as it was built with."""
     if BACKEND == "jax":
         # The stateless form is the one that `LossScaleOptimizer` supports inside a compiled step.
         new_values, new_state = optimizer.stateless_apply(

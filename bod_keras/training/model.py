@@ -17,9 +17,11 @@ class BiLevelModel(keras.Model):
     A subclass sets ``self.bilevel`` and implements
 
     * ``backbone`` (attribute): the layer or model that turns clips into features;
-    * ``upper_loss(features, views, training) -> (scalar, logs)``: the loss and a dict of scalars to log;
+    * ``upper_loss(features, targets, views, training) -> (scalar, logs)``: the loss, a dict of scalars to log;
     * ``lower_loss(features, views) -> scalar``: J, only needed with `bilevel`;
-    * ``logged``: the names in `logs`, for the metrics.
+    * ``logged``: the names in `logs`, for the metrics;
+
+    and, if it needs them, `targets`, `after_update` and `is_learning`.
 
     `features` are those of all clips, (V B, ...), view after view; `views` is V.
 
@@ -39,7 +41,7 @@ class BiLevelModel(keras.Model):
         ...         super().__init__()
         ...         self.backbone = backbone
         ...         self.add_state()
-        ...     def upper_loss(self, features, views, training):
+        ...     def upper_loss(self, features, targets, views, training):
         ...         spread = ops.mean(ops.var(features, axis=0))
         ...         return -spread, {"spread": spread}
         >>> import bod_keras
@@ -53,21 +55,28 @@ class BiLevelModel(keras.Model):
     bilevel = None
 
     def add_state(self):
-        """Create what every bi-level model keeps; subclasses call it once, at the end of ``__init__``."""
-        for name in ("first_position", "next_position", "steps_taken"):
-            counter = self.add_weight(
-                name=name, shape=(), dtype="int32", trainable=False, initializer="zeros"
-            )
-            setattr(self, name, counter)
+        """Create what every bi-level model keeps.
+
+        Subclasses call it at the end of ``__init__``; one that adds weights of its own to those of another
+        subclass calls it again.
+        """
+        if not hasattr(self, "steps_taken"):
+            for name in ("first_position", "next_position", "steps_taken"):
+                counter = self.add_weight(
+                    name=name, shape=(), dtype="int32", trainable=False, initializer="zeros"
+                )
+                setattr(self, name, counter)
+            self._velocities = {}
         self._has_lower_level = self.bilevel is not None and self.bilevel.inner_steps > 0
         if self._has_lower_level and self.bilevel.hypergradient == "exact":
             self._check_second_derivatives()
         # Weights, so that they are saved with the model and known to a compiled step.
-        self._velocities = {}
         if self._has_lower_level and self.bilevel.inner_momentum:
-            for index, weight in enumerate(self._lower_weights()):
+            for weight in self._lower_weights():
+                if id(weight) in self._velocities:
+                    continue
                 self._velocities[id(weight)] = self.add_weight(
-                    name=f"velocity_{index}",
+                    name=f"velocity_{len(self._velocities)}",
                     shape=weight.shape,
                     dtype="float32",
                     trainable=False,
@@ -81,14 +90,23 @@ class BiLevelModel(keras.Model):
     def metrics(self):
         return list(self._means.values())
 
-    def upper_loss(self, features, views, training):
+    def targets(self, clips, views, training):
+        """What the loss compares with and does not differentiate: a nested structure of tensors, or None.
+
+        Computed once a step, before all else, from the weights as the last step left them.
+        """
+
+    def upper_loss(self, features, targets, views, training):
         raise NotImplementedError(f"{type(self).__name__} must implement upper_loss")
 
     def lower_loss(self, features, views):
         raise NotImplementedError(f"{type(self).__name__} must implement lower_loss")
 
-    def after_update(self):
+    def after_update(self, targets):
         """What follows the optimizer's step, such as a momentum encoder. Nothing by default."""
+
+    def is_learning(self):
+        """None, or a boolean tensor: where it is false a step leaves all trainable weights as they are."""
 
     def compile(self, optimizer="adamw", **kwargs):
         """As `keras.Model.compile`; weight decay leaves out biases and batch-norm parameters.
@@ -112,6 +130,10 @@ class BiLevelModel(keras.Model):
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if inner.weight_decay and not inner.built:
             inner.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        if (
+            not self.optimizer.built
+        ):  # a compiled step may read its state before it is first applied
+            self.optimizer.build(self.trainable_variables)
 
     def _check_jit(self):
         """Refuse ``jit_compile=True`` where Keras would turn it off with a warning, or would go wrong."""
@@ -129,7 +151,6 @@ class BiLevelModel(keras.Model):
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def _lower_weights(self):
         """What the lower level moves: all trainable weights, or those outside of the backbone."""
@@ -197,15 +218,20 @@ class BiLevelModel(keras.Model):
             )
             return result, values[len(outer) + len(head) :]
 
+        with autodiff.no_gradient():
+            targets, state_now = call(
+                lambda: self.targets(clips, views, training=True), outer_values, head_values, frozen
+            )
+
         def backbone(values):
-            return call(lambda: self.backbone(clips, training=True), values, head_values, frozen)
+            return call(lambda: self.backbone(clips, training=True), values, head_values, state_now)
 
         def upper(values, inputs):
             def loss():
                 features = inputs[0] if outer else self.backbone(clips, training=True)
-                return self.upper_loss(features, views, training=True)
+                return self.upper_loss(features, targets, views, training=True)
 
-            (value, logs), new_state = call(loss, outer_values, values, state_now)
+            (value, logs), new_state = call(loss, outer_values, values, state_after)
             return value, (logs, new_state)
 
         def lower(values, inputs):
@@ -217,10 +243,10 @@ class BiLevelModel(keras.Model):
             return call(loss, outer_values, values, frozen)[0]
 
         if outer:
-            features, state_now, pull_back = autodiff.vjp(backbone, outer_values)
+            features, state_after, pull_back = autodiff.vjp(backbone, outer_values)
             inputs = [features]
         else:
-            inputs, state_now = [], frozen
+            inputs, state_after = [], state_now
         update = bilevel_gradient(
             upper,
             lower,
@@ -231,11 +257,21 @@ class BiLevelModel(keras.Model):
             **self._inner_state(head),
         )
         logs, new_state = update.auxiliary
+        learning = self.is_learning()
+        if learning is not None:
+            moving = [*outer, *head, *self._velocities.values(), *self.optimizer.variables]
+            before = [ops.copy(x) for x in autodiff.current_values(moving)]
         autodiff.assign(state, new_state)
         self._keep_inner_state(head, update)
         outer_gradients = pull_back(update.cotangents[0]) if outer else []
-        autodiff.apply_gradients(self.optimizer, outer_gradients + update.gradients, outer + head)
-        self.after_update()
+        gradients = zip(outer + head, outer_gradients + update.gradients)
+        gradient_of = {id(variable): gradient for variable, gradient in gradients}
+        trainable = self.trainable_variables
+        autodiff.apply_gradients(self.optimizer, [gradient_of[id(v)] for v in trainable], trainable)
+        if learning is not None:
+            for variable, old in zip(moving, before):
+                variable.assign(ops.where(learning, variable.value, old))
+        self.after_update(targets)
         self.steps_taken.assign_add(1)
         self._record_position(position)
         return self._log(update.value, logs)
@@ -262,7 +298,9 @@ class BiLevelModel(keras.Model):
 
     def _evaluate(self, data):
         clips, views, _ = _unpack(data)
-        value, logs = self.upper_loss(self.backbone(clips, training=False), views, training=False)
+        targets = self.targets(clips, views, training=False)
+        features = self.backbone(clips, training=False)
+        value, logs = self.upper_loss(features, targets, views, training=False)
         return self._log(value, logs)
 
     train_step = autodiff.step_for_backend(_learn)

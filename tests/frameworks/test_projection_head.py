@@ -20,8 +20,10 @@ def test_it_is_dense_norm_relu_dense_on_every_frame(training):
     rng = np.random.default_rng(1)
     for weight in head.weights:
         weight.assign(np.abs(rng.normal(size=weight.shape)) + 0.1)
-    w1, b1, w2 = [numpy(w) for w in (head.expand.kernel, head.expand.bias, head.project.kernel)]
-    norm = head.norm
+    w1, b1, w2 = [
+        numpy(w) for w in (head.expand[0].kernel, head.expand[0].bias, head.project.kernel)
+    ]
+    norm = head.norm[0]
     gamma, beta, mean, variance = [
         numpy(w) for w in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
     ]

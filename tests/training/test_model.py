@@ -46,7 +46,7 @@ def brute_force(model, views, settings):
         def run():
             features = model.encoder(clips, training=True)
             if kind == "upper":
-                return model.upper_loss(features, 2, training=True)[0]
+                return model.upper_loss(features, None, 2, training=True)[0]
             return model.lower_loss(features, 2)
 
         state = autodiff.current_values(frozen)
@@ -291,7 +291,7 @@ def test_steps_are_counted_where_the_optimizer_stands_still():
 def test_a_subclass_must_say_what_its_losses_are():
     model = bod_keras.BiLevelModel()
     with pytest.raises(NotImplementedError, match="BiLevelModel must implement upper_loss"):
-        model.upper_loss(None, 2, True)
+        model.upper_loss(None, None, 2, True)
     with pytest.raises(NotImplementedError, match="BiLevelModel must implement lower_loss"):
         model.lower_loss(None, 2)
 

@@ -1,0 +1,32 @@
+"""Which views of a video are compared, for any number of views (rho)."""
+
+
+def adjacent_pairs(views):
+    """(0, 1), (1, 2), ...: the pairing of rho-SimCLR and rho-SwAV."""
+    _check(views)
+    return [(i, i + 1) for i in range(views - 1)]
+
+
+def all_pairs(views):
+    """Every i < j."""
+    _check(views)
+    return [(i, j) for i in range(views) for j in range(i + 1, views)]
+
+
+def ordered_pairs(views):
+    """Every i != j, as query and target: the pairing of rho-MoCo and rho-BYOL."""
+    _check(views)
+    return [(i, j) for i in range(views) for j in range(views) if i != j]
+
+
+def mean_over(pairs, loss):
+    """Mean of ``loss(i, j)`` over the pairs."""
+    return sum(loss(i, j) for i, j in pairs) / len(pairs)
+
+
+def _check(views):
+    if views < 2:
+        raise ValueError(
+            "Contrastive learning compares at least 2 views of a video. "
+            f"Received: {views} view a video. Set clips.views, or stack more clips on axis 1 of the batch."
+        )
