@@ -373,18 +373,3 @@ def test_evaluation_refuses_what_is_no_run(tmp_path):
 def test_a_config_refuses_an_unknown_argument(config):
     with pytest.raises(ValueError, match="Received: 'smal'"):
         config.get_config("smal")
-
-
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute strategies")
-def test_several_replicas_are_refused():
-    # A process of its own: virtual devices can be set only before TensorFlow starts.
-    code = """
-import keras, tensorflow as tf, bod_keras
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    model = bod_keras.VSimCLR(bod_keras.encoders.FrameCNN((4, 16, 16, 3), widths=(4,)))
-    model.compile("sgd")
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1 and "a strategy of 2 replicas" in done.stderr

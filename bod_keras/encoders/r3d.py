@@ -2,6 +2,8 @@
 
 import keras
 
+from bod_keras.training.batch_norm import BatchNorm
+
 # Of Kinetics-400 frames in [0, 1], red, green, blue: what the published weights expect.
 _RGB_MEAN = (0.43216, 0.394666, 0.37645)
 _RGB_STD = (0.22803, 0.22145, 0.216989)
@@ -123,7 +125,7 @@ def _conv_norm(
         ),
         name=f"{name}_conv",
     )(x)
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+    return BatchNorm(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
 
 
 def _checked_shape(input_shape) -> tuple[int | None, ...]:

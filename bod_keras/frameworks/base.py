@@ -6,6 +6,7 @@ from keras import ops
 from bod_keras.frameworks.projection_head import ProjectionHead
 from bod_keras.koopman.layer import KoopmanSplit
 from bod_keras.losses.koopman_prediction import KoopmanPrediction
+from bod_keras.training.autodiff import gather, replicas
 from bod_keras.training.model import BiLevelModel
 
 
@@ -118,6 +119,9 @@ class ContrastiveModel(BiLevelModel):
     def part_loss(self, part, views, targets, training):
         """The framework's loss of one part, a scalar.
 
+        Let a `keras.losses.Loss` reduce it: under a `tf.distribute` strategy every replica sees the views of
+        all, and its loss must be its share of the whole.
+
         Args:
             part: "base", "static" or "dynamic".
             views: list of V embeddings (B, D), one a view.
@@ -162,6 +166,7 @@ class ContrastiveModel(BiLevelModel):
         logs = {f"{part}_loss": loss for part, loss in losses.items()}
         if self.bilevel:
             logs["prediction_loss"] = self._prediction(embeddings, views)
+        logs = {name: loss * replicas() for name, loss in logs.items()}  # these are shares
         return ops.sum(total), {**logs, **self.decoupling.statistics(split)}
 
     def lower_loss(self, features, views):
@@ -175,7 +180,11 @@ class ContrastiveModel(BiLevelModel):
             parts = {"static": split.static, "dynamic": split.dynamic}
         if "base" in self.parts:
             parts["base"] = ops.mean(ops.cast(embeddings, "float32"), axis=1)
-        return {part: ops.split(x, views, axis=0) for part, x in parts.items()}, split
+        # Of all replicas, each of which then computes the loss of the joint batch.
+        return {
+            part: [gather(view) for view in ops.split(x, views, axis=0)]
+            for part, x in parts.items()
+        }, split
 
     def _prediction(self, embeddings, views):
         """Mean over neighbouring views; of more than two, the last is paired with the first too."""

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from bod_keras.koopman import linalg
+from bod_keras.training.autodiff import mean_over_replicas
 
 Split = namedtuple("Split", "static dynamic matrix projector nearest")
 Split.__doc__ = """What one split yields.
@@ -219,6 +220,8 @@ class KoopmanSplit(keras.layers.Layer):
             total = ops.cast(ops.shape(rows)[0], "float32")
             past_moment = ops.matmul(ops.transpose(rows), rows) / total
             cross_moment = ops.matmul(ops.transpose(rows), ops.reshape(future, (-1, width))) / total
+            past_moment = mean_over_replicas(past_moment)
+            cross_moment = mean_over_replicas(cross_moment)
             self._update(self.past_moment, past_moment)
             self._update(self.cross_moment, cross_moment)
         else:

@@ -112,6 +112,13 @@ def vjp(fn, inputs):
     return output.detach(), _detach(auxiliary), pullback
 
 
+def compiled(fn):
+    """A pure function of tensors, traced once for each shape of them; on PyTorch the function itself."""
+    if BACKEND == "jax":
+        return jax.jit(fn)
+    return tf.function(fn, autograph=False) if BACKEND == "tensorflow" else fn
+
+
 def apply_gradients(optimizer, gradients, variables):
     """One step of a Keras optimizer, including `LossScaleOptimizer`; variables as it was built with."""
     if BACKEND == "jax":
@@ -139,6 +146,36 @@ def replicas():
     if BACKEND != "tensorflow":
         return 1
     return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _replica_context():
+    """That of the replica which runs this code; None outside of one, and where there is only one."""
+    return tf.distribute.get_replica_context() if replicas() > 1 else None
+
+
+def gather(x):
+    """The rows of all replicas, in the same order on each; differentiable. `x` itself outside of a replica."""
+    context = _replica_context()
+    if context is None:
+        return x
+    rows = context.all_gather(x, axis=0)
+    rows.set_shape([None, *x.shape[1:]])  # unknown while tracing
+    return rows
+
+
+def sum_over_replicas(tensors):
+    """The sums of equally shaped tensors; differentiable. The tensors themselves outside of a replica."""
+    context = _replica_context()
+    if context is None or not tensors:
+        return tensors
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+
+
+def mean_over_replicas(x):
+    """As `sum_over_replicas`, of one tensor, divided by their number."""
+    if _replica_context() is None:
+        return x
+    return sum_over_replicas([x])[0] / replicas()
 
 
 def step_for_backend(learn):

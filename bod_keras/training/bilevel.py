@@ -104,7 +104,15 @@ Update.__doc__ = (
 
 
 def bilevel_gradient(
-    upper, lower, weights, inputs, settings, velocities=None, rates=None, scale=1.0
+    upper,
+    lower,
+    weights,
+    inputs,
+    settings,
+    velocities=None,
+    rates=None,
+    scale=1.0,
+    reduce=lambda gradients: gradients,
 ):
     """Lower-level steps and the hypergradient.
 
@@ -118,6 +126,8 @@ def bilevel_gradient(
         rates: a learning rate for each lower-level step; ``settings.rates()`` if None.
         scale: loss scale for half precision: both levels are multiplied by it before they are
             differentiated. U, w_n and v_n are free of it; h and the cotangents keep it, for the optimizer.
+        reduce: sums a list of gradients over the replicas that share `weights`, each with its own share of U
+            and J. What is returned is each replica's share, for the optimizer to sum.
 
     Returns:
         An `Update`. Its cotangents include what the inputs do to U through the lower level.
@@ -137,6 +147,7 @@ def bilevel_gradient(
             _, _, slopes = value_and_grad(
                 lambda w: (lower(w, features) * scale, ()), values, create_graph=exact
             )
+            slopes = reduce(slopes)
             # As a loss-scaling optimizer does: a step that overflowed in half precision is left out.
             finite = ops.all(ops.stack([ops.all(ops.isfinite(g)) for g in slopes]))
             points.append((values, ops.where(finite, rate, 0.0)))
@@ -165,7 +176,7 @@ def bilevel_gradient(
         # w_k = w_(k-1) + v_k and v_k = momentum v_(k-1) - rate grad J(w_(k-1)), backwards.
         of_velocity = [ops.zeros_like(w) for w in weights]
         for point, rate in reversed(points):
-            of_velocity = [v + g for v, g in zip(of_velocity, gradients)]
+            of_velocity = [v + g for v, g in zip(of_velocity, reduce(gradients[:n]))]
             direction = [-rate * v for v in of_velocity]
             mixed = _hessian_product(lower, point, inputs, direction, scale)
             gradients = [g + ops.cast(m, g.dtype) for g, m in zip(gradients, mixed)]

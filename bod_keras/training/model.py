@@ -116,14 +116,8 @@ class BiLevelModel(keras.Model):
         hypergradient and on its steps. The lower level steps on every batch, also between accumulated ones.
 
         Raises:
-            ValueError: several replicas, or ``jit_compile=True`` where the step cannot be compiled.
+            ValueError: ``jit_compile=True`` where the step cannot be compiled.
         """
-        if autodiff.replicas() > 1:
-            raise ValueError(
-                "Training on several replicas is not supported yet: negatives and batch statistics would "
-                f"stay local. Received: a strategy of {autodiff.replicas()} replicas. Compile outside of "
-                "strategy.scope()."
-            )
         if kwargs.get("jit_compile") is True:
             self._check_jit()
         super().compile(optimizer=optimizer, **kwargs)
@@ -254,6 +248,7 @@ class BiLevelModel(keras.Model):
             inputs,
             self.bilevel,
             scale=_loss_scale(self.optimizer),
+            reduce=autodiff.sum_over_replicas,
             **self._inner_state(head),
         )
         logs, new_state = update.auxiliary
@@ -307,14 +302,15 @@ class BiLevelModel(keras.Model):
     test_step = autodiff.step_for_backend(_evaluate)
 
     def _log(self, loss, logs):
-        self._means["loss"].update_state(loss)
+        # Each replica's loss is its share of the whole, as Keras' losses scale it.
+        self._means["loss"].update_state(loss * autodiff.replicas())
         for name, value in logs.items():
             self._means[name].update_state(value)
         return {name: mean.result() for name, mean in self._means.items()}
 
     def _record_position(self, position):
         if position is not None:
-            position = ops.cast(position, "int32")
+            position = autodiff.gather(ops.cast(position, "int32"))
             self.first_position.assign(ops.min(position))
             self.next_position.assign(ops.max(position) + 1)
 
