@@ -4,6 +4,8 @@
 # make test-backends    the suite on the newest TensorFlow, PyTorch and JAX
 # make test-parity      equal losses, gradients and weights on all three, with a table of the differences
 # make test-real        train on real videos from public packages (downloads them)
+# make test-lightly     losses against the package lightly, in an environment of its own
+# make frameworks       every framework, plain and decoupled, on the built-in videos, in one table (half an hour)
 # make bench            speed of the Koopman split against the D x D route, and of a training step against plain
 # make lint             ruff
 # Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core).
@@ -33,7 +35,7 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-backends test-parity test-real bench lint clean
+.PHONY: train test test-backends test-parity test-real test-lightly frameworks bench lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \
@@ -61,6 +63,15 @@ test-real: $(VENV)/installed
 	$(RUN) train.py --config=configs/videos.py:small --config.name=real --config.data.source=data/real \
 	  --config.epochs=2 --config.clips.batch_size=4
 
+# Its torchvision wants the PyTorch of the same index, so it does not share an environment.
+test-lightly:
+	$(PYTHON) -m venv .venv-lightly
+	.venv-lightly/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-lightly.txt
+	KERAS_BACKEND=torch .venv-lightly/bin/python -m pytest tests/losses/test_against_lightly.py
+
+frameworks: $(VENV)/installed
+	$(RUN) benchmarks/frameworks.py --seeds=$(SEEDS)
+
 bench: $(VENV)/installed
 	$(RUN) benchmarks/koopman_split.py
 	$(RUN) benchmarks/step.py
@@ -70,7 +81,7 @@ lint: $(VENV)/installed
 	$(VENV)/bin/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-latest runs data/built-in
+	rm -rf .venv .venv-latest .venv-lightly runs data/built-in
 
 # One environment for training and tests: requirements-dev.txt is requirements.txt, pytest and ruff.
 .venv-latest/installed: REQUIREMENTS = requirements-latest.txt

@@ -85,7 +85,7 @@ def train(config):
                 "start afresh."
             )
         shutil.rmtree(folder, ignore_errors=True)
-        model = experiment.build_model(config)
+        model = experiment.build_model(config, steps)
         model.compile(experiment.build_optimizer(config, steps))
     done = training.steps_taken(model)
     report = folder / "report.json"
@@ -104,6 +104,7 @@ def train(config):
         stop,
         training.StopOnNonFinite(data.files),
         progress,
+        *_monitors(data, config),
         training.HistoryFile(folder / "history.csv"),
         keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
         checkpoint,
@@ -132,6 +133,19 @@ def train(config):
     return None
 
 
+def _monitors(data, config):
+    """The callback on the first training batch, which a resumed run finds again; none if it is turned off."""
+    if not config["monitors"]["every"]:
+        return []
+    with data.clear_errors():
+        (batch,) = data.training(steps=1)
+    return [
+        training.Monitors(
+            batch["views"][: config["monitors"]["videos"]], config["monitors"]["every"]
+        )
+    ]
+
+
 def _fit(model, data, epochs, callbacks):
     """Keras' fit over the rest of the run; a started epoch is first completed by a shorter one."""
     steps = data.steps_per_epoch
@@ -158,6 +172,8 @@ def _finish(model, data, config, folder):
         eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation())
     evaluation.plot_spectrum(eigenvalues, threshold, folder / "spectrum.png")
     evaluation.plot_history(folder / "history.csv", folder / "losses.png")
+    if config["monitors"]["every"]:
+        evaluation.plot_monitors(folder / "history.csv", folder / "monitors.png")
     evaluation.write_report(
         folder / "report.json", history=training.HistoryFile.summary(folder / "history.csv")
     )

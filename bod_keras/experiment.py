@@ -7,13 +7,34 @@ import keras
 
 from bod_keras import encoders
 from bod_keras.data import ClipDataset, read_catalog, write_digit_drift
-from bod_keras.frameworks import ProjectionHead, VSimCLR
+from bod_keras.frameworks import (
+    VBYOL,
+    ProjectionHead,
+    VBarlowTwins,
+    VMoCo,
+    VSimCLR,
+    VSimSiam,
+    VSwAV,
+    VVICReg,
+)
 from bod_keras.koopman import KoopmanSplit
-from bod_keras.training import BiLevel
+from bod_keras.training import LARS, BiLevel
 
-ENCODERS = {"frame_cnn": encoders.FrameCNN, "r3d18": encoders.R3D18}
-FRAMEWORKS = {"vsimclr": VSimCLR}
-OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
+ENCODERS = {
+    "frame_cnn": encoders.FrameCNN,
+    "r3d18": encoders.R3D18,
+    "slow_only_r50": encoders.SlowOnlyR50,
+}
+FRAMEWORKS = {
+    "vsimclr": VSimCLR,
+    "vmoco": VMoCo,
+    "vbyol": VBYOL,
+    "vswav": VSwAV,
+    "vsimsiam": VSimSiam,
+    "vvicreg": VVICReg,
+    "vbarlow_twins": VBarlowTwins,
+}
+OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD, "lars": LARS}
 
 
 def run_folder(config):
@@ -59,9 +80,9 @@ def _built_in(config):
     return write_digit_drift(folder, seed=0, **settings)
 
 
-def build_model(config):
+def build_model(config, steps_per_epoch):
     """The framework that a config describes, not compiled."""
-    clips, settings = config["clips"], dict(config["framework"])
+    clips, settings = config["clips"], _in_steps(config, steps_per_epoch)
     encoder = _choose("encoder.name", config["encoder"]["name"], ENCODERS)(
         input_shape=(clips["frames"], clips["size"], clips["size"], 3),
         **config["encoder"]["arguments"],
@@ -80,28 +101,60 @@ def build_model(config):
     return framework(encoder, projection_head=head, **parts, **settings)
 
 
+def _in_steps(config, steps_per_epoch):
+    """The framework's arguments: what the config counts in epochs, or in runs, in steps."""
+    settings = dict(config["framework"])
+    for name in ("freeze", "queue"):
+        if f"{name}_epochs" in settings:
+            settings[f"{name}_steps"] = round(settings.pop(f"{name}_epochs") * steps_per_epoch)
+    if settings.pop("anneal_momentum", False):
+        settings["momentum_steps"] = config["epochs"] * steps_per_epoch
+    return settings
+
+
 def build_optimizer(config, steps_per_epoch):
-    """The optimizer with its schedule: linear warm-up, then cosine to zero at the end of the run."""
+    """The optimizer with its schedule: linear warm-up, then a cosine that ends with the run."""
     settings = config["optimizer"]
+    optimizer = _choose("optimizer.name", settings["name"], OPTIMIZERS)
     accumulate = settings["accumulate"]
     if accumulate < 1:
         raise ValueError(f"optimizer.accumulate must be at least 1. Received: {accumulate}")
-    warmup = round(settings["warmup_epochs"] * steps_per_epoch / accumulate)
-    total = config["epochs"] * steps_per_epoch // accumulate
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else settings["learning_rate"],
-        max(1, total - warmup),
-        warmup_target=settings["learning_rate"] if warmup else None,
-        warmup_steps=warmup,
-    )
-    optimizer = _choose("optimizer.name", settings["name"], OPTIMIZERS)
-    momentum = {"momentum": 0.9} if optimizer is keras.optimizers.SGD else {}
+    momentum = {} if settings["name"] == "adamw" else {"momentum": settings["momentum"]}
     return optimizer(
-        schedule,
-        weight_decay=settings["weight_decay"] or None,
+        _learning_rate(config, steps_per_epoch),
+        weight_decay=settings["weight_decay"],
         clipnorm=settings["clipnorm"],
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
         **momentum,
+    )
+
+
+def _learning_rate(config, steps_per_epoch):
+    """The schedule; Keras reads it with the count of batches, also where several make one update."""
+    settings = config["optimizer"]
+    peak, final = settings["learning_rate"], settings["final_learning_rate"]
+    reference = settings["reference_batch"]
+    if reference is not None:
+        if reference < 1:
+            raise ValueError(
+                "optimizer.reference_batch must be the batch size that learning_rate was found for, at "
+                f"least 1, or None. Received: {reference}"
+            )
+        peak *= config["clips"]["batch_size"] * settings["accumulate"] / reference
+    warmup = round(settings["warmup_epochs"] * steps_per_epoch)
+    first = settings["warmup_learning_rate"] if warmup else peak
+    for key, value in (("final_learning_rate", final), ("warmup_learning_rate", first)):
+        if not 0 <= value <= peak:
+            raise ValueError(
+                f"optimizer.{key} must lie between 0 and the peak, {peak:g} (learning_rate, times batch size "
+                f"x accumulate / reference_batch if that is set). Received: {value}"
+            )
+    return keras.optimizers.schedules.CosineDecay(
+        first,
+        max(1, config["epochs"] * steps_per_epoch - warmup),
+        alpha=final / peak if final else 0.0,
+        warmup_target=peak if warmup else None,
+        warmup_steps=warmup,
     )
 
 

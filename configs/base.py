@@ -5,6 +5,44 @@ Every key can be set on the command line, ``--config.clips.batch_size=32``. An u
 
 from ml_collections import ConfigDict, config_dict
 
+FRAMEWORKS = ("vsimclr", "vmoco", "vbyol", "vswav", "vsimsiam", "vvicreg", "vbarlow_twins")
+
+
+def framework(name):
+    """``config.framework`` of one of `FRAMEWORKS`: the arguments of its class, with their defaults."""
+    parts = {"static_weight": 1.0, "dynamic_weight": 1.0, "base_weight": 0.0}
+    contrast = {"temperature": 0.1, "dynamic_temperature": config_dict.placeholder(float)}
+    arguments = {
+        "vsimclr": contrast,
+        "vmoco": {
+            **contrast,
+            "queue_size": 65536,
+            "wait_for_queue": False,
+            "momentum": 0.994,
+            "anneal_momentum": True,  # to 1, over the whole run
+        },
+        "vbyol": {"predictor_hidden": 256, "momentum": 0.996, "anneal_momentum": True},
+        "vswav": {
+            **contrast,
+            "prototypes": 1000,
+            "freeze_epochs": 1.0,  # in which the prototypes stay as they are
+            "queue_size": 0,
+            "queue_epochs": 15.0,  # before the queue is used
+            "epsilon": 0.05,
+            "iterations": 3,
+        },
+        "vsimsiam": {"predictor_hidden": 64},
+        "vvicreg": {
+            "invariance": 25.0,
+            "variance": 25.0,
+            "covariance": 1.0,
+            "expander_hidden": 256,
+            "expander_width": 256,
+        },
+        "vbarlow_twins": {"off_diagonal": 5e-3},
+    }
+    return ConfigDict({"name": name, **parts, **arguments[name]})
+
 
 def get_config():
     config = ConfigDict()
@@ -50,7 +88,7 @@ def get_config():
     )
     # The model: arguments of the encoder, the projection head, KoopmanSplit, BiLevel, the framework.
     config.encoder = ConfigDict({"name": "r3d18", "arguments": ConfigDict()})
-    config.head = ConfigDict({"hidden": 512, "width": 128})
+    config.head = ConfigDict({"hidden": 512, "width": 128, "depth": 2})
     config.koopman = ConfigDict(
         {
             "threshold": 0.1,
@@ -74,26 +112,28 @@ def get_config():
             "inner_momentum": 0.0,
         }
     )
-    config.framework = ConfigDict(
-        {
-            "name": "vsimclr",
-            "temperature": 0.1,
-            "dynamic_temperature": config_dict.placeholder(float),
-            "static_weight": 1.0,
-            "dynamic_weight": 1.0,
-            "base_weight": 0.0,
-        }
-    )
-    # Learning rate: linear warm-up, then cosine to zero over the whole run.
+    config.framework = framework("vsimclr")
+    # Learning rate: linear warm-up, then cosine over the rest of the run. Only learning_rate is scaled.
     config.optimizer = ConfigDict(
         {
-            "name": "adamw",
-            "learning_rate": 1e-3,
+            "name": "adamw",  # or sgd, lars
+            "learning_rate": 1e-3,  # the peak
+            # The batch size that learning_rate was published for: the peak becomes
+            # learning_rate * batch_size * accumulate / reference_batch. None: no scaling.
+            "reference_batch": config_dict.placeholder(int),
             "warmup_epochs": 0.0,
+            "warmup_learning_rate": 0.0,  # where the warm-up starts
+            "final_learning_rate": 0.0,  # where the cosine ends
+            "momentum": 0.9,  # of sgd and lars
+            # Of adamw and sgd decoupled: a step takes learning_rate * weight_decay off a weight. In lars, and
+            # in published SGD recipes, it is in the gradient, and momentum makes it 1 / (1 - momentum) times
+            # as strong: their 1e-4 with momentum 0.9 is 1e-3 for sgd here.
             "weight_decay": 1e-4,
             "clipnorm": config_dict.placeholder(float),
             "accumulate": 1,  # steps whose gradients make one update; the lower level takes every step
         }
     )
+    # What training.Monitors measures every so many epochs (0: never), on this many videos of the first batch.
+    config.monitors = ConfigDict({"every": 1, "videos": 64})
     config.checkpoint = ConfigDict({"every": 1, "keep": 2})  # in epochs
     return config

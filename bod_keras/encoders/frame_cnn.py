@@ -3,8 +3,6 @@
 import keras
 from keras import layers, ops
 
-from bod_keras.training.batch_norm import BatchNorm
-
 
 @keras.saving.register_keras_serializable("bod_keras")
 class FoldTime(layers.Layer):
@@ -64,7 +62,7 @@ def FrameCNN(input_shape=(8, 32, 32, 3), widths=(16, 32, 64, 128), name="frame_c
         x = layers.Conv2D(
             width, 5 if i == 1 else 3, 2, padding="same", use_bias=False, name=f"stage{i}_conv"
         )(x)
-        x = BatchNorm(momentum=0.9, epsilon=1e-5, name=f"stage{i}_norm")(x)
+        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"stage{i}_norm")(x)
         x = layers.Activation("relu", name=f"stage{i}_relu")(x)
     # In float32 under every policy: the split reads small differences between frames.
     x = layers.GlobalAveragePooling2D(name="space_mean", dtype="float32")(x)

@@ -2,7 +2,7 @@
 
 import keras
 
-from bod_keras.training.batch_norm import BatchNorm
+from bod_keras.encoders._blocks import check_width, checked_shape, conv_norm, space_mean
 
 # Of Kinetics-400 frames in [0, 1], red, green, blue: what the published weights expect.
 _RGB_MEAN = (0.43216, 0.394666, 0.37645)
@@ -44,7 +44,7 @@ def R3D18(  # noqa: N802
     Returns:
         A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardised inside
         with the mean and the deviation of Kinetics), to frame features
-        `(batch, ceil(time / temporal_stride), 8 * width)` in the dtype policy's compute dtype.
+        `(batch, ceil(time / temporal_stride), 8 * width)` float32.
 
     Raises:
         ValueError: if `input_shape`, `temporal_stride` or `width` is not as described.
@@ -60,17 +60,13 @@ def R3D18(  # noqa: N802
         Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR
         2018 (arXiv:1711.11248), network R3D with 18 layers.
     """
-    input_shape = _checked_shape(input_shape)
+    input_shape = checked_shape(input_shape, smallest=_SMALLEST_FRAME, published=112)
     if isinstance(temporal_stride, bool) or temporal_stride not in tuple(_STAGE_STRIDES):
         raise ValueError(
             f"temporal_stride must be 1, 2, 4 or 8 (input frames per output frame), received "
             f"{temporal_stride!r}. Use 1 to keep every frame, 8 for the published network."
         )
-    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise ValueError(
-            f"width must be a positive integer (channels of the stem), received {width!r}. "
-            f"Use 64 for the published network."
-        )
+    check_width(width)
     clips = keras.Input(input_shape, name="clips")
     x = keras.layers.Normalization(
         axis=-1,
@@ -78,71 +74,23 @@ def R3D18(  # noqa: N802
         variance=[std**2 for std in _RGB_STD],
         name="standardise",
     )(clips)
-    x = _conv_norm(x, width, kernel=(3, 7, 7), strides=(1, 2, 2), name="stem")
+    x = conv_norm(x, width, kernel=(3, 7, 7), strides=(1, 2, 2), name="stem")
     x = keras.layers.ReLU(name="stem_relu")(x)
     strides = [(1, 1, 1)] + [(time, 2, 2) for time in _STAGE_STRIDES[temporal_stride]]
     for stage, stage_strides in enumerate(strides, start=1):
         filters = width * 2 ** (stage - 1)
         x = _basic_block(x, filters, stage_strides, name=f"stage{stage}_block1")
         x = _basic_block(x, filters, (1, 1, 1), name=f"stage{stage}_block2")
-    # Space only: the mean over time belongs to whoever wants a clip vector. In float32 under every policy: the
-    # split reads small differences between frames.
-    features = keras.ops.mean(keras.ops.cast(x, "float32"), axis=(2, 3))
-    return keras.Model(clips, features, name=name)
+    return keras.Model(clips, space_mean(x), name=name)
 
 
 def _basic_block(x, filters: int, strides: tuple[int, int, int], name: str):
     """Two 3 x 3 x 3 convolutions around a shortcut, projected where the shape changes."""
     shortcut = x
     if strides != (1, 1, 1) or x.shape[-1] != filters:
-        shortcut = _conv_norm(x, filters, (1, 1, 1), strides, name=f"{name}_shortcut")
-    x = _conv_norm(x, filters, (3, 3, 3), strides, name=f"{name}_1")
+        shortcut = conv_norm(x, filters, (1, 1, 1), strides, name=f"{name}_shortcut")
+    x = conv_norm(x, filters, (3, 3, 3), strides, name=f"{name}_1")
     x = keras.layers.ReLU(name=f"{name}_1_relu")(x)
-    x = _conv_norm(x, filters, (3, 3, 3), (1, 1, 1), name=f"{name}_2")
+    x = conv_norm(x, filters, (3, 3, 3), (1, 1, 1), name=f"{name}_2")
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
     return keras.layers.ReLU(name=f"{name}_relu")(x)
-
-
-def _conv_norm(
-    x, filters: int, kernel: tuple[int, int, int], strides: tuple[int, int, int], name: str
-):
-    """Symmetric zero padding, convolution without bias, batch normalisation."""
-    padding = tuple(size // 2 for size in kernel)
-    if any(padding):
-        # padding="same" would pad a strided convolution on one side only, where the published
-        # weights were trained with both sides.
-        x = keras.layers.ZeroPadding3D(padding, data_format="channels_last", name=f"{name}_pad")(x)
-    x = keras.layers.Conv3D(
-        filters,
-        kernel,
-        strides=strides,
-        padding="valid",
-        use_bias=False,
-        data_format="channels_last",
-        # One initialiser per convolution: a shared instance would repeat its draw.
-        kernel_initializer=keras.initializers.VarianceScaling(
-            2.0, mode="fan_out", distribution="untruncated_normal"
-        ),
-        name=f"{name}_conv",
-    )(x)
-    return BatchNorm(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
-
-
-def _checked_shape(input_shape) -> tuple[int | None, ...]:
-    """Returns `input_shape` as a tuple, or raises with what was expected."""
-    smallest = (1, _SMALLEST_FRAME, _SMALLEST_FRAME)
-    shape = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
-    fits = len(shape) == 4 and shape[3] == 3
-    if fits:
-        fits = all(
-            size is None or (isinstance(size, int) and size >= least)
-            for size, least in zip(shape[:3], smallest)
-        )
-    if not fits:
-        raise ValueError(
-            "input_shape must be (time, height, width, 3) without the batch, where time is at "
-            f"least 1, height and width are at least {_SMALLEST_FRAME}, and each of the three may "
-            f"be None; received {input_shape!r}. Decode to RGB with the channels last, for "
-            "example input_shape=(None, 112, 112, 3)."
-        )
-    return shape

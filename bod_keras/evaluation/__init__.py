@@ -1,15 +1,22 @@
 """From trained weights to numbers: features, probes, tables, reports and pictures."""
 
+from bod_keras.evaluation.embedding_statistics import embedding_statistics
 from bod_keras.evaluation.factors import factor_probes
 from bod_keras.evaluation.features import extract_features
 from bod_keras.evaluation.knn import knn_accuracy
 from bod_keras.evaluation.linear_probe import linear_probe
-from bod_keras.evaluation.plots import plot_factors, plot_history, plot_spectrum
+from bod_keras.evaluation.plots import (
+    plot_factors,
+    plot_history,
+    plot_monitors,
+    plot_spectrum,
+)
 from bod_keras.evaluation.report import environment, write_report
 from bod_keras.evaluation.spectrum import operator_eigenvalues
 from bod_keras.evaluation.tables import format_table, summarise
 
 __all__ = [
+    "embedding_statistics",
     "environment",
     "extract_features",
     "factor_probes",
@@ -19,6 +26,7 @@ __all__ = [
     "operator_eigenvalues",
     "plot_factors",
     "plot_history",
+    "plot_monitors",
     "plot_spectrum",
     "summarise",
     "write_report",

@@ -1,9 +1,9 @@
-"""Pictures of a run: losses, eigenvalues of the operators, factor accuracies."""
+"""Pictures of a run: losses, monitors, eigenvalues of the operators, factor accuracies."""
 
 import csv
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,19 @@ _NAMED = {
     "base": "#CC79A7",
     "pooled": "#8C8C8C",
 }
+# Title of a panel, and how the names of its columns end (`training.Monitors`, `KoopmanSplit.statistics`).
+_MONITORS = {
+    "cosine similarity of two clips": ("positive_similarity", "negative_similarity"),
+    "alignment": ("alignment",),
+    "uniformity": ("uniformity",),
+    "effective rank": ("effective_rank",),
+    "gradient norm on the backbone": ("gradient_norm",),
+    "cosine of both gradients": ("gradient_cosine",),
+    "static eigenvalues of a clip": ("static_eigenvalues",),
+    "share of clips without one": ("no_static",),
+    "spectral radius": ("spectral_radius",),
+}
+_GREY = "#404040"  # of what belongs to no part
 _POSITIONS = ("step", "batch", "epoch")
 _SCALE_GAP = 8.0  # losses whose medians differ by more do not share a panel
 _FARTHEST = (
@@ -50,7 +63,11 @@ def plot_history(history_csv: str | os.PathLike, png: str | os.PathLike) -> None
     >>> (folder / "h.png").exists()
     True
     """
-    axis_name, position, losses = _read_losses(Path(history_csv))
+    axis_name, position, losses = _read_columns(
+        Path(history_csv),
+        lambda name: "loss" in name or _loss_label(name) in _NAMED,
+        "losses (named *loss*, total, static, dynamic, prediction or base)",
+    )
     panels = _group_by_scale(losses)
     figure = _figure(8.0, 1.0 + 2.6 * len(panels))
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
@@ -59,10 +76,7 @@ def plot_history(history_csv: str | os.PathLike, png: str | os.PathLike) -> None
         for name in names:
             label = _loss_label(name)
             colour = _NAMED.get(label) or next(fallback)
-            shown = np.isfinite(losses[name])
-            style = "o-" if shown.sum() < 40 else "-"
-            x, y = position[shown], losses[name][shown]
-            axis.plot(x, y, style, color=colour, label=label, lw=1.6, ms=3.5)
+            _draw_line(axis, position, losses[name], color=colour, label=label)
         values = np.concatenate([losses[name][np.isfinite(losses[name])] for name in names])
         if values.min() > 0 and values.max() > 100 * values.min():
             axis.set_yscale("log")
@@ -70,6 +84,62 @@ def plot_history(history_csv: str | os.PathLike, png: str | os.PathLike) -> None
         axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
         _tidy(axis)
     axes[-1].set_xlabel(axis_name)
+    _save(figure, png)
+
+
+def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> None:
+    r"""Draws what a training history holds besides losses, a panel per kind.
+
+    The columns are those of `bod_keras.training.Monitors` (similarities, alignment, uniformity,
+    effective rank, gradients), in the colours of their parts, and those of `KoopmanSplit.statistics`
+    (eigenvalues), in grey. Panels without a column are left out; one whose values span more than a
+    factor of 10, all positive, has a logarithmic axis (that of the rank has not).
+
+    Args:
+        history_csv: as for `plot_history`.
+        png: the picture to write; missing folders are made.
+
+    Raises:
+        ValueError: if the file has no row or no such column.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "h.csv").write_text("step,static_effective_rank\n1,5.0\n2,4.0\n")
+    >>> plot_monitors(folder / "h.csv", folder / "h.png")
+    >>> (folder / "h.png").exists()
+    True
+    """
+    endings = tuple(ending for group in _MONITORS.values() for ending in group)
+    axis_name, position, columns = _read_columns(
+        Path(history_csv), lambda name: name.endswith(endings), "monitors (*effective_rank, ...)"
+    )
+    panels = {
+        title: [(name, ending) for ending in group for name in columns if name.endswith(ending)]
+        for title, group in _MONITORS.items()
+    }
+    panels = {title: lines for title, lines in panels.items() if lines}
+    across = min(3, len(panels))
+    down = math.ceil(len(panels) / across)
+    figure = _figure(0.6 + 3.8 * across, 0.8 + 2.5 * down)
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    parts: dict = {}
+    for axis, (title, lines) in zip(axes, panels.items()):
+        for name, ending in lines:
+            part = name.removesuffix(ending).strip("_")
+            dashes = "--" if ending == "negative_similarity" else "-"
+            colour = _NAMED.get(part, _GREY)
+            line = _draw_line(axis, position, columns[name], dashes, color=colour)
+            if part and dashes == "-":
+                parts.setdefault(part, line)
+        _finish_monitor(axis, title, np.concatenate([columns[name] for name, _ in lines]))
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    for axis in axes[len(panels) - across : len(panels)]:
+        axis.set_xlabel(axis_name)
+    place = {"loc": "outside lower center", "ncols": max(1, len(parts)), "frameon": False}
+    figure.legend(list(parts.values()), list(parts), **place)
     _save(figure, png)
 
 
@@ -171,30 +241,38 @@ def plot_factors(
     _save(figure, png)
 
 
-def _read_losses(path: Path) -> tuple[str, np.ndarray, dict[str, np.ndarray]]:
-    """Returns the horizontal axis' name and values, and each loss with NaN for empty cells."""
+def _read_columns(
+    path: Path, wanted: Callable[[str], bool], what: str
+) -> tuple[str, np.ndarray, dict[str, np.ndarray]]:
+    """Returns the horizontal axis' name and values, and each wanted column with NaN for empty cells."""
     with open(path, newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         rows, header = list(reader), list(reader.fieldnames or ())
     columns = {
         name: np.array([float(row[name]) if row[name] else math.nan for row in rows])
         for name in header
-        if name in _POSITIONS or "loss" in name or _loss_label(name) in _NAMED
+        if name in _POSITIONS or wanted(name)
     }
     axis_name = next((name for name in _POSITIONS if name in columns), "row")
     position = columns.get(axis_name, np.arange(len(rows), dtype=float))
-    losses = {
+    found = {
         name: values
         for name, values in columns.items()
         if name not in _POSITIONS and np.isfinite(values).any()
     }
-    if not losses:
+    if not found:
         raise ValueError(
-            f"{path} must have at least one row and one column of losses (named *loss*, total, "
-            f"static, dynamic, prediction or base), received {len(rows)} rows of {header}. "
-            "Check that training wrote its history."
+            f"{path} must have at least one row and one column of {what}, received {len(rows)} rows of "
+            f"{header}. Check that training wrote its history."
         )
-    return axis_name, position, losses
+    return axis_name, position, found
+
+
+def _draw_line(axis, x: np.ndarray, y: np.ndarray, dashes: str = "-", **style):
+    """Draws the finite values, with a dot each if they are few and the line is solid; returns the line."""
+    shown = np.isfinite(y)
+    marker = "o" if dashes == "-" and shown.sum() < 40 else ""
+    return axis.plot(x[shown], y[shown], marker + dashes, lw=1.6, ms=3.5, **style)[0]
 
 
 def _loss_label(column: str) -> str:
@@ -214,6 +292,26 @@ def _group_by_scale(losses: Mapping[str, np.ndarray]) -> list[list[str]]:
         previous = sizes[name]
     order = list(losses)
     return [sorted(group, key=order.index) for group in groups]
+
+
+def _finish_monitor(axis, title: str, values: np.ndarray) -> None:
+    """Sets title and scale of a panel of monitors, and says what its dashes mean."""
+    axis.set_title(title, fontsize=10)
+    _tidy(axis)
+    values = values[np.isfinite(values)]
+    if "cosine" in title:
+        axis.axhline(0, color="0.6", lw=0.8, zorder=0)
+        axis.set_ylim(-1.05, 1.05)
+    elif "share" in title:
+        axis.set_ylim(-0.05, 1.05)
+    elif "rank" not in title and values.min() > 0 and values.max() > 10 * values.min():
+        axis.set_yscale("log")
+    elif values.max() > 0:
+        axis.set_ylim(0, 1.15 * values.max())
+    if "similarity" in title:
+        axis.plot([], [], "-", color=_GREY, lw=1.6, label="of one video")
+        axis.plot([], [], "--", color=_GREY, lw=1.6, label="of different videos")
+        axis.legend(frameon=False, fontsize=8, loc="lower right")
 
 
 def _draw_spectrum(axis, eigenvalues: np.ndarray, threshold: float) -> None:

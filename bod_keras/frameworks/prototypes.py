@@ -46,10 +46,13 @@ class Prototypes(keras.layers.Layer):
         self.count = count
 
     def build(self, embeddings_shape):
+        normal = keras.initializers.RandomNormal()
+        # Not `normalise` after it: in a symbolic call Keras would initialise again later.
         self.vectors = self.add_weight(
-            name="vectors", shape=(self.count, embeddings_shape[-1]), initializer="random_normal"
+            name="vectors",
+            shape=(self.count, embeddings_shape[-1]),
+            initializer=lambda shape, dtype: normalise_frames(normal(shape, dtype)),
         )
-        self.normalise()
 
     def call(self, embeddings, frozen=False):
         vectors = ops.convert_to_tensor(self.vectors)

@@ -4,7 +4,9 @@ from bod_keras.training.batch_norm import BatchNorm
 from bod_keras.training.bilevel import BiLevel
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
 from bod_keras.training.history_file import HistoryFile
+from bod_keras.training.lars import LARS
 from bod_keras.training.model import BiLevelModel, steps_taken
+from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress
 from bod_keras.training.stop_on_non_finite import StopOnNonFinite
 from bod_keras.training.stop_on_signal import StopOnSignal
@@ -15,6 +17,8 @@ __all__ = [
     "BiLevelModel",
     "Checkpoint",
     "HistoryFile",
+    "LARS",
+    "Monitors",
     "Progress",
     "StopOnNonFinite",
     "StopOnSignal",

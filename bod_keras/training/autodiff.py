@@ -178,6 +178,24 @@ def mean_over_replicas(x):
     return sum_over_replicas([x])[0] / replicas()
 
 
+@contextlib.contextmanager
+def synchronised(layers):
+    """Within a replica: Keras' batch normalisations among the layers take their statistics over all replicas.
+
+    Not once for all by ``synchronized=True``: a model saved with it does not load on another backend. Replicas
+    take turns in one process and leave at different times, hence the count in the place of a flag.
+    """
+    norms = [v for v in layers if isinstance(v, keras.layers.BatchNormalization)]
+    norms = norms if _replica_context() else []
+    for norm in norms:
+        norm.synchronized += 1
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.synchronized -= 1
+
+
 def step_for_backend(learn):
     """Make Keras' ``train_step`` or ``test_step`` of ``learn(model, data) -> logs``.
 

@@ -12,8 +12,7 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     On TensorFlow Keras takes them from ``tf.nn.moments``, which stops the gradient of the mean inside of the
     variance: that leaves first derivatives alone, and makes second ones wrong. Under a `tf.distribute` strategy
-    the statistics are those of all replicas' batches, without Keras' `synchronized=True`, with which a model
-    does not load on another backend.
+    the statistics are always those of all replicas' batches.
 
     Arguments, shapes and errors are those of Keras' layer.
 

@@ -197,6 +197,10 @@ class BiLevelModel(keras.Model):
     # -- the step ------------------------------------------------------------------------------------------
 
     def _learn(self, data):
+        with autodiff.synchronised(self._flatten_layers()):
+            return self._take_step(data)
+
+    def _take_step(self, data):
         clips, views, position = _unpack(data)
         head = self._lower_weights()
         inside = {id(v) for v in head}

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bod_keras.evaluation import plot_factors, plot_history, plot_spectrum
+from bod_keras.evaluation import plot_factors, plot_history, plot_monitors, plot_spectrum
 from bod_keras.evaluation import plots as plots_module
 
 
@@ -59,6 +59,31 @@ def test_history_without_losses(tmp_path, rows):
     source = write_history(tmp_path / "h.csv", "step,seconds", rows)
     with pytest.raises(ValueError, match=rf"received {len(rows)} rows of \['step', 'seconds'\]"):
         plot_history(source, tmp_path / "h.png")
+
+
+def test_monitors(tmp_path):
+    columns = ["positive_similarity", "negative_similarity", "effective_rank", "gradient_norm"]
+    header = [f"{part}_{name}" for part in ("static", "dynamic") for name in columns]
+    rows = [
+        (i, 3.0, 0.9, 0.1, 5.0, 10.0**-i, 0.5, 0.0, "nan" if i == 2 else 8.0, 0.3, -0.2, 0.4)
+        for i in range(1, 9)
+    ]
+    header = ",".join(["step", "loss", *header, "gradient_cosine", "no_static"])
+    source = write_history(tmp_path / "history.csv", header, rows)
+    plot_monitors(source, tmp_path / "new" / "monitors.png")
+    picture = read_picture(tmp_path / "new" / "monitors.png")
+    for label in ("static", "dynamic"):
+        assert count_colour(picture, plots_module._NAMED[label]) > 1000
+    assert count_colour(picture, plots_module._GREY) > 1000
+
+
+def test_monitors_of_one_kind_and_none(tmp_path):
+    source = write_history(tmp_path / "h.csv", "epoch,spectral_radius", [(1, 1.0), (2, 0.9)])
+    plot_monitors(source, tmp_path / "one.png")
+    read_picture(tmp_path / "one.png")
+    source = write_history(tmp_path / "h.csv", "step,loss", [(1, 2.0)])
+    with pytest.raises(ValueError, match=r"column of monitors .* 1 rows of \['step', 'loss'\]"):
+        plot_monitors(source, tmp_path / "h.png")
 
 
 def test_spectrum(tmp_path):

@@ -1,0 +1,104 @@
+"""SlowOnly R50, the Slow pathway of SlowFast: a ResNet-50 that looks across time in its last two stages."""
+
+import keras
+
+from bod_keras.encoders._blocks import check_width, checked_shape, conv_norm, space_mean
+
+# One grey level for red, green and blue in [0, 1]: what the published weights expect.
+_RGB_MEAN = 0.45
+_RGB_STD = 0.225
+
+# Of stages 2, 3, 4, 5: bottlenecks, frames that the first convolution of each sees, spatial stride.
+_STAGES = ((3, 1, 1), (4, 1, 2), (6, 3, 2), (3, 3, 2))
+
+_SMALLEST_FRAME = 32  # five halvings: below this the last stage would see nothing but padding
+
+
+def SlowOnlyR50(  # noqa: N802
+    input_shape: tuple[int | None, ...] = (None, 224, 224, 3),
+    width: int = 64,
+    name: str = "slow_only_r50",
+) -> keras.Model:
+    """Builds the 50-layer Slow pathway as a Functional model from clips to frame features.
+
+    A stem (1 x 7 x 7 convolution, 1 x 3 x 3 maximum, each with spatial stride 2) and stages 2 to 5
+    with 3, 4, 6 and 3 bottlenecks (a k x 1 x 1, a 1 x 3 x 3 and a 1 x 1 x 1 convolution, and a
+    shortcut) of 4, 8, 16 and 32 times `width` channels. k is 1 in stages 2 and 3, which see single
+    frames, and 3 in stages 4 and 5. Space is halved by the 1 x 3 x 3 convolution that opens stages
+    3, 4 and 5, then averaged; time is neither strided nor averaged:
+
+        frame_features[b, t] = mean over height and width of stage5(clips)[b, t]
+
+    A feature sees nine frames to each side of its own: as many as there are bottlenecks with k = 3.
+
+    With the default width this is the published network without its classifier: parameters
+    (31,634,496 trainable ones) and padding are equal, so its weights fit once a kernel (out, in,
+    time, height, width) is transposed to (time, height, width, in, out). It was trained on 8 frames,
+    every eighth of a video ("8 x 8").
+
+    Args:
+        input_shape: `(time, height, width, 3)` without the batch. Time, height and width may be
+            `None` (any); height and width are at least 32.
+        width: channels of the stem; the features have `32 * width`.
+        name: name of the model.
+
+    Returns:
+        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardised inside
+        with SlowFast's mean 0.45 and deviation 0.225), to frame features
+        `(batch, time, 32 * width)` in float32.
+
+    Raises:
+        ValueError: if `input_shape` or `width` is not as described.
+
+    Example:
+
+    >>> import numpy as np
+    >>> encoder = SlowOnlyR50(input_shape=(None, 32, 32, 3), width=2)
+    >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 64)
+    True
+
+    Reference:
+        Feichtenhofer et al., "SlowFast Networks for Video Recognition", ICCV 2019
+        (arXiv:1812.03982), table 1; the encoder of Feichtenhofer et al., "A Large-Scale Study on
+        Unsupervised Spatiotemporal Representation Learning", CVPR 2021 (arXiv:2104.14558).
+    """
+    input_shape = checked_shape(input_shape, smallest=_SMALLEST_FRAME, published=224)
+    check_width(width)
+    clips = keras.Input(input_shape, name="clips")
+    x = keras.layers.Normalization(
+        axis=-1, mean=[_RGB_MEAN] * 3, variance=[_RGB_STD**2] * 3, name="standardise"
+    )(clips)
+    x = conv_norm(x, width, kernel=(1, 7, 7), strides=(1, 2, 2), name="stem")
+    x = keras.layers.ReLU(name="stem_relu")(x)
+    # Zeros never win against the output of a ReLU, so they pad as minus infinity would.
+    x = keras.layers.ZeroPadding3D((0, 1, 1), data_format="channels_last", name="stem_pool_pad")(x)
+    x = keras.layers.MaxPooling3D(
+        (1, 3, 3),
+        strides=(1, 2, 2),
+        data_format="channels_last",
+        # TensorFlow has no such kernel in float16 on CPUs.
+        dtype="float32" if x.dtype == "float16" else None,
+        name="stem_pool",
+    )(x)
+    for stage, (blocks, frames, stride) in enumerate(_STAGES, start=2):
+        inner = width * 2 ** (stage - 2)
+        for block in range(1, blocks + 1):
+            x = _bottleneck(
+                x, inner, frames, stride if block == 1 else 1, name=f"stage{stage}_block{block}"
+            )
+    return keras.Model(clips, space_mean(x), name=name)
+
+
+def _bottleneck(x, inner: int, frames: int, stride: int, name: str):
+    """Into `inner` channels, across space, out to four times as many, around a shortcut."""
+    strides = (1, stride, stride)
+    shortcut = x
+    if stride > 1 or x.shape[-1] != 4 * inner:
+        shortcut = conv_norm(x, 4 * inner, (1, 1, 1), strides, name=f"{name}_shortcut")
+    x = conv_norm(x, inner, (frames, 1, 1), (1, 1, 1), name=f"{name}_1")
+    x = keras.layers.ReLU(name=f"{name}_1_relu")(x)
+    x = conv_norm(x, inner, (1, 3, 3), strides, name=f"{name}_2")
+    x = keras.layers.ReLU(name=f"{name}_2_relu")(x)
+    x = conv_norm(x, 4 * inner, (1, 1, 1), (1, 1, 1), name=f"{name}_3")
+    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    return keras.layers.ReLU(name=f"{name}_relu")(x)

@@ -1,0 +1,39 @@
+"""The words after the colon of ``--config=configs/NAME.py:bod,smoke``."""
+
+from collections import namedtuple
+
+Arguments = namedtuple("Arguments", "kind decoupled framework views smoke")
+
+
+def read_arguments(config, text, frameworks=(), views=()):
+    """What the words say.
+
+    Args:
+        config: name of the config, for the error.
+        text: words with commas between: ``plain`` or ``bod``; ``smoke``; one of `frameworks`; ``rho`` and one
+            of `views`, as in ``rho4``.
+        frameworks, views: what this config can choose from.
+
+    Returns:
+        An `Arguments`; framework and views are None where none was chosen.
+
+    Raises:
+        ValueError: another word, two of a kind, or neither ``plain`` nor ``bod``.
+    """
+    words = text.split(",")
+    groups = {
+        "kind": ["plain", "bod"],
+        "framework": list(frameworks),
+        "views": [f"rho{count}" for count in views],
+        "smoke": ["smoke"],
+    }
+    chosen = {name: [w for w in words if w in group] for name, group in groups.items()}
+    understood = sum(len(found) for found in chosen.values())
+    if understood != len(words) or not chosen["kind"] or any(len(f) > 1 for f in chosen.values()):
+        optional = [", ".join(g) for name, g in groups.items() if g and name != "kind"]
+        raise ValueError(
+            f"configs/{config}.py takes plain or bod, then optionally one of each: {'; '.join(optional)}. "
+            f"Received: {text!r}"
+        )
+    kind, framework, count, smoke = (next(iter(chosen[name]), None) for name in groups)
+    return Arguments(kind, kind == "bod", framework, int(count[3:]) if count else None, bool(smoke))

@@ -1,0 +1,25 @@
+"""v-BYOL on UCF101, plain or decoupled (BOD-VCL).
+
+Command:   python train.py --config=configs/vbyol_ucf101.py:bod --config.data.source=/path/to/UCF-101
+           The source is a folder, a list "path label", or a CSV file with a split; labels are not used.
+Arguments: plain or bod; optionally rho3 or rho4 (clips a video; 2 without it), and smoke (tiny, on the
+           built-in data: does it run?), as in configs/vbyol_ucf101.py:bod,smoke
+Paper:     Feichtenhofer et al., arXiv 2104.14558; data as Dave et al., "TCLR", arXiv 2101.07974; decoupled:
+           Song et al., arXiv 2407.14069
+Published: none that we know of
+           We have not run it: no number of ours is claimed, for either form.
+Cost:      one GPU; 9,537 videos, 238 steps an epoch
+Sources:   Encoder, 16 frames of 112 x 112, batch 40, Adam with 1e-3: TCLR. Crops and colours: CVRL, arXiv
+           2008.03800. Momentum 0.996 annealed to 1: rho-BYOL. Head and predictor of 1024: ours.
+           Ours: R3D-18 keeps all frames (temporal_stride 1), every 2nd frame, 400 epochs, AdamW for Adam,
+           one eigenvalue is static (koopman.count), base_weight 1.0, the head acts on every frame.
+"""
+
+from configs import recipe
+
+
+def get_config(arguments="bod"):
+    config, chosen = recipe.ucf101("vbyol", arguments)
+    config.head.update({"hidden": 1024, "width": 256})
+    config.framework.update({"predictor_hidden": 1024, "momentum": 0.996})
+    return recipe.finish(config, chosen)

@@ -1,0 +1,87 @@
+"""Every published recipe: its arguments, and two steps of its smoke form by train.py's own code."""
+
+import csv
+import importlib
+import math
+from pathlib import Path
+
+import keras
+import pytest
+
+import train
+from bod_keras import experiment
+
+FOLDER = Path(__file__).parents[1] / "configs"
+RECIPES = sorted(p.stem for p in FOLDER.glob("v*_*.py"))
+pytestmark = pytest.mark.xdist_group("configs")  # one process: they share the built-in videos
+
+
+def get_config(recipe, arguments):
+    return importlib.import_module(f"configs.{recipe}").get_config(arguments)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    return tmp_path_factory.mktemp("configs")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_smoke_form_trains_two_steps(recipe, workspace):
+    """Decoupled on one data set and plain on the other: what differs beyond that has tests of its own."""
+    kind = "bod" if recipe.endswith("k400") else "plain"
+    config = get_config(recipe, f"{kind},smoke")
+    config.output, config.built_in.folder = str(workspace), str(workspace / "data")
+    assert train.train(config.to_dict()) is None
+    folder = workspace / f"{recipe}-{kind}-smoke-seed0"
+    with open(folder / "history.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["step"] == "2" and all(math.isfinite(float(value)) for value in row.values())
+    assert ("dynamic_loss" in row) == (kind == "bod")
+    model = keras.models.load_model(folder / "model.keras")
+    assert type(model).__name__.lower() == recipe.split("_")[0]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_arguments_change_what_they_say_and_nothing_else(recipe):
+    plain, decoupled = get_config(recipe, "plain"), get_config(recipe, "bod")
+    assert not plain.decoupled and decoupled.decoupled
+    for config in (plain, decoupled):
+        assert config.framework.name == recipe.split("_")[0] and config.clips.views == 2
+    for section in ("clips", "encoder", "head", "optimizer"):
+        assert plain[section] == decoupled[section]
+    four = get_config(recipe, "plain,rho4")
+    assert four.clips.views == 4 and four.name != plain.name
+    with pytest.raises(ValueError, match="rho2, rho3, rho4; smoke. Received: 'plain,rho5'"):
+        get_config(recipe, "plain,rho5")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "arguments", "peak"),
+    [
+        ("vsimclr_k400", "plain", 0.6),  # for 64 clips
+        ("vsimclr_k400", "plain,rho4", 1.2),
+        ("vbyol_k400", "plain,rho4", 1.2),
+        ("vmoco_k400", "plain,rho4", 0.1),
+    ],
+)
+def test_kinetics_learning_rates_are_published_ones_and_grow_with_the_batch(
+    recipe, arguments, peak
+):
+    config = get_config(recipe, arguments)
+    for factor in (1, 8):
+        config.clips.batch_size = 64 * factor
+        rate = experiment.build_optimizer(config.to_dict(), steps_per_epoch=10)._learning_rate
+        assert float(rate(0)) == pytest.approx(1e-3)
+        assert float(rate(350)) == pytest.approx(peak * factor)  # 35 epochs of warm-up
+        assert float(rate(2000)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_epochs_of_a_recipe_become_steps():
+    config = get_config("vswav_ucf101", "bod,smoke")
+    config.framework.update({"freeze_epochs": 1.5, "queue_epochs": 2.0})
+    model = experiment.build_model(config.to_dict(), steps_per_epoch=10)
+    assert (model.freeze_steps, model.queue_steps) == (15, 20)
+    config = get_config("vbyol_ucf101", "bod,smoke")
+    assert experiment.build_model(config.to_dict(), steps_per_epoch=10).momentum_steps == 10
+    config.framework.anneal_momentum = False
+    assert experiment.build_model(config.to_dict(), steps_per_epoch=10).momentum_steps is None
