@@ -17,8 +17,8 @@ def kinetics400(framework, arguments):
         {"frames": 8, "stride": 8, "size": 224, "batch_size": 64, "recipe": "rho", "workers": 8}
     )
     config.epochs = 200
-    # Published learning rates are for 64 clips, one machine of 8 GPUs; larger batches scale them. The study's cosine
-    # begins with the run, ours after the warm-up; its LARS divides by |g| + d|w|, ours by |g + d w|.
+    # Published learning rates are for 64 clips, one machine of 8 GPUs; larger batches scale them. The study's
+    # cosine begins with the run, ours after the warm-up; its LARS divides by |g| + d|w|, ours by |g + d w|.
     config.optimizer.update(
         {"reference_batch": 64, "warmup_epochs": 35.0, "warmup_learning_rate": 1e-3}
     )
