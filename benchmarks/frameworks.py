@@ -43,13 +43,13 @@ _DATA = flags.DEFINE_string("data", "data/built-in", "Folder of the built-in vid
 KINDS = ("plain", "bod")
 # Heading to where it is in a run's report.
 COLUMNS = {
-    "static: pooled": "evaluation_linear.factors.static.pooled.linear",
-    "static: static part": "evaluation_linear.factors.static.static.linear",
-    "dynamic: pooled": "evaluation_linear.factors.dynamic.pooled.linear",
-    "dynamic: dynamic part": "evaluation_linear.factors.dynamic.dynamic.linear",
-    "rank: base": "history.base_effective_rank.last",
-    "rank: static": "history.static_effective_rank.last",
-    "rank: dynamic": "history.dynamic_effective_rank.last",
+    "static pooled": "evaluation_linear.factors.static.pooled.linear",
+    "static part": "evaluation_linear.factors.static.static.linear",
+    "dynamic pooled": "evaluation_linear.factors.dynamic.pooled.linear",
+    "dynamic part": "evaluation_linear.factors.dynamic.dynamic.linear",
+    "rank base": "history.base_effective_rank.last",
+    "rank static": "history.static_effective_rank.last",
+    "rank dynamic": "history.dynamic_effective_rank.last",
 }
 
 
