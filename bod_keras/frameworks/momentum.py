@@ -71,6 +71,12 @@ class MomentumModel(ContrastiveModel):
         if self.decoupling is not None:
             self.momentum_split = _momentum_copy(self.decoupling)
 
+    @property
+    def target_networks(self):
+        names = ("momentum_encoder", "momentum_head", "momentum_split")
+        networks = [getattr(self, name, None) for name in names]
+        return [network for network in networks if network is not None]
+
     def momentum_at(self, step):
         """m after `step` steps, a float32 scalar."""
         if self.momentum_steps is None:

@@ -96,6 +96,11 @@ class BiLevelModel(keras.Model):
         Computed once a step, before all else, from the weights as the last step left them.
         """
 
+    @property
+    def target_networks(self):
+        """Layers that only serve `targets`, and so are not differentiated."""
+        return []
+
     def upper_loss(self, features, targets, views, training):
         raise NotImplementedError(f"{type(self).__name__} must implement upper_loss")
 
@@ -157,10 +162,9 @@ class BiLevelModel(keras.Model):
         """``"exact"`` differentiates the lower level twice: TensorFlow cannot do that to `ops.moments`."""
         if autodiff.BACKEND != "tensorflow":
             return
-        layers = self._flatten_layers()
-        if self.bilevel.scope == "head":
-            backbone = {id(layer) for layer in self.backbone._flatten_layers()}
-            layers = [layer for layer in layers if id(layer) not in backbone]
+        outside = [*self.target_networks, *([self.backbone] if self.bilevel.scope == "head" else [])]
+        left_out = {id(layer) for network in outside for layer in network._flatten_layers()}
+        layers = [layer for layer in self._flatten_layers() if id(layer) not in left_out]
         kinds = (keras.layers.BatchNormalization, keras.layers.GroupNormalization)
         wrong = [v.name for v in layers if isinstance(v, kinds) and not isinstance(v, BatchNorm)]
         wrong.sort()

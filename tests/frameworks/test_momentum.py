@@ -258,3 +258,11 @@ def test_a_model_that_waited_takes_the_same_first_step_as_one_that_did_not():
 def test_wrong_settings_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_framework("VBYOL", **arguments)
+
+
+def test_an_exact_hypergradient_does_not_mind_the_copies_normalisation():
+    """It goes through the head, not through the momentum encoder, whose batch norm is Keras' own."""
+    exact = bod_keras.BiLevel(inner_learning_rate=0.1, hypergradient="exact")
+    model = make_framework("VBYOL", bilevel=exact)
+    history = train(model, make_views())
+    assert np.isfinite(history["loss"]).all()
