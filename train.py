@@ -39,6 +39,8 @@ def parse_flags(argv):
         while reason.args and isinstance(reason.args[0], Exception):
             reason = reason.args[0]
         text = str(reason.args[0] if isinstance(reason, (AttributeError, KeyError)) else reason)
+        if isinstance(reason, KeyError):
+            text = f"there is no key {text}."
         sys.exit(f"train.py: bad --config: {text}\nconfigs/base.py lists every key.")
     if rest[1:]:
         sys.exit(f"train.py: unexpected arguments: {' '.join(rest[1:])}. Flags begin with --.")

@@ -162,7 +162,10 @@ class BiLevelModel(keras.Model):
         """``"exact"`` differentiates the lower level twice: TensorFlow cannot do that to `ops.moments`."""
         if autodiff.BACKEND != "tensorflow":
             return
-        outside = [*self.target_networks, *([self.backbone] if self.bilevel.scope == "head" else [])]
+        outside = [
+            *self.target_networks,
+            *([self.backbone] if self.bilevel.scope == "head" else []),
+        ]
         left_out = {id(layer) for network in outside for layer in network._flatten_layers()}
         layers = [layer for layer in self._flatten_layers() if id(layer) not in left_out]
         kinds = (keras.layers.BatchNormalization, keras.layers.GroupNormalization)

@@ -2,7 +2,8 @@
 
     python -m tests.distribution.run_replicas steps.npz
 
-The arrays are named ``case/replicas/name``: the losses of every step, and all weights after the last one.
+The arrays are named ``case/replicas/name``: the losses of every step, and all weights after the last one. What is
+compiled takes the time: some cases run only with SLOW_TESTS=1.
 """
 
 import os
@@ -63,6 +64,9 @@ CASES = {
     ),
     "v-Barlow Twins": (bod_keras.VBarlowTwins, {}, None, RATE / 64),
 }
+if os.environ.get("SLOW_TESTS") != "1":
+    for covered in ("v-SimCLR, head, exact", "v-SimSiam", "v-Barlow Twins"):
+        del CASES[covered]
 
 
 def make_model(framework, arguments, settings, rate):

@@ -80,7 +80,7 @@ def test_weight_averages_follow_both_levels(name):
         now = flat(model)
         average = now if average is None else 0.8 * average + 0.2 * now
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    np.testing.assert_allclose(flat(model), average, atol=1e-6)
+    np.testing.assert_allclose(flat(model), average, rtol=1e-6, atol=1e-6)
     assert np.abs(now - average).max() > 1e-3
 
 
