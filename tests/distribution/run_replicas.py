@@ -2,8 +2,8 @@
 
     python -m tests.distribution.run_replicas steps.npz
 
-The arrays are named ``case/replicas/name``: the losses of every step, and all weights after the last one. Tracing
-takes the time: some cases run only with SLOW_TESTS=1.
+The arrays are named ``case/replicas/name``: the losses of every step, and all weights after the last one.
+Tracing takes the time: some cases run only with SLOW_TESTS=1.
 """
 
 import os
