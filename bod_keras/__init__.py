@@ -25,6 +25,7 @@ from bod_keras.losses import (
     SwappedPrediction,
     VICReg,
 )
+from bod_keras.presets import preset
 from bod_keras.training import BiLevel, BiLevelModel
 from bod_keras.version import __version__
 
@@ -53,4 +54,5 @@ __all__ = [
     "VVICReg",
     "__version__",
     "encoders",
+    "preset",
 ]

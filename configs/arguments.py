@@ -2,7 +2,7 @@
 
 from collections import namedtuple
 
-Arguments = namedtuple("Arguments", "kind decoupled framework views smoke")
+Arguments = namedtuple("Arguments", "kind framework views smoke")
 
 
 def read_arguments(config, text, frameworks=(), views=()):
@@ -10,19 +10,19 @@ def read_arguments(config, text, frameworks=(), views=()):
 
     Args:
         config: name of the config, for the error.
-        text: words with commas between: ``plain`` or ``bod``; ``smoke``; one of `frameworks`; ``rho`` and one
-            of `views`, as in ``rho4``.
+        text: words with commas between: ``plain``, ``bod`` or ``paper``; ``smoke``; one of `frameworks`;
+            ``rho`` and one of `views`, as in ``rho4``.
         frameworks, views: what this config can choose from.
 
     Returns:
         An `Arguments`; framework and views are None where none was chosen.
 
     Raises:
-        ValueError: another word, two of a kind, or neither ``plain`` nor ``bod``.
+        ValueError: another word, two of a kind, or none of the first three.
     """
     words = text.split(",")
     groups = {
-        "kind": ["plain", "bod"],
+        "kind": ["plain", "bod", "paper"],
         "framework": list(frameworks),
         "views": [f"rho{count}" for count in views],
         "smoke": ["smoke"],
@@ -32,8 +32,8 @@ def read_arguments(config, text, frameworks=(), views=()):
     if understood != len(words) or not chosen["kind"] or any(len(f) > 1 for f in chosen.values()):
         optional = [", ".join(g) for name, g in groups.items() if g and name != "kind"]
         raise ValueError(
-            f"configs/{config}.py takes plain or bod, then optionally one of each: {'; '.join(optional)}. "
-            f"Received: {text!r}"
+            f"configs/{config}.py takes plain, bod or paper, then optionally one of each: "
+            f"{'; '.join(optional)}. Received: {text!r}"
         )
     kind, framework, count, smoke = (next(iter(chosen[name]), None) for name in groups)
-    return Arguments(kind, kind == "bod", framework, int(count[3:]) if count else None, bool(smoke))
+    return Arguments(kind, framework, int(count[3:]) if count else None, bool(smoke))

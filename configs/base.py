@@ -5,12 +5,14 @@ Every key can be set on the command line, ``--config.clips.batch_size=32``. An u
 
 from ml_collections import ConfigDict, config_dict
 
+from bod_keras.presets import PRESETS
+
 FRAMEWORKS = ("vsimclr", "vmoco", "vbyol", "vswav", "vsimsiam", "vvicreg", "vbarlow_twins")
 
 
 def framework(name):
     """``config.framework`` of one of `FRAMEWORKS`: the arguments of its class, with their defaults."""
-    parts = {"static_weight": 1.0, "dynamic_weight": 1.0, "base_weight": 0.0}
+    parts = {"static_weight": 1.0, "dynamic_weight": 1.0, "base_weight": 1.0}
     contrast = {"temperature": 0.1, "dynamic_temperature": config_dict.placeholder(float)}
     arguments = {
         "vsimclr": contrast,
@@ -42,6 +44,16 @@ def framework(name):
         "vbarlow_twins": {"off_diagonal": 5e-3},
     }
     return ConfigDict({"name": name, **parts, **arguments[name]})
+
+
+def set_kind(config, kind):
+    """Make a config plain, decoupled ("bod") or decoupled in the published form ("paper")."""
+    config.decoupled = kind != "plain"
+    if kind == "paper":
+        published = PRESETS["paper"]
+        config.koopman.update({"count": None, **published["koopman"]})
+        config.bilevel.update(published["bilevel"])
+        config.framework.update(published["framework"])
 
 
 def get_config():
@@ -91,15 +103,16 @@ def get_config():
     config.head = ConfigDict({"hidden": 512, "width": 128, "depth": 2})
     config.koopman = ConfigDict(
         {
-            "threshold": 0.1,
-            "count": config_dict.placeholder(int),
+            "threshold": 0.1,  # with a count: of the statistics only
+            "count": 1,
             "method": "auto",
             "order": 64,
             "ridge": 1e-2,
             "operator": "clip",
             "dynamic": "operator",
-            "basis": 12,
+            "basis": config_dict.placeholder(int),  # None: 24, or the head's width if that is less
             "normalize": True,
+            "projector_gradient": False,
         }
     )
     config.bilevel = ConfigDict(

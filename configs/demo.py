@@ -8,7 +8,7 @@ Command:   make train, or
            python train.py --config=configs/demo.py:plain
            python train.py --config=configs/demo.py:bod
            python evaluate.py --protocol=factors --model=runs/demo-plain-seed0 --model=runs/demo-bod-seed0
-Arguments: plain or bod; optionally a framework (vsimclr, vmoco, vbyol, vswav, vsimsiam, vvicreg,
+Arguments: plain, bod or paper; optionally a framework (vsimclr, vmoco, vbyol, vswav, vsimsiam, vvicreg,
            vbarlow_twins) and smoke (tiny: does it run?), as in configs/demo.py:bod,vmoco,smoke
 Cost:      about 2 minutes a run on 2 CPU cores
 Paper:     Song et al., arXiv 2407.14069; the operator read-out of the dynamic part is ours
@@ -33,7 +33,6 @@ _SETTINGS = {
 def get_config(arguments="bod"):
     chosen = read_arguments("demo", arguments, frameworks=base.FRAMEWORKS)
     config = base.get_config()
-    config.decoupled = chosen.decoupled
     framework = chosen.framework or "vsimclr"
     config.name = "-".join(filter(None, ["demo", chosen.framework, chosen.kind]))
     config.epochs = 28
@@ -47,6 +46,7 @@ def get_config(arguments="bod"):
     config.framework = base.framework(framework)
     config.framework.update({"dynamic_weight": 3.0, "base_weight": 2.0, **_SETTINGS[framework]})
     config.optimizer.learning_rate = 2e-3
+    base.set_kind(config, chosen.kind)
     if chosen.smoke:
         config.name += "-smoke"
         config.epochs = 3

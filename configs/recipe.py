@@ -65,11 +65,8 @@ def _start(framework, data, arguments):
     name = f"{framework}_{data}"
     chosen = read_arguments(name, arguments, views=(2, 3, 4))
     config = base.get_config()
-    config.decoupled = chosen.decoupled
     config.clips.views = chosen.views or 2
     config.name = "-".join([name, chosen.kind, *([f"rho{chosen.views}"] if chosen.views else [])])
     config.framework = base.framework(framework)
-    if chosen.decoupled:
-        config.koopman.count = 1
-        config.framework.base_weight = 1.0
+    base.set_kind(config, chosen.kind)
     return config, chosen

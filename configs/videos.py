@@ -17,8 +17,6 @@ def get_config(argument=""):
         raise ValueError(f"configs/videos.py takes small or nothing. Received: {argument!r}")
     config = base.get_config()
     config.name = "videos"
-    config.koopman.count = 1
-    config.framework.base_weight = 1.0
     config.optimizer.warmup_epochs = 5.0
     if argument == "small":
         config.encoder.name = "frame_cnn"

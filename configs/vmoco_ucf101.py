@@ -2,7 +2,7 @@
 
 Command:   python train.py --config=configs/vmoco_ucf101.py:bod --config.data.source=/path/to/UCF-101
            The source is a folder, a list "path label", or a CSV file with a split; labels are not used.
-Arguments: plain or bod; optionally rho3 or rho4 (clips a video; 2 without it), and smoke (tiny, on the
+Arguments: plain, bod or paper; optionally rho3 or rho4 (clips a video; 2 without it), and smoke (tiny, on the
            built-in data: does it run?), as in configs/vmoco_ucf101.py:bod,smoke
 Paper:     Han et al., "CoCLR", arXiv 2010.09709, its InfoNCE baseline; decoupled: Song et al., arXiv
            2407.14069

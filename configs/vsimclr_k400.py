@@ -3,7 +3,7 @@
 Command:   python train.py --config=configs/vsimclr_k400.py:bod
            --config.data.source=/path/to/kinetics400/train
            The source is a folder, a list "path label", or a CSV file; labels are not used.
-Arguments: plain or bod; optionally rho3 or rho4 (clips a video; 2 without it) and with rho4 twice the
+Arguments: plain, bod or paper; optionally rho3 or rho4 (clips a video; 2 without it) and with rho4 twice the
            learning rate, and smoke (tiny, on the built-in data: does it run?), as in
            configs/vsimclr_k400.py:bod,smoke
 Paper:     Feichtenhofer et al., arXiv 2104.14558, rho-SimCLR; decoupled: Song et al., arXiv 2407.14069

@@ -2,7 +2,7 @@
 
 Command:   python train.py --config=configs/vsimclr_ucf101.py:bod --config.data.source=/path/to/UCF-101
            The source is a folder, a list "path label", or a CSV file with a split; labels are not used.
-Arguments: plain or bod; optionally rho3 or rho4 (clips a video; 2 without it), and smoke (tiny, on the
+Arguments: plain, bod or paper; optionally rho3 or rho4 (clips a video; 2 without it), and smoke (tiny, on the
            built-in data: does it run?), as in configs/vsimclr_ucf101.py:bod,smoke
 Paper:     Feichtenhofer et al., arXiv 2104.14558; data as Dave et al., "TCLR", arXiv 2101.07974; decoupled:
            Song et al., arXiv 2407.14069

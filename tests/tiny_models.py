@@ -76,6 +76,7 @@ def make_framework(
     )
     kwargs = {
         "projection_head": bod_keras.ProjectionHead(24, 6),  # so wide that no frame is dead
+        "base_weight": 0.0,
         **TINY[name],
         **kwargs,
     }

@@ -25,7 +25,7 @@ class ContrastiveModel(BiLevelModel):
         decoupling: None (plain) or a `KoopmanSplit`.
         bilevel: None or a `BiLevel`; needs `decoupling`.
         projection_head: a layer (B, T, C) -> (B, T, D); `ProjectionHead()` if None.
-        static_weight, dynamic_weight, base_weight: as above.
+        static_weight, dynamic_weight, base_weight: as above; a plain framework has no use for them.
 
     Call arguments:
         clips: (B, T, H, W, 3), RGB in [0, 1].
@@ -57,15 +57,15 @@ class ContrastiveModel(BiLevelModel):
         projection_head=None,
         static_weight=1.0,
         dynamic_weight=1.0,
-        base_weight=0.0,
+        base_weight=1.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
         _check_encoder(encoder)
-        if decoupling is None and (bilevel is not None or base_weight):
+        if decoupling is None and bilevel is not None:
             raise ValueError(
-                "bilevel and base_weight belong to a decoupled framework: pass "
-                "decoupling=bod_keras.KoopmanSplit(...) too, or leave them out."
+                "bilevel belongs to a decoupled framework: pass decoupling=bod_keras.KoopmanSplit(...) too, "
+                "or leave it out."
             )
         self.encoder = encoder
         self.decoupling = decoupling
@@ -81,7 +81,7 @@ class ContrastiveModel(BiLevelModel):
         # A plain model has no parts; they are read through an untrained split, for comparison.
         self.read_out_split = decoupling
         if decoupling is None:
-            self.read_out_split = KoopmanSplit(basis=min(12, embeddings[-1]))
+            self.read_out_split = KoopmanSplit()
         if not self.read_out_split.built:
             self.read_out_split.build(embeddings)
         self.read_out_split.trainable = decoupling is not None

@@ -8,6 +8,9 @@ from keras import ops
 from bod_keras.koopman import linalg
 from bod_keras.training.autodiff import mean_over_replicas
 
+_USUAL_THRESHOLD = 0.1
+_USUAL_BASIS = 24
+
 Split = namedtuple("Split", "static dynamic matrix projector nearest")
 Split.__doc__ = """What one split yields.
 
@@ -38,10 +41,10 @@ class KoopmanSplit(keras.layers.Layer):
     numbers: put a normalisation between them and a classifier.
 
     Args:
-        threshold: eigenvalues within this distance of 1 are static. A clip that has none falls back to its
-            closest eigenvalue (or conjugate pair), and whatever lies within 25 % of its distance.
-        count: if given, the `count` eigenvalues closest to 1 are static instead (conjugate pairs kept
-            together); `threshold` then only serves the statistics.
+        threshold: if given, eigenvalues within this distance of 1 are static. A clip that has none falls back
+            to its closest eigenvalue (or conjugate pair), and whatever lies within 25 % of its distance.
+        count: if given, or if neither is (then 1), the `count` eigenvalues closest to 1 are static (conjugate
+            pairs kept together); a `threshold` then only serves the statistics, where 0.1 is the default.
         method: ``"resolvent"`` (a Butterworth filter of the given `order`; needs no eigendecomposition
             unless `count` is set), ``"eig"`` (a hard split), or ``"auto"`` (resolvent, on every backend: XLA
             compiles it, and it costs within 3 ms of eig for 32 clips of 16 frames on one CPU thread).
@@ -50,8 +53,11 @@ class KoopmanSplit(keras.layers.Layer):
         operator: ``"clip"`` fits one operator a clip; ``"batch"`` one to all transitions of the batch, whose
             moving averages the layer keeps, so that a saved layer splits a single new clip in the same way.
         dynamic: the read-out, ``"operator"``, ``"mean"`` or ``"flat"``.
-        basis: columns of U and V for ``dynamic="operator"``.
+        basis: columns of U and V for ``dynamic="operator"``; None: 24, or D if that is less.
         normalize: L2-normalise every frame first.
+        projector_gradient: differentiate P, too. Otherwise P only says which modes are static, and gradients
+            take it for a constant: its own derivative grows without bound as an eigenvalue inside of the
+            circle and one outside of it come close, and a few such clips then outweigh all others.
         momentum: of the moving averages of ``operator="batch"``.
 
     Call arguments:
@@ -67,9 +73,9 @@ class KoopmanSplit(keras.layers.Layer):
     Example:
         >>> import keras, bod_keras
         >>> frames = keras.Input((16, 128))
-        >>> static, dynamic = bod_keras.KoopmanSplit(threshold=0.1)(frames)
+        >>> static, dynamic = bod_keras.KoopmanSplit()(frames)
         >>> static.shape, dynamic.shape
-        ((None, 128), (None, 144))
+        ((None, 128), (None, 576))
 
     Reference:
         Song et al., "Self-Supervised Video Representation Learning in a Heuristic Decoupled Perspective",
@@ -78,15 +84,16 @@ class KoopmanSplit(keras.layers.Layer):
 
     def __init__(
         self,
-        threshold=0.1,
+        threshold=None,
         count=None,
         method="auto",
         order=64,
         ridge=1e-2,
         operator="clip",
         dynamic="operator",
-        basis=12,
+        basis=None,
         normalize=True,
+        projector_gradient=False,
         momentum=0.99,
         **kwargs,
     ):
@@ -100,7 +107,7 @@ class KoopmanSplit(keras.layers.Layer):
                 'dynamic="operator" needs one operator a clip, but operator="batch" fits one for all. '
                 'Use operator="clip", or dynamic="mean" or "flat".'
             )
-        if not threshold > 0:
+        if threshold is not None and not threshold > 0:
             raise ValueError(f"threshold must be positive (0.1 is usual). Received: {threshold}")
         if count is not None and (not isinstance(count, int) or count < 1):
             raise ValueError(f"count must be a positive integer or None. Received: {count}")
@@ -108,7 +115,7 @@ class KoopmanSplit(keras.layers.Layer):
             raise ValueError(f"order must be an even integer >= 2. Received: {order}")
         if ridge < 0:
             raise ValueError(f"ridge must not be negative. Received: {ridge}")
-        if basis < 1:
+        if basis is not None and basis < 1:
             raise ValueError(f"basis must be at least 1. Received: {basis}")
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must lie in [0, 1). Received: {momentum}")
@@ -121,22 +128,24 @@ class KoopmanSplit(keras.layers.Layer):
         self.dynamic = dynamic
         self.basis = basis
         self.normalize = normalize
+        self.projector_gradient = projector_gradient
         self.momentum = momentum
         # XLA has no eigensolver for non-symmetric matrices on TensorFlow; JAX has one.
-        if keras.backend.backend() == "tensorflow" and (method == "eig" or count is not None):
+        if keras.backend.backend() == "tensorflow" and (method == "eig" or self._count is not None):
             self.supports_jit = False
 
     def build(self, input_shape):
         self._check_width(input_shape)
         width = input_shape[-1]
         if self.dynamic == "operator":
-            if self.basis > width:
+            columns = self._columns(width)
+            if columns > width:
                 raise ValueError(
                     f"basis must not exceed the embedding width {width}. Received: {self.basis}"
                 )
             for name in ("past_basis", "future_basis"):
                 weight = self.add_weight(
-                    name=name, shape=(width, self.basis), initializer="orthogonal"
+                    name=name, shape=(width, columns), initializer="orthogonal"
                 )
                 setattr(self, name, weight)
         if self.operator == "batch":
@@ -191,24 +200,34 @@ class KoopmanSplit(keras.layers.Layer):
         split); ``no_static``: share of clips without an eigenvalue within `threshold`, which use the
         fallback; ``spectral_radius``: largest |lambda|.
         """
+        threshold = _USUAL_THRESHOLD if self.threshold is None else self.threshold
         return {
             "static_eigenvalues": ops.mean(ops.trace(split.projector, axis1=-2, axis2=-1)),
-            "no_static": ops.mean(ops.cast(split.nearest > self.threshold, "float32")),
+            "no_static": ops.mean(ops.cast(split.nearest > threshold, "float32")),
             "spectral_radius": ops.mean(linalg.spectral_radius(split.matrix)),
         }
 
+    @property
+    def _count(self):
+        return 1 if self.count is None and self.threshold is None else self.count
+
+    def _columns(self, width):
+        return min(_USUAL_BASIS, width) if self.basis is None else self.basis
+
     def _projector(self, matrix):
+        if not self.projector_gradient:
+            matrix = ops.stop_gradient(matrix)
         spectrum = None
-        if self.method == "eig" or self.count is not None:
+        if self.method == "eig" or self._count is not None:
             spectrum = linalg.eigendecomposition(matrix)
             distances = linalg.distances_to_one(matrix, spectrum)
             nearest = distances[..., 0]
         else:
             nearest = linalg.nearest_distance(matrix)
-        if self.count is None:
+        if self._count is None:
             radius = linalg.threshold_radius(nearest, self.threshold)
         else:
-            radius = linalg.count_radius(distances, self.count)
+            radius = linalg.count_radius(distances, self._count)
         if self.method == "eig":
             return linalg.eig_projector(matrix, radius, spectrum), nearest
         return linalg.resolvent_projector(matrix, radius, self.order), nearest
@@ -261,16 +280,17 @@ class KoopmanSplit(keras.layers.Layer):
     def compute_output_spec(self, embeddings, training=False):
         self._check_shape(embeddings.shape)
         batch, time, width = embeddings.shape
-        size = {"mean": width, "flat": (time - 1) * width, "operator": self.basis**2}[self.dynamic]
+        size = {"mean": width, "flat": (time - 1) * width, "operator": self._columns(width) ** 2}
         return (
             keras.KerasTensor((batch, width), dtype="float32"),
-            keras.KerasTensor((batch, size), dtype="float32"),
+            keras.KerasTensor((batch, size[self.dynamic]), dtype="float32"),
         )
 
     def get_config(self):
         names = (
-            "threshold count method order ridge operator dynamic basis normalize momentum".split()
-        )
+            "threshold count method order ridge operator dynamic basis normalize projector_gradient "
+            "momentum"
+        ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

@@ -55,7 +55,7 @@ class Monitors(keras.callbacks.Callback):
         >>> views = np.random.default_rng(0).random((8, 2, 4, 16, 16, 3), "float32")
         >>> history = model.fit(views, batch_size=8, verbose=0, callbacks=[Monitors(views)]).history
         >>> [name for name in history if "rank" in name or "cosine" in name]
-        ['static_effective_rank', 'dynamic_effective_rank', 'gradient_cosine']
+        ['static_effective_rank', 'dynamic_effective_rank', 'base_effective_rank', 'gradient_cosine']
 
     Reference:
         That one semantics crowds out the other: Song et al., arXiv 2407.14069; collapse: Garrido et al.,

@@ -243,5 +243,5 @@ def test_encoder_decoupling_and_bilevel_come_first_and_settings_are_in_the_confi
     assert model.encoder.output_shape == (None, 4, 6)
     own = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     assert set(own) - {"self"} <= set(model.get_config())
-    with pytest.raises(ValueError, match="belong to a decoupled framework"):
+    with pytest.raises(ValueError, match="belongs to a decoupled framework"):
         make_framework(name, decoupled=False, bilevel=BILEVEL)

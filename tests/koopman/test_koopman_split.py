@@ -25,7 +25,8 @@ def tensor(array):
 
 
 def make_split(clips, **arguments):
-    layer = bod_keras.KoopmanSplit(**{"basis": 4, **arguments})
+    settings = {"threshold": 0.1, "basis": 4, "projector_gradient": True}
+    layer = bod_keras.KoopmanSplit(**{**settings, **arguments})
     layer.build(np.shape(clips))
     return layer
 
@@ -190,6 +191,81 @@ def test_count_takes_the_closest_eigenvalues_of_the_d_by_d_route(method, count):
     for part, truth in zip(layer(clips.astype("float32")), reference(layer, clips, radii)):
         np.testing.assert_allclose(numpy(part), truth, atol=1e-4)
     check_gradient(layer, clips, radii, tolerance=2e-3)
+
+
+def test_the_closest_eigenvalue_is_static_unless_told_otherwise():
+    clips = np.random.default_rng(16).normal(size=(6, 6, 8))
+    chosen = [make_split(clips, threshold=None, count=count) for count in (None, 1)]
+    threshold = make_split(clips, threshold=2.0)
+    one, same, other = [
+        numpy(layer.split(tensor(clips)).projector) for layer in (*chosen, threshold)
+    ]
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - other).max() > 0.1
+
+
+# -- the projector as a constant -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dynamic", READ_OUTS)
+@pytest.mark.parametrize("method", METHODS)
+def test_without_its_gradient_the_projector_is_a_constant(method, dynamic):
+    clips = separated_clips(np.random.default_rng(17), 3, 0.4)
+    arguments = {"threshold": 0.4, "method": method, "dynamic": dynamic}
+    layer = make_split(clips, projector_gradient=False, **arguments)
+    projectors = numpy(layer.split(tensor(clips)).projector).astype("float64")
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=part.shape) for part in layer(tensor(clips))]
+
+    def truth(clips):
+        """The parts by the definition, of D x D operators whose P stays as it is."""
+        total = 0.0
+        for i, (clip, projector) in enumerate(zip(clips, projectors)):
+            past, future = references.transitions(clip)
+            n = len(past)
+            level = layer.ridge * np.trace(past @ past.T) / n
+            inverse = past.T @ np.linalg.inv(past @ past.T + level * np.eye(n))
+            static = inverse @ projector @ future
+            moving = inverse @ (np.eye(n) - projector) @ future
+            if dynamic == "operator":
+                u, v = bases_of(layer)
+                part = (u.T @ moving @ v).ravel()
+            else:
+                part = (past @ moving).mean(0) if dynamic == "mean" else (past @ moving).ravel()
+            total += np.sum(weights[0][i] * (past @ static).mean(0)) + np.sum(weights[1][i] * part)
+        return total
+
+    def objective(x):
+        return sum(ops.sum(tensor(w) * p) for w, p in zip(weights, layer(x[0]))), ()
+
+    _, _, (gradient,) = value_and_grad(objective, [tensor(clips)])
+    for _ in range(4):
+        direction = rng.normal(size=clips.shape) / np.sqrt(clips.size)
+        difference = (truth(clips + 1e-5 * direction) - truth(clips - 1e-5 * direction)) / 2e-5
+        error = abs(np.sum(numpy(gradient) * direction) - difference)
+        assert error < 2e-3 * np.linalg.norm(numpy(gradient))
+
+
+def test_close_eigenvalues_on_both_sides_of_the_circle_blow_up_only_the_projectors_gradient():
+    """Decays 0.9 and 0.9 - gap along two directions at a small angle, 0.9 static and the other dynamic."""
+    directions = np.array([[1.0, 0.0, 0.0], [0.9, 0.435, 0.0]])
+
+    def norms(gap):
+        modes = np.array([0.9, 0.9 - gap])
+        clip = ((modes ** np.arange(4)[:, None]) @ directions)[None]
+        arguments = {"count": 1, "method": "eig", "normalize": False, "ridge": 1e-9, "basis": 2}
+        found = []
+        for differentiated in (False, True):
+            layer = make_split(clip, projector_gradient=differentiated, **arguments)
+            _, _, (gradient,) = value_and_grad(
+                lambda x, layer=layer: (ops.sum(layer(x[0])[0]), ()), [tensor(clip)]
+            )
+            found.append(np.linalg.norm(numpy(gradient)))
+        return found
+
+    constant_wide, full_wide = norms(0.4)
+    constant_close, full_close = norms(0.1)
+    assert full_close / full_wide > 3 * constant_close / constant_wide
 
 
 # -- known answers -------------------------------------------------------------------------------
@@ -509,7 +585,7 @@ def test_a_broken_frame_reaches_the_outputs_without_an_error(configuration, fram
         {},
         {"threshold": 0.3, "method": "eig", "basis": 3},
         {"count": 2, "method": "resolvent", "order": 16, "dynamic": "flat", "ridge": 0.1},
-        {"dynamic": "mean", "normalize": False},
+        {"dynamic": "mean", "normalize": False, "projector_gradient": True},
         {"operator": "batch", "dynamic": "flat", "momentum": 0.5, "order": 16},
         {"operator": "batch", "dynamic": "mean", "method": "eig"},
     ],
@@ -578,4 +654,9 @@ def test_an_open_number_of_frames_is_refused():
 
 def test_a_basis_wider_than_the_embedding_is_refused():
     with pytest.raises(ValueError, match="must not exceed the embedding width 8. Received: 12"):
-        bod_keras.KoopmanSplit()(keras.Input((4, 8)))
+        bod_keras.KoopmanSplit(basis=12)(keras.Input((4, 8)))
+
+
+@pytest.mark.parametrize(("width", "columns"), [(8, 8), (40, 24)])
+def test_the_usual_basis_has_24_columns_or_the_width(width, columns):
+    assert bod_keras.KoopmanSplit()(keras.Input((4, width)))[1].shape == (None, columns**2)

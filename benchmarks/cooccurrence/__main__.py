@@ -1,0 +1,129 @@
+"""Appearance and motion that co-occur: what does a video model learn, plain and decoupled?
+
+    python -m benchmarks.cooccurrence                            # the claim, 3 seeds: a minute a core and run
+    python -m benchmarks.cooccurrence --study=grid --seeds=1     # every variant
+    python -m benchmarks.cooccurrence --study=gradients --seeds=1
+    python -m benchmarks.cooccurrence --smoke                    # a few steps: does it run?
+
+Every run's result is a file in --output; what is there is not run again, so a stopped study goes on. The table
+is printed and written as STUDY.txt, the runs as STUDY.csv, a plot as STUDY.png.
+
+How to read it: a digit stands still (static, 10 classes), a disc drifts (dynamic, 8 directions); in training
+the direction is tied to the digit with probability rho, in the probe's videos both are independent. "static"
+and "dynamic" are the accuracies of a linear probe from the part that tells most ("pooled" features, "static
+part", "dynamic part"; a plain model's parts come from an untrained split), min is the smaller of the two, mean
+± sample standard deviation over seeds. "supervised" is the ceiling: the same encoder, with labels, on
+independent factors.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from absl import app, flags  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+_STUDY = flags.DEFINE_string(
+    "study", "claim", "claim, encoders, frameworks, rho, grid or gradients."
+)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds, from 0.", lower_bound=1)
+_JOBS = flags.DEFINE_integer("jobs", 2, "Runs side by side, one thread each.", lower_bound=1)
+_VARIANTS = flags.DEFINE_list("variants", [], "Only these variants of the study.")
+_OUTPUT = flags.DEFINE_string("output", "runs/cooccurrence", "Folder of the results.")
+_CACHE = flags.DEFINE_string(
+    "cache", "data/cooccurrence", "Folder of the clips, 0.25 GB a data set."
+)
+_SMOKE = flags.DEFINE_bool("smoke", False, "Four steps of each run: does it work?")
+
+
+def main(_):
+    # After the flags, so that --help does not wait for TensorFlow.
+    from benchmarks.cooccurrence import report
+    from benchmarks.cooccurrence.studies import STUDIES
+
+    if _STUDY.value not in STUDIES:
+        sys.exit(f"--study must be one of {', '.join(STUDIES)}. Received: {_STUDY.value}")
+    cases = STUDIES[_STUDY.value](_SEEDS.value)
+    unknown = sorted(set(_VARIANTS.value) - {case.variant for case in cases})
+    if unknown:
+        sys.exit(f"The study {_STUDY.value} has no variant {', '.join(unknown)}.")
+    if _VARIANTS.value:
+        cases = [case for case in cases if case.variant in _VARIANTS.value]
+    if _SMOKE.value:
+        cases = [dataclasses.replace(case, steps=4, curve=min(case.curve, 2)) for case in cases]
+    folder = Path(_OUTPUT.value)
+    results = run_all(list(dict.fromkeys(cases)), folder)
+    write_csv(results, folder / f"{_STUDY.value}.csv")
+    table = report.table(results)
+    (folder / f"{_STUDY.value}.txt").write_text(table + "\n")
+    print(f"\n{table}\n")
+    report.plot(_STUDY.value, results, folder / f"{_STUDY.value}.png")
+    print(f"Plot: {folder / _STUDY.value}.png")
+
+
+def run_all(cases, folder):
+    """The results of all cases, of which the missing ones are run."""
+    (folder / "results").mkdir(parents=True, exist_ok=True)
+    missing = [case for case in cases if not file_of(case, folder).exists()]
+    failures = []
+    with ThreadPoolExecutor(_JOBS.value) as pool:
+        running = {pool.submit(run_one, case, folder): case for case in missing}
+        for done in tqdm(
+            as_completed(running), total=len(running), desc="runs", disable=not running
+        ):
+            if done.exception():
+                failures.append(f"{running[done]}:\n{done.exception()}")
+    if failures:
+        sys.exit(f"{len(failures)} of {len(missing)} runs failed. The first:\n{failures[0]}")
+    return [
+        {**json.loads(file_of(case, folder).read_text()), "case": dataclasses.asdict(case)}
+        for case in cases
+    ]
+
+
+def run_one(case, folder):
+    command = [sys.executable, "-m", "benchmarks.cooccurrence.run_case"]
+    command += [json.dumps(dataclasses.asdict(case)), _CACHE.value]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-3000:])
+    part = file_of(case, folder).with_suffix(".part")
+    part.write_text(done.stdout.splitlines()[-1])
+    part.rename(file_of(case, folder))
+
+
+def file_of(case, folder):
+    """Where a result is. A variant counts by its arguments: two of equal arguments share a run."""
+    from benchmarks.cooccurrence.variants import description
+
+    settings = {**dataclasses.asdict(case), "variant": description(case.variant)}
+    key = json.dumps(settings, sort_keys=True)
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    return folder / "results" / f"{digest}.json"
+
+
+def write_csv(results, path):
+    """A row a run."""
+    rows = []
+    for result in results:
+        row = dict(result["case"], seconds_per_step=result.get("seconds_per_step"))
+        for factor, parts in result["probes"].items():
+            row |= {f"{factor} from {part}": value for part, value in parts.items()}
+        rows.append(row)
+    with open(path, "w", newline="") as file:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,133 @@
+"""Results to a table and a page of plots."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+
+from bod_keras.evaluation import format_table, summarise  # noqa: E402
+
+_KEYS = ("regime", "encoder", "framework", "rho", "variant")
+_COLOURS = {"static": "tab:blue", "dynamic": "tab:orange", "min": "black"}
+
+
+def rows_of(results):
+    """One row a case, mean and deviation over its seeds."""
+    runs = []
+    for result in results:
+        scores = {factor: max(parts.values()) for factor, parts in result["probes"].items()}
+        scores["min"] = min(scores.values())
+        for factor, parts in result["probes"].items():
+            scores |= {f"{factor}: {part}": value for part, value in parts.items()}
+        if "seconds_per_step" in result:
+            scores["s/step"] = result["seconds_per_step"]
+        name = "|".join(str(result["case"][key]) for key in _KEYS)
+        runs.append({"name": name, **scores})
+    rows = []
+    for row in summarise(runs):
+        rows.append({**row, **dict(zip(_KEYS, row["name"].split("|")))})
+    return rows
+
+
+def table(results):
+    """Of the columns that name a case, those in which the cases differ."""
+    rows = rows_of(results)
+    columns = {key: key for key in _KEYS if len({row[key] for row in rows}) > 1 or key == "variant"}
+    columns |= {"runs": "seeds", "static": "static", "dynamic": "dynamic", "min": "min"}
+    parts = [f"{f}: {p}" for f in ("static", "dynamic") for p in ("pooled", "static", "dynamic")]
+    columns |= {part: part for part in parts if any(part in row for row in rows)}
+    columns |= {"s/step": "s/step"} if any("s/step" in row for row in rows) else {}
+    return format_table(rows, columns)
+
+
+def plot(study, results, png):
+    figure = {"rho": _plot_rho, "gradients": _plot_gradients}.get(study, _plot_bars)(results)
+    figure.savefig(png, dpi=120, bbox_inches="tight")
+    plt.close(figure)
+
+
+def _plot_bars(results):
+    """A panel for each regime, encoder and framework: both factors of every variant."""
+    rows = rows_of(results)
+    panels = {}
+    for row in rows:
+        panels.setdefault(tuple(row[key] for key in _KEYS[:4]), []).append(row)
+    height = max(map(len, panels.values()))
+    columns = min(2, len(panels))
+    lines = -(-len(panels) // columns)
+    size = (6.5 * columns, (0.8 + 0.32 * height) * lines)
+    figure, axes = plt.subplots(lines, columns, figsize=size, squeeze=False, layout="constrained")
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    for axis, (name, members) in zip(axes.flat, panels.items()):
+        places = np.arange(len(members))[::-1]
+        for shift, factor in ((0.18, "static"), (-0.18, "dynamic")):
+            means, errors = np.array([[x or 0.0 for x in row[factor]] for row in members]).T
+            axis.barh(
+                places + shift, means, 0.34, xerr=errors, color=_COLOURS[factor], label=factor
+            )
+        axis.set_yticks(places, [row["variant"] for row in members])
+        axis.set_xlim(0, 1)
+        axis.set_title(f"{name[0]}, {name[1]}, {name[2]}, rho = {name[3]}", fontsize=10)
+        axis.set_xlabel("accuracy of the linear probe, best part")
+        axis.grid(axis="x", alpha=0.3)
+    axes[0, 0].legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def _plot_rho(results):
+    """Both factors against rho, a panel a regime."""
+    rows = rows_of(results)
+    regimes = list(dict.fromkeys(row["regime"] for row in rows))
+    figure, axes = plt.subplots(
+        1, len(regimes), figsize=(5.5 * len(regimes), 4), squeeze=False, layout="constrained"
+    )
+    for axis, regime in zip(axes.flat, regimes):
+        for variant, style in (("plain", "--"), ("default", "-")):
+            members = [r for r in rows if (r["regime"], r["variant"]) == (regime, variant)]
+            x = [float(row["rho"]) for row in members]
+            for factor in ("static", "dynamic"):
+                means, errors = np.array([[v or 0.0 for v in row[factor]] for row in members]).T
+                label = f"{factor}, {variant}"
+                axis.errorbar(x, means, errors, fmt=style, color=_COLOURS[factor], label=label)
+        axis.set(title=regime, xlabel="rho", ylabel="linear probe, best part", ylim=(0, 1))
+        axis.grid(alpha=0.3)
+    axes[0, 0].legend(fontsize=8)
+    return figure
+
+
+def _plot_gradients(results):
+    """Along training: above the gradient norms on the encoder, below the probes; a column a variant."""
+    first = [r for r in results if r["case"]["seed"] == min(x["case"]["seed"] for x in results)]
+    figure, axes = plt.subplots(
+        2,
+        len(first),
+        figsize=(4 * len(first), 6),
+        squeeze=False,
+        sharex=True,
+        sharey="row",
+        layout="constrained",
+    )
+    for column, result in zip(axes.T, first):
+        steps = [point["step"] for point in result["curve"]]
+        norms = {
+            name: [point["monitors"][name] for point in result["curve"]]
+            for name in result["curve"][0]["monitors"]
+            if name.endswith("gradient_norm")
+        }
+        for name, values in norms.items():
+            column[0].plot(steps, values, label=name.removesuffix("_gradient_norm") + " loss")
+        column[0].set_yscale("log")
+        column[0].set_title(f"{result['case']['regime']}: {result['case']['variant']}", fontsize=10)
+        for factor in ("static", "dynamic"):
+            best = [max(point["probes"][factor].values()) for point in result["curve"]]
+            column[1].plot(steps, best, color=_COLOURS[factor], label=f"{factor} factor")
+        column[1].set(xlabel="step", ylim=(0, 1))
+        for axis in column:
+            axis.grid(alpha=0.3)
+            axis.legend(fontsize=8)
+    axes[0, 0].set_ylabel("gradient norm on the encoder")
+    axes[1, 0].set_ylabel("linear probe, best part")
+    return figure

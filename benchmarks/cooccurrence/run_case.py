@@ -1,0 +1,181 @@
+"""One training run and its probes, in a process of its own: prints its result as the last line of JSON.
+
+python -m benchmarks.cooccurrence.run_case '{"variant": "default", "regime": "static-easy", ...}'
+"""
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+# One thread a run, and several runs side by side.
+for _name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from keras import layers, ops  # noqa: E402
+
+from benchmarks.cooccurrence.scenes import load_scenes  # noqa: E402
+from benchmarks.cooccurrence.variants import build_encoder, build_model  # noqa: E402
+from bod_keras.evaluation import linear_probe  # noqa: E402
+from bod_keras.training import Monitors  # noqa: E402
+
+BATCH, LEARNING_RATE = 64, 2e-3
+_PROBE_BATCH = 80
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One run of the study; equal cases are run once.
+
+    Attributes:
+        variant: a key of `VARIANTS`; "supervised", the ceiling; or "untrained", the default before training.
+        regime, rho, seed: of the data; the seed of the weights and batches, too.
+        encoder: a key of `ENCODERS`.
+        framework: a key of `FRAMEWORKS`.
+        steps: of training.
+        curve: measure probes and gradients every so many steps; 0: only the probes, at the end.
+    """
+
+    variant: str
+    regime: str
+    encoder: str = "per-frame"
+    framework: str = "VSimCLR"
+    rho: float = 0.95
+    seed: int = 0
+    steps: int = 600
+    curve: int = 0
+
+
+def run(case, cache):
+    """Train and probe one case; a dict of plain numbers."""
+    # The ceiling learns from videos in which the factors are independent: labels that co-occur mislead it, too.
+    rho = 0.0 if case.variant == "supervised" else case.rho
+    scenes = load_scenes(case.regime, rho, case.seed, cache)
+    keras.utils.set_random_seed(case.seed)
+    train = _supervised if case.variant == "supervised" else _contrastive
+    return {"case": dataclasses.asdict(case), **train(case, scenes)}
+
+
+def _contrastive(case, scenes):
+    untrained = case.variant == "untrained"
+    variant = "default" if untrained else case.variant
+    model = build_model(variant, case.framework, case.encoder, case.steps)
+    if untrained:
+        return {"probes": _probes(model, scenes)}
+    model.compile(_optimizer(case.steps))
+    monitors, curve = None, []
+    if case.curve:
+        monitors = Monitors(_views(scenes, np.arange(BATCH), np.zeros(BATCH, int)), floor=0)
+        monitors.set_model(model)
+        monitors.on_train_begin()
+    seconds = []
+    for step, views in enumerate(_batches(scenes, case)):
+        if case.curve and step % case.curve == 0:
+            curve.append({"step": step, **_measure(monitors, model, scenes)})
+        start = time.perf_counter()
+        logs = model.train_on_batch(views, return_dict=True)
+        seconds.append(time.perf_counter() - start)
+    if case.curve:
+        curve.append({"step": case.steps, **_measure(monitors, model, scenes)})
+    return {
+        "probes": _probes(model, scenes),
+        "logs": {name: float(value) for name, value in logs.items()},
+        "seconds_per_step": float(np.median(seconds)),
+        **({"curve": curve} if curve else {}),
+    }
+
+
+def _supervised(case, scenes):
+    """The same encoder with labels: the digit from its time mean, the direction by a temporal convolution."""
+    encoder = build_encoder(case.encoder)
+    clips = keras.Input(encoder.input_shape[1:])
+    features = encoder(clips)
+    motion = layers.Conv1D(128, 3, activation="relu")(features)
+    outputs = {
+        "static": layers.Dense(10)(layers.Dropout(0.3)(ops.mean(features, axis=1))),
+        "dynamic": layers.Dense(8)(ops.mean(motion, axis=1)),
+    }
+    model = keras.Model(clips, outputs)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(_optimizer(case.steps), loss={name: loss for name in outputs})
+    for videos, views in zip(_videos(scenes, case), _batches(scenes, case)):
+        clips = np.concatenate([views[:, 0], views[:, 1]])
+        labels = {name: np.tile(scenes[f"train_{name}"][videos], 2) for name in outputs}
+        model.train_on_batch(clips, labels)
+    test = scenes["probe_test"][0].astype("float32") / 255
+    predicted = model.predict(test, batch_size=_PROBE_BATCH, verbose=0)
+    probes = {}
+    for name, scores in predicted.items():
+        right = scores.argmax(axis=1) == scenes[f"probe_test_{name}"]
+        probes[name] = {"supervised": float(right.mean())}
+    return {"probes": probes}
+
+
+def _optimizer(steps):
+    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
+    return keras.optimizers.AdamW(schedule, weight_decay=1e-4)
+
+
+def _videos(scenes, case):
+    """Indices (BATCH,) of the videos of every step, by epochs."""
+    rng, waiting = np.random.default_rng([case.seed, 1]), []
+    for _ in range(case.steps):
+        if len(waiting) < BATCH:
+            waiting = list(rng.permutation(scenes["train"].shape[1]))
+        yield np.array([waiting.pop() for _ in range(BATCH)])
+
+
+def _batches(scenes, case):
+    rng = np.random.default_rng([case.seed, 2])
+    pairs = len(scenes["train"]) // 2
+    for videos in _videos(scenes, case):
+        yield _views(scenes, videos, rng.integers(pairs, size=BATCH))
+
+
+def _views(scenes, videos, pair):
+    clips = [scenes["train"][2 * pair + view, videos] for view in (0, 1)]
+    return np.stack(clips, axis=1).astype("float32") / 255
+
+
+def _measure(monitors, model, scenes):
+    logs = {}
+    monitors.on_epoch_end(0, logs)
+    logs = {name: float(value) for name, value in logs.items()}
+    return {"probes": _probes(model, scenes), "monitors": logs}
+
+
+def _probes(model, scenes):
+    """Accuracy of a linear probe for each factor and part, on videos in which the factors are independent."""
+    features = {name: _read_out(model, scenes[name][0]) for name in ("probe_train", "probe_test")}
+    return {
+        factor: {
+            part: linear_probe(
+                features["probe_train"][part],
+                scenes[f"probe_train_{factor}"],
+                features["probe_test"][part],
+                scenes[f"probe_test_{factor}"],
+            )
+            for part in features["probe_train"]
+        }
+        for factor in ("static", "dynamic")
+    }
+
+
+def _read_out(model, clips):
+    batches = [
+        model.read_out(clips[i : i + _PROBE_BATCH].astype("float32") / 255)
+        for i in range(0, len(clips), _PROBE_BATCH)
+    ]
+    return {
+        part: np.concatenate([ops.convert_to_numpy(batch[part]) for batch in batches])
+        for part in batches[0]
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(Case(**json.loads(sys.argv[1])), Path(sys.argv[2]))))

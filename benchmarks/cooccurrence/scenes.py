@@ -1,0 +1,105 @@
+"""Clips whose static factor is a digit and whose dynamic factor is a direction, one of them hard to see."""
+
+import dataclasses
+import hashlib
+import json
+import os
+
+import numpy as np
+
+from bod_keras.data import augmentation, clip_indices, render_clip, sample_factors
+from bod_keras.data.sprites import digit_masks, disc_mask, draw_colour, draw_texture
+
+FRAMES, SIZE = 8, 24  # of a clip
+CLIPS = 16  # of a training video, augmented; two of them are the views of a step
+VIDEOS, PROBE_VIDEOS = 1024, 560
+_RENDERED = 24  # frames of a video
+_GREY, _INK = 0.25, 0.7
+_VERSION = 1  # of the files in the cache
+
+
+@dataclasses.dataclass(frozen=True)
+class Regime:
+    """How visible the two factors are.
+
+    Attributes:
+        digit: opacity of the still digit, which fills the frame.
+        texture: contrast of the still photo behind it, a cue of the video that is neither factor.
+        disc_side: diameter of the disc, in frame sides.
+        speed: least and greatest way of the disc in one frame, in frame sides.
+    """
+
+    digit: float
+    texture: float
+    disc_side: float
+    speed: tuple[float, float] = (0.05, 0.08)
+
+
+REGIMES = {
+    "static-easy": Regime(digit=1.0, texture=1.0, disc_side=9 / 32),
+    "dynamic-easy": Regime(digit=0.12, texture=0.0, disc_side=12 / 32),
+}
+
+
+def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VIDEOS):
+    """The clips of one experiment, made once and kept in `folder`.
+
+    Args:
+        regime: a key of `REGIMES`.
+        rho: probability that the direction of a training video is tied to its digit; in the two splits of
+            the probe they are independent.
+        seed: of everything.
+        folder: the cache.
+        videos, probe_videos: how many.
+
+    Returns:
+        A dict of arrays: of "train", "probe_train" and "probe_test" each NAME (clips, videos, T, H, W, 3) uint8
+        and its classes NAME_static, NAME_dynamic (videos,). The digits of "probe_test" are other pictures.
+    """
+    settings = dataclasses.asdict(REGIMES[regime])
+    key = [_VERSION, settings, rho, seed, videos, probe_videos]
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    path = folder / f"{regime}-{digest}.npz"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        splits = {
+            "train": (videos, CLIPS, rho, "train", "motion"),
+            "probe_train": (probe_videos, 1, 0.0, "train", "none"),
+            "probe_test": (probe_videos, 1, 0.0, "test", "none"),
+        }
+        arrays = {}
+        for stream, (name, split) in enumerate(splits.items()):
+            made = _make_split(REGIMES[regime], *split, seed=(seed, stream))
+            arrays |= dict(zip((name, f"{name}_static", f"{name}_dynamic"), made))
+        part = path.with_name(f"{path.name}.{os.getpid()}.npz")  # jobs in parallel make the same
+        np.savez(part, **arrays)
+        os.replace(part, path)
+    with np.load(path) as file:
+        return dict(file)
+
+
+def _make_split(regime, videos, clips, rho, images, recipe, seed):
+    static, dynamic = sample_factors(videos, rho, np.random.default_rng(seed))
+    augment = augmentation(recipe, SIZE)
+    digits, disc = digit_masks(images, SIZE), disc_mask(round(regime.disc_side * SIZE))
+    result = np.empty((clips, videos, FRAMES, SIZE, SIZE, 3), np.uint8)
+    for i, (kind, direction) in enumerate(zip(static, dynamic)):
+        rng = np.random.default_rng([*seed, i + 1])
+        digit = digits[kind][rng.integers(len(digits[kind]))]
+        mask = regime.digit * np.minimum(1.3 * digit, 1.0)[..., None]
+        scene = _GREY + regime.texture * (draw_texture(rng, images, SIZE) - _GREY)
+        gain = rng.uniform(0.7, 1.0)
+        video = render_clip(
+            disc,
+            (scene * (1 - mask) + _INK * mask) * gain,
+            int(direction),
+            rng.uniform(*regime.speed) * SIZE,
+            tuple(rng.uniform(0, SIZE, 2)),
+            tuple(draw_colour(rng) * gain),
+            _RENDERED,
+        )
+        for clip in range(clips):
+            start = int(rng.integers(_RENDERED - FRAMES + 1))
+            chosen = video[clip_indices(_RENDERED, FRAMES, 1, start)]
+            result[clip, i] = augment(chosen, rng, view=clip % 2)
+    return result, static, dynamic

@@ -1,0 +1,154 @@
+"""What is compared: each variant is a way to build one model, under the name that its rows have."""
+
+import dataclasses
+
+import keras
+
+import bod_keras
+from benchmarks.cooccurrence import controls
+from benchmarks.cooccurrence.scenes import FRAMES, SIZE
+
+TEMPERATURE = 0.2
+WIDTHS = (16, 32, 64, 128)
+# Temporal extent of each stage's kernels.
+ENCODERS = {"per-frame": (1, 1, 1, 1), "late 3-D": (1, 1, 1, 3), "3-D": (1, 3, 3, 3)}
+# What a framework needs on 1,024 videos and some hundred steps, as in configs/demo.py.
+FRAMEWORKS = {
+    "VSimCLR": {"temperature": TEMPERATURE},
+    "VMoCo": {"temperature": TEMPERATURE, "queue_size": 512, "momentum": 0.9},
+    "VBYOL": {"predictor_hidden": 128, "momentum": 0.9},
+    "VSwAV": {"prototypes": 64},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """Arguments that differ from the package's defaults.
+
+    Attributes:
+        split: the decoupling layer's class, or None: plain.
+        koopman, bilevel, framework: arguments of the split, of `BiLevel` (None: no lower level), and of
+            the framework.
+        head: arguments of the projection head.
+    """
+
+    split: type | None = bod_keras.KoopmanSplit
+    koopman: dict = dataclasses.field(default_factory=dict)
+    bilevel: dict | None = dataclasses.field(default_factory=dict)
+    framework: dict = dataclasses.field(default_factory=dict)
+    head: dict = dataclasses.field(default_factory=dict)
+
+    def but(self, **changes):
+        """A copy in which the given dicts are added to its own."""
+        own = {name: getattr(self, name) for name in changes}
+        merged = {
+            name: {**own[name], **value} if isinstance(value, dict) and own[name] else value
+            for name, value in changes.items()
+        }
+        return dataclasses.replace(self, **merged)
+
+
+PLAIN = Variant(split=None, bilevel=None)
+DEFAULT = Variant()
+# The published form, as far as its description and code settle it.
+PAPER = Variant(
+    koopman={"dynamic": "mean", "method": "eig", "threshold": 0.1, "projector_gradient": True},
+    bilevel={"scope": "all", "prediction": "in_sample"},
+    framework={"dynamic_weight": 1.0, "base_weight": 0.0},
+)
+
+VARIANTS = {
+    "plain": PLAIN,
+    "default": DEFAULT,
+    "paper": PAPER,
+    # Without Koopman.
+    "mean and residual, operator": DEFAULT.but(split=controls.MeanResidualSplit),
+    "mean and residual, flat": DEFAULT.but(
+        split=controls.MeanResidualSplit, koopman={"dynamic": "flat"}
+    ),
+    "random projector": DEFAULT.but(split=controls.RandomSplit, koopman={"count": 1}),
+    # The paper's ablations; "plain" is the one without decoupling.
+    "no bi-level": DEFAULT.but(bilevel=None),
+    # What is differentiated, and what is static.
+    "projector differentiated": DEFAULT.but(koopman={"projector_gradient": True}),
+    **{f"threshold {t}": DEFAULT.but(koopman={"threshold": t}) for t in (0.05, 0.1, 0.2, 0.3, 0.5)},
+    **{f"count {k}": DEFAULT.but(koopman={"count": k}) for k in (1, 2, 3)},
+    "hard (eig)": DEFAULT.but(koopman={"method": "eig"}),
+    "soft (order 4)": DEFAULT.but(koopman={"order": 4}),
+    "batch operator": DEFAULT.but(koopman={"operator": "batch", "dynamic": "flat"}),
+    **{f"ridge {r:g}": DEFAULT.but(koopman={"ridge": r}) for r in (1e-3, 1e-2, 1e-1)},
+    "raw frames": DEFAULT.but(koopman={"normalize": False}),
+    # What the dynamic part is.
+    "dynamic: mean": DEFAULT.but(koopman={"dynamic": "mean"}),
+    "dynamic: flat": DEFAULT.but(koopman={"dynamic": "flat"}),
+    **{f"basis {p}": DEFAULT.but(koopman={"basis": p}) for p in (4, 8, 16, 24, 32)},
+    "whole operator": DEFAULT.but(split=controls.WholeOperator),
+    "one basis": DEFAULT.but(split=controls.OneBasis),
+    "fixed basis": DEFAULT.but(split=controls.FixedBasis),
+    # The losses.
+    **{
+        f"base weight {w:g}": DEFAULT.but(framework={"base_weight": w})
+        for w in (0.0, 0.5, 1.0, 2.0)
+    },
+    **{
+        f"dynamic weight {w:g}": DEFAULT.but(framework={"dynamic_weight": w})
+        for w in (0.3, 1.0, 3.0)
+    },
+    "dynamic temperature 0.1": DEFAULT.but(framework={"dynamic_temperature": 0.1}),
+    # The lower level.
+    "inner steps 3": DEFAULT.but(bilevel={"inner_steps": 3}),
+    "scope all": DEFAULT.but(bilevel={"scope": "all"}),
+    **{
+        f"prediction {p}": DEFAULT.but(bilevel={"prediction": p}) for p in ("held_out", "in_sample")
+    },
+    # The embedding.
+    **{f"width {d}": DEFAULT.but(head={"width": d}) for d in (16, 64, 128)},
+}
+
+
+def description(variant):
+    """Everything that a variant sets and that the defaults set, as plain values."""
+    if variant not in VARIANTS:
+        return variant
+    chosen = VARIANTS[variant]
+    split = chosen.split and chosen.split(**chosen.koopman).get_config()
+    bilevel = chosen.bilevel is not None and bod_keras.BiLevel(**chosen.bilevel).get_config()
+    settings = {
+        "split": split,
+        "bilevel": bilevel,
+        "framework": chosen.framework,
+        "head": chosen.head,
+    }
+    settings["class"] = chosen.split and chosen.split.__name__
+    if split:
+        del split["name"]
+    return settings
+
+
+def build_encoder(name):
+    """A small convolutional network, clips to frame features (T, 128), its kernels as `ENCODERS` says."""
+    temporal = ENCODERS[name]
+    if max(temporal) == 1:
+        return bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), WIDTHS)
+    x = clips = keras.Input((FRAMES, SIZE, SIZE, 3))
+    x = keras.layers.Rescaling(4.0, offset=-1.0)(x)
+    for i, (width, extent) in enumerate(zip(WIDTHS, temporal)):
+        kernel = (extent, *((5, 5) if i == 0 else (3, 3)))
+        x = keras.layers.Conv3D(width, kernel, (1, 2, 2), padding="same", use_bias=False)(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+        x = keras.layers.Activation("relu")(x)
+    return keras.Model(clips, keras.ops.mean(keras.ops.cast(x, "float32"), axis=(2, 3)))
+
+
+def build_model(variant, framework, encoder, steps):
+    """The framework of a variant, not compiled."""
+    chosen = VARIANTS[variant]
+    arguments = {**FRAMEWORKS[framework], **chosen.framework}
+    if "momentum" in arguments:
+        arguments["momentum_steps"] = steps
+    if chosen.split is not None:
+        arguments["decoupling"] = chosen.split(**chosen.koopman)
+        if chosen.bilevel is not None:
+            arguments["bilevel"] = bod_keras.BiLevel(**chosen.bilevel)
+    head = bod_keras.ProjectionHead(**{"hidden": 128, "width": 32, **chosen.head})
+    return getattr(bod_keras, framework)(build_encoder(encoder), projection_head=head, **arguments)
