@@ -4,9 +4,18 @@ Only `ClipDataset` needs TensorFlow, which is imported when the name is first us
 """
 
 from bod_keras.data.augment import RECIPES, ClipAugment, augmentation
+from bod_keras.data.blocklist import read_blocklist, without_blocked, write_blocklist
 from bod_keras.data.catalog import VIDEO_EXTENSIONS, class_names, read_catalog
 from bod_keras.data.clips import clip_indices, clip_span, even_views, sample_rng, sample_views
 from bod_keras.data.colour import apply_colour, jitter_matrix
+from bod_keras.data.datasets import (
+    DATASETS,
+    Catalog,
+    find_dataset,
+    read_ava_predictions,
+    read_dataset,
+    ucf101_24_to_json,
+)
 from bod_keras.data.record import Box, Record
 from bod_keras.data.store import VideoStore
 from bod_keras.data.synthetic import (
@@ -27,9 +36,11 @@ from bod_keras.data.video import (
 )
 
 __all__ = [
+    "DATASETS",
     "RECIPES",
     "VIDEO_EXTENSIONS",
     "Box",
+    "Catalog",
     "ClipAugment",
     "ClipDataset",
     "Record",
@@ -46,8 +57,12 @@ __all__ = [
     "iterate_clips",
     "jitter_matrix",
     "digit_drift_arrays",
+    "find_dataset",
     "probe",
+    "read_ava_predictions",
+    "read_blocklist",
     "read_catalog",
+    "read_dataset",
     "read_frames",
     "readable_frames",
     "render_clip",
@@ -55,6 +70,9 @@ __all__ = [
     "sample_rng",
     "sample_views",
     "tied_dynamic",
+    "ucf101_24_to_json",
+    "without_blocked",
+    "write_blocklist",
     "write_digit_drift",
 ]
 

@@ -11,6 +11,7 @@ VIDEO_EXTENSIONS = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
+IMAGE_EXTENSIONS = (".jpeg", ".jpg", ".png")
 _CSV_RESERVED = ("path", "split", "label")
 
 
@@ -84,7 +85,7 @@ def class_names(folder: str | os.PathLike) -> list[str]:
     >>> class_names("ucf101")[:2]  # doctest: +SKIP
     ['ApplyEyeMakeup', 'ApplyLipstick']
     """
-    return _top_folders(_find_videos(os.fspath(folder)))
+    return _top_folders(find_videos(folder))
 
 
 def _top_folders(names: list[str]) -> list[str]:
@@ -93,8 +94,22 @@ def _top_folders(names: list[str]) -> list[str]:
     return sorted({name.split(os.sep, 1)[0] for name in names})
 
 
-def _find_videos(folder: str) -> list[str]:
-    """Paths of the videos below a folder, relative to it. No glob: names may hold [brackets]."""
+def find_videos(folder: str | os.PathLike, frame_folders: bool = False) -> list[str]:
+    """Find the videos in a folder and below it, in sorted order, without hidden ones.
+
+    Args:
+        folder: where to look. Links are followed.
+        frame_folders: find folders that hold images, too.
+
+    Returns:
+        Paths relative to `folder`.
+
+    Example:
+
+    >>> find_videos("UCF-101")[0]  # doctest: +SKIP
+    'ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi'
+    """
+    # No glob: names may hold [brackets].
     found, visited = [], set()
     for place, folders, files in os.walk(folder, followlinks=True):
         # Data sets are often trees of links; a link to a folder above must not loop for ever.
@@ -104,16 +119,19 @@ def _find_videos(folder: str) -> list[str]:
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inside = os.path.relpath(place, folder)
         found += [
-            os.path.relpath(os.path.join(place, name), folder)
+            os.path.normpath(os.path.join(inside, name))
             for name in sorted(files)
             if not name.startswith(".") and name.lower().endswith(VIDEO_EXTENSIONS)
         ]
+        if frame_folders and any(name.lower().endswith(IMAGE_EXTENSIONS) for name in files):
+            found.append(inside)
     return found
 
 
 def _read_folder(folder: str) -> list[Record]:
-    names = _find_videos(folder)
+    names = find_videos(folder)
     if not names:
         raise ValueError(
             f"There is no video in the folder {folder!r} or below it. "
