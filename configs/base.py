@@ -68,7 +68,7 @@ def get_config():
             ),  # as `python -m bod_keras.data verify` writes it
         }
     )
-    # Labelled videos for evaluate.py; as in data.source. Empty: the splits of the data set, or of the built-in data.
+    # Labelled videos for evaluate.py; as in data.source. Empty: the splits of the data set or built-in data.
     config.probe = ConfigDict({"train": "", "test": "", "views": 1})
     # The built-in data set, written once into `folder`.
     config.built_in = ConfigDict(
