@@ -60,7 +60,7 @@ def _map(function, items, workers, timeout):
                 if worker.connection in ready:
                     item, outcome = worker.take()
                 elif time.monotonic() > worker.deadline:
-                    item, outcome = worker.item, (None, f"no answer in {worker.seconds:.0f} s")
+                    item, outcome = worker.item, (None, f"no answer in {worker.seconds:.3g} s")
                     worker.end()
                 else:
                     continue
