@@ -121,7 +121,7 @@ def report(runs, protocol, output):
         for row in summary:
             entry = {"name": row["name"], "runs": row["runs"], "factor": factor}
             entry["chance"] = row[f"factors.{factor}.chance"][0]
-            entry["seconds_per_step"] = row["seconds_per_step"]
+            entry["seconds_per_step"] = row.get("seconds_per_step")  # none in a run of a few steps
             for part in parts:
                 for measure in _PROTOCOLS[protocol]:
                     entry[f"{part} {measure}"] = row.get(f"factors.{factor}.{part}.{measure}")
