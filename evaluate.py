@@ -74,7 +74,7 @@ def evaluate(folder, protocol):
     for part, source in (("train", _TRAIN.value), ("test", _TEST.value)):
         config["probe"][part] = source or config["probe"][part]
     model = keras.models.load_model(folder / "model.keras")
-    splits, skipped, missing = [], {}, []
+    splits, skipped, blocked, missing = [], {}, {}, []
     for part in ("train", "test"):
         catalog = experiment.probe_catalog(config, part)
         data = experiment.probe_data(config, catalog)
@@ -84,13 +84,15 @@ def evaluate(folder, protocol):
                 model, data.evaluation(views=config["probe"]["views"])
             )
         splits.append((features, _labels([data.records[i] for i in index])))
-        skipped |= data.skipped | catalog.blocked
+        skipped |= data.skipped
+        blocked |= catalog.blocked
         missing += catalog.missing
     results = {
         "protocol": protocol,
         "views": config["probe"]["views"],
         "videos": [len(labels[next(iter(labels))]) for _, labels in splits],
         "skipped": skipped,
+        "blocked": blocked,
         "missing": missing,
         "factors": evaluation.factor_probes(*splits),
         "environment": evaluation.environment(),

@@ -131,7 +131,7 @@ def _usable(config, catalog):
         source = config["data"]["source"] or "."
         root = config["data"]["root"] or (source if Path(source).is_dir() else Path(source).parent)
         catalog = without_blocked(catalog, read_blocklist(blocklist, root))
-        print(f"{len(catalog.blocked)} videos are left out by {blocklist}.")
+        print(f"Videos left out by {blocklist}: {len(catalog.blocked)}.")
     return catalog
 
 

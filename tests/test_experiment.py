@@ -59,7 +59,7 @@ def test_a_blocklist_leaves_videos_out(ucf101, tmp_path, capsys, generic):
     catalog = experiment.training_catalog(config_of(**data, blocklist=str(blocklist)).to_dict())
     assert len(catalog.records) == (11 if generic else 10)
     assert list(catalog.blocked.values()) == ["truncated"]
-    assert f"1 videos are left out by {blocklist}" in capsys.readouterr().out
+    assert f"Videos left out by {blocklist}: 1." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

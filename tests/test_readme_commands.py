@@ -14,7 +14,6 @@ import pytest
 from tests.video_files import make_ramp_clip, save_video
 
 ROOT = Path(__file__).parent.parent
-pytestmark = pytest.mark.xdist_group("commands")
 # What makes the run small; the commands themselves stay as they are.
 SMALL = {
     "encoder.name": "frame_cnn",
@@ -86,7 +85,7 @@ def test_ucf101_in_three_commands(ucf101):
     assert re.search(
         r"annotated +14\npresent +14\nmissing +0\nunreadable +0\ntruncated +1", printed[0]
     )
-    assert "1 videos are left out by broken.tsv" in printed[1] and "9 videos" in printed[1]
+    assert "Videos left out by broken.tsv: 1." in printed[1] and "9 videos" in printed[1]
     run = ucf101 / "runs" / "vbyol_ucf101-bod-seed0"
     report = json.loads((run / "report.json").read_text())
     assert list(report["training"]["blocked"]) == [f"UCF-101/{broken}"]

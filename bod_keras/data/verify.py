@@ -48,6 +48,7 @@ def verify(
 
     Raises:
         ValueError: if `workers` is below 1.
+        RuntimeError: if processes cannot start; see `process_map`.
 
     Example:
 
