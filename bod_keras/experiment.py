@@ -71,8 +71,8 @@ def training_catalog(config):
 def training_data(config, catalog):
     """The `ClipDataset` of a catalogue to pre-train on."""
     clips = dict(config["clips"])
-    if clips["flip"] is None:
-        clips["flip"] = catalog.flip_safe
+    if clips["flip"] is None and not catalog.flip_safe:
+        clips["flip"] = 0.0  # a flip would change the label
     return ClipDataset(catalog.records, seed=config["seed"], **clips)
 
 
@@ -98,7 +98,6 @@ def probe_data(config, catalog):
     """The `ClipDataset` of a probe's catalogue."""
     clips = dict(config["clips"])
     clips["batch_size"] = min(clips["batch_size"], len(catalog.records))
-    clips.pop("flip")  # of training
     return ClipDataset(catalog.records, seed=config["seed"], **clips)
 
 

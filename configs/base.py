@@ -91,8 +91,8 @@ def get_config():
             "size": 112,
             "batch_size": 16,
             "recipe": "cvrl",
-            # False: never, whatever the recipe says. None: that where data.dataset's labels are directions.
-            "flip": config_dict.placeholder(bool),
+            # Probability; None: the recipe's, and none where the data set's labels are directions.
+            "flip": config_dict.placeholder(float),
             "min_gap": 0,
             "cache_mb": 0,
             "workers": 2,

@@ -95,7 +95,7 @@ def ssv2(tmp_path):
 
 @pytest.mark.parametrize(
     "flip, flips",
-    [(None, False), (True, True), (False, False)],
+    [(None, False), (0.5, True), (0.0, False)],
 )
 def test_flips_are_off_where_the_label_is_a_direction(ssv2, flip, flips):
     config = config_of(**ssv2)

@@ -112,6 +112,18 @@ def test_the_blocklist_holds_the_kinds_that_were_asked_for(folder, tmp_path, cap
     assert names == {"short.avi", "zcopy.avi"}
 
 
+def test_a_name_that_is_no_utf8(tmp_path, capsys):
+    name = "caf\udce9 käse.avi"  # as Python gives the byte E9 of an old file system
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / name).write_bytes(b"no video")
+    bad, report = tmp_path / "bad.tsv", tmp_path / "r.json"
+    source = f"--source={tmp_path / 'v'}"
+    main(["verify", source, f"--report={report}", f"--write-blocklist={bad}", "--workers=1"])
+    assert "caf\\udce9 käse.avi: no video stream" in capsys.readouterr().out
+    assert list(json.loads(report.read_text())["problems"]) == [str(tmp_path / "v" / name)]
+    assert list(read_blocklist(bad, tmp_path / "v")) == [str(tmp_path / "v" / name)]
+
+
 def test_a_killed_run_goes_on_where_it_was(tmp_path, capsys):
     videos = tmp_path / "videos"
     videos.mkdir()

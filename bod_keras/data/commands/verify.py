@@ -132,4 +132,5 @@ def _print(found: dict, min_frames: int) -> None:
             more = f", {_NAMED} of {len(files)}" if len(files) > _NAMED else ""
             print(f"\n{kind}{more}:")
             for path, reason in list(files.items())[:_NAMED]:
-                print(f"  {path}{reason}")
+                line = f"  {path}{reason}"
+                print(line.encode(errors="backslashreplace").decode())  # names that are no UTF-8
