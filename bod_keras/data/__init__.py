@@ -3,12 +3,16 @@
 Only `ClipDataset` needs TensorFlow, which is imported when the name is first used.
 """
 
+from bod_keras.data.array_store import ArrayRecord, ArrayStore, array_records
 from bod_keras.data.augment import RECIPES, ClipAugment, augmentation
 from bod_keras.data.catalog import VIDEO_EXTENSIONS, class_names, read_catalog
 from bod_keras.data.clips import clip_indices, clip_span, even_views, sample_rng, sample_views
 from bod_keras.data.colour import apply_colour, jitter_matrix
+from bod_keras.data.frame_folder_store import FrameFolderStore, frame_names
+from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Box, Record
-from bod_keras.data.store import VideoStore
+from bod_keras.data.shard_store import ShardStore
+from bod_keras.data.store import FrameStore, VideoStore
 from bod_keras.data.synthetic import (
     digit_drift_arrays,
     iterate_clips,
@@ -29,23 +33,31 @@ from bod_keras.data.video import (
 __all__ = [
     "RECIPES",
     "VIDEO_EXTENSIONS",
+    "ArrayRecord",
+    "ArrayStore",
     "Box",
     "ClipAugment",
     "ClipDataset",
+    "FrameFolderStore",
+    "FrameStore",
     "Record",
+    "ShardStore",
     "VideoError",
     "VideoInfo",
     "VideoStore",
     "apply_colour",
+    "array_records",
     "augmentation",
     "class_names",
     "clip_indices",
     "clip_span",
     "count_frames",
     "even_views",
+    "frame_names",
     "iterate_clips",
     "jitter_matrix",
     "digit_drift_arrays",
+    "open_store",
     "probe",
     "read_catalog",
     "read_frames",

@@ -6,6 +6,7 @@ import csv
 import os
 
 from bod_keras.data.record import Record
+from bod_keras.data.shard_manifest import is_shard_folder, shard_records
 
 VIDEO_EXTENSIONS = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
@@ -59,7 +60,7 @@ def read_catalog(
             "with one 'path label' a line, or a .csv file with a 'path' column."
         )
     if os.path.isdir(source):
-        records = _read_folder(source)
+        records = shard_records(source) if is_shard_folder(source) else _read_folder(source)
     else:
         base = os.path.dirname(os.path.abspath(source)) if root is None else os.fspath(root)
         read = _read_csv if source.lower().endswith(".csv") else _read_list

@@ -11,8 +11,8 @@ import numpy as np
 
 from bod_keras.data.augment import augmentation
 from bod_keras.data.clips import clip_span, even_views, sample_rng, sample_views
+from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
-from bod_keras.data.store import VideoStore
 from bod_keras.data.video import VideoError
 
 try:
@@ -97,7 +97,7 @@ class ClipDataset:
         self.workers, self.max_bad_share = workers, max_bad_share
         self._augment = augmentation(recipe, size)
         self._centre = augmentation("none", size)
-        self._store = VideoStore(cache_mb)
+        self._store = open_store(self.records, cache_mb)
         self.failure: str | None = None
         self._looped: set[str] = set()
         self._lock = threading.Lock()

@@ -50,7 +50,7 @@ class VideoInfo:
 
     Args:
         frames: number of frames; an estimate in some containers, 0 if the header does not say.
-        fps: frames a second.
+        fps: frames a second, or None if it is not known.
         height: of a frame, pixels.
         width: of a frame, pixels.
 
@@ -61,7 +61,7 @@ class VideoInfo:
     """
 
     frames: int
-    fps: float
+    fps: float | None
     height: int
     width: int
 
