@@ -8,10 +8,14 @@ from bod_keras.data.augment import RECIPES, ClipAugment, augmentation
 from bod_keras.data.catalog import VIDEO_EXTENSIONS, class_names, read_catalog
 from bod_keras.data.clips import clip_indices, clip_span, even_views, sample_rng, sample_views
 from bod_keras.data.colour import apply_colour, jitter_matrix
-from bod_keras.data.frame_folder_store import FrameFolderStore, frame_names
+from bod_keras.data.frame_folder_store import FrameFolderStore
+from bod_keras.data.frame_folders import find_frame_folders, frame_names
 from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Box, Record
+from bod_keras.data.shard_manifest import read_manifest
 from bod_keras.data.shard_store import ShardStore
+from bod_keras.data.shard_writer import ShardSettings
+from bod_keras.data.shards import write_shards
 from bod_keras.data.store import FrameStore, VideoStore
 from bod_keras.data.synthetic import (
     digit_drift_arrays,
@@ -25,6 +29,7 @@ from bod_keras.data.video import (
     VideoError,
     VideoInfo,
     count_frames,
+    iterate_frames,
     probe,
     read_frames,
     readable_frames,
@@ -41,6 +46,7 @@ __all__ = [
     "FrameFolderStore",
     "FrameStore",
     "Record",
+    "ShardSettings",
     "ShardStore",
     "VideoError",
     "VideoInfo",
@@ -53,14 +59,17 @@ __all__ = [
     "clip_span",
     "count_frames",
     "even_views",
+    "find_frame_folders",
     "frame_names",
     "iterate_clips",
+    "iterate_frames",
     "jitter_matrix",
     "digit_drift_arrays",
     "open_store",
     "probe",
     "read_catalog",
     "read_frames",
+    "read_manifest",
     "readable_frames",
     "render_clip",
     "sample_factors",
@@ -68,6 +77,7 @@ __all__ = [
     "sample_views",
     "tied_dynamic",
     "write_digit_drift",
+    "write_shards",
 ]
 
 

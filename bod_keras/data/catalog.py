@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 
+from bod_keras.data.frame_folders import find_frame_folders
 from bod_keras.data.record import Record
 from bod_keras.data.shard_manifest import is_shard_folder, shard_records
 
@@ -18,18 +19,20 @@ _CSV_RESERVED = ("path", "split", "label")
 def read_catalog(
     source: str | os.PathLike, root: str | os.PathLike | None = None, split: str | None = None
 ) -> list[Record]:
-    """Read a folder, a list file or a CSV file of videos.
+    """Read a folder, a list file or a CSV file of videos, or a folder of shards.
 
     - A folder is searched with all its sub-folders, in sorted order; hidden names are left out. If
       every video lies in a sub-folder, the label is the index of the top-level sub-folder
-      (`class_names`).
+      (`class_names`). Where there is no video file, folders of numbered images are taken. A
+      folder that `write_shards` wrote gives the records that it was written from.
     - A list file (any name that does not end in .csv) has one `path label` or `path` a line. The
       last word is the label if it is an integer, so paths may hold spaces; empty lines and lines
       that begin with # are left out.
     - A CSV file has a header with a `path` column, and `label` and `split` if it likes; every other
       column whose cells are all integers becomes a factor.
 
-    Whether the listed files exist is not checked here: the loader skips and names broken ones.
+    A listed path may also be a folder of numbered images. Whether the listed files exist is not
+    checked here: the loader skips and names broken ones.
 
     Args:
         source: the folder or file.
@@ -85,7 +88,8 @@ def class_names(folder: str | os.PathLike) -> list[str]:
     >>> class_names("ucf101")[:2]  # doctest: +SKIP
     ['ApplyEyeMakeup', 'ApplyLipstick']
     """
-    return _top_folders(_find_videos(os.fspath(folder)))
+    folder = os.fspath(folder)
+    return _top_folders(_find_videos(folder) or find_frame_folders(folder))
 
 
 def _top_folders(names: list[str]) -> list[str]:
@@ -114,11 +118,11 @@ def _find_videos(folder: str) -> list[str]:
 
 
 def _read_folder(folder: str) -> list[Record]:
-    names = _find_videos(folder)
+    names = _find_videos(folder) or find_frame_folders(folder)
     if not names:
         raise ValueError(
             f"There is no video in the folder {folder!r} or below it. "
-            f"Known extensions: {' '.join(VIDEO_EXTENSIONS)}."
+            f"Known extensions: {' '.join(VIDEO_EXTENSIONS)}; or folders of numbered images."
         )
     labels = {name: index for index, name in enumerate(_top_folders(names))}
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -58,6 +58,9 @@ class _MixedStore(FrameStore):
 
     def decode(self, path: str, indices: np.ndarray) -> np.ndarray:
         return self._store(path).decode(path, indices)
+
+    def stream(self, path: str) -> Iterator[np.ndarray]:
+        return self._store(path).stream(path)
 
     def _store(self, path: str) -> FrameStore:
         if path in self._array_paths:

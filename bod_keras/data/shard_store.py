@@ -72,7 +72,7 @@ class ShardStore(FrameStore):
         """The JPEG images of a record, which must be the one that the manifest promises."""
         example = decode_example(record)
         found = example["video/key"][0], example["chunk/start"][0]
-        if found != (_key(path).encode(errors="surrogateescape"), start):
+        if found != (os.fsencode(_key(path)), start):
             raise VideoError(
                 path, "the shard is not the one that the manifest describes; write the shards again"
             )

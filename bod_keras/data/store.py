@@ -5,10 +5,21 @@ from __future__ import annotations
 import abc
 import dataclasses
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 
-from bod_keras.data.video import VideoError, VideoInfo, probe, read_frames, readable_frames
+from bod_keras.data.video import (
+    VideoError,
+    VideoInfo,
+    iterate_frames,
+    probe,
+    read_frames,
+    readable_frames,
+)
+
+# Frames that `FrameStore.stream` decodes at once.
+_STREAM_BLOCK = 32
 
 
 class FrameStore(abc.ABC):
@@ -57,6 +68,22 @@ class FrameStore(abc.ABC):
     @abc.abstractmethod
     def decode(self, path: str, indices: np.ndarray) -> np.ndarray:
         """Give frames as `frames` does, or raise `VideoError`."""
+
+    def stream(self, path: str) -> Iterator[np.ndarray]:
+        """Give all frames of a video in order, few of them in memory at a time.
+
+        Args:
+            path: of a `Record`.
+
+        Yields:
+            uint8 arrays `(height, width, 3)`, RGB.
+
+        Raises:
+            VideoError: if a frame cannot be decoded.
+        """
+        length = self.length(path)
+        for start in range(0, length, _STREAM_BLOCK):
+            yield from self.decode(path, np.arange(start, min(start + _STREAM_BLOCK, length)))
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -174,3 +201,12 @@ class VideoStore(FrameStore):
 
     def decode(self, path: str, indices: np.ndarray) -> np.ndarray:
         return read_frames(path, indices)
+
+    def stream(self, path: str) -> Iterator[np.ndarray]:
+        # In one pass: seeking to each block would decode much of the file again.
+        length, count = self.length(path), 0
+        for count, frame in enumerate(iterate_frames(path), start=1):
+            yield frame
+            if count == length:
+                return
+        raise VideoError(path, f"only {count} of {length} frames can be decoded from the start")

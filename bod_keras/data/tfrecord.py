@@ -71,11 +71,13 @@ def read_records(path: str | os.PathLike, offsets: Sequence[int]) -> list[bytes]
         return [_read_record(stream, offset) for offset in offsets]
 
 
-def encode_example(features: Mapping[str, Sequence[bytes] | Sequence[int] | Sequence[float]]):
+def encode_example(
+    features: Mapping[str, Sequence[bytes] | Sequence[int] | Sequence[float]],
+) -> bytes:
     """Encode a tf.train.Example; equal features give equal bytes.
 
     Args:
-        features: name -> list of bytes, of integers, or of floats.
+        features: name -> list of bytes, of integers, or of floats; an empty one is left out.
 
     Returns:
         The bytes of the message.
@@ -88,6 +90,8 @@ def encode_example(features: Mapping[str, Sequence[bytes] | Sequence[int] | Sequ
     """
     message = _example_class()()
     for name, values in features.items():
+        if not values:
+            continue
         kind = {bytes: "bytes_list", int: "int64_list", float: "float_list"}[type(values[0])]
         getattr(message.features.feature[name], kind).value.extend(values)
     return message.SerializeToString(deterministic=True)

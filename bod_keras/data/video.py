@@ -207,6 +207,32 @@ def read_frames(path: str | os.PathLike, indices: Sequence[int] | None = None) -
     return out
 
 
+def iterate_frames(path: str | os.PathLike) -> Iterator[np.ndarray]:
+    """Decode a video file from its start, one frame in memory at a time.
+
+    Args:
+        path: a video file.
+
+    Yields:
+        uint8 arrays `(height, width, 3)`, RGB, until the end of the file or the first frame that
+        cannot be decoded.
+
+    Raises:
+        VideoError: as `probe`.
+
+    Example:
+
+    >>> sum(1 for _ in iterate_frames("walk.mp4"))  # doctest: +SKIP
+    240
+    """
+    with _opened(path) as capture:
+        while True:
+            arrived, frame = capture.read()
+            if not arrived:
+                return
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
 def _extent(path: str | os.PathLike) -> tuple[int, bool]:
     """Number of decodable frames, and whether seeking lands on the frame asked for."""
     name = os.path.abspath(path)
@@ -235,13 +261,7 @@ def _ends_after(path: str, count: int) -> bool:
 
 
 def _read_all(path: str | os.PathLike) -> np.ndarray:
-    frames = []
-    with _opened(path) as capture:
-        while True:
-            arrived, frame = capture.read()
-            if not arrived:
-                break
-            frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+    frames = list(iterate_frames(path))
     if not frames:
         raise VideoError(os.fspath(path), "not one frame can be decoded")
     return np.stack(frames)
