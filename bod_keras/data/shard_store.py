@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
@@ -56,27 +57,30 @@ class ShardStore(FrameStore):
             raise VideoError(path, f"the shard cannot be read: {error.strerror}") from None
         except ValueError as error:
             raise VideoError(path, str(error)) from None
-        out = np.empty((len(unique), entry.info.height, entry.info.width, 3), np.uint8)
-        bounds = [*first.tolist(), len(unique)]
-        for number, record in enumerate(records):
-            images = self._images(path, record, int(chunks[number]) * entry.chunk)
-            for row in range(bounds[number], bounds[number + 1]):
-                jpeg = np.frombuffer(images[unique[row] % entry.chunk], np.uint8)
-                image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
-                if image is None or image.shape != out.shape[1:]:
-                    raise VideoError(path, f"frame {unique[row]} is no image of the right size")
-                out[row] = image
-        return out[rows]
+        images = [
+            image
+            for chunk, record, wanted in zip(chunks, records, np.split(unique, first[1:]))
+            for image in self._images(path, record, int(chunk) * entry.chunk, wanted)
+        ]
+        return np.stack([images[row] for row in rows])
 
-    def _images(self, path: str, record: bytes, start: int):
-        """The JPEG images of a record, which must be the one that the manifest promises."""
+    def _images(
+        self, path: str, record: bytes, start: int, wanted: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Decode frames of a record, which must be the one that the manifest promises."""
         example = decode_example(record)
         found = example["video/key"][0], example["chunk/start"][0]
         if found != (os.fsencode(_key(path)), start):
             raise VideoError(
                 path, "the shard is not the one that the manifest describes; write the shards again"
             )
-        return example["image/encoded"]
+        size = example["image/height"][0], example["image/width"][0], 3
+        for index in wanted.tolist():
+            jpeg = np.frombuffer(example["image/encoded"][index - start], np.uint8)
+            image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
+            if image is None or image.shape != size:
+                raise VideoError(path, f"frame {index} is no image of the right size")
+            yield image
 
     def _entry(self, path: str) -> _Entry:
         folder = os.path.dirname(path.partition(SHARD_KEY)[0])

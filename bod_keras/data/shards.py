@@ -181,7 +181,7 @@ def _plan(
         labels = {label for record in found for label in (record.label, *record.labels)}
         labels = sorted(labels - {None})
         videos.append({"key": key, "source": path, "labels": labels, "shard": shard, **facts})
-    return {"videos": videos, "skipped": skipped, "shards": shard + 1 if videos else 0}
+    return {"videos": videos, "skipped": skipped}
 
 
 def _sources(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -242,9 +242,8 @@ def _is_whole(path: Path, summary: Path) -> bool:
 
 def _manifest(folder: Path, plan: dict, records: Sequence[Record]) -> dict:
     """The plan with what came of it: offsets, checksums, and without what was skipped."""
-    summaries = [
-        json.loads(_summary_path(folder, number).read_text()) for number in range(plan["shards"])
-    ]
+    numbers = sorted({video["shard"] for video in plan["videos"]})
+    summaries = [json.loads(_summary_path(folder, number).read_text()) for number in numbers]
     videos, skipped = [], list(plan["skipped"])
     for video in plan["videos"]:
         summary = summaries[video["shard"]]
@@ -253,7 +252,7 @@ def _manifest(folder: Path, plan: dict, records: Sequence[Record]) -> dict:
         else:
             reason = summary["skipped"][video["key"]]
             skipped.append({"source": video["source"], "reason": reason})
-    numbers = {video["source"]: number for number, video in enumerate(videos)}
+    places = {video["source"]: place for place, video in enumerate(videos)}
     shards = [
         {"file": _shard_name(number), "bytes": summary["bytes"], "sha256": summary["sha256"]}
         for number, summary in enumerate(summaries)
@@ -269,9 +268,9 @@ def _manifest(folder: Path, plan: dict, records: Sequence[Record]) -> dict:
         "shards": shards,
         "videos": videos,
         "records": [
-            {"video": numbers[record.path], **record_to_json(record)}
+            {"video": places[record.path], **record_to_json(record)}
             for record in records
-            if record.path in numbers
+            if record.path in places
         ],
         "skipped": skipped,
     }

@@ -120,27 +120,25 @@ def decode_example(data: bytes) -> dict[str, Sequence]:
 
 def _read_record(stream: BinaryIO, offset: int) -> bytes:
     stream.seek(offset)
-    head = stream.read(_HEAD.size)
-    if len(head) < _HEAD.size:
-        raise ValueError(f"the file ends before byte {offset + _HEAD.size}: it is cut off")
+    head = _read_whole(stream, _HEAD.size, offset)
     length, checksum = _HEAD.unpack(head)
     if checksum != _checksum(head[:8]):
         raise ValueError(f"the checksum at byte {offset} does not match: the file is damaged")
-    body = _read_whole(stream, length + _TAIL.size)
-    if len(body) < length + _TAIL.size:
-        raise ValueError(f"the file ends within the record at byte {offset}: it is cut off")
-    message = body[:length]
-    if _TAIL.unpack(body[length:]) != (_checksum(message),):
+    message = _read_whole(stream, length, offset)
+    if _TAIL.unpack(_read_whole(stream, _TAIL.size, offset)) != (_checksum(message),):
         raise ValueError(
             f"the checksum of the record at byte {offset} does not match: the file is damaged"
         )
     return message
 
 
-def _read_whole(stream: BinaryIO, size: int) -> bytes:
+def _read_whole(stream: BinaryIO, size: int, offset: int) -> bytes:
     """Read on until all is there: one read of an unbuffered file may give less."""
     data = stream.read(size)
-    while len(data) < size and (more := stream.read(size - len(data))):
+    while len(data) < size:
+        more = stream.read(size - len(data))
+        if not more:
+            raise ValueError(f"the file ends within the record at byte {offset}: it is cut off")
         data += more
     return data
 
