@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import os
 
-from bod_keras.data.frame_folders import find_frame_folders
+from bod_keras.data.frame_folders import is_frame
 from bod_keras.data.record import Record
-from bod_keras.data.shard_manifest import is_shard_folder, shard_records
+from bod_keras.data.shard_manifest import is_shard_folder, read_manifest, shard_records
 
 VIDEO_EXTENSIONS = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
@@ -74,10 +74,11 @@ def read_catalog(
 
 
 def class_names(folder: str | os.PathLike) -> list[str]:
-    """Give the class names of a folder-per-class tree, in the order of their labels.
+    """Give the class names of a folder-per-class tree, or of shards, in the order of their labels.
 
     Args:
-        folder: a folder whose top-level sub-folders hold the videos of one class each.
+        folder: a folder whose top-level sub-folders hold the videos of one class each; or a folder
+            of shards.
 
     Returns:
         Sorted names of the top-level sub-folders that hold videos; empty if a video lies outside
@@ -88,8 +89,14 @@ def class_names(folder: str | os.PathLike) -> list[str]:
     >>> class_names("ucf101")[:2]  # doctest: +SKIP
     ['ApplyEyeMakeup', 'ApplyLipstick']
     """
-    folder = os.fspath(folder)
-    return _top_folders(_find_videos(folder) or find_frame_folders(folder))
+    if is_shard_folder(folder):
+        return read_manifest(folder)["class_names"]
+    return _top_folders(_find(folder))
+
+
+def _find(folder: str | os.PathLike) -> list[str]:
+    """Video files; where there are none, folders of frames."""
+    return find_videos(folder) or find_videos(folder, frame_folders=True)
 
 
 def _top_folders(names: list[str]) -> list[str]:
@@ -98,8 +105,22 @@ def _top_folders(names: list[str]) -> list[str]:
     return sorted({name.split(os.sep, 1)[0] for name in names})
 
 
-def _find_videos(folder: str) -> list[str]:
-    """Paths of the videos below a folder, relative to it. No glob: names may hold [brackets]."""
+def find_videos(folder: str | os.PathLike, frame_folders: bool = False) -> list[str]:
+    """Find the videos in a folder and below it, in sorted order, without hidden ones.
+
+    Args:
+        folder: where to look. Links are followed.
+        frame_folders: find folders of numbered images, too.
+
+    Returns:
+        Paths relative to `folder`.
+
+    Example:
+
+    >>> find_videos("UCF-101")[0]  # doctest: +SKIP
+    'ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi'
+    """
+    # No glob: names may hold [brackets].
     found, visited = [], set()
     for place, folders, files in os.walk(folder, followlinks=True):
         # Data sets are often trees of links; a link to a folder above must not loop for ever.
@@ -109,16 +130,19 @@ def _find_videos(folder: str) -> list[str]:
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inside = os.path.relpath(place, folder)
         found += [
-            os.path.relpath(os.path.join(place, name), folder)
+            os.path.normpath(os.path.join(inside, name))
             for name in sorted(files)
             if not name.startswith(".") and name.lower().endswith(VIDEO_EXTENSIONS)
         ]
+        if frame_folders and any(map(is_frame, files)):
+            found.append(inside)
     return found
 
 
 def _read_folder(folder: str) -> list[Record]:
-    names = _find_videos(folder) or find_frame_folders(folder)
+    names = _find(folder)
     if not names:
         raise ValueError(
             f"There is no video in the folder {folder!r} or below it. "

@@ -14,38 +14,6 @@ _NAME = re.compile(r"(.*?)(\d+)(\D*)")
 _FLOW = ("flow", "x_", "y_")
 
 
-def find_frame_folders(folder: str | os.PathLike) -> list[str]:
-    """Find the folders that hold frames, in a folder and below it.
-
-    Args:
-        folder: where to look; hidden folders are left out, and links to folders above.
-
-    Returns:
-        Names relative to `folder`, sorted.
-
-    Example:
-
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("run/a", "run/b"):
-    ...         pathlib.Path(folder, name).mkdir(parents=True)
-    ...         pathlib.Path(folder, name, "img_00001.jpg").touch()
-    ...     find_frame_folders(folder)
-    ['run/a', 'run/b']
-    """
-    found, visited = [], set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in visited:
-            folders.clear()
-            continue
-        visited.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if any(map(is_frame, files)):
-            found.append(os.path.relpath(place, folder))
-    return sorted(found)
-
-
 def frame_names(folder: str | os.PathLike) -> list[str]:
     """Give the names of the frames in a folder, in the order of their numbers.
 

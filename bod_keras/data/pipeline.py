@@ -45,6 +45,7 @@ class ClipDataset:
         size: height and width of the clips in pixels.
         batch_size: samples of a batch.
         recipe: name of the training augmentation, a key of `RECIPES`.
+        flip: probability of a flip in training; None for the recipe's.
         min_gap: least distance of the starts of the views in frames (`sample_views`).
         seed: of order, frames and augmentation, >= 0.
         cache_mb: decoded videos are kept in memory up to this many MiB.
@@ -75,6 +76,7 @@ class ClipDataset:
         size: int = 112,
         batch_size: int = 8,
         recipe: str = "cvrl",
+        flip: float | None = None,
         min_gap: int = 0,
         seed: int = 0,
         cache_mb: float = 0,
@@ -95,7 +97,8 @@ class ClipDataset:
         self.frames, self.stride, self.views, self.size = frames, stride, views, size
         self.batch_size, self.min_gap, self.seed = batch_size, min_gap, seed
         self.workers, self.max_bad_share = workers, max_bad_share
-        self._augment = augmentation(recipe, size)
+        changes = {} if flip is None else {"flip": flip}
+        self._augment = augmentation(recipe, size, **changes)
         self._centre = augmentation("none", size)
         self._store = open_store(self.records, cache_mb)
         self.failure: str | None = None

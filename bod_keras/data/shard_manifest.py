@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from pathlib import Path
 
+from bod_keras.atomic_file import atomic_file
 from bod_keras.data.record import Box, Record
 
 MANIFEST = "manifest.json"
@@ -57,12 +59,12 @@ def read_manifest(folder: str | os.PathLike) -> dict:
     >>> read_manifest("shards")["totals"]  # doctest: +SKIP
     {'videos': 9537, 'frames': 1785432, 'bytes': 9812345678, 'skipped': 0}
     """
-    if os.path.exists(os.path.join(folder, UNFINISHED)):
+    path = os.path.join(folder, MANIFEST)
+    if os.path.exists(os.path.join(folder, UNFINISHED)) and not os.path.exists(path):
         raise ValueError(
             f"The shards in {folder} are not finished. Run the command that writes them once more; "
             "it goes on where it stopped."
         )
-    path = os.path.join(folder, MANIFEST)
     with open(path, encoding="utf-8") as stream:
         try:
             manifest = json.load(stream)
@@ -75,6 +77,18 @@ def read_manifest(folder: str | os.PathLike) -> dict:
             "shards again with this version of bod_keras."
         )
     return manifest
+
+
+def write_manifest(path: Path, manifest: dict) -> None:
+    """Write a manifest, with one line for each value, and for each entry of a list."""
+    lines = []
+    for name, value in manifest.items():
+        text = json.dumps(value)
+        if isinstance(value, list) and value:
+            text = "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+        lines.append(f"{json.dumps(name)}: {text}")
+    with atomic_file(path) as part:
+        part.write_text("{\n " + ",\n ".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def shard_records(folder: str | os.PathLike) -> list[Record]:

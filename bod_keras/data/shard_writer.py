@@ -1,14 +1,12 @@
-"""What one process does for `write_shards`: measure a video, write one shard."""
+"""One video -> the records that it will be in a shard; what a worker process does."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -16,6 +14,7 @@ import numpy as np
 from bod_keras.atomic_file import atomic_file
 from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
+from bod_keras.data.store import FrameStore
 from bod_keras.data.tfrecord import encode_example, write_record
 from bod_keras.data.video import VideoError
 
@@ -28,8 +27,8 @@ class ShardSettings:
         short_side: height or width of the frames, whichever is less, in pixels; smaller videos are
             not enlarged.
         quality: of the JPEG images, 1 to 100.
-        chunk: frames of a record.
-        shard_mb: size of a shard that is aimed at, in MiB.
+        chunk: frames of a TFRecord record.
+        shard_mb: a shard is filled up to this many MiB; a video is never parted.
         fps: frames a second of folders of frames, or None if it is not known.
 
     Raises:
@@ -60,117 +59,132 @@ class ShardSettings:
                 raise ValueError(f"{name} must be above 0. Received: {name}={value}")
 
 
-def measure_video(record: Record, settings: ShardSettings) -> dict:
-    """Find out what a video will be in a shard.
+@dataclass(frozen=True)
+class VideoJob:
+    """One video to encode.
 
     Args:
-        record: the video.
-        settings: of the shards.
-
-    Returns:
-        Its number of `frames`, `fps`, `height` and `width` in the shard, and estimated `bytes`; or
-        the `reason` why it cannot be read.
+        record: the video, as its first record names it.
+        key: its name in the shards.
+        labels: all labels of its records.
+        part: where its records go; `<part>.json` says what they are.
 
     Example:
 
-    >>> measure_video(Record("nowhere.mp4"), ShardSettings())
-    {'reason': 'there is no such file'}
+    >>> VideoJob(Record("videos/a.mp4"), "a.mp4", [3], Path("part")).key
+    'a.mp4'
     """
-    store = open_store([record], fps=settings.fps)
-    try:
-        length = store.length(record.path)
-        (frame,) = store.frames(record.path, np.array([length // 2]))
-    except VideoError as error:
-        return {"reason": error.reason}
-    frame = _shrink(frame, settings.short_side)
-    return {
-        "frames": length,
-        "fps": store.fps(record.path),
-        "height": frame.shape[0],
-        "width": frame.shape[1],
-        "bytes": length * len(_jpeg(frame, settings.quality)),
-    }
+
+    record: Record
+    key: str
+    labels: list[int]
+    part: Path
 
 
-def write_shard(
-    path: Path,
-    summary: Path,
-    videos: list[dict],
-    records: list[Record],
-    settings: ShardSettings,
-    count: Callable[[int], None],
-) -> None:
-    """Write one shard, and when it is whole on the disk a summary of what is in it.
+def encode_video(job: VideoJob, settings: ShardSettings) -> str | None:
+    """Write the TFRecord records of one video to a file of its own, and a summary of it beside.
 
     Args:
-        path: of the TFRecord file.
-        summary: of the JSON file.
-        videos: entries of the manifest, without `offsets`.
-        records: the video behind each entry.
-        settings: of the shard.
-        count: called with the number of frames that were dealt with, again and again.
+        job: the video.
+        settings: of the shards.
 
-    Raises:
-        OSError: if a file cannot be written.
+    Returns:
+        None; or why the disk could not be written, which is no fault of the video.
+
+    Example:
+
+    >>> import tempfile
+    >>> part = Path(tempfile.mkdtemp(), "part")
+    >>> encode_video(VideoJob(Record("nowhere.mp4"), "nowhere.mp4", [], part), ShardSettings())
+    >>> read_summary(part)
+    {'reason': 'there is no such file'}
     """
-    offsets, skipped = {}, {}
-    digest, size = hashlib.sha256(), 0
-    with atomic_file(path) as part, open(part, "wb") as stream:
-        for video, record in zip(videos, records):
-            before = digest.copy(), size
-            places, done = [], 0
-            try:
-                for frames, message in _chunks(video, record, settings):
-                    places.append(size)
-                    size += write_record(_Hashed(stream, digest), message)
-                    done += frames
-                    count(frames)
-                offsets[video["key"]] = places
-            except VideoError as error:
-                skipped[video["key"]] = error.reason
-                digest, size = before
-                stream.seek(size)
-                stream.truncate()
-                count(video["frames"] - done)
-    report = {"bytes": size, "sha256": digest.hexdigest(), "offsets": offsets, "skipped": skipped}
-    with atomic_file(summary) as part:
-        part.write_text(json.dumps(report), encoding="utf-8")
+    store = open_store([job.record], fps=settings.fps)
+    try:
+        try:
+            summary = _write_records(store, job, settings)
+        except VideoError as error:
+            summary = {"reason": error.reason}
+        write_summary(job.part, summary)
+    except OSError as error:
+        return str(error)
+    return None
 
 
-class _Hashed:
-    """A stream that takes what it writes into a digest."""
-
-    def __init__(self, stream: BinaryIO, digest):
-        self._stream, self._digest = stream, digest
-
-    def write(self, data: bytes) -> None:
-        self._digest.update(data)
-        self._stream.write(data)
+def encode_in_worker(job: VideoJob, settings: ShardSettings) -> str | None:
+    """As `encode_video`, in a process of its own: OpenCV's threads would be in the others' way."""
+    cv2.setNumThreads(1)
+    return encode_video(job, settings)
 
 
-def _chunks(video: dict, record: Record, settings: ShardSettings) -> Iterator[tuple[int, bytes]]:
-    """Number of frames and message of each record of a video; docs/shards.md has the schema."""
-    shared = {
-        "video/key": [os.fsencode(video["key"])],
-        "video/frames": [video["frames"]],
-        "video/fps": [] if video["fps"] is None else [video["fps"]],
-        "video/labels": video["labels"],
-        "image/height": [video["height"]],
-        "image/width": [video["width"]],
-    }
-    images, start = [], 0
-    store = open_store([record], fps=settings.fps)
-    for frame in store.stream(record.path):
-        images.append(_jpeg(_shrink(frame, settings.short_side), settings.quality))
-        if len(images) == settings.chunk or start + len(images) == video["frames"]:
-            yield (
-                len(images),
-                encode_example({**shared, "chunk/start": [start], "image/encoded": images}),
+def write_summary(part: Path, summary: dict) -> None:
+    """Say what a file of records holds; from then on it counts as finished."""
+    with atomic_file(_summary(part)) as temporary:
+        temporary.write_text(json.dumps(summary), encoding="utf-8")
+
+
+def read_summary(part: Path) -> dict | None:
+    """Give what `write_summary` wrote: frames, fps, size and offsets, or a reason; None if nothing."""
+    try:
+        return json.loads(_summary(part).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def remove_part(part: Path) -> None:
+    """Remove a file of records with its summary, which goes first: alone it would be trusted."""
+    _summary(part).unlink(missing_ok=True)
+    part.unlink(missing_ok=True)
+
+
+def _summary(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _write_records(store: FrameStore, job: VideoJob, settings: ShardSettings) -> dict:
+    """Encode the whole video, a chunk in memory at a time; docs/shards.md has the schema."""
+    path = job.record.path
+    frames, fps = store.length(path), store.fps(path)
+    offsets, size, shape = [], 0, None
+    with atomic_file(job.part) as temporary, open(temporary, "wb") as stream:
+        small = (_shrink(frame, settings.short_side) for frame in store.stream(path))
+        for images in _chunks(small, settings.chunk):
+            shape = shape or images[0].shape
+            if any(image.shape != shape for image in images):
+                raise VideoError(path, "the size of the frames changes within the video")
+            example = encode_example(
+                {
+                    "video/key": [os.fsencode(job.key)],
+                    "video/frames": [frames],
+                    "video/fps": [] if fps is None else [fps],
+                    "video/labels": job.labels,
+                    "image/height": [shape[0]],
+                    "image/width": [shape[1]],
+                    "image/encoded": [_jpeg(image, settings.quality) for image in images],
+                    "chunk/start": [len(offsets) * settings.chunk],
+                }
             )
-            start += len(images)
-            images = []
-    if start != video["frames"]:
-        raise VideoError(record.path, f"only {start} of {video['frames']} frames were there")
+            offsets.append(size)
+            size += write_record(stream, example)
+    return {
+        "frames": frames,
+        "fps": fps,
+        "height": shape[0],
+        "width": shape[1],
+        "bytes": size,
+        "offsets": offsets,
+    }
+
+
+def _chunks(frames: Iterator[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+    chunk = []
+    for frame in frames:
+        chunk.append(frame)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def _shrink(frame: np.ndarray, short_side: int) -> np.ndarray:
@@ -179,9 +193,8 @@ def _shrink(frame: np.ndarray, short_side: int) -> np.ndarray:
         return frame
     scale = short_side / min(height, width)
     # The averaging filter: others alias when they shrink.
-    return cv2.resize(
-        frame, (round(width * scale), round(height * scale)), None, 0, 0, cv2.INTER_AREA
-    )
+    size = (round(width * scale), round(height * scale))
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
 
 
 def _jpeg(frame: np.ndarray, quality: int) -> bytes:

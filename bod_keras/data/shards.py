@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -12,9 +13,9 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bod_keras.atomic_file import PART, atomic_file
+from bod_keras.atomic_file import PART
+from bod_keras.data.process_map import process_map
 from bod_keras.data.record import Record
-from bod_keras.data.shard_jobs import run_jobs
 from bod_keras.data.shard_manifest import (
     FORMAT,
     MANIFEST,
@@ -23,8 +24,17 @@ from bod_keras.data.shard_manifest import (
     is_shard_folder,
     read_manifest,
     record_to_json,
+    write_manifest,
 )
-from bod_keras.data.shard_writer import ShardSettings, measure_video, write_shard
+from bod_keras.data.shard_packer import ShardPacker
+from bod_keras.data.shard_writer import (
+    ShardSettings,
+    VideoJob,
+    encode_in_worker,
+    encode_video,
+    read_summary,
+    write_summary,
+)
 
 
 def write_shards(
@@ -32,23 +42,29 @@ def write_shards(
     folder: str | os.PathLike,
     settings: ShardSettings | None = None,
     *,
-    workers: int = 1,
-    progress: Callable[[str, int, int], None] | None = None,
+    class_names: Sequence[str] = (),
+    flip_safe: bool = True,
+    workers: int = 0,
+    timeout: float = 300.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict:
     """Write videos as TFRecord shards of JPEG frames, from which a clip reads its own frames only.
 
     Each file, or folder of frames, is written once and whole, however many records name it. Videos
     that cannot be read are left out and named in the manifest. A run that was stopped goes on where
-    it was when it is called again with the same records and settings: shards that are whole stay,
-    and the result is the same to the byte. When all is written already, nothing is done.
+    it was when it is called again with the same records and settings: what is whole stays, and the
+    result is the same to the byte. When all is written already, nothing is done.
 
     Args:
         records: from `read_catalog`; video files, folders of frames or arrays.
         folder: where to write; new, empty, or from an earlier call.
         settings: size, quality and layout; None for the defaults.
-        workers: processes.
-        progress: called as `progress(what, done, total)`, where `what` is "videos measured" and
-            then "frames written"; None is silent.
+        class_names: names of the classes, in the order of the labels, if they are known.
+        flip_safe: whether a clip that is flipped left to right keeps its label.
+        workers: processes that encode; with 0 this one does, and a video that hangs the decoder
+            hangs it, too.
+        timeout: seconds after which a video is given up, and 10 more for each MiB of its file.
+        progress: called as `progress(done, total)` with numbers of videos; None is silent.
 
     Returns:
         The manifest, as `read_manifest` gives it; `skipped` in it names videos and reasons.
@@ -72,27 +88,35 @@ def write_shards(
     """
     if not records:
         raise ValueError("records must hold at least one video. Received: an empty list")
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1. Received: workers={workers}")
+    if workers < 0 or not timeout > 0:
+        raise ValueError(
+            "workers must be at least 0 and timeout above 0 seconds. "
+            f"Received: workers={workers}, timeout={timeout}"
+        )
     settings = settings or ShardSettings()
     folder = Path(folder)
-    progress = progress or (lambda what, done, total: None)
     identity = {
         "format": FORMAT,
         "version": VERSION,
         "settings": dataclasses.asdict(settings),
+        "class_names": list(class_names),
+        "flip_safe": flip_safe,
         "source_sha256": _digest(records),
     }
     if _is_complete(folder, identity):
         return read_manifest(folder)
     with _locked(folder):
-        plan = _read_plan(folder, identity)
-        if plan is None:
-            plan = identity | _plan(records, settings, workers, progress)
-            _write_json(folder / UNFINISHED / MANIFEST, plan)
-        _write_missing(folder, plan, records, settings, workers, progress)
-        manifest = _manifest(folder, plan, records)
-        _write_json(folder / MANIFEST, manifest)
+        _agree(folder, identity)
+        jobs = _jobs(records, folder / UNFINISHED)
+        packer = ShardPacker(folder, jobs, settings.shard_mb)
+        done = sum(read_summary(job.part) is not None for job in packer.remaining)
+        done += len(jobs) - len(packer.remaining)
+        for number in _encode(packer.remaining, settings, workers, timeout):
+            packer.pack()
+            if progress is not None:
+                progress(done + number, len(jobs))
+        manifest = {**identity, **_contents(records, packer.shards)}
+        write_manifest(folder / MANIFEST, manifest)
         shutil.rmtree(folder / UNFINISHED)
     return manifest
 
@@ -108,36 +132,11 @@ def _is_complete(folder: Path, identity: dict) -> bool:
         return False
     if not is_shard_folder(folder):
         raise ValueError(f"{folder} holds files, but no shards. Give a new or empty folder.")
-    if (folder / UNFINISHED).exists():
+    if not (folder / MANIFEST).exists():
         return False
     _check_same(folder, read_manifest(folder), identity)
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return True
-
-
-def _read_plan(folder: Path, identity: dict) -> dict | None:
-    path = folder / UNFINISHED / MANIFEST
-    if not path.exists():
-        return None
-    plan = json.loads(path.read_text(encoding="utf-8"))
-    _check_same(folder, plan, identity)
-    return plan
-
-
-def _check_same(folder: Path, found: dict, identity: dict) -> None:
-    there = {**found, **found["settings"]}
-    asked = {**identity, **identity["settings"]}
-    differing = [
-        f"{name} (there: {there.get(name)!r}, asked for: {value!r})"
-        for name, value in asked.items()
-        if name not in ("settings", "source_sha256") and there.get(name) != value
-    ]
-    if found["source_sha256"] != identity["source_sha256"]:
-        differing.append("the list of videos, or what is known of them")
-    if differing:
-        raise ValueError(
-            f"{folder} holds shards made otherwise; these differ: {', '.join(differing)}. "
-            "Give another folder, or delete this one."
-        )
 
 
 @contextlib.contextmanager
@@ -152,44 +151,46 @@ def _locked(folder: Path) -> Iterator[None]:
                 f"Another process is writing shards to {folder}. Wait for it, or stop it."
             ) from None
         for place in (folder, folder / UNFINISHED):
-            for part in place.iterdir():
-                if part.name.startswith(PART):
-                    part.unlink()
+            for half in place.glob(f"{PART}*"):
+                half.unlink()
         yield
 
 
-def _plan(
-    records: Sequence[Record], settings: ShardSettings, workers: int, progress: Callable
-) -> dict:
-    """Measure all videos and part them into shards: the same way, whoever then writes them."""
-    sources = _sources(records)
-    jobs = [(found[0], settings) for found in sources.values()]
-    measured = []
-    for result in run_jobs(measure_video, jobs, workers):
-        measured.append(result)
-        progress("videos measured", len(measured), len(jobs))
-    videos, skipped = [], []
-    shard, filled = 0, 0
-    for key, (path, found), facts in zip(_keys(list(sources)), sources.items(), measured):
-        if "reason" in facts:
-            skipped.append({"source": path, "reason": facts["reason"]})
-            continue
-        size = facts.pop("bytes")
-        if filled and filled + size > settings.shard_mb * 2**20:
-            shard, filled = shard + 1, 0
-        filled += size
-        labels = {label for record in found for label in (record.label, *record.labels)}
-        labels = sorted(labels - {None})
-        videos.append({"key": key, "source": path, "labels": labels, "shard": shard, **facts})
-    return {"videos": videos, "skipped": skipped}
+def _agree(folder: Path, identity: dict) -> None:
+    """Go on only with what an earlier run was asked for."""
+    path = folder / UNFINISHED / MANIFEST
+    if path.exists():
+        _check_same(folder, json.loads(path.read_text(encoding="utf-8")), identity)
+    else:
+        write_manifest(path, identity)
 
 
-def _sources(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Path -> its records, in the order of first mention."""
+def _check_same(folder: Path, found: dict, identity: dict) -> None:
+    there, asked = ({**one, **one["settings"]} for one in (found, identity))
+    differing = [
+        f"{name} (there: {there.get(name)!r}, asked for: {asked[name]!r})"
+        for name in ("version", *identity["settings"], "class_names", "flip_safe")
+        if there.get(name) != asked[name]
+    ]
+    if found["source_sha256"] != identity["source_sha256"]:
+        differing.append("the list of videos, or what is known of them")
+    if differing:
+        raise ValueError(
+            f"{folder} holds shards made otherwise. These differ: {', '.join(differing)}. "
+            "Give another folder, or delete this one."
+        )
+
+
+def _jobs(records: Sequence[Record], folder: Path) -> list[VideoJob]:
     sources: dict[str, list[Record]] = {}
     for record in records:
         sources.setdefault(record.path, []).append(record)
-    return sources
+    jobs = []
+    for key, found in zip(_keys(list(sources)), sources.values()):
+        labels = {label for record in found for label in (record.label, *record.labels)}
+        part = folder / f"{len(jobs):08d}"
+        jobs.append(VideoJob(found[0], key, sorted(labels - {None}), part))
+    return jobs
 
 
 def _keys(paths: list[str]) -> list[str]:
@@ -199,90 +200,59 @@ def _keys(paths: list[str]) -> list[str]:
     return [path[len(shared) :] for path in paths]
 
 
-def _write_missing(
-    folder: Path,
-    plan: dict,
-    records: Sequence[Record],
-    settings: ShardSettings,
-    workers: int,
-    progress: Callable,
-) -> None:
-    sources = _sources(records)
-    shards: dict[int, list[dict]] = {}
-    for video in plan["videos"]:
-        shards.setdefault(video["shard"], []).append(video)
-    done, total = 0, sum(video["frames"] for video in plan["videos"])
-    jobs = []
-    for number, videos in shards.items():
-        path, summary = folder / _shard_name(number), _summary_path(folder, number)
-        if _is_whole(path, summary):
-            done += sum(video["frames"] for video in videos)
-            continue
-        chosen = [sources[video["source"]][0] for video in videos]
-        jobs.append((path, summary, videos, chosen, settings))
-    progress("frames written", done, total)
-    count = lambda frames: progress("frames written", done + frames, total)  # noqa: E731
-    for _ in run_jobs(write_shard, jobs, workers, count):
-        pass
+def _encode(
+    jobs: list[VideoJob], settings: ShardSettings, workers: int, timeout: float
+) -> Iterator[int]:
+    """Encode what is missing; give the number of videos encoded so far, beginning with 0."""
+    missing = [job for job in jobs if read_summary(job.part) is None]
+    yield 0
+    if workers:
+        encode = functools.partial(encode_in_worker, settings=settings)
+        limit = functools.partial(_time_limit, timeout)
+        outcomes = process_map(encode, missing, workers, limit)
+    else:
+        outcomes = ((job, encode_video(job, settings), None) for job in missing)
+    for number, (job, failure, reason) in enumerate(outcomes, start=1):
+        if failure is not None:
+            raise OSError(failure)
+        if reason is not None:  # it hung, or crashed the process
+            write_summary(job.part, {"reason": reason})
+        yield number
 
 
-def _shard_name(number: int) -> str:
-    return f"shard-{number:05d}.tfrecord"
+def _time_limit(seconds: float, job: VideoJob) -> float:
+    path = job.record.path
+    return seconds + 10 * (os.path.getsize(path) / 2**20 if os.path.exists(path) else 0)
 
 
-def _summary_path(folder: Path, number: int) -> Path:
-    return folder / UNFINISHED / f"shard-{number:05d}.json"
-
-
-def _is_whole(path: Path, summary: Path) -> bool:
-    if not (path.exists() and summary.exists()):
-        return False
-    return path.stat().st_size == json.loads(summary.read_text())["bytes"]
-
-
-def _manifest(folder: Path, plan: dict, records: Sequence[Record]) -> dict:
-    """The plan with what came of it: offsets, checksums, and without what was skipped."""
-    numbers = sorted({video["shard"] for video in plan["videos"]})
-    summaries = [json.loads(_summary_path(folder, number).read_text()) for number in numbers]
-    videos, skipped = [], list(plan["skipped"])
-    for video in plan["videos"]:
-        summary = summaries[video["shard"]]
-        if video["key"] in summary["offsets"]:
-            videos.append({**video, "offsets": summary["offsets"][video["key"]]})
-        else:
-            reason = summary["skipped"][video["key"]]
-            skipped.append({"source": video["source"], "reason": reason})
-    places = {video["source"]: place for place, video in enumerate(videos)}
-    shards = [
-        {"file": _shard_name(number), "bytes": summary["bytes"], "sha256": summary["sha256"]}
-        for number, summary in enumerate(summaries)
+def _contents(records: Sequence[Record], shards: list[dict]) -> dict:
+    """What the manifest says of shards, videos and records."""
+    entries = [
+        {"shard": number, **video}
+        for number, shard in enumerate(shards)
+        for video in shard["videos"]
     ]
+    videos = [video for video in entries if "reason" not in video]
+    skipped = [
+        {"source": video["source"], "reason": video["reason"]}
+        for video in entries
+        if "reason" in video
+    ]
+    places = {video["source"]: place for place, video in enumerate(videos)}
+    files = [{name: shard[name] for name in ("file", "bytes", "sha256")} for shard in shards]
     return {
-        **plan,
         "totals": {
             "videos": len(videos),
             "frames": sum(video["frames"] for video in videos),
-            "bytes": sum(shard["bytes"] for shard in shards),
+            "bytes": sum(file["bytes"] for file in files),
             "skipped": len(skipped),
         },
-        "shards": shards,
+        "shards": [file for file in files if file["bytes"]],
+        "skipped": skipped,
         "videos": videos,
         "records": [
             {"video": places[record.path], **record_to_json(record)}
             for record in records
             if record.path in places
         ],
-        "skipped": skipped,
     }
-
-
-def _write_json(path: Path, content: dict) -> None:
-    """Write a dictionary with one line for each value, or each entry of a list."""
-    lines = []
-    for name, value in content.items():
-        text = json.dumps(value)
-        if isinstance(value, list) and value:
-            text = "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
-        lines.append(f"{json.dumps(name)}: {text}")
-    with atomic_file(path) as part:
-        part.write_text("{\n " + ",\n ".join(lines) + "\n}\n", encoding="utf-8")

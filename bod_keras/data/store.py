@@ -19,7 +19,7 @@ from bod_keras.data.video import (
 )
 
 # Frames that `FrameStore.stream` decodes at once.
-_STREAM_BLOCK = 32
+_STREAM_BLOCK = 8
 
 
 class FrameStore(abc.ABC):

@@ -119,6 +119,30 @@ def count_frames(path: str | os.PathLike) -> int:
         return count
 
 
+def frame_times(path: str | os.PathLike) -> np.ndarray:
+    """Give the times of the frames that can be decoded, by decoding the whole file.
+
+    Args:
+        path: a video file.
+
+    Returns:
+        float64 array `(frames,)` of seconds.
+
+    Raises:
+        VideoError: as `probe`.
+
+    Example:
+
+    >>> frame_times("walk.mp4")[:3]  # doctest: +SKIP
+    array([0.  , 0.04, 0.08])
+    """
+    with _opened(path) as capture:
+        times = []
+        while capture.grab():
+            times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        return np.array(times)
+
+
 def readable_frames(path: str | os.PathLike) -> int:
     """Give the number of frames that may be asked of `read_frames`.
 

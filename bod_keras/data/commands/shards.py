@@ -1,6 +1,7 @@
 """Write videos as TFRecord shards of JPEG frames, from which training reads many times faster.
 
 python -m bod_keras.data shards --source=/path/to/videos --output=/path/to/shards
+python -m bod_keras.data shards --dataset=ucf101 --root=/path/to/UCF-101 --output=/path/to/shards
 
 The source is what --config.data.source of train.py takes: a folder, a list or CSV file of video
 files or of folders of numbered images. The output takes its place. When the command is stopped,
@@ -8,13 +9,14 @@ the same command goes on where it was. docs/shards.md describes the files.
 """
 
 import argparse
+import dataclasses
 import os
 import sys
 
 from tqdm import tqdm
 
-from bod_keras.data.catalog import read_catalog
-from bod_keras.data.frame_folders import find_frame_folders
+from bod_keras.data.catalog import class_names, find_videos
+from bod_keras.data.datasets import DATASETS, Catalog, read_dataset, read_source
 from bod_keras.data.record import Record
 from bod_keras.data.shard_writer import ShardSettings
 from bod_keras.data.shards import write_shards
@@ -24,93 +26,114 @@ _NAMED = 20  # skipped videos that are printed; the manifest names all
 
 def main(argv: list[str]) -> None:
     """Parse the arguments, write the shards, say what came of it."""
-    arguments = _parser().parse_args(argv)
-    # The start-up chatter of TensorFlow in each worker.
+    options = _parse(argv)
+    # The processes that encode inherit these: no chatter, no line for each file that cannot be opened.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     try:
-        manifest = _write(arguments)
-    except (ValueError, OSError) as error:
-        sys.exit(f"shards: {error}")
+        manifest = _write(options)
     except KeyboardInterrupt:
-        sys.exit("shards: stopped. The same command goes on where it was.")
-    totals = manifest["totals"]
+        sys.exit("\nStopped. The same command goes on from here.")
+    except (ValueError, OSError) as error:
+        sys.exit(f"python -m bod_keras.data shards: {error}")
+    totals, skipped = manifest["totals"], manifest["skipped"]
     print(
         f"{totals['videos']} videos, {totals['frames']} frames, {len(manifest['shards'])} shards, "
-        f"{totals['bytes'] / 2**20:.1f} MiB in {arguments.output}"
+        f"{totals['bytes'] / 2**20:.1f} MiB in {options.output}"
     )
-    if manifest["skipped"]:
-        print(f"{len(manifest['skipped'])} videos were skipped:")
-    for video in manifest["skipped"][:_NAMED]:
-        print(f"  {video['source']}: {video['reason']}")
-    if len(manifest["skipped"]) > _NAMED:
-        print(f"  ... all are named in {os.path.join(arguments.output, 'manifest.json')}")
-    if not manifest["videos"]:
-        sys.exit("shards: not one video could be read.")
+    if skipped:
+        more = f", {_NAMED} of {len(skipped)}" if len(skipped) > _NAMED else ""
+        print(f"\nskipped{more}, all are named in {os.path.join(options.output, 'manifest.json')}:")
+        for video in skipped[:_NAMED]:
+            print(f"  {video['source']}: {video['reason']}")
+    if not totals["videos"]:
+        sys.exit("python -m bod_keras.data shards: not one video could be read.")
 
 
-def _write(arguments: argparse.Namespace) -> dict:
+def _write(options: argparse.Namespace) -> dict:
     settings = ShardSettings(
-        short_side=arguments.short_side,
-        quality=arguments.quality,
-        chunk=arguments.chunk,
-        shard_mb=arguments.shard_mb,
-        fps=arguments.fps,
+        options.short_side, options.quality, options.chunk, options.shard_mb, options.fps
     )
-    if arguments.kind == "frames":
-        records = _frame_folders(arguments.source)
-    else:
-        records = read_catalog(arguments.source, root=arguments.root, split=arguments.split)
-    bars: dict[str, tqdm] = {}
+    catalog = _catalog(options)
+    bar = None
 
-    def show(what: str, done: int, total: int) -> None:
-        if what not in bars:
-            for bar in bars.values():
-                bar.close()
-            # What an earlier run wrote counts as done, but not for the rate.
-            bars[what] = tqdm(total=total, initial=done, desc=what, unit_scale=True)
-        bars[what].update(done - bars[what].n)
+    def show(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            # What an earlier run did counts as done, but not for the rate.
+            bar = tqdm(total=total, initial=done, unit="video")
+        bar.update(done - bar.n)
 
     try:
         return write_shards(
-            records, arguments.output, settings, workers=arguments.workers, progress=show
+            catalog.records,
+            options.output,
+            settings,
+            class_names=catalog.class_names,
+            flip_safe=catalog.flip_safe,
+            workers=options.workers,
+            timeout=options.timeout,
+            progress=show,
         )
     finally:
-        for bar in bars.values():
+        if bar is not None:
             bar.close()
 
 
-def _frame_folders(source: str) -> list[Record]:
-    names = find_frame_folders(source)
+def _catalog(options: argparse.Namespace) -> Catalog:
+    if options.dataset:
+        return read_dataset(
+            options.dataset, options.root, options.annotations, options.split, options.fold
+        )
+    if options.kind == "auto":
+        catalog = read_source(options.source, options.root, options.split)
+        known = class_names(options.source) if os.path.isdir(options.source) else []
+        return dataclasses.replace(catalog, class_names=known)
+    names = [
+        name
+        for name in find_videos(options.source, frame_folders=True)
+        if os.path.isdir(os.path.join(options.source, name))
+    ]
     if not names:
-        raise ValueError(f"There is no folder of numbered images in {source!r} or below it.")
-    return [Record(os.path.join(source, name)) for name in names]
+        raise ValueError(
+            f"There is no folder of numbered images in {options.source!r} or below it."
+        )
+    return Catalog([Record(os.path.join(options.source, name)) for name in names])
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(argv: list[str]) -> argparse.Namespace:
+    summary, _, rest = __doc__.partition("\n")
     parser = argparse.ArgumentParser(
         prog="python -m bod_keras.data shards",
-        description=__doc__,
+        description=summary,
+        epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--source", required=True, help="folder, list file or CSV file")
-    parser.add_argument("--output", required=True, help="folder to write to")
-    parser.add_argument("--root", help="what relative paths in a list are relative to")
-    parser.add_argument("--split", help="only this split of a CSV file")
-    parser.add_argument("--short_side", type=int, default=128, help="pixels (default 128)")
-    parser.add_argument("--quality", type=int, default=90, help="of JPEG (default 90)")
-    parser.add_argument("--chunk", type=int, default=32, help="frames of a record (default 32)")
-    parser.add_argument(
-        "--shard_mb", type=float, default=128.0, help="MiB of a shard, about (default 128)"
-    )
-    parser.add_argument("--fps", type=float, help="frames a second of folders of images")
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count(), help="processes (default: one a core)"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--dataset", choices=sorted(DATASETS), help="a data set with its own files")
+    add("--source", help="without --dataset: a folder, a list or a CSV file of videos")
+    add("--output", required=True, help="folder to write to")
+    add("--root", help="folder of the videos; of a list's relative paths")
+    add("--annotations", help="folder of the official annotation files (--root)")
+    add("--split", help="one split (all)")
+    add("--fold", type=int, default=1, help="number of the official fold (1)")
+    add(
         "--from",
         dest="kind",
         choices=("auto", "frames"),
         default="auto",
-        help="frames: folders of images, also where video files lie beside them",
+        help="frames: take folders of images where video files lie beside them (auto)",
     )
-    return parser
+    add("--fps", type=float, help="frames a second of folders of images")
+    add("--short_side", type=int, default=128, help="pixels of height or width (128)")
+    add("--quality", type=int, default=90, help="of the JPEG images (90)")
+    add("--chunk", type=int, default=32, help="frames of a record (32)")
+    add("--shard_mb", type=float, default=128, help="MiB of a shard, at most (128)")
+    add("--workers", type=int, default=os.cpu_count(), help="processes (one a core)")
+    add("--timeout", type=float, default=300, help="seconds for a video, and 10 more a MiB (300)")
+    options = parser.parse_args(argv)
+    if bool(options.dataset) == bool(options.source):
+        parser.error("give one of --dataset and --source, such as --source=/path/to/videos")
+    if options.dataset and not options.root:
+        parser.error("--root is missing: the folder of the videos")
+    return options
