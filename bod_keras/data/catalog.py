@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from dataclasses import dataclass, field
+
+from bod_keras.data import remote
 
 VIDEO_EXTENSIONS = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
@@ -50,6 +53,7 @@ def read_catalog(
       column whose cells are all integers becomes a factor.
 
     Whether the listed files exist is not checked here: the loader skips and names broken ones.
+    Source, root and paths may have a scheme, as `s3://bucket/videos`; http has no folders.
 
     Args:
         source: the folder or file.
@@ -62,6 +66,7 @@ def read_catalog(
 
     Raises:
         FileNotFoundError: if the source does not exist.
+        RemoteError: if the source has a scheme and its storage does not answer.
         ValueError: if it holds no video, cannot be parsed, or has no such split.
 
     Example:
@@ -74,15 +79,18 @@ def read_catalog(
     3
     """
     source = os.fspath(source)
-    if not os.path.exists(source):
+    away = remote.is_remote(source)
+    if not (remote.exists if away else os.path.exists)(source):
         raise FileNotFoundError(
             f"There is no folder or list file {source!r}. Give a folder of videos, a list file "
             "with one 'path label' a line, or a .csv file with a 'path' column."
+            + (" Access that is refused looks the same: check the credentials." if away else "")
         )
-    if os.path.isdir(source):
+    if (remote.is_folder if away else os.path.isdir)(source):
         records = _read_folder(source)
     else:
-        base = os.path.dirname(os.path.abspath(source)) if root is None else os.fspath(root)
+        place = source if away else os.path.abspath(source)
+        base = os.path.dirname(place) if root is None else os.fspath(root)
         read = _read_csv if source.lower().endswith(".csv") else _read_list
         records = read(source, base)
         if not records:
@@ -116,6 +124,13 @@ def _top_folders(names: list[str]) -> list[str]:
 
 def _find_videos(folder: str) -> list[str]:
     """Paths of the videos below a folder, relative to it. No glob: names may hold [brackets]."""
+    if remote.is_remote(folder):
+        return [
+            name
+            for name in remote.list_files(folder, VIDEO_EXTENSIONS)
+            if name.lower().endswith(VIDEO_EXTENSIONS)
+            and not any(part.startswith(".") for part in name.split("/"))
+        ]
     found, visited = [], set()
     for place, folders, files in os.walk(folder, followlinks=True):
         # Data sets are often trees of links; a link to a folder above must not loop for ever.
@@ -149,7 +164,7 @@ def _read_folder(folder: str) -> list[Record]:
 
 def _read_list(source: str, base: str) -> list[Record]:
     records = []
-    with open(source, encoding="utf-8-sig") as stream:
+    with _open_text(source) as stream:
         for line in map(str.strip, stream):
             if not line or line.startswith("#"):
                 continue
@@ -157,14 +172,14 @@ def _read_list(source: str, base: str) -> list[Record]:
             if head and _is_integer(tail):
                 # Cut the original line, so that tabs inside of a name survive.
                 path = line[: -len(tail)].rstrip()
-                records.append(Record(os.path.join(base, path), label=int(tail)))
+                records.append(Record(_join(base, path), label=int(tail)))
             else:
-                records.append(Record(os.path.join(base, line)))
+                records.append(Record(_join(base, line)))
     return records
 
 
 def _read_csv(source: str, base: str) -> list[Record]:
-    with open(source, encoding="utf-8-sig", newline="") as stream:
+    with _open_text(source, newline="") as stream:
         reader = csv.DictReader(stream)
         columns = reader.fieldnames or []
         if "path" not in columns:
@@ -192,13 +207,24 @@ def _read_csv(source: str, base: str) -> list[Record]:
             )
     return [
         Record(
-            os.path.join(base, row["path"]),
+            _join(base, row["path"]),
             label=int(row["label"]) if row.get("label") else None,
             factors={name: int(row[name]) for name in factors},
             split=row.get("split") or None,
         )
         for row in rows
     ]
+
+
+def _open_text(source: str, newline: str | None = None) -> io.TextIOBase:
+    if remote.is_remote(source):
+        data = io.BytesIO(remote.read_bytes(source))
+        return io.TextIOWrapper(data, encoding="utf-8-sig", newline=newline)
+    return open(source, encoding="utf-8-sig", newline=newline)
+
+
+def _join(base: str, path: str) -> str:
+    return path if remote.is_remote(path) else os.path.join(base, path)
 
 
 def _is_integer(text: str) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from bod_keras.data.augment import augmentation
 from bod_keras.data.catalog import Record
 from bod_keras.data.clips import clip_span, even_views, sample_rng, sample_views
+from bod_keras.data.remote_error import RemoteError
 from bod_keras.data.store import VideoStore
 from bod_keras.data.video import VideoError
 
@@ -35,7 +36,8 @@ class ClipDataset:
     that no batch holds a video twice (a positive pair would count as negatives).
 
     A broken file is skipped and named in `skipped`; its positions drop out of the stream, and
-    batches then span more positions (and may straddle epochs).
+    batches then span more positions (and may straddle epochs). Remote storage that does not answer
+    stops the stream.
 
     Args:
         records: what to read; from `read_catalog`.
@@ -53,7 +55,7 @@ class ClipDataset:
             broken, and always when all are.
 
     Attributes:
-        failure: why a stream stopped because of broken files, or None.
+        failure: why a stream stopped because of broken files or remote storage, or None.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -230,8 +232,10 @@ class ClipDataset:
                 return sample(int(number)), np.True_, b""
             except VideoError:
                 complaint = self._complaint()
-                self.failure = complaint or self.failure
-                return np.zeros(shape, np.uint8), np.False_, complaint.encode()
+            except RemoteError as error:  # of the storage, not of a file: the next would fail, too
+                complaint = str(error)
+            self.failure = complaint or self.failure
+            return np.zeros(shape, np.uint8), np.False_, complaint.encode()
 
         def load(number: tf.Tensor) -> tuple[dict, tf.Tensor]:
             clips, readable, complaint = tf.numpy_function(

@@ -1,8 +1,13 @@
-"""Video file -> frames, with OpenCV: exact seeking, one decoder thread a file, clear errors."""
+"""Video file -> frames, with OpenCV: exact seeking, one decoder thread a file, clear errors.
+
+A path may have a scheme (`bod_keras.data.remote`). Storage that does not answer is then a `RemoteError`, not a
+`VideoError`: it says nothing of the file.
+"""
 
 from __future__ import annotations
 
 import functools
+import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +20,10 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2
 import numpy as np
 
+from bod_keras.data.remote import is_remote
+from bod_keras.data.remote_error import RemoteFileError
+from bod_keras.data.remote_file import RemoteFile, remote_size
+
 # Seeking decodes from the key frame before the target, so nearby frames are cheaper to step to.
 _SEEK_DISTANCE = 32
 # In MPEG transport streams OpenCV's seek lands on wrong frames; these are read from the start.
@@ -22,6 +31,7 @@ _NO_SEEK = (".ts", ".mts", ".m2ts")
 # A header may promise a few frames too many (edit lists, rounded durations); below this share of
 # the promised frames a file counts as truncated.
 _WHOLE_SHARE = 0.9
+_BUFFER = 2**18  # bytes that OpenCV takes from a remote file at a time
 
 
 class VideoError(ValueError):
@@ -209,6 +219,8 @@ def read_frames(path: str | os.PathLike, indices: Sequence[int] | None = None) -
 
 def _extent(path: str | os.PathLike) -> tuple[int, bool]:
     """Number of decodable frames, and whether seeking lands on the frame asked for."""
+    if is_remote(path):
+        return _measured_extent(os.fspath(path), remote_size(os.fspath(path)), 0)
     name = os.path.abspath(path)
     state = os.stat(name)
     return _measured_extent(name, state.st_size, state.st_mtime_ns)
@@ -250,16 +262,12 @@ def _read_all(path: str | os.PathLike) -> np.ndarray:
 @contextmanager
 def _opened(path: str | os.PathLike) -> Iterator[cv2.VideoCapture]:
     name = os.fspath(path)
-    if not os.path.exists(name):
-        raise VideoError(name, "there is no such file")
-    if os.path.isdir(name):
-        raise VideoError(name, "this is a folder, not a video file")
-    if os.path.getsize(name) == 0:
-        raise VideoError(name, "the file is empty (0 bytes)")
-    # An absolute path, because FFmpeg reads "a:b.mp4" as protocol a. Naming the FFmpeg backend
-    # keeps OpenCV from taking "clip%03d.mp4" for a numbered series of images. One decoder thread,
-    # because files are read in parallel.
-    capture = cv2.VideoCapture(os.path.abspath(name), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    remote = _open_remote(name) if is_remote(name) else None
+    # What is read from must outlive the capture, or OpenCV crashes: hence a name of its own.
+    source = io.BufferedReader(remote, _BUFFER) if remote else _check_local(name)
+    # Naming the FFmpeg backend keeps OpenCV from taking "clip%03d.mp4" for a numbered series of
+    # images. One decoder thread, because files are read in parallel.
+    capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         if not capture.isOpened():
             raise VideoError(
@@ -270,3 +278,28 @@ def _opened(path: str | os.PathLike) -> Iterator[cv2.VideoCapture]:
         yield capture
     finally:
         capture.release()
+        if remote and isinstance(remote.error, RemoteFileError):
+            raise VideoError(name, remote.error.reason)
+        if remote and remote.error is not None:
+            raise remote.error
+
+
+def _open_remote(name: str) -> RemoteFile:
+    try:
+        stream = RemoteFile(name)
+    except RemoteFileError as error:
+        raise VideoError(name, error.reason) from None
+    if stream.size == 0:
+        raise VideoError(name, "the file is empty (0 bytes)")
+    return stream
+
+
+def _check_local(name: str) -> str:
+    if not os.path.exists(name):
+        raise VideoError(name, "there is no such file")
+    if os.path.isdir(name):
+        raise VideoError(name, "this is a folder, not a video file")
+    if os.path.getsize(name) == 0:
+        raise VideoError(name, "the file is empty (0 bytes)")
+    # An absolute path, because FFmpeg reads "a:b.mp4" as protocol a.
+    return os.path.abspath(name)
