@@ -7,6 +7,7 @@ import keras
 
 from bod_keras import encoders
 from bod_keras.data import ClipDataset, read_catalog, write_digit_drift
+from bod_keras.data.remote import is_remote
 from bod_keras.frameworks import (
     VBYOL,
     ProjectionHead,
@@ -18,7 +19,7 @@ from bod_keras.frameworks import (
     VVICReg,
 )
 from bod_keras.koopman import KoopmanSplit
-from bod_keras.training import LARS, BiLevel
+from bod_keras.training import LARS, BiLevel, RunFolder
 
 ENCODERS = {
     "frame_cnn": encoders.FrameCNN,
@@ -38,8 +39,8 @@ OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD, "lar
 
 
 def run_folder(config):
-    """Where a run leaves its files: ``<output>/<name>-seed<seed>``."""
-    return Path(config["output"]) / f"{config['name']}-seed{config['seed']}"
+    """Where a run leaves its files: ``<output>/<name>-seed<seed>``, which may be on remote storage."""
+    return RunFolder(f"{config['output'].rstrip('/')}/{config['name']}-seed{config['seed']}")
 
 
 def training_data(config):
@@ -74,6 +75,10 @@ def probe_data(config, part):
 
 def _built_in(config):
     settings = dict(config["built_in"])
+    if is_remote(settings["folder"]):
+        raise ValueError(
+            f"The built-in videos are written to a local folder. Received: built_in.folder={settings['folder']}"
+        )
     # One folder a variant, so that another rho never overwrites or reuses this one.
     variant = "-".join(f"{k}{settings[k]}" for k in sorted(settings) if k != "folder")
     folder = Path(settings.pop("folder")) / variant

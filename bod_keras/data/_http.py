@@ -1,6 +1,6 @@
 """http(s) by the standard library.
 
-tensorflow-io's own reader fails on servers that know no ranges, and waits a minute for one that does not answer.
+tensorflow-io's own reader fails on servers that know no ranges, and waits a minute for an answer.
 """
 
 import http.client
