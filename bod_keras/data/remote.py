@@ -247,7 +247,7 @@ def upload(source: str | os.PathLike, path: str) -> None:
     def send(gfile):
         with open(source, "rb") as stream, gfile.GFile(path, "wb") as target:
             # No more than was there at first: logs grow while they are copied.
-            for at in range(0, length, _PIECE):
+            for at in range(0, max(length, 1), _PIECE):  # once for an empty file, too
                 target.write(stream.read(min(_PIECE, length - at)))
 
     _call(path, send, _limit() + length / _SLOWEST)
@@ -347,8 +347,6 @@ def _tensorflow(path: str):
     except ImportError:
         raise RemoteError(path, f"{scheme}:// needs TensorFlow: pip install tensorflow") from None
     if scheme in _PLUGIN:
-        # Without this each read of half a megabyte is two requests.
-        os.environ.setdefault("S3_DISABLE_MULTI_PART_DOWNLOAD", "1")
         try:
             import tensorflow_io  # noqa: F401  it registers the file systems
         except ImportError:
