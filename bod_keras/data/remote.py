@@ -17,7 +17,6 @@ from bod_keras.data.remote_error import RemoteError, RemoteFileError, without_se
 _PLUGIN, _TENSORFLOW, _HTTP = ("s3", "hdfs"), ("gs",), ("http", "https")
 _REMOTE = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _PIECE = 4 * 2**20  # bytes of a read or write: what must come within one time limit
-_SLOWEST = 2**18  # bytes a second at which a whole upload is given up
 _LISTING = 15  # a folder of many files takes many requests: so many time limits
 # Of a server that fails or is not there, tensorflow-io reports after its retries that the file is
 # missing: measured after 25 and 51 seconds.
@@ -250,7 +249,7 @@ def upload(source: str | os.PathLike, path: str) -> None:
             for at in range(0, max(length, 1), _PIECE):  # once for an empty file, too
                 target.write(stream.read(min(_PIECE, length - at)))
 
-    _call(path, send, _limit() + length / _SLOWEST)
+    _call(path, send, _limit() * (1 + length / _PIECE))
     arrived = size(path)
     if arrived != length:
         raise RemoteError(path, f"{length} bytes were written, {arrived} are there. Repeat it")
