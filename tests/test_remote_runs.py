@@ -1,6 +1,7 @@
 """train.py and evaluate.py at s3://: videos, runs that are stopped and resumed, storage that is not there."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -138,6 +139,7 @@ def test_storage_that_does_not_answer_fails_in_time_and_tells_no_secret(s3_serve
             )
 
 
+@pytest.mark.skipif(os.environ.get("SLOW_TESTS") != "1", reason="SLOW_TESTS=1 runs it")
 def test_storage_that_goes_away_loses_nothing(s3_server, tmp_path):
     server = S3Server()
     put_videos(server, tmp_path)

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import os
-import queue
-import re
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from bod_keras.atomic_file import atomic_file
 from bod_keras.data import _http
-from bod_keras.data.remote_error import RemoteError, RemoteFileError, without_secrets
+from bod_keras.data._storage import HTTP, REMOTE, call, http_call, limit, scheme
+from bod_keras.data.remote_error import RemoteError, RemoteFileError
 
-# Who reads a scheme: tensorflow-io's file systems, TensorFlow's own, or the standard library.
-_PLUGIN, _TENSORFLOW, _HTTP = ("s3", "hdfs"), ("gs",), ("http", "https")
-_REMOTE = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _PIECE = 4 * 2**20  # bytes of a read or write: what must come within one time limit
 _LISTING = 15  # a folder of many files takes many requests: so many time limits
-# Of a server that fails or is not there, tensorflow-io reports after its retries that the file is
-# missing: measured after 25 and 51 seconds.
-_RETRIES = 20
 
 
 def is_remote(path: str | os.PathLike) -> bool:
@@ -37,7 +28,7 @@ def is_remote(path: str | os.PathLike) -> bool:
     >>> is_remote("s3://bucket/a.mp4"), is_remote("videos/a:b.mp4")
     (True, False)
     """
-    return _REMOTE.match(os.fspath(path)) is not None
+    return REMOTE.match(os.fspath(path)) is not None
 
 
 def exists(path: str) -> bool:
@@ -131,7 +122,7 @@ def list_files(folder: str, extensions: Sequence[str] = ()) -> list[str]:
     >>> list_files("s3://bucket/videos", (".mp4",))  # doctest: +SKIP
     ['run/a.mp4', 'walk/b.mp4']
     """
-    if _scheme(folder) in _HTTP:
+    if scheme(folder) in HTTP:
         raise RemoteError(
             folder,
             "http has no folders that can be listed. Give the address of a list file with one "
@@ -141,7 +132,7 @@ def list_files(folder: str, extensions: Sequence[str] = ()) -> list[str]:
         raise RemoteFileError(folder, "there is no such folder, or the storage refuses access")
     folder = folder.rstrip("/") + "/"
     found = []
-    names = _call(folder, lambda gfile: gfile.listdir(folder), _limit() * _LISTING)
+    names = call(folder, lambda gfile: gfile.listdir(folder), limit() * _LISTING)
     for name in (name.rstrip("/") for name in names):
         if not name:  # the marker of an empty folder
             continue
@@ -172,15 +163,15 @@ def read_range(path: str, start: int, length: int) -> bytes:
     >>> read_range("s3://bucket/a.mp4", 4, 4)  # doctest: +SKIP
     b'ftyp'
     """
-    if _scheme(path) in _HTTP:
-        return _http_call(path, lambda seconds: _http.read_range(path, start, length, seconds))
+    if scheme(path) in HTTP:
+        return http_call(path, lambda seconds: _http.read_range(path, start, length, seconds))
 
     def read(gfile):
         with gfile.GFile(path, "rb") as stream:
             stream.seek(start)
             return stream.read(length)
 
-    return _call(path, read)
+    return call(path, read)
 
 
 def read_bytes(path: str) -> bytes:
@@ -249,7 +240,7 @@ def upload(source: str | os.PathLike, path: str) -> None:
             for at in range(0, max(length, 1), _PIECE):  # once for an empty file, too
                 target.write(stream.read(min(_PIECE, length - at)))
 
-    _call(path, send, _limit() * (1 + length / _PIECE))
+    call(path, send, limit() * (1 + length / _PIECE))
     arrived = size(path)
     if arrived != length:
         raise RemoteError(path, f"{length} bytes were written, {arrived} are there. Repeat it")
@@ -268,114 +259,14 @@ def delete(path: str) -> None:
 
     >>> delete("s3://bucket/run/step-00000004.keras")  # doctest: +SKIP
     """
-    _call(path, lambda gfile: gfile.remove(path))
+    call(path, lambda gfile: gfile.remove(path))
 
 
 def _measure(path: str) -> int | None:
     """Size of a file, None for a folder."""
-    if _scheme(path) in _HTTP:
-        return _http_call(path, lambda seconds: _http.measure(path, seconds))
+    if scheme(path) in HTTP:
+        return http_call(path, lambda seconds: _http.measure(path, seconds))
     # A bucket without its slash is no path to tensorflow-io.
     place = path if path.count("/") > 2 else path + "/"
-    state = _call(path, lambda gfile: gfile.stat(place))
+    state = call(path, lambda gfile: gfile.stat(place))
     return None if state.is_directory else state.length
-
-
-def _scheme(path: str) -> str:
-    match = _REMOTE.match(path)
-    scheme = match.group(1).lower() if match else ""
-    known = _PLUGIN + _TENSORFLOW + _HTTP
-    if scheme not in known:
-        raise RemoteError(path, f"expected a path that begins with one of {'://, '.join(known)}://")
-    return scheme
-
-
-def _limit() -> float:
-    text = os.environ.get("BOD_KERAS_REMOTE_TIMEOUT", "20")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ValueError(
-            f"BOD_KERAS_REMOTE_TIMEOUT must be a positive number of seconds. Received: {text!r}"
-        )
-    return seconds
-
-
-def _http_call(path: str, call: Callable):
-    seconds = _limit()
-    return _within(seconds, path, lambda: call(seconds))
-
-
-def _call(path: str, call: Callable, seconds: float | None = None):
-    """Run `call(tf.io.gfile)` within a time limit; its errors in our words."""
-    tf = _tensorflow(path)
-    seconds = _limit() if seconds is None else seconds
-    started = time.monotonic()
-    try:
-        return _within(seconds, path, lambda: call(tf.io.gfile))
-    except tf.errors.NotFoundError as error:
-        if time.monotonic() - started > _RETRIES:
-            raise RemoteError(path, "the storage fails, or cannot be reached") from None
-        if "libhdfs" in error.message:
-            raise RemoteError(path, f"hdfs:// needs Hadoop's libhdfs: {error.message}") from None
-        raise RemoteFileError(
-            path,
-            "there is no such file, bucket or folder, or the storage refuses access (S3 does not tell these "
-            "apart). Check the name, the credentials and the region",
-        ) from None
-    except tf.errors.PermissionDeniedError:
-        raise RemoteFileError(path, "the storage refuses access. Check the credentials") from None
-    except tf.errors.OpError as error:
-        text = (error.message or type(error).__name__).splitlines()[0]
-        raise RemoteError(path, text[:300]) from None
-
-
-def _tensorflow(path: str):
-    """TensorFlow, with the file system of the path's scheme registered."""
-    scheme = _scheme(path)
-    if scheme in _HTTP:
-        raise RemoteError(path, "http can only be read. Write to a local folder or to s3://")
-    install = (
-        f"{scheme}:// is read through tensorflow-io, which {{}}. It has builds for Python 3.10 to 3.12 beside "
-        "TensorFlow 2.17: pip install -r requirements.txt there, or pip install 'bod-keras[tensorflow,io]'"
-    )
-    try:
-        import tensorflow as tf
-    except ImportError:
-        raise RemoteError(path, f"{scheme}:// needs TensorFlow: pip install tensorflow") from None
-    if scheme in _PLUGIN:
-        try:
-            import tensorflow_io  # noqa: F401  it registers the file systems
-        except ImportError:
-            raise RemoteError(path, install.format("is not installed")) from None
-    if scheme not in tf.io.gfile.get_registered_schemes():
-        raise RemoteError(path, install.format(f"does not load beside TensorFlow {tf.__version__}"))
-    return tf
-
-
-def _within(seconds: float, path: str, call: Callable):
-    """Run a call in a thread of its own: the plugin's settings for time limits do not hold."""
-    outcome = queue.SimpleQueue()
-
-    def run():
-        try:
-            outcome.put((call(), None))
-        except BaseException as error:
-            outcome.put((None, error))
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        value, error = outcome.get(timeout=seconds)
-    except queue.Empty:
-        endpoint = os.environ.get("S3_ENDPOINT") if _scheme(path) == "s3" else None
-        at = f" from {without_secrets(endpoint)} (S3_ENDPOINT)" if endpoint else ""
-        raise RemoteError(
-            path,
-            f"no answer{at} within {seconds:g} s. Check the address and the network, or allow more with the "
-            "environment variable BOD_KERAS_REMOTE_TIMEOUT (seconds)",
-        ) from None
-    if error is not None:
-        raise error
-    return value
