@@ -238,6 +238,32 @@ def augmentation(name: str, size: int, **overrides) -> ClipAugment:
     return ClipAugment(**{"size": size, **RECIPES[name], **overrides})
 
 
+def three_crops(clip: np.ndarray, size: int) -> np.ndarray:
+    """Cut the three squares of the standard test protocol: both ends of the longer side, and its middle.
+
+    Args:
+        clip: uint8 array `(frames, height, width, 3)`.
+        size: height and width of the result; a square has the frame's short side, and is resized.
+
+    Returns:
+        uint8 array `(3, frames, size, size, 3)`: left, centre, right, or top, centre, bottom.
+
+    Example:
+
+    >>> three_crops(np.zeros((4, 20, 30, 3), np.uint8), 10).shape
+    (3, 4, 10, 10, 3)
+
+    Source: the 30-view test of Feichtenhofer et al., "SlowFast Networks", ICCV 2019.
+    """
+    height, width = clip.shape[1:3]
+    side = min(height, width)
+    crops = []
+    for place in (0, 1, 2):
+        top, left = (height - side) * place // 2, (width - side) * place // 2
+        crops.append(_resize(clip[:, top : top + side, left : left + side], size))
+    return np.stack(crops)
+
+
 def _resize(clip: np.ndarray, size: int) -> np.ndarray:
     """Resize each frame to a square; averaging over areas when both sides shrink."""
     height, width = clip.shape[1:3]
