@@ -4,9 +4,10 @@ Only `ClipDataset` needs TensorFlow, which is imported when the name is first us
 """
 
 from bod_keras.data.augment import RECIPES, ClipAugment, augmentation
-from bod_keras.data.catalog import VIDEO_EXTENSIONS, Record, class_names, read_catalog
+from bod_keras.data.catalog import VIDEO_EXTENSIONS, class_names, read_catalog
 from bod_keras.data.clips import clip_indices, clip_span, even_views, sample_rng, sample_views
 from bod_keras.data.colour import apply_colour, jitter_matrix
+from bod_keras.data.record import Box, Record
 from bod_keras.data.store import VideoStore
 from bod_keras.data.synthetic import (
     digit_drift_arrays,
@@ -28,6 +29,7 @@ from bod_keras.data.video import (
 __all__ = [
     "RECIPES",
     "VIDEO_EXTENSIONS",
+    "Box",
     "ClipAugment",
     "ClipDataset",
     "Record",

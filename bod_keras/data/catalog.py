@@ -4,35 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
-from dataclasses import dataclass, field
+
+from bod_keras.data.record import Record
 
 VIDEO_EXTENSIONS = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
 _CSV_RESERVED = ("path", "split", "label")
-
-
-@dataclass(frozen=True)
-class Record:
-    """One video file and what is known of it.
-
-    Args:
-        path: the file.
-        label: class number, or None.
-        factors: named integer factors, for example `{"static": 3, "dynamic": 5}`.
-        split: name of the split it belongs to, or None.
-
-    Example:
-
-    >>> Record("a.avi", factors={"static": 3}).factors["static"]
-    3
-    """
-
-    path: str
-    label: int | None = None
-    factors: dict[str, int] = field(default_factory=dict)
-    split: str | None = None
 
 
 def read_catalog(

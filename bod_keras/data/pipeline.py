@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bod_keras.data.augment import augmentation
-from bod_keras.data.catalog import Record
 from bod_keras.data.clips import clip_span, even_views, sample_rng, sample_views
+from bod_keras.data.record import Record
 from bod_keras.data.store import VideoStore
 from bod_keras.data.video import VideoError
 
