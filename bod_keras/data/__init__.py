@@ -1,12 +1,13 @@
 """Video file -> clip pair: catalogues, decoding, sampling, augmentation, streams, built-in data.
 
-Only `ClipDataset` needs TensorFlow, which is imported when the name is first used.
+TensorFlow is imported when `ClipDataset.training` is first called, Keras when `ClipAugmenter` is used.
 """
 
-from bod_keras.data.augment import RECIPES, ClipAugment, augmentation
+from bod_keras.data.augment import RECIPES, ClipAugment, augmentation, three_crops
 from bod_keras.data.catalog import VIDEO_EXTENSIONS, class_names, read_catalog
 from bod_keras.data.clips import clip_indices, clip_span, even_views, sample_rng, sample_views
 from bod_keras.data.colour import apply_colour, jitter_matrix
+from bod_keras.data.pipeline import ClipDataset
 from bod_keras.data.record import Box, Record
 from bod_keras.data.store import VideoStore
 from bod_keras.data.synthetic import (
@@ -31,6 +32,7 @@ __all__ = [
     "VIDEO_EXTENSIONS",
     "Box",
     "ClipAugment",
+    "ClipAugmenter",
     "ClipDataset",
     "Record",
     "VideoError",
@@ -54,14 +56,15 @@ __all__ = [
     "sample_factors",
     "sample_rng",
     "sample_views",
+    "three_crops",
     "tied_dynamic",
     "write_digit_drift",
 ]
 
 
 def __getattr__(name: str):
-    if name == "ClipDataset":
-        from bod_keras.data.pipeline import ClipDataset
+    if name == "ClipAugmenter":
+        from bod_keras.data.clip_augmenter import ClipAugmenter
 
-        return ClipDataset
+        return ClipAugmenter
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 
 from bod_keras.data.augment import ClipAugment, three_crops
-from bod_keras.data.catalog import Record
 from bod_keras.data.clips import clip_span, even_views, sample_rng, sample_views
+from bod_keras.data.record import Record
 from bod_keras.data.store import VideoStore
 from bod_keras.data.video import VideoError
 
@@ -19,63 +18,62 @@ class Task:
     """One sample to read; equal tasks give equal clips, in any process.
 
     Args:
-        record: what to read.
-        epoch: epoch of a training sample; None for an evaluation sample, which has no randomness.
+        number: what the sample is called: a position of the training stream, or `index`.
         index: number of the record, which with the epoch seeds the draws.
+        epoch: epoch of a training sample; None for an evaluation sample, which has no randomness.
         views: clips.
-        crops: crops of each clip, 1 (centre) or 3; of an evaluation sample.
+        crops: crops of each clip of an evaluation sample: 1, the centre, or 3.
 
     Example:
 
-    >>> Task(Record("a.mp4"), epoch=0, index=7, views=2).crops
+    >>> Task(number=10, index=7, epoch=0, views=2).crops
     1
     """
 
-    record: Record
-    epoch: int | None
+    number: int
     index: int
+    epoch: int | None
     views: int
     crops: int = 1
 
 
 @dataclasses.dataclass
 class ClipReader:
-    """Reads the clips of a sample: frames, then augmentation; pickled to worker processes.
+    """Reads the clips of a sample: frames, then augmentation; pickled to the worker processes.
 
     Args:
+        records: what to read.
         frames: frames of a clip.
         stride: distance of neighbouring clip frames in the video.
         seed: of frames and augmentation.
         min_gap: least distance of the starts of the views in frames.
         gap_law: law of the starts, as in `sample_views`.
         augment: of training clips.
-        centre: of evaluation clips; its size is that of the three crops, too.
+        centre: of evaluation clips, without randomness.
         cache_mb: decoded videos are kept up to this many MiB.
 
     Example:
 
     >>> from bod_keras.data import augmentation
     >>> centre = augmentation("none", 16)
-    >>> reader = ClipReader(8, 1, 0, 0, "uniform", centre, centre, 0)
+    >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, 0, "uniform", centre, centre, 0)
     >>> try:
-    ...     reader.read(Task(Record("nowhere.mp4"), epoch=0, index=0, views=2), None)
+    ...     reader.read(Task(0, index=0, epoch=0, views=2), np.empty((2, 8, 16, 16, 3), np.uint8))
     ... except VideoError as error:
     ...     print(error)
     nowhere.mp4: there is no such file
     """
 
+    records: list[Record]
     frames: int
     stride: int
     seed: int
     min_gap: int
     gap_law: str
-    augment: Callable
+    augment: ClipAugment
     centre: ClipAugment
     cache_mb: float
-
-    def open(self) -> None:
-        """Open the store, in the process that reads."""
-        self._store = VideoStore(self.cache_mb)
+    _store: VideoStore | None = dataclasses.field(default=None, init=False, repr=False)
 
     def read(self, task: Task, out: np.ndarray) -> bool:
         """Read one sample.
@@ -90,11 +88,12 @@ class ClipReader:
         Raises:
             VideoError: if the video cannot be read.
         """
-        path = task.record.path
+        if self._store is None:  # in the process that reads, not in the one that pickles
+            self._store = VideoStore(self.cache_mb)
+        record = self.records[task.index]
         try:
-            first, length = self._extent(task.record)
+            first, length = self._extent(record)
             if task.epoch is None:
-                rng = sample_rng(self.seed, 0, task.index)  # the centre draws, to no effect
                 clips = even_views(length, self.frames, self.stride, task.views)
             else:
                 rng = sample_rng(self.seed, task.epoch, task.index)
@@ -102,17 +101,16 @@ class ClipReader:
                     length, self.frames, self.stride, task.views, rng, self.min_gap, self.gap_law
                 )
             # All views in one pass: one opening, and no frame is decoded twice.
-            flat = self._store.frames(path, first + clips.ravel())
+            flat = self._store.frames(record.path, first + clips.ravel())
         except OSError as error:
-            raise VideoError(path, (error.strerror or str(error)).lower()) from error
-        decoded = flat.reshape(*clips.shape, *flat.shape[1:])
-        for view, clip in enumerate(decoded):
+            raise VideoError(record.path, (error.strerror or str(error)).lower()) from error
+        for view, clip in enumerate(flat.reshape(*clips.shape, *flat.shape[1:])):
             if task.epoch is not None:
                 out[view] = self.augment(clip, rng, view)
-            elif task.crops == 1:
-                out[view] = self.centre(clip, rng)
-            else:
+            elif task.crops == 3:
                 out[3 * view : 3 * view + 3] = three_crops(clip, self.centre.size)
+            else:
+                out[view] = self.centre(clip, np.random.default_rng(0))
         return length < clip_span(self.frames, self.stride)
 
     def _extent(self, record: Record) -> tuple[int, int]:
@@ -122,14 +120,13 @@ class ClipReader:
             return 0, length
         fps = self._store.fps(record.path)
         if not fps:
-            raise VideoError(
-                record.path, "its header gives no frame rate, which a span in seconds needs"
-            )
-        start, end = record.span
-        first, last = round(start * fps), min(length, max(round(end * fps), round(start * fps) + 1))
+            raise VideoError(record.path, "it has no frame rate, which a span in seconds needs")
+        first, last = (round(second * fps) for second in record.span)
+        last = min(length, max(last, first + 1))
         if first >= last:
             raise VideoError(
                 record.path,
-                f"the span {start:g} to {end:g} s lies beyond its end at {length / fps:.2f} s",
+                f"the span {record.span[0]:g} to {record.span[1]:g} s begins after the end of the "
+                f"video, at {length / fps:.2f} s",
             )
         return first, last - first
