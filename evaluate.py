@@ -79,14 +79,14 @@ def evaluate(folder, protocol):
         data = experiment.probe_data(config, part)
         print(f"{folder}: features of {len(data)} {part} videos ...", flush=True)
         with data.clear_errors():
-            features, index = evaluation.extract_features(
-                model, data.evaluation(views=config["probe"]["views"])
-            )
+            stream = data.evaluation(config["probe"]["views"], config["probe"].get("crops", 1))
+            features, index = evaluation.extract_features(model, stream)
         splits.append((features, _labels([data.records[i] for i in index])))
         skipped |= data.skipped
     results = {
         "protocol": protocol,
         "views": config["probe"]["views"],
+        "crops": config["probe"].get("crops", 1),
         "videos": [len(labels[next(iter(labels))]) for _, labels in splits],
         "skipped": skipped,
         "factors": evaluation.factor_probes(*splits),

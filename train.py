@@ -87,7 +87,7 @@ def train(config):
                 "start afresh."
             )
         shutil.rmtree(folder, ignore_errors=True)
-        model = experiment.build_model(config, steps)
+        model = experiment.build_model(config, steps, data.augmenter())
         model.compile(experiment.build_optimizer(config, steps))
     done = training.steps_taken(model)
     report = folder / "report.json"
@@ -106,7 +106,7 @@ def train(config):
         stop,
         training.StopOnNonFinite(data.files),
         progress,
-        *_monitors(data, config),
+        *_monitors(data, config, model),
         training.HistoryFile(folder / "history.csv"),
         keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
         checkpoint,
@@ -135,17 +135,16 @@ def train(config):
     return None
 
 
-def _monitors(data, config):
+def _monitors(data, config, model):
     """The callback on the first training batch, which a resumed run finds again; none if it is turned off."""
     if not config["monitors"]["every"]:
         return []
     with data.clear_errors():
-        (batch,) = data.training(steps=1)
-    return [
-        training.Monitors(
-            batch["views"][: config["monitors"]["videos"]], config["monitors"]["every"]
-        )
-    ]
+        ((batch,),) = data.training_numpy(steps=1)
+    views = batch["views"][: config["monitors"]["videos"]]
+    if model.augmenter is not None:
+        views = keras.ops.convert_to_numpy(model.augmenter(views))  # centred squares
+    return [training.Monitors(views, config["monitors"]["every"])]
 
 
 def _fit(model, data, epochs, callbacks):

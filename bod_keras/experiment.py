@@ -53,6 +53,8 @@ def training_data(config):
             "use configs/demo.py for the built-in data."
         )
     records = read_catalog(source, root=config["data"]["root"], split=split)
+    if config["data"]["mix"]:
+        records = [records, *(read_catalog(other) for other in config["data"]["mix"])]
     return ClipDataset(records, seed=config["seed"], **config["clips"])
 
 
@@ -69,6 +71,8 @@ def probe_data(config, part):
     records = read_catalog(source, root=config["data"]["root"], split=split)
     clips = dict(config["clips"])
     clips["batch_size"] = min(clips["batch_size"], len(records))
+    for name in ("weights", "shard", "class_balanced"):  # of training
+        clips.pop(name, None)
     return ClipDataset(records, seed=config["seed"], **clips)
 
 
@@ -80,8 +84,8 @@ def _built_in(config):
     return write_digit_drift(folder, seed=0, **settings)
 
 
-def build_model(config, steps_per_epoch):
-    """The framework that a config describes, not compiled."""
+def build_model(config, steps_per_epoch, augmenter=None):
+    """The framework that a config describes, not compiled; with the layer that augments, if there is one."""
     clips, settings = config["clips"], _in_steps(config, steps_per_epoch)
     encoder = _choose("encoder.name", config["encoder"]["name"], ENCODERS)(
         input_shape=(clips["frames"], clips["size"], clips["size"], 3),
@@ -98,7 +102,7 @@ def build_model(config, steps_per_epoch):
         for name in ("static_weight", "dynamic_weight", "base_weight"):
             settings.pop(name)
     head = ProjectionHead(**config["head"])
-    return framework(encoder, projection_head=head, **parts, **settings)
+    return framework(encoder, projection_head=head, augmenter=augmenter, **parts, **settings)
 
 
 def _in_steps(config, steps_per_epoch):

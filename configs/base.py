@@ -55,10 +55,15 @@ def get_config():
 
     # Where the videos are: "built-in", a folder, a folder per class, a list "path label", or a CSV file.
     config.data = ConfigDict(
-        {"source": "", "root": config_dict.placeholder(str), "split": config_dict.placeholder(str)}
+        {
+            "source": "",
+            "root": config_dict.placeholder(str),
+            "split": config_dict.placeholder(str),
+            "mix": (),  # more sources, to train on a mixture
+        }
     )
     # Labelled videos for evaluate.py; as in data. Empty: the split names of the built-in data.
-    config.probe = ConfigDict({"train": "", "test": "", "views": 1})
+    config.probe = ConfigDict({"train": "", "test": "", "views": 1, "crops": 1})
     # The built-in data set, written once into `folder`.
     config.built_in = ConfigDict(
         {
@@ -80,9 +85,17 @@ def get_config():
             "size": 112,
             "batch_size": 16,
             "recipe": "cvrl",
+            "flip": True,  # False: never, where a direction is the label
+            "augment": "cpu",  # or device: by a layer of the model
+            "device_size": config_dict.placeholder(int),
             "min_gap": 0,
+            "gap_law": "uniform",  # or decreasing
+            "class_balanced": False,
+            "weights": (),  # one for data.source and one for each of data.mix
+            "shard": (0, 1),  # this host and how many there are
             "cache_mb": 0,
-            "workers": 2,
+            "workers": 2,  # processes
+            "timeout": 120.0,
             "max_bad_share": 0.1,
         }
     )

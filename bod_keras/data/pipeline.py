@@ -191,11 +191,11 @@ class ClipDataset:
                 raise ValueError(self.failure) from None
             raise
 
-    def augmenter(self) -> ClipAugmenter:
+    def augmenter(self) -> ClipAugmenter | None:
         """Make the layer that augments the clips of `augment="device"`.
 
         Returns:
-            A `ClipAugmenter` of this data set's recipe and size.
+            A `ClipAugmenter` of this data set's recipe, size and seed; None of `augment="cpu"`.
 
         Example:
 
@@ -203,6 +203,8 @@ class ClipDataset:
         >>> dataset.augmenter().size
         112
         """
+        if not self._on_device:
+            return None
         from bod_keras.data.clip_augmenter import ClipAugmenter
 
         return ClipAugmenter.from_recipe(**self._recipe, seed=self._reader.seed)
