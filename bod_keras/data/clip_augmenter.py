@@ -81,8 +81,7 @@ class ClipAugmenter(keras.layers.Layer):
             "solarize_probability": solarize_probability,
         }
         ClipAugment(**settings)  # checks them
-        # Lists, as they come back from a saved config.
-        self._settings = {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+        self._settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
         self.size = size
         self.seed = seed
         self._generator = keras.random.SeedGenerator(seed)
@@ -142,7 +141,7 @@ class ClipAugmenter(keras.layers.Layer):
 
         def chance(probability):
             # One probability a view; a view beyond the last takes the last.
-            probabilities = list(probability) if isinstance(probability, list) else [probability]
+            probabilities = list(probability) if isinstance(probability, tuple) else [probability]
             probabilities += probabilities[-1:] * (views - len(probabilities))
             return uniform() < ops.convert_to_tensor(probabilities[:views], "float32")
 

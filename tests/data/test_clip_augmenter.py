@@ -7,13 +7,13 @@ from tests.layer_harness import check_layer
 
 ARGUMENTS = {
     "size": 8,
-    "crop_area": [0.3, 1.0],
+    "crop_area": (0.3, 1.0),
     "flip": 0.5,
-    "jitter": [0.8, 0.8, 0.8, 0.2],
+    "jitter": (0.8, 0.8, 0.8, 0.2),
     "jitter_probability": 0.8,
     "grey_probability": 0.2,
-    "blur_probability": [1.0, 0.1],
-    "solarize_probability": [0.0, 0.2],
+    "blur_probability": (1.0, 0.1),
+    "solarize_probability": (0.0, 0.2),
     "seed": 3,
 }
 
