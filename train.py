@@ -74,7 +74,8 @@ def train(config):
     keras.utils.set_random_seed(config["seed"])
     keras.config.set_dtype_policy(config["precision"])
 
-    data = experiment.training_data(config)
+    catalog = experiment.training_catalog(config)
+    data = experiment.training_data(config, catalog)
     steps = data.steps_per_epoch
     total = config["epochs"] * steps
     model, damaged = training.load_checkpoint(folder / "checkpoints")
@@ -122,6 +123,8 @@ def train(config):
                 "of": total,
                 "seconds_per_step": progress.seconds_per_step,
                 "videos": len(data),
+                "missing": catalog.missing,
+                "blocked": catalog.blocked,
                 "skipped": data.skipped,
                 "shorter_than_a_clip": sorted(data.looped),
             },

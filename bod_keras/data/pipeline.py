@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bod_keras.data.array_store import ArrayRecord
 from bod_keras.data.augment import augmentation
 from bod_keras.data.clips import check_gap_law, clip_span
 from bod_keras.data.order import EpochOrder
@@ -49,7 +50,7 @@ class ClipDataset:
         size: height and width of the clips in pixels.
         batch_size: samples of a batch.
         recipe: name of the training augmentation, a key of `RECIPES`.
-        flip: False takes the recipe's flips away, for data whose label is a direction.
+        flip: probability of a flip in training; None for the recipe's.
         augment: "cpu", or "device": then training clips are uint8, the centred squares of the frames
             in `device_size` pixels, and `augmenter()` is the layer that augments them.
         device_size: see there; None for `8 / 7 size`.
@@ -89,7 +90,7 @@ class ClipDataset:
         size: int = 112,
         batch_size: int = 8,
         recipe: str = "cvrl",
-        flip: bool = True,
+        flip: float | None = None,
         augment: str = "cpu",
         device_size: int | None = None,
         min_gap: int = 0,
@@ -120,8 +121,11 @@ class ClipDataset:
                 f"max_bad_share must lie in [0, 1]. Received: max_bad_share={max_bad_share}"
             )
         self.frames, self.stride, self.views, self.size = frames, stride, views, size
-        self.batch_size, self.workers, self.max_bad_share = batch_size, workers, max_bad_share
-        self._recipe = {"name": recipe, "size": size} | ({} if flip else {"flip": 0.0})
+        self.batch_size, self.max_bad_share = batch_size, max_bad_share
+        # Arrays would have to be copied into every worker.
+        arrays = any(isinstance(record, ArrayRecord) for record in self.records)
+        self.workers = 0 if arrays else workers
+        self._recipe = {"name": recipe, "size": size} | ({} if flip is None else {"flip": flip})
         self._on_device, self._timeout = augment == "device", timeout
         self._train_size = (device_size or math.ceil(size * 8 / 7)) if self._on_device else size
         draw = augmentation(**self._recipe)
@@ -135,7 +139,7 @@ class ClipDataset:
             gap_law,
             augment=centre(self._train_size) if self._on_device else draw,
             centre=centre(size),
-            cache_mb=cache_mb / max(1, workers),
+            cache_mb=cache_mb / max(1, self.workers),
         )
         self._order = EpochOrder(
             len(self.records),

@@ -8,8 +8,9 @@ import numpy as np
 
 from bod_keras.data.augment import ClipAugment, three_crops
 from bod_keras.data.clips import clip_span, even_views, sample_rng, sample_views
+from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
-from bod_keras.data.store import VideoStore
+from bod_keras.data.store import FrameStore
 from bod_keras.data.video import VideoError
 
 
@@ -73,7 +74,7 @@ class ClipReader:
     augment: ClipAugment
     centre: ClipAugment
     cache_mb: float
-    _store: VideoStore | None = dataclasses.field(default=None, init=False, repr=False)
+    _store: FrameStore | None = dataclasses.field(default=None, init=False, repr=False)
 
     def read(self, task: Task, out: np.ndarray) -> bool:
         """Read one sample.
@@ -89,7 +90,7 @@ class ClipReader:
             VideoError: if the video cannot be read.
         """
         if self._store is None:  # in the process that reads, not in the one that pickles
-            self._store = VideoStore(self.cache_mb)
+            self._store = open_store(self.records, self.cache_mb)
         record = self.records[task.index]
         try:
             first, length = self._extent(record)

@@ -50,7 +50,7 @@ class VideoInfo:
 
     Args:
         frames: number of frames; an estimate in some containers, 0 if the header does not say.
-        fps: frames a second.
+        fps: frames a second, or None if it is not known.
         height: of a frame, pixels.
         width: of a frame, pixels.
 
@@ -61,7 +61,7 @@ class VideoInfo:
     """
 
     frames: int
-    fps: float
+    fps: float | None
     height: int
     width: int
 
@@ -117,6 +117,30 @@ def count_frames(path: str | os.PathLike) -> int:
         while capture.grab():
             count += 1
         return count
+
+
+def frame_times(path: str | os.PathLike) -> np.ndarray:
+    """Give the times of the frames that can be decoded, by decoding the whole file.
+
+    Args:
+        path: a video file.
+
+    Returns:
+        float64 array `(frames,)` of seconds.
+
+    Raises:
+        VideoError: as `probe`.
+
+    Example:
+
+    >>> frame_times("walk.mp4")[:3]  # doctest: +SKIP
+    array([0.  , 0.04, 0.08])
+    """
+    with _opened(path) as capture:
+        times = []
+        while capture.grab():
+            times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        return np.array(times)
 
 
 def readable_frames(path: str | os.PathLike) -> int:
@@ -207,6 +231,32 @@ def read_frames(path: str | os.PathLike, indices: Sequence[int] | None = None) -
     return out
 
 
+def iterate_frames(path: str | os.PathLike) -> Iterator[np.ndarray]:
+    """Decode a video file from its start, one frame in memory at a time.
+
+    Args:
+        path: a video file.
+
+    Yields:
+        uint8 arrays `(height, width, 3)`, RGB, until the end of the file or the first frame that
+        cannot be decoded.
+
+    Raises:
+        VideoError: as `probe`.
+
+    Example:
+
+    >>> sum(1 for _ in iterate_frames("walk.mp4"))  # doctest: +SKIP
+    240
+    """
+    with _opened(path) as capture:
+        while True:
+            arrived, frame = capture.read()
+            if not arrived:
+                return
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
 def _extent(path: str | os.PathLike) -> tuple[int, bool]:
     """Number of decodable frames, and whether seeking lands on the frame asked for."""
     name = os.path.abspath(path)
@@ -235,13 +285,7 @@ def _ends_after(path: str, count: int) -> bool:
 
 
 def _read_all(path: str | os.PathLike) -> np.ndarray:
-    frames = []
-    with _opened(path) as capture:
-        while True:
-            arrived, frame = capture.read()
-            if not arrived:
-                break
-            frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+    frames = list(iterate_frames(path))
     if not frames:
         raise VideoError(os.fspath(path), "not one frame can be decoded")
     return np.stack(frames)
