@@ -96,9 +96,9 @@ def sample_views(
 
     Let `S = max(1, num_frames - span + 1)` be the number of possible starts.
 
-    "uniform": without a gap the starts are independent and uniform. With `min_gap = g >= 1` the tuple of starts is uniform over
-    all tuples with pairwise distances of at least `g`: draw `views` distinct numbers
-    `z_1 < z_2 < ...` out of `S - (views - 1)(g - 1)`, spread them to `z_i + (i - 1)(g - 1)`, and
+    "uniform": without a gap the starts are independent and uniform. With `min_gap = g >= 1` the
+    tuple of starts is uniform over all tuples with pairwise distances of at least `g`: draw `views`
+    distinct numbers `z_1 < z_2 < ...` out of `S - (views - 1)(g - 1)`, spread them to `z_i + (i - 1)(g - 1)`, and
     shuffle. If the video is too short for the gap, `g` becomes the widest possible one,
     `(S - 1) // (views - 1)`.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from bod_keras.data.array_store import ArrayRecord
 from bod_keras.data.augment import augmentation
-from bod_keras.data.clips import check_gap_law, clip_span
+from bod_keras.data.clips import check_gap_law
 from bod_keras.data.order import EpochOrder
 from bod_keras.data.reader import ClipReader, Task
 from bod_keras.data.record import Record
