@@ -123,7 +123,9 @@ class ClipAugmenter(keras.layers.Layer):
         x = ops.einsum(f"{axes}jw,bvtiwc->bvtijc", columns, x)
         if training:
             x = self._colour(x, drawn)
-            solarized = ops.logical_and(drawn["solarize"][..., None, None, None, None], x >= 128 / 255)
+            solarized = ops.logical_and(
+                drawn["solarize"][..., None, None, None, None], x >= 128 / 255
+            )
             x = ops.where(solarized, 1.0 - x, x)
         shape = (-1, *clips.shape[1:-3], self.size, self.size, 3)
         return ops.cast(ops.reshape(x, shape), self.compute_dtype)

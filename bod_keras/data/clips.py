@@ -98,9 +98,9 @@ def sample_views(
 
     "uniform": without a gap the starts are independent and uniform. With `min_gap = g >= 1` the
     tuple of starts is uniform over all tuples with pairwise distances of at least `g`: draw `views`
-    distinct numbers `z_1 < z_2 < ...` out of `S - (views - 1)(g - 1)`, spread them to `z_i + (i - 1)(g - 1)`, and
-    shuffle. If the video is too short for the gap, `g` becomes the widest possible one,
-    `(S - 1) // (views - 1)`.
+    distinct numbers `z_1 < z_2 < ...` out of `S - (views - 1)(g - 1)`, spread them to
+    `z_i + (i - 1)(g - 1)`, and shuffle. If the video is too short for the gap, `g` becomes the widest
+    possible one, `(S - 1) // (views - 1)`.
 
     "decreasing", of two views: the distance of the starts has the linearly decreasing density
     `2 / S (1 - k / S)` on [0, S), rounded down: `floor(S (1 - sqrt(1 - u)))` with u uniform. The

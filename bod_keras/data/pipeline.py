@@ -39,8 +39,9 @@ class ClipDataset:
     `steps_per_epoch` steps on every host, and no two hosts read a record in the same epoch.
 
     A broken file is skipped and named in `skipped`; its positions drop out of the stream, and
-    batches then span more positions (and may straddle epochs). So does a file on which the decoder
-    hangs, or makes its process crash. A vanished or refused file counts as broken.
+    batches then span more positions (and may straddle epochs). A file that has vanished, may not be
+    read, or makes the decoder hang or crash counts as broken. Storage that does not answer stops the
+    stream.
 
     Args:
         records: what to read, from `read_catalog`; or several data sets to mix, a list each.
@@ -68,7 +69,7 @@ class ClipDataset:
             broken, and always when all are.
 
     Attributes:
-        failure: why a stream stopped because of broken files, or None.
+        failure: why a stream stopped because of broken files or their storage, or None.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -377,6 +378,9 @@ class ClipDataset:
             window = self.batch_size + 4 * self.workers
             with contextlib.closing(pool.run(tasks, shape, window)) as samples:
                 yield from samples
+        except OSError as error:
+            self.failure = str(error)
+            raise ValueError(self.failure) from None
         finally:
             self._idle.append(pool)
 

@@ -88,6 +88,7 @@ class ClipReader:
 
         Raises:
             VideoError: if the video cannot be read.
+            OSError: if its storage does not answer.
         """
         if self._store is None:  # in the process that reads, not in the one that pickles
             self._store = open_store(self.records, self.cache_mb)
@@ -104,6 +105,8 @@ class ClipReader:
             # All views in one pass: one opening, and no frame is decoded twice.
             flat = self._store.frames(record.path, first + clips.ravel())
         except OSError as error:
+            if error.errno is None:  # not the system's: remote storage that does not answer
+                raise
             raise VideoError(record.path, (error.strerror or str(error)).lower()) from error
         for view, clip in enumerate(flat.reshape(*clips.shape, *flat.shape[1:])):
             if task.epoch is not None:

@@ -57,6 +57,8 @@ def main(channel: int, memory: int) -> None:
             answer = ("read", reader.read(task, out))
         except VideoError as error:
             answer = ("bad", error.reason)
+        except OSError as error:  # of the storage, not of the file
+            answer = ("storage", str(error))
         except Exception:
             answer = ("failed", traceback.format_exc())
         connection.send((ticket, *answer))

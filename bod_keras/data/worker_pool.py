@@ -96,9 +96,7 @@ class WorkerPool:
         self.closed = False
         self._workers = [_Worker(reader, self._memory) for _ in range(workers)]
 
-    def run(
-        self, tasks: Iterable[Task], shape: tuple[int, ...], window: int
-    ) -> Iterator[Sample]:
+    def run(self, tasks: Iterable[Task], shape: tuple[int, ...], window: int) -> Iterator[Sample]:
         """Read samples; one run at a time.
 
         Args:
@@ -110,6 +108,7 @@ class WorkerPool:
             A `Sample` per task, in order.
 
         Raises:
+            OSError: if the storage of the files does not answer.
             RuntimeError: if the workers cannot be started, or if reading fails by a programming
                 error.
         """
@@ -182,6 +181,8 @@ class WorkerPool:
             return
         ticket, kind, detail = message
         sample = worker.samples.pop(ticket)
+        if kind == "storage":
+            raise OSError(detail)
         if kind == "failed":
             raise RuntimeError(
                 f"Reading {self._reader.records[sample.task.index].path} failed by an error that is "

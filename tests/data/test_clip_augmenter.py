@@ -37,7 +37,9 @@ def test_draws_are_fixed_by_the_seed_also_in_a_compiled_step(jit_compile):
     for seed in (0, 0, 1):
         inputs = keras.Input((2, 3, 12, 16, 3), dtype="uint8")
         dense = keras.layers.Dense(1, kernel_initializer="ones")
-        outputs = dense(keras.layers.Flatten()(ClipAugmenter(**{**ARGUMENTS, "seed": seed})(inputs)))
+        outputs = dense(
+            keras.layers.Flatten()(ClipAugmenter(**{**ARGUMENTS, "seed": seed})(inputs))
+        )
         model = keras.Model(inputs, outputs)
         model.compile(keras.optimizers.SGD(0.0), loss="mse", jit_compile=jit_compile)
         fit = model.fit(clips, np.zeros((4, 1), "float32"), epochs=3, verbose=0, shuffle=False)
