@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from bod_keras.data.augment import ClipAugment, three_crops
+from bod_keras.data.augment import ClipAugment, cut_out, shrink, three_crops
 from bod_keras.data.clips import clip_span, even_views, sample_rng, sample_views
 from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
@@ -93,29 +93,44 @@ class ClipReader:
         if self._store is None:  # in the process that reads, not in the one that pickles
             self._store = open_store(self.records, self.cache_mb)
         record = self.records[task.index]
+        rng = sample_rng(self.seed, task.epoch or 0, task.index)
         try:
             first, length = self._extent(record)
             if task.epoch is None:
                 clips = even_views(length, self.frames, self.stride, task.views)
             else:
-                rng = sample_rng(self.seed, task.epoch, task.index)
                 clips = sample_views(
                     length, self.frames, self.stride, task.views, rng, self.min_gap, self.gap_law
                 )
-            # All views in one pass: one opening, and no frame is decoded twice.
-            flat = self._store.frames(record.path, first + clips.ravel())
+            self._read_clips(record.path, first + clips, task, rng, out)
         except OSError as error:
             if error.errno is None:  # not the system's: remote storage that does not answer
                 raise
             raise VideoError(record.path, (error.strerror or str(error)).lower()) from error
-        for view, clip in enumerate(flat.reshape(*clips.shape, *flat.shape[1:])):
-            if task.epoch is not None:
-                out[view] = self.augment(clip, rng, view)
-            elif task.crops == 3:
-                out[3 * view : 3 * view + 3] = three_crops(clip, self.centre.size)
-            else:
-                out[view] = self.centre(clip, np.random.default_rng(0))
         return length < clip_span(self.frames, self.stride)
+
+    def _read_clips(
+        self, path: str, clips: np.ndarray, task: Task, rng: np.random.Generator, out: np.ndarray
+    ) -> None:
+        """Read all views in one pass: one opening, and no frame is decoded twice."""
+        if task.crops == 3:
+            size = self.centre.size
+            flat = self._store.frames(path, clips.ravel(), lambda frame, _: shrink(frame, size))
+            for view, clip in enumerate(flat.reshape(*clips.shape, *flat.shape[1:])):
+                out[3 * view : 3 * view + 3] = three_crops(clip)
+            return
+        augment = self.centre if task.epoch is None else self.augment
+        rngs, boxes = rng.spawn(task.views), {}
+
+        def cut(frame: np.ndarray, row: int) -> np.ndarray:
+            view = row // self.frames
+            if view not in boxes:
+                boxes[view] = augment.draw_box(*frame.shape[:2], rngs[view])
+            return cut_out(frame, boxes[view], augment.size)
+
+        flat = self._store.frames(path, clips.ravel(), cut)
+        for view, clip in enumerate(flat.reshape(out.shape)):
+            out[view] = augment.finish(clip, rngs[view], view)
 
     def _extent(self, record: Record) -> tuple[int, int]:
         """First frame and number of frames of a record's part of its video."""

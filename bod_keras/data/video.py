@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,8 +16,10 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2
 import numpy as np
 
-# Seeking decodes from the key frame before the target, so nearby frames are cheaper to step to.
-_SEEK_DISTANCE = 32
+# OpenCV seeks to a frame so many before the target, and so to the key frame before that one.
+_SEEK_MARGIN = 16
+# What a seek costs besides, in decoded frames: the decoder starts anew.
+_SEEK_COST = 4
 # In MPEG transport streams OpenCV's seek lands on wrong frames; these are read from the start.
 _NO_SEEK = (".ts", ".mts", ".m2ts")
 # A header may promise a few frames too many (edit lists, rounded durations); below this share of
@@ -175,16 +178,24 @@ def readable_frames(path: str | os.PathLike) -> int:
     return count
 
 
-def read_frames(path: str | os.PathLike, indices: Sequence[int] | None = None) -> np.ndarray:
+def read_frames(
+    path: str | os.PathLike,
+    indices: Sequence[int] | None = None,
+    cut: Callable[[np.ndarray, int], np.ndarray] | None = None,
+) -> np.ndarray:
     """Decode frames of a video file, exactly those that were asked for.
 
-    Seeks to frames far ahead if the file was found to be seekable to the frame (some containers
-    only store times, from which OpenCV guesses frame numbers), else decodes from the start.
+    In one pass, from the first frame asked for to the last: seeks where that means fewer frames to
+    decode (from the key frame before), if the file was found to be seekable to the frame (some
+    containers only store times, from which OpenCV guesses frame numbers); else steps.
 
     Args:
         path: a video file.
         indices: frame numbers, counted from 0, in any order and with repetitions; None for all
             frames that can be decoded.
+        cut: called as `cut(frame, row)` with a frame `(height, width, 3)`, BGR, and its place in
+            `indices`; the image that it gives, all of one size, is kept in the frame's place. Cutting
+            out and shrinking here saves most of the memory traffic of large frames.
 
     Returns:
         uint8 array `(len(indices), height, width, 3)`, RGB.
@@ -210,7 +221,7 @@ def read_frames(path: str | os.PathLike, indices: Sequence[int] | None = None) -
     position = 0
     with _opened(path) as capture:
         for target in np.unique(wanted).tolist():
-            if target - position > _SEEK_DISTANCE and _extent(path)[1]:
+            if _is_seek_cheaper(path, position, target):
                 capture.set(cv2.CAP_PROP_POS_FRAMES, target)
                 position = target
             while position < target and capture.grab():
@@ -224,10 +235,11 @@ def read_frames(path: str | os.PathLike, indices: Sequence[int] | None = None) -
                     "the file is truncated or damaged",
                 )
             position += 1
-            if out is None:
-                out = np.empty((len(wanted), *frame.shape), np.uint8)
-            for row in np.flatnonzero(wanted == target):
-                cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=out[row])
+            for row in np.flatnonzero(wanted == target).tolist():
+                image = frame if cut is None else cut(frame, row)
+                if out is None:
+                    out = np.empty((len(wanted), *image.shape), np.uint8)
+                cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=out[row])
     return out
 
 
@@ -276,6 +288,33 @@ def _measured_extent(name: str, size: int, changed: int) -> tuple[int, bool]:
     return count, _ends_after(name, count)
 
 
+def _is_seek_cheaper(path: str | os.PathLike, position: int, target: int) -> bool:
+    """Say whether fewer frames are decoded by seeking to `target` than by stepping to it."""
+    if target - position <= _SEEK_MARGIN or not _extent(path)[1]:
+        return False
+    name = os.path.abspath(path)
+    state = os.stat(name)
+    keys = _key_frames(name, state.st_size, state.st_mtime_ns)
+    before = bisect.bisect_right(keys, max(0, target - _SEEK_MARGIN)) - 1
+    return keys[max(0, before)] > position + _SEEK_COST
+
+
+@functools.lru_cache(maxsize=2**16)
+def _key_frames(name: str, size: int, changed: int) -> tuple[int, ...]:
+    """Numbers of the key frames, by reading the file's packets without decoding them.
+
+    They count packets, which the file may hold in another order than frames are shown in: a few
+    frames off does not matter to the choice between seeking and stepping.
+    """
+    keys, number = [0], 0
+    with _opened(name, raw=True) as capture:
+        while capture.grab():
+            if number and capture.get(cv2.CAP_PROP_LRF_HAS_KEY_FRAME):
+                keys.append(number)
+            number += 1
+    return tuple(keys)
+
+
 def _ends_after(path: str, count: int) -> bool:
     """Say whether seeking to the last two of `count` frames finds these two and no more."""
     tail = min(2, count)
@@ -292,7 +331,8 @@ def _read_all(path: str | os.PathLike) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[cv2.VideoCapture]:
+def _opened(path: str | os.PathLike, raw: bool = False) -> Iterator[cv2.VideoCapture]:
+    """Open a file to decode frames, or (raw) to step through its undecoded packets."""
     name = os.fspath(path)
     if not os.path.exists(name):
         raise VideoError(name, "there is no such file")
@@ -303,7 +343,8 @@ def _opened(path: str | os.PathLike) -> Iterator[cv2.VideoCapture]:
     # An absolute path, because FFmpeg reads "a:b.mp4" as protocol a. Naming the FFmpeg backend
     # keeps OpenCV from taking "clip%03d.mp4" for a numbered series of images. One decoder thread,
     # because files are read in parallel.
-    capture = cv2.VideoCapture(os.path.abspath(name), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    settings = [cv2.CAP_PROP_FORMAT, -1] if raw else [cv2.CAP_PROP_N_THREADS, 1]
+    capture = cv2.VideoCapture(os.path.abspath(name), cv2.CAP_FFMPEG, settings)
     try:
         if not capture.isOpened():
             raise VideoError(

@@ -168,10 +168,10 @@ def test_damage_in_the_middle_costs_only_the_samples_there(videos, monkeypatch):
 
     real = store.read_frames
 
-    def damaged(path, indices):
+    def damaged(path, indices, cut=None):
         if path == videos[5] and max(indices) >= 30:
             raise VideoError(path, "frame 30 cannot be decoded")
-        return real(path, indices)
+        return real(path, indices, cut)
 
     monkeypatch.setattr(store, "read_frames", damaged)
     options = {**OPTIONS, "max_bad_share": 0.5, "workers": 0}
