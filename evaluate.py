@@ -85,21 +85,24 @@ def evaluate(folder, protocol):
     for part, source in (("train", _TRAIN.value), ("test", _TEST.value)):
         config["probe"][part] = source or config["probe"][part]
     model = keras.models.load_model(folder.path / "model.keras")
-    splits, skipped = [], {}
+    splits, skipped, missing = [], {}, []
     for part in ("train", "test"):
-        data = experiment.probe_data(config, part)
+        catalog = experiment.probe_catalog(config, part)
+        data = experiment.probe_data(config, catalog)
         print(f"{folder}: features of {len(data)} {part} videos ...", flush=True)
         with data.clear_errors():
-            features, index = evaluation.extract_features(
-                model, data.evaluation(views=config["probe"]["views"])
-            )
+            stream = data.evaluation(config["probe"]["views"], config["probe"].get("crops", 1))
+            features, index = evaluation.extract_features(model, stream)
         splits.append((features, _labels([data.records[i] for i in index])))
-        skipped |= data.skipped
+        skipped |= data.skipped | catalog.blocked
+        missing += catalog.missing
     results = {
         "protocol": protocol,
         "views": config["probe"]["views"],
+        "crops": config["probe"].get("crops", 1),
         "videos": [len(labels[next(iter(labels))]) for _, labels in splits],
         "skipped": skipped,
+        "missing": missing,
         "factors": evaluation.factor_probes(*splits),
         "environment": evaluation.environment(),
     }

@@ -99,7 +99,8 @@ def _train(config, folder):
     keras.utils.set_random_seed(config["seed"])
     keras.config.set_dtype_policy(config["precision"])
 
-    data = experiment.training_data(config)
+    catalog = experiment.training_catalog(config)
+    data = experiment.training_data(config, catalog)
     steps = data.steps_per_epoch
     total = config["epochs"] * steps
     folder.pull("history.csv", "checkpoints/*")
@@ -113,7 +114,7 @@ def _train(config, folder):
                 "start afresh."
             )
         shutil.rmtree(folder.path, ignore_errors=True)
-        model = experiment.build_model(config, steps)
+        model = experiment.build_model(config, steps, data.augmenter())
         model.compile(experiment.build_optimizer(config, steps))
     done = training.steps_taken(model)
     report = folder.path / "report.json"
@@ -133,7 +134,7 @@ def _train(config, folder):
         stop,
         training.StopOnNonFinite(data.files),
         progress,
-        *_monitors(data, config),
+        *_monitors(data, config, model),
         training.HistoryFile(folder.path / "history.csv"),
         keras.callbacks.TensorBoard(folder.path / "tensorboard", write_graph=False),
         checkpoint,
@@ -150,6 +151,8 @@ def _train(config, folder):
                 "of": total,
                 "seconds_per_step": progress.seconds_per_step,
                 "videos": len(data),
+                "missing": catalog.missing,
+                "blocked": catalog.blocked,
                 "skipped": data.skipped,
                 "shorter_than_a_clip": sorted(data.looped),
             },
@@ -166,17 +169,16 @@ def _train(config, folder):
     )
 
 
-def _monitors(data, config):
+def _monitors(data, config, model):
     """The callback on the first training batch, which a resumed run finds again; none if it is turned off."""
     if not config["monitors"]["every"]:
         return []
     with data.clear_errors():
-        (batch,) = data.training(steps=1)
-    return [
-        training.Monitors(
-            batch["views"][: config["monitors"]["videos"]], config["monitors"]["every"]
-        )
-    ]
+        ((batch,),) = data.training_numpy(steps=1)
+    views = batch["views"][: config["monitors"]["videos"]]
+    if model.augmenter is not None:
+        views = keras.ops.convert_to_numpy(model.augmenter(views))  # centred squares
+    return [training.Monitors(views, config["monitors"]["every"])]
 
 
 def _fit(model, data, epochs, callbacks):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import os
-from dataclasses import dataclass, field
 
 from bod_keras.data import remote
+from bod_keras.data.frame_folders import is_frame
+from bod_keras.data.record import Record
+from bod_keras.data.shard_manifest import is_shard_folder, read_manifest, shard_records
 
 VIDEO_EXTENSIONS = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
@@ -16,44 +18,24 @@ VIDEO_EXTENSIONS = (
 _CSV_RESERVED = ("path", "split", "label")
 
 
-@dataclass(frozen=True)
-class Record:
-    """One video file and what is known of it.
-
-    Args:
-        path: the file.
-        label: class number, or None.
-        factors: named integer factors, for example `{"static": 3, "dynamic": 5}`.
-        split: name of the split it belongs to, or None.
-
-    Example:
-
-    >>> Record("a.avi", factors={"static": 3}).factors["static"]
-    3
-    """
-
-    path: str
-    label: int | None = None
-    factors: dict[str, int] = field(default_factory=dict)
-    split: str | None = None
-
-
 def read_catalog(
     source: str | os.PathLike, root: str | os.PathLike | None = None, split: str | None = None
 ) -> list[Record]:
-    """Read a folder, a list file or a CSV file of videos.
+    """Read a folder, a list file or a CSV file of videos, or a folder of shards.
 
     - A folder is searched with all its sub-folders, in sorted order; hidden names are left out. If
       every video lies in a sub-folder, the label is the index of the top-level sub-folder
-      (`class_names`).
+      (`class_names`). Where there is no video file, folders of numbered images are taken. A
+      folder that `write_shards` wrote gives the records that it was written from.
     - A list file (any name that does not end in .csv) has one `path label` or `path` a line. The
       last word is the label if it is an integer, so paths may hold spaces; empty lines and lines
       that begin with # are left out.
     - A CSV file has a header with a `path` column, and `label` and `split` if it likes; every other
       column whose cells are all integers becomes a factor.
 
-    Whether the listed files exist is not checked here: the loader skips and names broken ones.
-    Source, root and paths may have a scheme, as `s3://bucket/videos`; http has no folders.
+    A listed path may also be a folder of numbered images. Whether the listed files exist is not
+    checked here: the loader skips and names broken ones. Source, root and paths may have a scheme,
+    as `s3://bucket/videos`; http has no folders.
 
     Args:
         source: the folder or file.
@@ -87,7 +69,7 @@ def read_catalog(
             + (" Access that is refused looks the same: check the credentials." if away else "")
         )
     if (remote.is_folder if away else os.path.isdir)(source):
-        records = _read_folder(source)
+        records = shard_records(source) if is_shard_folder(source) else _read_folder(source)
     else:
         place = source if away else os.path.abspath(source)
         base = os.path.dirname(place) if root is None else os.fspath(root)
@@ -99,10 +81,11 @@ def read_catalog(
 
 
 def class_names(folder: str | os.PathLike) -> list[str]:
-    """Give the class names of a folder-per-class tree, in the order of their labels.
+    """Give the class names of a folder-per-class tree, or of shards, in the order of their labels.
 
     Args:
-        folder: a folder whose top-level sub-folders hold the videos of one class each.
+        folder: a folder whose top-level sub-folders hold the videos of one class each; or a folder
+            of shards.
 
     Returns:
         Sorted names of the top-level sub-folders that hold videos; empty if a video lies outside
@@ -113,7 +96,14 @@ def class_names(folder: str | os.PathLike) -> list[str]:
     >>> class_names("ucf101")[:2]  # doctest: +SKIP
     ['ApplyEyeMakeup', 'ApplyLipstick']
     """
-    return _top_folders(_find_videos(os.fspath(folder)))
+    if is_shard_folder(folder):
+        return read_manifest(folder)["class_names"]
+    return _top_folders(_find(folder))
+
+
+def _find(folder: str | os.PathLike) -> list[str]:
+    """Video files; where there are none, folders of frames."""
+    return find_videos(folder) or find_videos(folder, frame_folders=True)
 
 
 def _top_folders(names: list[str]) -> list[str]:
@@ -122,15 +112,29 @@ def _top_folders(names: list[str]) -> list[str]:
     return sorted({name.split(os.sep, 1)[0] for name in names})
 
 
-def _find_videos(folder: str) -> list[str]:
-    """Paths of the videos below a folder, relative to it. No glob: names may hold [brackets]."""
+def find_videos(folder: str | os.PathLike, frame_folders: bool = False) -> list[str]:
+    """Find the videos in a folder and below it, in sorted order, without hidden ones.
+
+    Args:
+        folder: where to look. Links are followed.
+        frame_folders: find folders of numbered images, too; only in a local folder.
+
+    Returns:
+        Paths relative to `folder`.
+
+    Example:
+
+    >>> find_videos("UCF-101")[0]  # doctest: +SKIP
+    'ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi'
+    """
     if remote.is_remote(folder):
         return [
             name
-            for name in remote.list_files(folder, VIDEO_EXTENSIONS)
+            for name in remote.list_files(os.fspath(folder), VIDEO_EXTENSIONS)
             if name.lower().endswith(VIDEO_EXTENSIONS)
             and not any(part.startswith(".") for part in name.split("/"))
         ]
+    # No glob: names may hold [brackets].
     found, visited = [], set()
     for place, folders, files in os.walk(folder, followlinks=True):
         # Data sets are often trees of links; a link to a folder above must not loop for ever.
@@ -140,20 +144,23 @@ def _find_videos(folder: str) -> list[str]:
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inside = os.path.relpath(place, folder)
         found += [
-            os.path.relpath(os.path.join(place, name), folder)
+            os.path.normpath(os.path.join(inside, name))
             for name in sorted(files)
             if not name.startswith(".") and name.lower().endswith(VIDEO_EXTENSIONS)
         ]
+        if frame_folders and any(map(is_frame, files)):
+            found.append(inside)
     return found
 
 
 def _read_folder(folder: str) -> list[Record]:
-    names = _find_videos(folder)
+    names = _find(folder)
     if not names:
         raise ValueError(
             f"There is no video in the folder {folder!r} or below it. "
-            f"Known extensions: {' '.join(VIDEO_EXTENSIONS)}."
+            f"Known extensions: {' '.join(VIDEO_EXTENSIONS)}; or folders of numbered images."
         )
     labels = {name: index for index, name in enumerate(_top_folders(names))}
     return [

@@ -24,6 +24,9 @@ class RemoteError(OSError):
         self.path = path
         self.reason = reason
 
+    def __reduce__(self):
+        return type(self), (self.path, self.reason)  # OSError would give its message to __init__
+
 
 class RemoteFileError(RemoteError):
     """One remote file that is missing or may not be read, while the storage itself answers.

@@ -8,12 +8,11 @@ import io
 from bod_keras.data import remote
 from bod_keras.data.remote_error import RemoteError
 
-_BLOCK = 4 * 2**20
-_BLOCKS = 64  # of all files together: 256 MiB of memory at most
+_BLOCKS = 64  # of all files together: 256 MiB of memory at most, with blocks of 4 MiB
 
 
 class RemoteFile(io.RawIOBase):
-    """Read a remote file from any place. Blocks of 4 MiB are fetched on demand, and the 64 last ones kept.
+    """Read a remote file from any place. Blocks are fetched on demand, and the 64 last ones kept.
 
     So a video that is opened several times in a row is fetched once, and a clip of a long one
     fetches only its surroundings. Remote files must not change while a process reads them.
@@ -23,6 +22,7 @@ class RemoteFile(io.RawIOBase):
 
     Args:
         path: a path with a scheme.
+        block: bytes of a block, 4 MiB if not given; a reader of small pieces wants less.
 
     Attributes:
         error: the first `RemoteError`, or None.
@@ -37,9 +37,9 @@ class RemoteFile(io.RawIOBase):
     b'ftyp'
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, block: int = 4 * 2**20):
         super().__init__()
-        self._path = path
+        self._path, self._block = path, block
         self._at = 0
         self.error: RemoteError | None = None
         self.size = remote_size(path)
@@ -56,11 +56,13 @@ class RemoteFile(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer) -> int:
-        block, within = divmod(self._at, _BLOCK)
+        number, within = divmod(self._at, self._block)
         if self._at >= self.size or self.error is not None:
             return 0
         try:
-            data = _fetch(self._path, block)[within : within + len(buffer)]
+            data = _fetch(self._path, number * self._block, self._block)[
+                within : within + len(buffer)
+            ]
         except RemoteError as error:
             self.error = error
             return 0
@@ -92,5 +94,5 @@ def remote_size(path: str) -> int:
 
 
 @functools.lru_cache(maxsize=_BLOCKS)
-def _fetch(path: str, block: int) -> bytes:
-    return remote.read_range(path, block * _BLOCK, _BLOCK)
+def _fetch(path: str, start: int, length: int) -> bytes:
+    return remote.read_range(path, start, length)
