@@ -391,5 +391,7 @@ def _check_local(name: str) -> str:
         raise VideoError(name, "this is a folder, not a video file")
     if os.path.getsize(name) == 0:
         raise VideoError(name, "the file is empty (0 bytes)")
+    if any("\ud800" <= letter <= "\udfff" for letter in name):  # OpenCV crashes on it
+        raise VideoError(name, "the name of the file is not valid UTF-8; rename it")
     # An absolute path, because FFmpeg reads "a:b.mp4" as protocol a.
     return os.path.abspath(name)
