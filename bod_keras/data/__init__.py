@@ -1,10 +1,10 @@
 """Video file -> clip pair: catalogues, decoding, sampling, augmentation, streams, built-in data.
 
-Only `ClipDataset` needs TensorFlow, which is imported when the name is first used.
+TensorFlow is imported when `ClipDataset.training` is first called, Keras when `ClipAugmenter` is used.
 """
 
 from bod_keras.data.array_store import ArrayRecord, ArrayStore, array_records
-from bod_keras.data.augment import RECIPES, ClipAugment, augmentation
+from bod_keras.data.augment import RECIPES, ClipAugment, augmentation, three_crops
 from bod_keras.data.blocklist import read_blocklist, without_blocked, write_blocklist
 from bod_keras.data.catalog import VIDEO_EXTENSIONS, class_names, read_catalog
 from bod_keras.data.clips import clip_indices, clip_span, even_views, sample_rng, sample_views
@@ -21,6 +21,7 @@ from bod_keras.data.datasets import (
 from bod_keras.data.frame_folder_store import FrameFolderStore
 from bod_keras.data.frame_folders import frame_names
 from bod_keras.data.open_store import open_store
+from bod_keras.data.pipeline import ClipDataset
 from bod_keras.data.record import Box, Record
 from bod_keras.data.shard_manifest import read_manifest
 from bod_keras.data.shard_store import ShardStore
@@ -55,6 +56,7 @@ __all__ = [
     "Box",
     "Catalog",
     "ClipAugment",
+    "ClipAugmenter",
     "ClipDataset",
     "FrameFolderStore",
     "FrameStore",
@@ -93,6 +95,7 @@ __all__ = [
     "sample_factors",
     "sample_rng",
     "sample_views",
+    "three_crops",
     "tied_dynamic",
     "ucf101_24_to_json",
     "without_blocked",
@@ -103,8 +106,8 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    if name == "ClipDataset":
-        from bod_keras.data.pipeline import ClipDataset
+    if name == "ClipAugmenter":
+        from bod_keras.data.clip_augmenter import ClipAugmenter
 
-        return ClipDataset
+        return ClipAugmenter
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

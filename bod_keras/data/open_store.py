@@ -11,7 +11,7 @@ from bod_keras.data.array_store import ArrayRecord, ArrayStore
 from bod_keras.data.frame_folder_store import FrameFolderStore
 from bod_keras.data.record import Record
 from bod_keras.data.shard_store import SHARD_KEY, ShardStore
-from bod_keras.data.store import FrameStore, VideoStore
+from bod_keras.data.store import Cut, FrameStore, VideoStore
 from bod_keras.data.video import VideoInfo
 
 
@@ -58,6 +58,9 @@ class _MixedStore(FrameStore):
 
     def decode(self, path: str, indices: np.ndarray) -> np.ndarray:
         return self._store(path).decode(path, indices)
+
+    def decode_cut(self, path: str, indices: np.ndarray, cut: Cut) -> np.ndarray:
+        return self._store(path).decode_cut(path, indices, cut)
 
     def stream(self, path: str) -> Iterator[np.ndarray]:
         return self._store(path).stream(path)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from bod_keras.data.remote_error import RemoteError, RemoteFileError
 from bod_keras.data.shard_manifest import read_manifest
 from bod_keras.data.store import FrameStore
 from bod_keras.data.tfrecord import decode_example, read_records
@@ -53,6 +54,10 @@ class ShardStore(FrameStore):
         chunks, first = np.unique(unique // entry.chunk, return_index=True)
         try:
             records = read_records(_file(path), entry.offsets[chunks].tolist())
+        except RemoteFileError as error:
+            raise VideoError(path, f"the shard cannot be read: {error.reason}") from None
+        except RemoteError:
+            raise
         except OSError as error:
             raise VideoError(path, f"the shard cannot be read: {error.strerror}") from None
         except ValueError as error:
@@ -104,6 +109,10 @@ class _Entry(NamedTuple):
 def _index(path: str, folder: str) -> dict[str, _Entry]:
     try:
         manifest = read_manifest(folder)
+    except RemoteError as error:
+        if not isinstance(error, RemoteFileError):
+            raise
+        raise VideoError(path, f"the manifest of the shards cannot be read: {error}") from None
     except (OSError, ValueError) as error:
         raise VideoError(path, f"the manifest of the shards cannot be read: {error}") from None
     chunk = manifest["settings"]["chunk"]

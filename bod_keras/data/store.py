@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from bod_keras.data.video import (
 
 # Frames that `FrameStore.stream` decodes at once.
 _STREAM_BLOCK = 8
+
+Cut = Callable[[np.ndarray, int], np.ndarray]
 
 
 class FrameStore(abc.ABC):
@@ -68,6 +70,10 @@ class FrameStore(abc.ABC):
     @abc.abstractmethod
     def decode(self, path: str, indices: np.ndarray) -> np.ndarray:
         """Give frames as `frames` does, or raise `VideoError`."""
+
+    def decode_cut(self, path: str, indices: np.ndarray, cut: Cut) -> np.ndarray:
+        """Give what `cut` makes of frames, or raise `VideoError`."""
+        return _cut_all(self.decode(path, indices), cut)
 
     def stream(self, path: str) -> Iterator[np.ndarray]:
         """Give all frames of a video in order, few of them in memory at a time.
@@ -119,12 +125,15 @@ class FrameStore(abc.ABC):
         """
         return self._info(path).fps
 
-    def frames(self, path: str, indices: np.ndarray) -> np.ndarray:
+    def frames(self, path: str, indices: np.ndarray, cut: Cut | None = None) -> np.ndarray:
         """Give frames of a video.
 
         Args:
             path: of a `Record`.
             indices: int array `(n,)`, each below `length(path)`.
+            cut: called as `cut(frame, row)` with a frame `(height, width, 3)` and its place in
+                `indices`; what it cuts out takes the frame's place. It must not depend on the order
+                of the colours.
 
         Returns:
             uint8 array `(n, height, width, 3)`, RGB.
@@ -134,9 +143,11 @@ class FrameStore(abc.ABC):
         """
         video = self._videos.get(path)
         if video is not None:
-            return video[indices]
+            return video[indices] if cut is None else _cut_all(video[indices], cut)
         try:
-            return self.decode(path, indices)
+            if cut is None:
+                return self.decode(path, indices)
+            return self.decode_cut(path, indices, cut)
         except VideoError as error:
             with self._lock:
                 self._skipped[path] = error.reason
@@ -202,6 +213,9 @@ class VideoStore(FrameStore):
     def decode(self, path: str, indices: np.ndarray) -> np.ndarray:
         return read_frames(path, indices)
 
+    def decode_cut(self, path: str, indices: np.ndarray, cut: Cut) -> np.ndarray:
+        return read_frames(path, indices, cut)
+
     def stream(self, path: str) -> Iterator[np.ndarray]:
         # In one pass: seeking to each block would decode much of the file again.
         length, count = self.length(path), 0
@@ -210,3 +224,7 @@ class VideoStore(FrameStore):
             if count == length:
                 return
         raise VideoError(path, f"only {count} of {length} frames can be decoded from the start")
+
+
+def _cut_all(frames: np.ndarray, cut: Cut) -> np.ndarray:
+    return np.stack([cut(frame, row) for row, frame in enumerate(frames)])

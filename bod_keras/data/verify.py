@@ -14,6 +14,7 @@ from tqdm import tqdm
 from bod_keras.data.check import check_video, content_hash
 from bod_keras.data.datasets.base import Catalog
 from bod_keras.data.process_map import process_map
+from bod_keras.data.remote import is_remote
 
 KINDS = ("unreadable", "truncated", "too short", "variable rate", "duplicate")
 
@@ -47,7 +48,7 @@ def verify(
         `frames`, their sum; `rates`, frames a second -> number of files.
 
     Raises:
-        ValueError: if `workers` is below 1.
+        ValueError: if `workers` is below 1, or a path is remote.
 
     Example:
 
@@ -59,6 +60,8 @@ def verify(
     ['gone.avi']
     """
     paths = list(dict.fromkeys(record.path for record in catalog.records))
+    if away := [path for path in paths if is_remote(path)]:
+        raise ValueError(f"Only local files are verified. Received: {away[0]}. Copy them first.")
     present = [path for path in paths if os.path.exists(path)]
     missing = [*catalog.missing, *(path for path in paths if not os.path.exists(path))]
 
