@@ -48,6 +48,9 @@ def test_every_kind_has_the_same_face(same_video, kind, cache_mb):
     frames = store.frames(record.path, wanted)
     assert frames.dtype == np.uint8 and frames.shape == (6, 24, 32, 3)
     assert np.abs(frames.astype(int) - 4 * wanted[:, None, None, None]).max() <= 1
+    cut = store.frames(record.path, wanted, lambda frame, row: frame[2:10, row : row + 4])
+    assert cut.shape == (6, 8, 4, 3)
+    np.testing.assert_array_equal(cut[3], frames[3, 2:10, 3:7])
     streamed = np.stack(list(store.stream(record.path)))
     np.testing.assert_array_equal(streamed[wanted], frames)
     assert store.skipped == {}
