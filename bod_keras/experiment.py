@@ -1,6 +1,7 @@
 """A config turned into objects, for train.py and evaluate.py; nothing below this level sees a config."""
 
 import difflib
+import os
 from pathlib import Path
 
 import keras
@@ -13,9 +14,11 @@ from bod_keras.data import (
     read_blocklist,
     read_catalog,
     read_dataset,
+    read_source,
     without_blocked,
     write_digit_drift,
 )
+from bod_keras.data.remote import is_folder, is_remote
 from bod_keras.frameworks import (
     VBYOL,
     ProjectionHead,
@@ -27,7 +30,7 @@ from bod_keras.frameworks import (
     VVICReg,
 )
 from bod_keras.koopman import KoopmanSplit
-from bod_keras.training import LARS, BiLevel
+from bod_keras.training import LARS, BiLevel, RunFolder
 
 ENCODERS = {
     "frame_cnn": encoders.FrameCNN,
@@ -47,8 +50,8 @@ OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD, "lar
 
 
 def run_folder(config):
-    """Where a run leaves its files: ``<output>/<name>-seed<seed>``."""
-    return Path(config["output"]) / f"{config['name']}-seed{config['seed']}"
+    """Where a run leaves its files: ``<output>/<name>-seed<seed>``, which may be on remote storage."""
+    return RunFolder(f"{config['output'].rstrip('/')}/{config['name']}-seed{config['seed']}")
 
 
 def training_catalog(config):
@@ -59,7 +62,7 @@ def training_catalog(config):
     elif data["source"] == "built-in":
         catalog = Catalog(read_catalog(_built_in(config), split="train"))
     elif data["source"]:
-        catalog = Catalog(read_catalog(data["source"], root=data["root"], split=data["split"]))
+        catalog = read_source(data["source"], root=data["root"], split=data["split"])
     else:
         raise ValueError(
             "No videos were named. Pass --config.data.source=PATH (a folder, a list file or a CSV file), or "
@@ -73,14 +76,17 @@ def training_data(config, catalog):
     clips = dict(config["clips"])
     if clips["flip"] is None and not catalog.flip_safe:
         clips["flip"] = 0.0  # a flip would change the label
-    return ClipDataset(catalog.records, seed=config["seed"], **clips)
+    records = catalog.records
+    if config["data"]["mix"]:
+        records = [records, *(read_catalog(source) for source in config["data"]["mix"])]
+    return ClipDataset(records, seed=config["seed"], **clips)
 
 
 def probe_catalog(config, part):
     """The `Catalog` of a probe's labelled videos; `part` is "train" or "test"."""
     source, data = config["probe"][part], config["data"]
     if source:
-        catalog = Catalog(read_catalog(source, root=data["root"]))
+        catalog = read_source(source, root=data["root"])
     elif data["dataset"]:
         evaluation = find_dataset(data["dataset"]).evaluation
         catalog = _official(data, "train" if part == "train" else evaluation)
@@ -98,6 +104,8 @@ def probe_data(config, catalog):
     """The `ClipDataset` of a probe's catalogue."""
     clips = dict(config["clips"])
     clips["batch_size"] = min(clips["batch_size"], len(catalog.records))
+    for name in ("weights", "shard", "class_balanced"):  # of training
+        clips.pop(name, None)
     return ClipDataset(catalog.records, seed=config["seed"], **clips)
 
 
@@ -128,7 +136,8 @@ def _usable(config, catalog):
     blocklist = config["data"]["blocklist"]
     if blocklist:
         source = config["data"]["source"] or "."
-        root = config["data"]["root"] or (source if Path(source).is_dir() else Path(source).parent)
+        is_dir = is_folder if is_remote(source) else os.path.isdir
+        root = config["data"]["root"] or (source if is_dir(source) else os.path.dirname(source))
         catalog = without_blocked(catalog, read_blocklist(blocklist, root))
         print(f"Videos left out by {blocklist}: {len(catalog.blocked)}.")
     return catalog
@@ -136,14 +145,18 @@ def _usable(config, catalog):
 
 def _built_in(config):
     settings = dict(config["built_in"])
+    if is_remote(settings["folder"]):
+        raise ValueError(
+            f"The built-in videos are written to a local folder. Received: built_in.folder={settings['folder']}"
+        )
     # One folder a variant, so that another rho never overwrites or reuses this one.
     variant = "-".join(f"{k}{settings[k]}" for k in sorted(settings) if k != "folder")
     folder = Path(settings.pop("folder")) / variant
     return write_digit_drift(folder, seed=0, **settings)
 
 
-def build_model(config, steps_per_epoch):
-    """The framework that a config describes, not compiled."""
+def build_model(config, steps_per_epoch, augmenter=None):
+    """The framework that a config describes, not compiled; with the layer that augments, if there is one."""
     clips, settings = config["clips"], _in_steps(config, steps_per_epoch)
     encoder = _choose("encoder.name", config["encoder"]["name"], ENCODERS)(
         input_shape=(clips["frames"], clips["size"], clips["size"], 3),
@@ -160,7 +173,7 @@ def build_model(config, steps_per_epoch):
         for name in ("static_weight", "dynamic_weight", "base_weight"):
             settings.pop(name)
     head = ProjectionHead(**config["head"])
-    return framework(encoder, projection_head=head, **parts, **settings)
+    return framework(encoder, projection_head=head, augmenter=augmenter, **parts, **settings)
 
 
 def _in_steps(config, steps_per_epoch):

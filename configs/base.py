@@ -60,6 +60,7 @@ def get_config():
             "source": "",
             "root": config_dict.placeholder(str),
             "split": config_dict.placeholder(str),
+            "mix": (),  # more sources, to train on a mixture
             "dataset": "",
             "annotations": config_dict.placeholder(str),  # folder of the official files; None: root
             "fold": 1,
@@ -69,7 +70,7 @@ def get_config():
         }
     )
     # Labelled videos for evaluate.py; as in data.source. Empty: the splits of the data set or built-in data.
-    config.probe = ConfigDict({"train": "", "test": "", "views": 1})
+    config.probe = ConfigDict({"train": "", "test": "", "views": 1, "crops": 1})
     # The built-in data set, written once into `folder`.
     config.built_in = ConfigDict(
         {
@@ -93,9 +94,16 @@ def get_config():
             "recipe": "cvrl",
             # Probability; None: the recipe's, and none where the data set's labels are directions.
             "flip": config_dict.placeholder(float),
+            "augment": "cpu",  # or device: by a layer of the model
+            "device_size": config_dict.placeholder(int),
             "min_gap": 0,
+            "gap_law": "uniform",  # or decreasing
+            "class_balanced": False,
+            "weights": (),  # one for data.source and one for each of data.mix
+            "shard": (0, 1),  # this host and how many there are
             "cache_mb": 0,
-            "workers": 2,
+            "workers": 2,  # processes
+            "timeout": 120.0,
             "max_bad_share": 0.1,
         }
     )

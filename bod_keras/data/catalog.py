@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 
+from bod_keras.data import remote
+from bod_keras.data.frame_folders import is_frame
 from bod_keras.data.record import Record
+from bod_keras.data.shard_manifest import is_shard_folder, read_manifest, shard_records
 
 VIDEO_EXTENSIONS = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
-IMAGE_EXTENSIONS = (".jpeg", ".jpg", ".png")
 _CSV_RESERVED = ("path", "split", "label")
 # The shortest path after which there are only integers.
 _LISTED = re.compile(r"(?P<path>.*?)(?P<numbers>(?:[ \t,]+-?\d+)*)")
@@ -21,11 +24,12 @@ _LISTED = re.compile(r"(?P<path>.*?)(?P<numbers>(?:[ \t,]+-?\d+)*)")
 def read_catalog(
     source: str | os.PathLike, root: str | os.PathLike | None = None, split: str | None = None
 ) -> list[Record]:
-    """Read a folder, a list file or a CSV file of videos.
+    """Read a folder, a list file or a CSV file of videos, or a folder of shards.
 
     - A folder is searched with all its sub-folders, in sorted order; hidden names are left out. If
       every video lies in a sub-folder, the label is the index of the top-level sub-folder
-      (`class_names`).
+      (`class_names`). Where there is no video file, folders of numbered images are taken. A
+      folder that `write_shards` wrote gives the records that it was written from.
     - A list file has one video a line: a path and, after spaces, tabs or commas, its label or
       labels, integers. Paths may hold spaces; empty lines and lines that begin with # are left out.
       After a path without a video's extension, a folder of frames, the first of several numbers is
@@ -34,7 +38,9 @@ def read_catalog(
     - A CSV file has a header with a `path` column, and `label` and `split` if it likes; every other
       column whose cells are all integers becomes a factor. One without a header is read as a list.
 
-    Whether the listed files exist is not checked here: the loader skips and names broken ones.
+    A listed path may also be a folder of numbered images. Whether the listed files exist is not
+    checked here: the loader skips and names broken ones. Source, root and paths may have a scheme,
+    as `s3://bucket/videos`; http has no folders.
 
     Args:
         source: the folder or file.
@@ -47,6 +53,7 @@ def read_catalog(
 
     Raises:
         FileNotFoundError: if the source does not exist.
+        RemoteError: if the source has a scheme and its storage does not answer.
         ValueError: if it holds no video, cannot be parsed, or has no such split.
 
     Example:
@@ -59,15 +66,18 @@ def read_catalog(
     3
     """
     source = os.fspath(source)
-    if not os.path.exists(source):
+    away = remote.is_remote(source)
+    if not (remote.exists if away else os.path.exists)(source):
         raise FileNotFoundError(
             f"There is no folder or list file {source!r}. Give a folder of videos, a list file "
             "with one 'path label' a line, or a .csv file with a 'path' column."
+            + (" Access that is refused looks the same: check the credentials." if away else "")
         )
-    if os.path.isdir(source):
-        records = _read_folder(source)
+    if (remote.is_folder if away else os.path.isdir)(source):
+        records = shard_records(source) if is_shard_folder(source) else _read_folder(source)
     else:
-        base = os.path.dirname(os.path.abspath(source)) if root is None else os.fspath(root)
+        place = source if away else os.path.abspath(source)
+        base = os.path.dirname(place) if root is None else os.fspath(root)
         read = _read_csv if source.lower().endswith(".csv") else _read_list
         records = read(source, base)
         if not records:
@@ -76,10 +86,11 @@ def read_catalog(
 
 
 def class_names(folder: str | os.PathLike) -> list[str]:
-    """Give the class names of a folder-per-class tree, in the order of their labels.
+    """Give the class names of a folder-per-class tree, or of shards, in the order of their labels.
 
     Args:
-        folder: a folder whose top-level sub-folders hold the videos of one class each.
+        folder: a folder whose top-level sub-folders hold the videos of one class each; or a folder
+            of shards.
 
     Returns:
         Sorted names of the top-level sub-folders that hold videos; empty if a video lies outside
@@ -90,7 +101,14 @@ def class_names(folder: str | os.PathLike) -> list[str]:
     >>> class_names("ucf101")[:2]  # doctest: +SKIP
     ['ApplyEyeMakeup', 'ApplyLipstick']
     """
-    return _top_folders(find_videos(folder))
+    if is_shard_folder(folder):
+        return read_manifest(folder)["class_names"]
+    return _top_folders(_find(folder))
+
+
+def _find(folder: str | os.PathLike) -> list[str]:
+    """Video files; where there are none, folders of frames."""
+    return find_videos(folder) or find_videos(folder, frame_folders=True)
 
 
 def _top_folders(names: list[str]) -> list[str]:
@@ -104,7 +122,7 @@ def find_videos(folder: str | os.PathLike, frame_folders: bool = False) -> list[
 
     Args:
         folder: where to look. Links are followed.
-        frame_folders: find folders that hold images, too.
+        frame_folders: find folders of numbered images, too; only in a local folder.
 
     Returns:
         Paths relative to `folder`.
@@ -114,6 +132,13 @@ def find_videos(folder: str | os.PathLike, frame_folders: bool = False) -> list[
     >>> find_videos("UCF-101")[0]  # doctest: +SKIP
     'ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi'
     """
+    if remote.is_remote(folder):
+        return [
+            name
+            for name in remote.list_files(os.fspath(folder), VIDEO_EXTENSIONS)
+            if name.lower().endswith(VIDEO_EXTENSIONS)
+            and not any(part.startswith(".") for part in name.split("/"))
+        ]
     # No glob: names may hold [brackets].
     found, visited = [], set()
     for place, folders, files in os.walk(folder, followlinks=True):
@@ -130,17 +155,17 @@ def find_videos(folder: str | os.PathLike, frame_folders: bool = False) -> list[
             for name in sorted(files)
             if not name.startswith(".") and name.lower().endswith(VIDEO_EXTENSIONS)
         ]
-        if frame_folders and any(name.lower().endswith(IMAGE_EXTENSIONS) for name in files):
+        if frame_folders and any(map(is_frame, files)):
             found.append(inside)
     return found
 
 
 def _read_folder(folder: str) -> list[Record]:
-    names = find_videos(folder)
+    names = _find(folder)
     if not names:
         raise ValueError(
             f"There is no video in the folder {folder!r} or below it. "
-            f"Known extensions: {' '.join(VIDEO_EXTENSIONS)}."
+            f"Known extensions: {' '.join(VIDEO_EXTENSIONS)}; or folders of numbered images."
         )
     labels = {name: index for index, name in enumerate(_top_folders(names))}
     return [
@@ -150,7 +175,7 @@ def _read_folder(folder: str) -> list[Record]:
 
 
 def _read_list(source: str, base: str) -> list[Record]:
-    with open(source, encoding="utf-8-sig") as stream:
+    with _open_text(source) as stream:
         lines = [line for line in map(str.strip, stream) if line and not line.startswith("#")]
     return [_listed(line, base) for line in lines]
 
@@ -161,12 +186,12 @@ def _listed(line: str, base: str) -> Record:
     is_folder = not path.lower().endswith(VIDEO_EXTENSIONS)
     if is_folder and (len(labels) > 1 or "," in numbers):
         labels = labels[1:]
-    path = os.path.join(base, path)
+    path = _join(base, path)
     return Record(path, labels=labels) if len(labels) > 1 else Record(path, *labels)
 
 
 def _read_csv(source: str, base: str) -> list[Record]:
-    with open(source, encoding="utf-8-sig", newline="") as stream:
+    with _open_text(source, newline="") as stream:
         reader = csv.DictReader(stream)
         columns = reader.fieldnames or []
         if "path" not in columns and _is_list(",".join(columns)):
@@ -196,7 +221,7 @@ def _read_csv(source: str, base: str) -> list[Record]:
             )
     return [
         Record(
-            os.path.join(base, row["path"]),
+            _join(base, row["path"]),
             label=int(row["label"]) if row.get("label") else None,
             factors={name: int(row[name]) for name in factors},
             split=row.get("split") or None,
@@ -208,6 +233,17 @@ def _read_csv(source: str, base: str) -> list[Record]:
 def _is_list(line: str) -> bool:
     """Whether a line is a path with numbers, or a path, and no header."""
     return bool(_LISTED.fullmatch(line)["numbers"]) or line.lower().endswith(VIDEO_EXTENSIONS)
+
+
+def _open_text(source: str, newline: str | None = None) -> io.TextIOBase:
+    if remote.is_remote(source):
+        data = io.BytesIO(remote.read_bytes(source))
+        return io.TextIOWrapper(data, encoding="utf-8-sig", newline=newline)
+    return open(source, encoding="utf-8-sig", newline=newline)
+
+
+def _join(base: str, path: str) -> str:
+    return path if remote.is_remote(path) else os.path.join(base, path)
 
 
 def _is_integer(text: str) -> bool:

@@ -8,7 +8,7 @@ import os
 import cv2
 import numpy as np
 
-from bod_keras.data.catalog import IMAGE_EXTENSIONS
+from bod_keras.data.frame_folders import frame_names
 from bod_keras.data.video import VideoError, count_frames, frame_times, probe, readable_frames
 
 # Of a constant rate a frame time may be off by its rounding to milliseconds, as in .webm and .mkv.
@@ -97,9 +97,7 @@ def _is_variable(times: np.ndarray) -> bool:
 
 
 def _check_images(folder: str, full: bool) -> int:
-    names = sorted(n for n in os.listdir(folder) if n.lower().endswith(IMAGE_EXTENSIONS))
-    if not names:
-        raise VideoError(folder, "the folder holds no image")
+    names = frame_names(folder)
     for name in names if full else {names[0], names[-1]}:
         if cv2.imread(os.path.join(folder, name)) is None:
             raise VideoError(folder, f"the image {name} cannot be decoded")

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from bod_keras.data.check import check_video, content_hash
 from bod_keras.data.datasets.base import Catalog
 from bod_keras.data.process_map import process_map
+from bod_keras.data.remote import is_remote
 
 KINDS = ("unreadable", "truncated", "too short", "variable rate", "duplicate")
 
@@ -47,7 +48,7 @@ def verify(
         `frames`, their sum; `rates`, frames a second -> number of files.
 
     Raises:
-        ValueError: if `workers` is below 1.
+        ValueError: if `workers` is below 1, or a path is remote.
         RuntimeError: if processes cannot start; see `process_map`.
 
     Example:
@@ -59,7 +60,10 @@ def verify(
     ...     verify(Catalog([Record("gone.avi")]), journal=journal)["missing"]
     ['gone.avi']
     """
-    states = {record.path: _state(record.path) for record in catalog.records}
+    paths = dict.fromkeys(record.path for record in catalog.records)
+    if away := [path for path in paths if is_remote(path)]:
+        raise ValueError(f"Only local files are verified. Received: {away[0]}. Copy them first.")
+    states = {path: _state(path) for path in paths}
     missing = [*catalog.missing, *(path for path, state in states.items() if state is None)]
     states = {path: state for path, state in states.items() if state is not None}
 

@@ -13,6 +13,7 @@ from bod_keras.atomic_file import atomic_file
 from bod_keras.data.blocklist import write_blocklist
 from bod_keras.data.catalog import read_catalog
 from bod_keras.data.datasets import DATASETS, Catalog, read_dataset
+from bod_keras.data.shard_manifest import is_shard_folder
 from bod_keras.data.verify import KINDS, verify
 from bod_keras.version import __version__
 
@@ -85,6 +86,11 @@ def _verify(options: argparse.Namespace) -> None:
             options.dataset, options.root, options.annotations, options.split, options.fold
         )
         root = options.root
+    elif is_shard_folder(options.source):
+        raise ValueError(
+            f"{options.source} holds shards, whose records are verified each time that they are read. Give "
+            "the videos that they were written from."
+        )
     else:
         catalog = Catalog(read_catalog(options.source, options.root, options.split))
         source = Path(options.source)
