@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bod_keras.data import Catalog, Record, read_blocklist
+from bod_keras.data import Catalog, Record, read_blocklist, write_shards
 from bod_keras.data.__main__ import main
 from bod_keras.data.check import check_video, content_hash
 from bod_keras.data.verify import verify
@@ -201,6 +201,13 @@ def test_hashes_tell_contents_apart(tmp_path):
         (tmp_path / name).write_bytes(content)
     hashes = [content_hash(str(tmp_path / name)) for name in "abc"]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_shards_are_not_for_this_command(tmp_path):
+    video = save_video(tmp_path / "a.avi", make_ramp_clip(20))
+    write_shards([Record(video)], tmp_path / "shards", workers=1)
+    with pytest.raises(SystemExit, match="holds shards, whose records are verified each time"):
+        main(["verify", f"--source={tmp_path / 'shards'}"])
 
 
 @pytest.mark.parametrize(
