@@ -11,8 +11,8 @@ the same augmentation. "decode" leaves the augmentation out.
     python benchmarks/input.py --help
 
 How to read it: "clips/s" is a clip per second of wall time, "per CPU s" per second of processor time, which
-other programs on the machine disturb less; the ratios are our file route over the route of the line, the median over
-rounds with its quartiles. A round is one sample of every file. "workers" is the whole loader, processes and
+other programs on the machine disturb less; the ratios are the time of the route of the line over that of our file
+route, the median over rounds with its quartiles. A round is one sample of every file that all can read. "workers" is the whole loader, processes and
 shared memory included, with 1 and 2 workers in turns. "feeds" is how many such workers a training step would
 need that takes so many seconds: a computed number, not a measured step.
 """
@@ -43,7 +43,7 @@ from bod_keras.data.open_store import open_store  # noqa: E402
 from bod_keras.data.reader import ClipReader, Task  # noqa: E402
 from bod_keras.data.shard_writer import ShardSettings  # noqa: E402
 from bod_keras.data.shards import write_shards  # noqa: E402
-from bod_keras.data.video import VideoError, read_frames  # noqa: E402
+from bod_keras.data.video import read_frames  # noqa: E402
 from bod_keras.data.worker_pool import WorkerPool  # noqa: E402
 
 FRAMES, STRIDE, SIZE = 16, 2, 112
@@ -59,17 +59,14 @@ def pyav(path, clip):
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         rate, base, begin = stream.average_rate, stream.time_base, stream.start_time or 0
-        try:
-            container.seek(int(begin + clip[0] / rate / base), stream=stream)
-        except av.FFmpegError:  # no index, as in the .flv file: from the start
-            number = -1
+        container.seek(int(begin + clip[0] / rate / base), stream=stream)
         for frame in container.decode(stream):
             number = round((frame.pts - begin) * base * rate) if number is None else number + 1
             if number in wanted:
                 found[number] = frame.to_ndarray(format="rgb24")
             if number >= clip[-1]:
                 break
-    return np.stack([found[n] for n in clip if n in found])
+    return np.stack([found[n] for n in clip])
 
 
 def decord(path, clip):
@@ -193,14 +190,32 @@ def show_memory(files, opens):
     print()
 
 
-def readable(folder, views):
-    """The records of the folder's videos from which two clips can be read without looping."""
+def installed():
+    """The rivals that can be imported, by name."""
+    found = {}
+    for name, (module, read) in RIVALS.items():
+        try:
+            __import__(module)
+        except (ImportError, OSError, RuntimeError):
+            print(f"{name} is not installed and left out")
+        else:
+            found[name] = read
+    return found
+
+
+def readable(folder, rivals, views):
+    """The records of the folder's videos that we and all rivals can read; says which they are not."""
     records = []
     for record in read_catalog(folder):
-        try:
-            Ours([record], views).sample(0, 0)
-        except VideoError as error:
-            print(f"left out: {error}")
+        alone = Ours([record], views)
+        routes = {"we": alone, **{name: Rival(read, alone) for name, read in rivals.items()}}
+        for name, route in routes.items():
+            try:
+                for epoch in range(8):
+                    route.sample(0, epoch)
+            except Exception as error:
+                print(f"left out, {name} cannot read it: {record.path}: {error!r}"[:160])
+                break
         else:
             records.append(record)
     return records
@@ -214,7 +229,8 @@ def main():
     parser.add_argument("--opens", type=int, default=0, help="also measure memory over so many")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    records = readable(arguments.videos, arguments.views)
+    rivals = installed()
+    records = readable(arguments.videos, rivals, arguments.views)
     videos, clips = len(records), len(records) * arguments.views
     print(
         f"{videos} videos, {arguments.views} clips of each, {arguments.rounds} rounds; "
@@ -224,13 +240,7 @@ def main():
         write_shards(records, folder, ShardSettings())
         files, shards = Ours(records, arguments.views), Ours(read_catalog(folder), arguments.views)
         routes = {"our files": files, "our shards": shards}
-        for name, (module, read) in RIVALS.items():
-            try:
-                __import__(module)
-            except (ImportError, OSError, RuntimeError):
-                print(f"{name} is not installed and left out")
-                continue
-            routes[name] = Rival(read, files)
+        routes |= {name: Rival(read, files) for name, read in rivals.items()}
         for kind, title in (("sample", "with augment"), ("decode", "decode")):
             show(measure(routes, videos, arguments.rounds, kind), clips, title)
         print("\nworkers       1: clips/s  2: clips/s   2 over 1 (quartiles)")
