@@ -11,10 +11,10 @@ the same augmentation. "decode" leaves the augmentation out.
     python benchmarks/input.py --help
 
 How to read it: "clips/s" is a clip per second of wall time, "per CPU s" per second of processor time, which
-other programs on the machine disturb less; the ratios are the time of the route of the line over that of our file
-route, the median over rounds with its quartiles. A round is one sample of every file that all can read. "workers" is the whole loader, processes and
-shared memory included, with 1 and 2 workers in turns. "feeds" is how many such workers a training step would
-need that takes so many seconds: a computed number, not a measured step.
+other programs on the machine disturb less; the ratios are the time of the line's route over that of our file
+route, the median over rounds with its quartiles. A round is one sample of every file that all can read.
+"workers" is the whole loader, processes and shared memory included, with 1 and 2 workers in turns. "feeds" is
+how many such workers a training step would need that takes so many seconds: computed, not measured on a GPU.
 """
 
 import argparse

@@ -341,6 +341,8 @@ def _opened(path: str | os.PathLike, raw: bool = False) -> Iterator[cv2.VideoCap
         raise VideoError(name, "this is a folder, not a video file")
     if os.path.getsize(name) == 0:
         raise VideoError(name, "the file is empty (0 bytes)")
+    if not os.access(name, os.R_OK):
+        raise VideoError(name, "permission denied")
     # An absolute path, because FFmpeg reads "a:b.mp4" as protocol a. Naming the FFmpeg backend
     # keeps OpenCV from taking "clip%03d.mp4" for a numbered series of images. One decoder thread,
     # because files are read in parallel.
