@@ -85,7 +85,7 @@ def evaluate(folder, protocol):
     for part, source in (("train", _TRAIN.value), ("test", _TEST.value)):
         config["probe"][part] = source or config["probe"][part]
     model = keras.models.load_model(folder.path / "model.keras")
-    splits, skipped, missing = [], {}, []
+    splits, skipped, blocked, missing = [], {}, {}, []
     for part in ("train", "test"):
         catalog = experiment.probe_catalog(config, part)
         data = experiment.probe_data(config, catalog)
@@ -94,7 +94,8 @@ def evaluate(folder, protocol):
             stream = data.evaluation(config["probe"]["views"], config["probe"].get("crops", 1))
             features, index = evaluation.extract_features(model, stream)
         splits.append((features, _labels([data.records[i] for i in index])))
-        skipped |= data.skipped | catalog.blocked
+        skipped |= data.skipped
+        blocked |= catalog.blocked
         missing += catalog.missing
     results = {
         "protocol": protocol,
@@ -102,6 +103,7 @@ def evaluate(folder, protocol):
         "crops": config["probe"].get("crops", 1),
         "videos": [len(labels[next(iter(labels))]) for _, labels in splits],
         "skipped": skipped,
+        "blocked": blocked,
         "missing": missing,
         "factors": evaluation.factor_probes(*splits),
         "environment": evaluation.environment(),
@@ -132,7 +134,7 @@ def report(runs, protocol, output):
         for row in summary:
             entry = {"name": row["name"], "runs": row["runs"], "factor": factor}
             entry["chance"] = row[f"factors.{factor}.chance"][0]
-            entry["seconds_per_step"] = row["seconds_per_step"]
+            entry["seconds_per_step"] = row.get("seconds_per_step")  # none in a run of a few steps
             for part in parts:
                 for measure in _PROTOCOLS[protocol]:
                     entry[f"{part} {measure}"] = row.get(f"factors.{factor}.{part}.{measure}")

@@ -139,7 +139,7 @@ def _usable(config, catalog):
         is_dir = is_folder if is_remote(source) else os.path.isdir
         root = config["data"]["root"] or (source if is_dir(source) else os.path.dirname(source))
         catalog = without_blocked(catalog, read_blocklist(blocklist, root))
-        print(f"{len(catalog.blocked)} videos are left out by {blocklist}.")
+        print(f"Videos left out by {blocklist}: {len(catalog.blocked)}.")
     return catalog
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 
 from bod_keras.data import remote
 from bod_keras.data.frame_folders import is_frame
@@ -16,6 +17,8 @@ VIDEO_EXTENSIONS = (
     *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
 _CSV_RESERVED = ("path", "split", "label")
+# The shortest path after which there are only integers.
+_LISTED = re.compile(r"(?P<path>.*?)(?P<numbers>(?:[ \t,]+-?\d+)*)")
 
 
 def read_catalog(
@@ -27,11 +30,13 @@ def read_catalog(
       every video lies in a sub-folder, the label is the index of the top-level sub-folder
       (`class_names`). Where there is no video file, folders of numbered images are taken. A
       folder that `write_shards` wrote gives the records that it was written from.
-    - A list file (any name that does not end in .csv) has one `path label` or `path` a line. The
-      last word is the label if it is an integer, so paths may hold spaces; empty lines and lines
-      that begin with # are left out.
+    - A list file has one video a line: a path and, after spaces, tabs or commas, its label or
+      labels, integers. Paths may hold spaces; empty lines and lines that begin with # are left out.
+      After a path without a video's extension, a folder of frames, the first of several numbers is
+      the number of frames (`some/dir 163 1`), as is a single one after a comma
+      (`some/dir,300`); neither is needed here.
     - A CSV file has a header with a `path` column, and `label` and `split` if it likes; every other
-      column whose cells are all integers becomes a factor.
+      column whose cells are all integers becomes a factor. One without a header is read as a list.
 
     A listed path may also be a folder of numbered images. Whether the listed files exist is not
     checked here: the loader skips and names broken ones. Source, root and paths may have a scheme,
@@ -170,25 +175,27 @@ def _read_folder(folder: str) -> list[Record]:
 
 
 def _read_list(source: str, base: str) -> list[Record]:
-    records = []
     with _open_text(source) as stream:
-        for line in map(str.strip, stream):
-            if not line or line.startswith("#"):
-                continue
-            head, _, tail = line.replace("\t", " ").rpartition(" ")
-            if head and _is_integer(tail):
-                # Cut the original line, so that tabs inside of a name survive.
-                path = line[: -len(tail)].rstrip()
-                records.append(Record(_join(base, path), label=int(tail)))
-            else:
-                records.append(Record(_join(base, line)))
-    return records
+        lines = [line for line in map(str.strip, stream) if line and not line.startswith("#")]
+    return [_listed(line, base) for line in lines]
+
+
+def _listed(line: str, base: str) -> Record:
+    path, numbers = _LISTED.fullmatch(line).group("path", "numbers")
+    labels = tuple(int(number) for number in re.findall(r"-?\d+", numbers))
+    is_folder = not path.lower().endswith(VIDEO_EXTENSIONS)
+    if is_folder and (len(labels) > 1 or "," in numbers):
+        labels = labels[1:]
+    path = _join(base, path)
+    return Record(path, labels=labels) if len(labels) > 1 else Record(path, *labels)
 
 
 def _read_csv(source: str, base: str) -> list[Record]:
     with _open_text(source, newline="") as stream:
         reader = csv.DictReader(stream)
         columns = reader.fieldnames or []
+        if "path" not in columns and _is_list(",".join(columns)):
+            return _read_list(source, base)
         if "path" not in columns:
             raise ValueError(
                 f"{source} must begin with a header line that has a 'path' column. "
@@ -221,6 +228,11 @@ def _read_csv(source: str, base: str) -> list[Record]:
         )
         for row in rows
     ]
+
+
+def _is_list(line: str) -> bool:
+    """Whether a line is a path with numbers, or a path, and no header."""
+    return bool(_LISTED.fullmatch(line)["numbers"]) or line.lower().endswith(VIDEO_EXTENSIONS)
 
 
 def _open_text(source: str, newline: str | None = None) -> io.TextIOBase:
