@@ -84,6 +84,14 @@ def test_files(found):
     assert found["refused"].startswith(f"RemoteFileError: s3://no-bucket/big: {AWAY}")
 
 
+def test_shards_are_read_as_local_ones(found):
+    found = found["shards"]
+    assert found["paths"] == [f"{BASE}/shards/shard-00000.tfrecord#{name}.avi" for name in "ab"]
+    assert found["same"] is True and found["batches"] == 2 and found["tf.data"] >= 2
+    assert found["gone"].startswith(f"VideoError: {BASE}/none/") and AWAY in found["gone"]
+    assert "Shards are written to a local folder" in found["written there"]
+
+
 def test_a_run_folder(found):
     found = found["run_folder"]
     assert found["empty"] == [] and found["names"] == ["checkpoints/2", "report.json"]
