@@ -5,9 +5,11 @@
 
 Rows: the files; shards with records of so many frames; and, with the default record, tf.io.decode_jpeg in
 tf.data as the rival of OpenCV. All take turns, so that a drift of the machine's speed hits all alike, and each
-reads random clips of random videos. "x files" is the median over rounds of the ratio to the files of the same
-round and number of threads, beside its quartiles; "x 1 thread" the ratio of the row to itself with one thread.
-The last row is a loop in C that holds no lock: what the machine gives to more threads at that moment.
+reads random clips of random videos. "CPU ms" is the processor time of a clip, all threads together, which other
+programs on the machine change little; "x files" are medians over rounds of the ratio to the files of the same
+round and number of threads, in processor time and, beside its quartiles, in clips a second. "x 1 thread" is the
+ratio of the row to itself with one thread; the last row, a loop in C that holds no lock, tells what the machine
+gave to more threads at that moment.
 """
 
 import argparse
@@ -124,25 +126,36 @@ def main():
             routes[name] = (store_route(read_catalog(path), options), options.clips)
         routes["the last, by TensorFlow"] = (tensorflow_route(path, options), options.clips)
         routes["free loop"] = (free_loop, options.clips)
-        rates = {}
+        rates, costs = {}, {}
         for turn in range(-1, options.rounds):  # the first turn warms up
             for name, (run, clips) in routes.items():
                 for threads in options.threads:
                     seeds = np.arange(clips * threads) + 10**6 * (turn + 1)
-                    started = time.perf_counter()
+                    started, used = time.perf_counter(), time.process_time()
                     run(seeds, threads)
                     rate = len(seeds) / (time.perf_counter() - started)
+                    cost = (time.process_time() - used) / len(seeds)
                     if turn >= 0:
                         rates.setdefault((name, threads), []).append(rate)
+                        costs.setdefault((name, threads), []).append(cost)
     print(f"{totals['bytes'] / totals['frames'] / 1024:.1f} KiB a frame in shards")
-    print(f"{'route':28} threads  clips/s  x files (quartiles)     x 1 thread")
+    print(
+        f"{'route':28} threads  clips/s   CPU ms  x files: CPU  clips/s (quartiles)     x 1 thread"
+    )
     for (name, threads), measured in rates.items():
-        ratios = [a / b for a, b in zip(measured, rates["files", threads])]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        against = f"{middle:7.1f} ({low:.1f} to {high:.1f})" if name != "free loop" else ""
-        scale = statistics.median(a / b for a, b in zip(measured, rates[name, options.threads[0]]))
-        rate = statistics.median(measured)
-        print(f"{name:28} {threads:7} {rate:8.1f}  {against:22} {scale:10.2f}")
+        row = f"{name:28} {threads:7} {statistics.median(measured):8.1f}"
+        if name == "free loop":
+            row += " " * 48
+        else:
+            cost, files = costs[name, threads], costs["files", threads]
+            saved = statistics.median(b / a for a, b in zip(cost, files))
+            ratios = [a / b for a, b in zip(measured, rates["files", threads])]
+            low, middle, high = statistics.quantiles(ratios, n=4)
+            row += f" {1000 * statistics.median(cost):8.2f} {saved:13.1f}"
+            row += f" {middle:8.1f} ({low:.1f} to {high:.1f})".ljust(25)
+        alone = rates[name, options.threads[0]]
+        scale = statistics.median(a / b for a, b in zip(measured, alone))
+        print(f"{row} {scale:10.2f}")
 
 
 if __name__ == "__main__":

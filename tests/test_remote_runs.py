@@ -42,6 +42,7 @@ def training_flags(source="s3://bucket/videos", **changes):
         "output": "s3://bucket/runs",
         "clips.size": 16,
         "clips.batch_size": 4,
+        "clips.workers": 0,  # each would load TensorFlow
         "epochs": 6,
         "optimizer.warmup_epochs": 0,
         "decoupled": False,

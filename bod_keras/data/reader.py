@@ -76,6 +76,9 @@ class ClipReader:
     cache_mb: float
     _store: FrameStore | None = dataclasses.field(default=None, init=False, repr=False)
 
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_store": None}
+
     def read(self, task: Task, out: np.ndarray) -> bool:
         """Read one sample.
 

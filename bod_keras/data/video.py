@@ -204,8 +204,8 @@ def read_frames(
         indices: frame numbers, counted from 0, in any order and with repetitions; None for all
             frames that can be decoded.
         cut: called as `cut(frame, row)` with a frame `(height, width, 3)`, BGR, and its place in
-            `indices`; the image that it gives, all of one size, is kept in the frame's place. Cutting
-            out and shrinking here saves most of the memory traffic of large frames.
+            `indices`; the image that it gives, all of one size, is kept in the frame's place. It must be
+            a copy. Cutting out and shrinking here saves most of the memory traffic of large frames.
 
     Returns:
         uint8 array `(len(indices), height, width, 3)`, RGB.
@@ -227,7 +227,7 @@ def read_frames(
             "indices must be a non-empty list of integers >= 0, or None for all frames. "
             f"Received: indices={indices!r}"
         )
-    out = None
+    out, frame = None, None
     position = 0
     with _opened(path) as capture:
         for target in np.unique(wanted).tolist():
@@ -236,7 +236,8 @@ def read_frames(
                 position = target
             while position < target and capture.grab():
                 position += 1
-            arrived, frame = capture.read() if position == target else (False, None)
+            # Into the memory of the frame before.
+            arrived, frame = capture.read(frame) if position == target else (False, None)
             if not arrived:
                 promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
                 raise VideoError(
@@ -391,6 +392,8 @@ def _check_local(name: str) -> str:
         raise VideoError(name, "this is a folder, not a video file")
     if os.path.getsize(name) == 0:
         raise VideoError(name, "the file is empty (0 bytes)")
+    if not os.access(name, os.R_OK):
+        raise VideoError(name, "permission denied")
     if any("\ud800" <= letter <= "\udfff" for letter in name):  # OpenCV crashes on it
         raise VideoError(name, "the name of the file is not valid UTF-8; rename it")
     # An absolute path, because FFmpeg reads "a:b.mp4" as protocol a.

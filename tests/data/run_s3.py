@@ -5,9 +5,19 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from bod_keras.clean_exit import clean_exit
-from bod_keras.data import ClipDataset, class_names, read_catalog, read_frames, remote
+from bod_keras.data import (
+    ClipDataset,
+    Record,
+    class_names,
+    open_store,
+    read_catalog,
+    read_frames,
+    remote,
+    write_shards,
+)
 from bod_keras.training import RunFolder
 
 BASE = "s3://bucket/set"
@@ -47,6 +57,7 @@ def videos(folder):
         batch_size=2,
         recipe="none",
         max_bad_share=0.5,
+        workers=0,
     )
     batches = [batch["views"].numpy() for batch in data.training(steps=3)]
     return {
@@ -82,6 +93,30 @@ def files(folder):
     return found | {"left": remote.list_files("s3://bucket/other")}
 
 
+def shards(folder):
+    videos = folder / "videos"
+    videos.mkdir()
+    for name in ("a.avi", "b.avi"):
+        (videos / name).write_bytes((folder / "a.avi").read_bytes())
+    write_shards(read_catalog(videos), folder / "shards", workers=0)
+    for file in (folder / "shards").iterdir():
+        remote.upload(file, f"{BASE}/shards/{file.name}")
+    local, there = read_catalog(folder / "shards"), read_catalog(f"{BASE}/shards")
+    indices = [59, 0, 33]
+    frames = [open_store(found).frames(found[1].path, indices) for found in (local, there)]
+    data = ClipDataset(there, frames=4, size=16, batch_size=2, recipe="none", workers=1)
+    file = there[0].path.partition("#")[0]
+    gone = [Record(f"{BASE}/none/shard-00000.tfrecord#a.avi")]
+    return {
+        "paths": [record.path for record in there],
+        "same": bool(np.array_equal(*frames)),
+        "batches": len(list(data.training(steps=2))),
+        "tf.data": sum(1 for _ in tf.data.TFRecordDataset(file)),
+        "gone": error_of(lambda: open_store(gone).length(gone[0].path)),
+        "written there": error_of(lambda: write_shards(local, f"{BASE}/new")),
+    }
+
+
 def run_folder():
     first = RunFolder("s3://bucket/runs/a-seed0/")
     empty = first.names()
@@ -108,9 +143,7 @@ def run_folder():
 if __name__ == "__main__":
     with clean_exit():
         place = Path(sys.argv[1])
-        found = {
-            f.__name__: f(*a)
-            for f, a in [(catalogues, []), (videos, [place]), (files, [place]), (run_folder, [])]
-        }
+        found = {"catalogues": catalogues(), "run_folder": run_folder()}
+        found |= {part.__name__: part(place) for part in (videos, files, shards)}
         print(json.dumps(found))
         sys.exit(7)  # the code that must arrive

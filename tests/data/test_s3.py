@@ -51,7 +51,9 @@ def test_catalogues(found):
         [f"{BASE}/tree/walk/b.avi", 1],
     ]
     assert found["tree with a slash"] is True
-    assert found["classes"] == ["run", "walk"] and found["bucket"] == 3
+    assert (
+        found["classes"] == ["run", "walk"] and found["bucket"] >= 3
+    )  # other tests have videos there
     assert found["list"][0] == [f"{BASE}/tree/walk/b.avi", 1]
     assert found["table"] == [[f"{BASE}/x.avi", 2]]
 
@@ -82,6 +84,14 @@ def test_files(found):
     assert found["listed"] == ["big", "none", "readme"] and found["left"] == ["big", "readme"]
     assert "this is a folder, not a file" in found["folder"]
     assert found["refused"].startswith(f"RemoteFileError: s3://no-bucket/big: {AWAY}")
+
+
+def test_shards_are_read_as_local_ones(found):
+    found = found["shards"]
+    assert found["paths"] == [f"{BASE}/shards/shard-00000.tfrecord#{name}.avi" for name in "ab"]
+    assert found["same"] is True and found["batches"] == 2 and found["tf.data"] >= 2
+    assert found["gone"].startswith(f"VideoError: {BASE}/none/") and AWAY in found["gone"]
+    assert "Shards are written to a local folder" in found["written there"]
 
 
 def test_a_run_folder(found):
