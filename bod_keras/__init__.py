@@ -1,6 +1,7 @@
 """BOD-VCL for Keras 3: video contrastive learning in which appearance and motion are both learned."""
 
 from bod_keras import encoders
+from bod_keras.data.clip_augmenter import ClipAugmenter
 from bod_keras.frameworks import (
     VBYOL,
     ContrastiveModel,
@@ -33,6 +34,7 @@ __all__ = [
     "BarlowTwins",
     "BiLevel",
     "BiLevelModel",
+    "ClipAugmenter",
     "ContrastiveModel",
     "CosineRegression",
     "InfoNCE",

@@ -1,12 +1,24 @@
 """A config turned into objects, for train.py and evaluate.py; nothing below this level sees a config."""
 
 import difflib
+import os
 from pathlib import Path
 
 import keras
 
 from bod_keras import encoders
-from bod_keras.data import ClipDataset, read_catalog, write_digit_drift
+from bod_keras.data import (
+    Catalog,
+    ClipDataset,
+    find_dataset,
+    read_blocklist,
+    read_catalog,
+    read_dataset,
+    read_source,
+    without_blocked,
+    write_digit_drift,
+)
+from bod_keras.data.remote import is_folder, is_remote
 from bod_keras.frameworks import (
     VBYOL,
     ProjectionHead,
@@ -18,7 +30,7 @@ from bod_keras.frameworks import (
     VVICReg,
 )
 from bod_keras.koopman import KoopmanSplit
-from bod_keras.training import LARS, BiLevel
+from bod_keras.training import LARS, BiLevel, RunFolder
 
 ENCODERS = {
     "frame_cnn": encoders.FrameCNN,
@@ -38,50 +50,113 @@ OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD, "lar
 
 
 def run_folder(config):
-    """Where a run leaves its files: ``<output>/<name>-seed<seed>``."""
-    return Path(config["output"]) / f"{config['name']}-seed{config['seed']}"
+    """Where a run leaves its files: ``<output>/<name>-seed<seed>``, which may be on remote storage."""
+    return RunFolder(f"{config['output'].rstrip('/')}/{config['name']}-seed{config['seed']}")
 
 
-def training_data(config):
-    """The `ClipDataset` to pre-train on."""
-    source, split = config["data"]["source"], config["data"]["split"]
-    if source == "built-in":
-        source, split = _built_in(config), "train"
-    elif not source:
+def training_catalog(config):
+    """The `Catalog` of the videos to pre-train on."""
+    data = config["data"]
+    if data["dataset"]:
+        catalog = _official(data, data["split"] or "train")
+    elif data["source"] == "built-in":
+        catalog = Catalog(read_catalog(_built_in(config), split="train"))
+    elif data["source"]:
+        catalog = read_source(data["source"], root=data["root"], split=data["split"])
+    else:
         raise ValueError(
             "No videos were named. Pass --config.data.source=PATH (a folder, a list file or a CSV file), or "
-            "use configs/demo.py for the built-in data."
+            "--config.data.dataset=NAME, or use configs/demo.py for the built-in data."
         )
-    records = read_catalog(source, root=config["data"]["root"], split=split)
-    return ClipDataset(records, seed=config["seed"], **config["clips"])
+    return _usable(config, catalog)
 
 
-def probe_data(config, part):
-    """The labelled `ClipDataset` of a probe; `part` is "train" or "test"."""
-    source, split = config["probe"][part], None
-    if not source:
-        if config["data"]["source"] != "built-in":
-            raise ValueError(
-                f"A probe needs labelled videos. Pass --probe_{part}=PATH (a folder per class, a list "
-                '"path label", or a CSV file with a label or factor columns).'
-            )
-        source, split = _built_in(config), f"probe_{part}"
-    records = read_catalog(source, root=config["data"]["root"], split=split)
+def training_data(config, catalog):
+    """The `ClipDataset` of a catalogue to pre-train on."""
     clips = dict(config["clips"])
-    clips["batch_size"] = min(clips["batch_size"], len(records))
+    if clips["flip"] is None and not catalog.flip_safe:
+        clips["flip"] = 0.0  # a flip would change the label
+    records = catalog.records
+    if config["data"]["mix"]:
+        records = [records, *(read_catalog(source) for source in config["data"]["mix"])]
     return ClipDataset(records, seed=config["seed"], **clips)
+
+
+def probe_catalog(config, part):
+    """The `Catalog` of a probe's labelled videos; `part` is "train" or "test"."""
+    source, data = config["probe"][part], config["data"]
+    if source:
+        catalog = read_source(source, root=data["root"])
+    elif data["dataset"]:
+        evaluation = find_dataset(data["dataset"]).evaluation
+        catalog = _official(data, "train" if part == "train" else evaluation)
+    elif data["source"] == "built-in":
+        catalog = Catalog(read_catalog(_built_in(config), split=f"probe_{part}"))
+    else:
+        raise ValueError(
+            f"A probe needs labelled videos. Pass --probe_{part}=PATH (a folder per class, a list "
+            '"path label", or a CSV file with a label or factor columns).'
+        )
+    return _usable(config, catalog)
+
+
+def probe_data(config, catalog):
+    """The `ClipDataset` of a probe's catalogue."""
+    clips = dict(config["clips"])
+    clips["batch_size"] = min(clips["batch_size"], len(catalog.records))
+    for name in ("weights", "shard", "class_balanced"):  # of training
+        clips.pop(name, None)
+    return ClipDataset(catalog.records, seed=config["seed"], **clips)
+
+
+def _official(data, split):
+    if data["source"]:
+        raise ValueError(
+            f"data.source and data.dataset both say where the videos are. Received: {data['source']} and "
+            f"{data['dataset']}. Leave one empty; the videos of a data set are in --config.data.root."
+        )
+    if not data["root"]:
+        raise ValueError(
+            f"--config.data.root is missing: the folder of the videos of {data['dataset']}."
+        )
+    return read_dataset(data["dataset"], data["root"], data["annotations"], split, data["fold"])
+
+
+def _usable(config, catalog):
+    """The catalogue without the blocklist's videos; says what is left out, and stops if too much is missing."""
+    total, missing = len(catalog.records) + len(catalog.missing), catalog.missing
+    if missing:
+        named = f"{len(missing)} of {total} annotated videos have no file: {', '.join(missing[:5])}"
+        share = config["clips"]["max_bad_share"]
+        if len(missing) > share * total:
+            raise ValueError(
+                f"{named} ... (max_bad_share={share}). Complete them, or allow more with clips.max_bad_share."
+            )
+        print(f"{named}{' ...' if len(missing) > 5 else ''}")
+    blocklist = config["data"]["blocklist"]
+    if blocklist:
+        source = config["data"]["source"] or "."
+        is_dir = is_folder if is_remote(source) else os.path.isdir
+        root = config["data"]["root"] or (source if is_dir(source) else os.path.dirname(source))
+        catalog = without_blocked(catalog, read_blocklist(blocklist, root))
+        print(f"Videos left out by {blocklist}: {len(catalog.blocked)}.")
+    return catalog
 
 
 def _built_in(config):
     settings = dict(config["built_in"])
+    if is_remote(settings["folder"]):
+        raise ValueError(
+            f"The built-in videos are written to a local folder. Received: built_in.folder={settings['folder']}"
+        )
     # One folder a variant, so that another rho never overwrites or reuses this one.
     variant = "-".join(f"{k}{settings[k]}" for k in sorted(settings) if k != "folder")
     folder = Path(settings.pop("folder")) / variant
     return write_digit_drift(folder, seed=0, **settings)
 
 
-def build_model(config, steps_per_epoch):
-    """The framework that a config describes, not compiled."""
+def build_model(config, steps_per_epoch, augmenter=None):
+    """The framework that a config describes, not compiled; with the layer that augments, if there is one."""
     clips, settings = config["clips"], _in_steps(config, steps_per_epoch)
     encoder = _choose("encoder.name", config["encoder"]["name"], ENCODERS)(
         input_shape=(clips["frames"], clips["size"], clips["size"], 3),
@@ -98,7 +173,7 @@ def build_model(config, steps_per_epoch):
         for name in ("static_weight", "dynamic_weight", "base_weight"):
             settings.pop(name)
     head = ProjectionHead(**config["head"])
-    return framework(encoder, projection_head=head, **parts, **settings)
+    return framework(encoder, projection_head=head, augmenter=augmenter, **parts, **settings)
 
 
 def _in_steps(config, steps_per_epoch):

@@ -66,11 +66,23 @@ def get_config():
     config.precision = "float32"  # or mixed_bfloat16, mixed_float16
 
     # Where the videos are: "built-in", a folder, a folder per class, a list "path label", or a CSV file.
+    # Or `dataset`, a key of bod_keras.data.DATASETS, with its videos in `root` (docs/data.md).
     config.data = ConfigDict(
-        {"source": "", "root": config_dict.placeholder(str), "split": config_dict.placeholder(str)}
+        {
+            "source": "",
+            "root": config_dict.placeholder(str),
+            "split": config_dict.placeholder(str),
+            "mix": (),  # more sources, to train on a mixture
+            "dataset": "",
+            "annotations": config_dict.placeholder(str),  # folder of the official files; None: root
+            "fold": 1,
+            "blocklist": config_dict.placeholder(
+                str
+            ),  # as `python -m bod_keras.data verify` writes it
+        }
     )
-    # Labelled videos for evaluate.py; as in data. Empty: the split names of the built-in data.
-    config.probe = ConfigDict({"train": "", "test": "", "views": 1})
+    # Labelled videos for evaluate.py; as in data.source. Empty: the splits of the data set or built-in data.
+    config.probe = ConfigDict({"train": "", "test": "", "views": 1, "crops": 1})
     # The built-in data set, written once into `folder`.
     config.built_in = ConfigDict(
         {
@@ -92,9 +104,18 @@ def get_config():
             "size": 112,
             "batch_size": 16,
             "recipe": "cvrl",
+            # Probability; None: the recipe's, and none where the data set's labels are directions.
+            "flip": config_dict.placeholder(float),
+            "augment": "cpu",  # or device: by a layer of the model
+            "device_size": config_dict.placeholder(int),
             "min_gap": 0,
+            "gap_law": "uniform",  # or decreasing
+            "class_balanced": False,
+            "weights": (),  # one for data.source and one for each of data.mix
+            "shard": (0, 1),  # this host and how many there are
             "cache_mb": 0,
-            "workers": 2,
+            "workers": 2,  # processes
+            "timeout": 120.0,
             "max_bad_share": 0.1,
         }
     )

@@ -1,59 +1,75 @@
-"""Records -> tf.data streams of augmented clips: deterministic, resumable, broken files skipped."""
+"""Records -> streams of augmented clips: deterministic, resumable, broken files skipped."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import threading
-from collections.abc import Callable, Sequence
+import math
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bod_keras.data.array_store import ArrayRecord
 from bod_keras.data.augment import augmentation
-from bod_keras.data.catalog import Record
-from bod_keras.data.clips import clip_span, even_views, sample_rng, sample_views
-from bod_keras.data.store import VideoStore
+from bod_keras.data.clips import check_gap_law
+from bod_keras.data.order import EpochOrder
+from bod_keras.data.reader import ClipReader, Task
+from bod_keras.data.record import Record
 from bod_keras.data.video import VideoError
+from bod_keras.data.worker_pool import Sample, WorkerPool
 
-try:
+if TYPE_CHECKING:
     import tensorflow as tf
-except ImportError as error:
-    raise ImportError(
-        "bod_keras.data.ClipDataset streams with tf.data and needs TensorFlow: "
-        "pip install tensorflow. The rest of bod_keras.data works without it."
-    ) from error
+
+    from bod_keras.data.clip_augmenter import ClipAugmenter
 
 
 class ClipDataset:
-    """Streams of clips from video files, for training and for evaluation.
+    """Streams of clips from videos, for training and for evaluation.
 
-    Training is a pure function of an integer position g: with E = `steps_per_epoch * batch_size`,
-    the epoch is `g // E`, the record is entry `g mod E` of that epoch's seeded permutation, and
-    frames and augmentation are drawn from `sample_rng(seed, epoch, record index)`. So a stream that
-    starts at position p continues any other one exactly, however many workers there are. E leaves
-    out the last `len(records) mod batch_size` records of each permutation, others each time, so
-    that no batch holds a video twice (a positive pair would count as negatives).
+    Training is a pure function of an integer position: it gives the epoch and the record
+    (`EpochOrder`), and frames and augmentation are drawn from `sample_rng(seed, epoch, record)`. So
+    a stream that starts at position p continues any other one exactly, however many workers there
+    are. No batch holds a video twice (a positive pair would count as negatives).
+
+    Several hosts: each makes the data set with the same records, `seed` and `batch_size`, and its own
+    `shard`. Then `batch_size` is a host's, the global batch is `batch_size * count`, an epoch has
+    `steps_per_epoch` steps on every host, and no two hosts read a record in the same epoch.
 
     A broken file is skipped and named in `skipped`; its positions drop out of the stream, and
-    batches then span more positions (and may straddle epochs).
+    batches then span more positions (and may straddle epochs). A file that has vanished, may not be
+    read, or makes the decoder hang or crash counts as broken. Storage that does not answer stops the
+    stream.
 
     Args:
-        records: what to read; from `read_catalog`.
+        records: what to read, from `read_catalog`; or several data sets to mix, a list each.
         frames: frames of a clip, at least 2.
         stride: distance of neighbouring clip frames in the video.
         views: clips of a training sample.
         size: height and width of the clips in pixels.
         batch_size: samples of a batch.
         recipe: name of the training augmentation, a key of `RECIPES`.
+        flip: probability of a flip in training; None for the recipe's.
+        augment: "cpu", or "device": then training clips are uint8, the centred squares of the frames
+            in `device_size` pixels, and `augmenter()` is the layer that augments them.
+        device_size: see there; None for `8 / 7 size`.
         min_gap: least distance of the starts of the views in frames (`sample_views`).
+        gap_law: "uniform" or "decreasing" (`sample_views`).
+        class_balanced: show each class equally often, by `label`; an epoch is as long as before.
+        weights: of the mixed data sets, how often each is shown; None for their sizes.
+        shard: index of this host and number of hosts.
         seed: of order, frames and augmentation, >= 0.
-        cache_mb: decoded videos are kept in memory up to this many MiB.
-        workers: files that are read in parallel.
+        cache_mb: decoded videos are kept in memory up to this many MiB, by all workers together.
+        workers: processes that read and augment; 0 does it in this process. Videos in memory
+            (`array_records`) are always read in this process.
+        timeout: seconds after which a worker that reads a sample is given up, and its file with it.
         max_bad_share: the stream stops with an error when more than this share of the files is
             broken, and always when all are.
 
     Attributes:
-        failure: why a stream stopped because of broken files, or None.
+        failure: why a stream stopped because of broken files or their storage, or None.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -67,7 +83,7 @@ class ClipDataset:
 
     def __init__(
         self,
-        records: Sequence[Record],
+        records: Sequence[Record] | Sequence[Sequence[Record]],
         *,
         frames: int = 16,
         stride: int = 1,
@@ -75,53 +91,89 @@ class ClipDataset:
         size: int = 112,
         batch_size: int = 8,
         recipe: str = "cvrl",
+        flip: float | None = None,
+        augment: str = "cpu",
+        device_size: int | None = None,
         min_gap: int = 0,
+        gap_law: str = "uniform",
+        class_balanced: bool = False,
+        weights: Sequence[float] | None = None,
+        shard: tuple[int, int] = (0, 1),
         seed: int = 0,
         cache_mb: float = 0,
         workers: int = 2,
+        timeout: float = 120.0,
         max_bad_share: float = 0.1,
     ):
-        _check_counts(len(records), frames, batch_size)
-        lowest = {"stride": (stride, 1), "views": (views, 1), "min_gap": (min_gap, 0)}
-        lowest |= {"seed": (seed, 0), "workers": (workers, 1)}
+        parts = [[r] if isinstance(r, Record) else list(r) for r in records]
+        mixed = any(not isinstance(r, Record) for r in records)
+        self.records = [record for part in parts for record in part]
+        _check(len(self.records), frames, augment)
+        lowest = {"stride": (stride, 1), "views": (views, 1), "seed": (seed, 0)}
+        lowest |= {"workers": (workers, 0), "cache_mb": (cache_mb, 0)}
         for name, (value, least) in lowest.items():
             if value < least:
                 raise ValueError(f"{name} must be at least {least}. Received: {name}={value}")
+        check_gap_law(gap_law, views, min_gap)
+        if not timeout > 0:
+            raise ValueError(f"timeout must be more than 0 seconds. Received: timeout={timeout}")
         if not 0 <= max_bad_share <= 1:
             raise ValueError(
                 f"max_bad_share must lie in [0, 1]. Received: max_bad_share={max_bad_share}"
             )
-        self.records = list(records)
         self.frames, self.stride, self.views, self.size = frames, stride, views, size
-        self.batch_size, self.min_gap, self.seed = batch_size, min_gap, seed
-        self.workers, self.max_bad_share = workers, max_bad_share
-        self._augment = augmentation(recipe, size)
-        self._centre = augmentation("none", size)
-        self._store = VideoStore(cache_mb)
+        self.batch_size, self.max_bad_share = batch_size, max_bad_share
+        # Arrays would have to be copied into every worker.
+        arrays = any(isinstance(record, ArrayRecord) for record in self.records)
+        self.workers = 0 if arrays else workers
+        self._recipe = {"name": recipe, "size": size} | ({} if flip is None else {"flip": flip})
+        self._on_device, self._timeout = augment == "device", timeout
+        self._train_size = (device_size or math.ceil(size * 8 / 7)) if self._on_device else size
+        draw = augmentation(**self._recipe)
+        centre = functools.partial(augmentation, "none")
+        self._reader = ClipReader(
+            self.records,
+            frames,
+            stride,
+            seed,
+            min_gap,
+            gap_law,
+            augment=centre(self._train_size) if self._on_device else draw,
+            centre=centre(size),
+            cache_mb=cache_mb / max(1, self.workers),
+        )
+        self._order = EpochOrder(
+            len(self.records),
+            batch_size,
+            seed,
+            shard,
+            **_groups(parts if mixed else None, weights, self.records, class_balanced),
+        )
         self.failure: str | None = None
+        self._skipped: dict[str, str] = {}
         self._looped: set[str] = set()
-        self._lock = threading.Lock()
-        # Two epochs: a batch in flight may straddle them.
-        self._order = functools.lru_cache(maxsize=2)(self._draw_order)
+        self._files = len({record.path for record in self.records})
+        # Workers outlive a stream: they keep what they decoded and measured.
+        self._idle: list[WorkerPool] = []
+        weakref.finalize(self, _close, self._idle)
 
     def __len__(self) -> int:
         return len(self.records)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches that the records fill once."""
-        return len(self.records) // self.batch_size
+        """Whole batches, of all hosts together, that the records fill once."""
+        return self._order.steps
 
     @property
     def skipped(self) -> dict[str, str]:
         """Path -> reason for each file that could not be read so far."""
-        return self._store.skipped
+        return dict(self._skipped)
 
     @property
     def looped(self) -> set[str]:
         """Paths of the videos met so far that are shorter than a clip and were looped."""
-        with self._lock:
-            return set(self._looped)
+        return set(self._looped)
 
     @contextlib.contextmanager
     def clear_errors(self):
@@ -144,8 +196,26 @@ class ClipDataset:
                 raise ValueError(self.failure) from None
             raise
 
+    def augmenter(self) -> ClipAugmenter | None:
+        """Make the layer that augments the clips of `augment="device"`.
+
+        Returns:
+            A `ClipAugmenter` of this data set's recipe, size and seed; None of `augment="cpu"`.
+
+        Example:
+
+        >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2, augment="device")
+        >>> dataset.augmenter().size
+        112
+        """
+        if not self._on_device:
+            return None
+        from bod_keras.data.clip_augmenter import ClipAugmenter
+
+        return ClipAugmenter.from_recipe(**self._recipe, seed=self._reader.seed)
+
     def training(self, position: int = 0, steps: int | None = None) -> tf.data.Dataset:
-        """Stream augmented training batches.
+        """Stream augmented training batches with tf.data.
 
         Args:
             position: global position of the first sample; to resume, one more than the last
@@ -154,43 +224,81 @@ class ClipDataset:
 
         Returns:
             `tf.data.Dataset` of `{"views": float32 (batch, views, frames, size, size, 3) in [0, 1],
-            "position": int32 (batch,)}`.
+            "position": int32 (batch,)}`; of `augment="device"` uint8, in `device_size`.
 
         Raises:
             ValueError: if `position` is negative.
+            ImportError: without TensorFlow.
             tf.errors.InvalidArgumentError: while iterating, if too many files are broken.
         """
-        if position < 0:
-            raise ValueError(f"position must be at least 0. Received: position={position}")
-        numbers = tf.data.Dataset.range(position, np.iinfo(np.int32).max)
-        stream = self._samples(numbers, self._training_sample, "position", self.views)
-        stream = _to_float(stream.batch(self.batch_size, drop_remainder=True))
+        _check_position(position)
+        make = functools.partial(self._training_batches, position, steps)
+        stream = self._stream(make, "position", self.batch_size, self._training_shape)
         if steps is not None:
-            stream = stream.take(steps).apply(tf.data.experimental.assert_cardinality(steps))
+            stream = stream.apply(_tensorflow().data.experimental.assert_cardinality(steps))
         return stream.prefetch(2)
 
-    def evaluation(self, views: int = 1) -> tf.data.Dataset:
-        """Stream every readable record once, in order, without randomness.
+    def training_numpy(
+        self, position: int = 0, steps: int | None = None
+    ) -> Iterator[tuple[dict[str, np.ndarray]]]:
+        """Stream the batches of `training` as NumPy arrays, without TensorFlow.
 
-        Clips are evenly spaced (`even_views`), the centred square is cut out and resized. The last
-        batch may be smaller.
+        Args:
+            position: as in `training`.
+            steps: as in `training`.
+
+        Returns:
+            Iterator of 1-tuples of the dicts of `training`, as Keras' `fit` takes it:
+            `model.fit(dataset.training_numpy(), steps_per_epoch=dataset.steps_per_epoch)`.
+
+        Raises:
+            ValueError: if `position` is negative; while iterating, if too many files are broken.
+        """
+        _check_position(position)
+        convert = (lambda views: views) if self._on_device else _to_float
+        batches = self._training_batches(position, steps)
+        return (({**batch, "views": convert(batch["views"])},) for batch in batches)
+
+    def evaluation(self, views: int = 1, crops: int = 1) -> tf.data.Dataset:
+        """Stream every readable record once, in order, without randomness, with tf.data.
+
+        Clips are evenly spaced (`even_views`). The centred square is cut out, or three along the
+        longer side (`three_crops`), and resized: 10 views of 3 crops are the usual test protocol. The
+        last batch may be smaller. All hosts get all records.
 
         Args:
             views: clips of each video.
+            crops: crops of each clip, 1 or 3.
 
         Returns:
-            `tf.data.Dataset` of `{"views": float32 (b, views, frames, size, size, 3) in [0, 1],
-            "index": int32 (b,)}`, where `index` counts `records`.
+            `tf.data.Dataset` of `{"views": float32 (b, views * crops, frames, size, size, 3) in
+            [0, 1], "index": int32 (b,)}`, where `index` counts `records`.
 
         Raises:
-            ValueError: if `views` is below 1.
+            ValueError: if `views` is below 1, or `crops` neither 1 nor 3.
+            ImportError: without TensorFlow.
             tf.errors.InvalidArgumentError: while iterating, if too many files are broken.
         """
-        if views < 1:
-            raise ValueError(f"views must be at least 1. Received: views={views}")
-        sample = functools.partial(self._evaluation_sample, views=views)
-        stream = self._samples(tf.data.Dataset.range(len(self)), sample, "index", views)
-        return _to_float(stream.batch(self.batch_size)).prefetch(2)
+        shape = self._evaluation_shape(views, crops)
+        make = functools.partial(self._evaluation_batches, views, crops)
+        return self._stream(make, "index", None, shape).prefetch(2)
+
+    def evaluation_numpy(self, views: int = 1, crops: int = 1) -> Iterator[dict[str, np.ndarray]]:
+        """Stream the batches of `evaluation` as NumPy arrays, without TensorFlow.
+
+        Args:
+            views: as in `evaluation`.
+            crops: as in `evaluation`.
+
+        Returns:
+            Iterator of the dicts of `evaluation`.
+
+        Raises:
+            ValueError: as `evaluation`; while iterating, if too many files are broken.
+        """
+        self._evaluation_shape(views, crops)
+        batches = self._evaluation_batches(views, crops)
+        return ({**batch, "views": _to_float(batch["views"])} for batch in batches)
 
     def files(self, first: int, last: int) -> list[str]:
         """Name the files behind a range of training positions.
@@ -208,104 +316,172 @@ class ClipDataset:
         >>> sorted(dataset.files(0, 1))
         ['a.mp4', 'b.mp4']
         """
-        return [self.records[self._locate(g)[1]].path for g in range(first, last + 1)]
+        return [self.records[self._order.locate(g)[1]].path for g in range(first, last + 1)]
 
-    def _draw_order(self, epoch: int) -> np.ndarray:
-        # Four words, so that it is no `sample_rng` of this epoch.
-        return np.random.default_rng([self.seed, epoch, 0, 1]).permutation(len(self.records))
+    @property
+    def _training_shape(self) -> tuple[int, ...]:
+        return (self.views, self.frames, self._train_size, self._train_size, 3)
 
-    def _locate(self, position: int) -> tuple[int, int]:
-        """Position -> (epoch, record index)."""
-        epoch, offset = divmod(position, self.steps_per_epoch * self.batch_size)
-        return epoch, int(self._order(epoch)[offset])
+    def _evaluation_shape(self, views: int, crops: int) -> tuple[int, ...]:
+        if views < 1:
+            raise ValueError(f"views must be at least 1. Received: views={views}")
+        if crops not in (1, 3):
+            raise ValueError(f"crops must be 1 (the centre) or 3. Received: crops={crops}")
+        return (views * crops, self.frames, self.size, self.size, 3)
 
-    def _samples(
-        self, numbers: tf.data.Dataset, sample: Callable, key: str, views: int
-    ) -> tf.data.Dataset:
-        """Numbers -> readable samples as uint8; floats come after batching, they are cheaper."""
-        shape = (views, self.frames, self.size, self.size, 3)
+    def _training_batches(self, position: int, steps: int | None) -> Iterator[dict]:
+        tasks = self._training_tasks(position)
+        batches = self._batches(tasks, "position", self._training_shape)
+        # Not islice: it would leave the workers to the garbage collector.
+        with contextlib.closing(batches):
+            for count, batch in enumerate(batches, start=1):
+                yield batch
+                if count == steps:
+                    return
 
-        def guarded(number: np.int64) -> tuple[np.ndarray, np.bool_, bytes]:
+    def _training_tasks(self, position: int) -> Iterator[Task]:
+        for number in range(position, np.iinfo(np.int32).max):
+            epoch, index = self._order.locate(number)
+            yield Task(number, index, epoch, self.views)
+
+    def _evaluation_batches(self, views: int, crops: int) -> Iterator[dict]:
+        tasks = (Task(index, index, None, views, crops) for index in range(len(self)))
+        yield from self._batches(tasks, "index", self._evaluation_shape(views, crops))
+
+    def _batches(self, tasks: Iterator[Task], key: str, shape: tuple[int, ...]) -> Iterator[dict]:
+        """Readable samples in batches, uint8; a last batch that is not full only if the tasks end."""
+        views, numbers = np.empty((self.batch_size, *shape), np.uint8), []
+        with contextlib.closing(self._samples(tasks, shape)) as samples:
+            for sample in samples:
+                path = self.records[sample.task.index].path
+                if sample.looped:
+                    self._looped.add(path)
+                if sample.reason is not None:
+                    self._skip(path, sample.reason)
+                    continue
+                views[len(numbers)] = sample.clips
+                numbers.append(sample.task.number)
+                if len(numbers) == self.batch_size:
+                    yield {"views": views, key: np.array(numbers, np.int32)}
+                    views, numbers = np.empty_like(views), []
+        if numbers:
+            yield {"views": views[: len(numbers)], key: np.array(numbers, np.int32)}
+
+    def _samples(self, tasks: Iterator[Task], shape: tuple[int, ...]) -> Iterator[Sample]:
+        if not self.workers:
+            yield from self._read_here(tasks, shape)
+            return
+        pool = self._idle.pop() if self._idle else None
+        if pool is None or pool.closed:
+            pool = WorkerPool(self._reader, self.workers, self._timeout)
+        try:
+            window = self.batch_size + 4 * self.workers
+            with contextlib.closing(pool.run(tasks, shape, window)) as samples:
+                yield from samples
+        except OSError as error:
+            self.failure = str(error)
+            raise ValueError(self.failure) from None
+        finally:
+            self._idle.append(pool)
+
+    def _read_here(self, tasks: Iterator[Task], shape: tuple[int, ...]) -> Iterator[Sample]:
+        clips = np.empty(shape, np.uint8)
+        for task in tasks:
             try:
-                return sample(int(number)), np.True_, b""
-            except VideoError:
-                complaint = self._complaint()
-                self.failure = complaint or self.failure
-                return np.zeros(shape, np.uint8), np.False_, complaint.encode()
+                yield Sample(task, 0, clips, looped=self._reader.read(task, clips))
+            except VideoError as error:
+                yield Sample(task, 0, reason=error.reason)
 
-        def load(number: tf.Tensor) -> tuple[dict, tf.Tensor]:
-            clips, readable, complaint = tf.numpy_function(
-                guarded, [number], [tf.uint8, tf.bool, tf.string]
-            )
-            # An exception out of numpy_function would reach the user inside of three tracebacks.
-            fine = tf.debugging.Assert(tf.equal(complaint, ""), [complaint])
-            with tf.control_dependencies([fine]):
-                clips = tf.ensure_shape(clips, shape)
-            readable.set_shape(())
-            return {"views": clips, key: tf.cast(number, tf.int32)}, readable
-
-        stream = numbers.map(load, num_parallel_calls=self.workers, deterministic=True)
-        return stream.filter(lambda _, readable: readable).map(lambda row, _: row)
-
-    def _training_sample(self, position: int) -> np.ndarray:
-        epoch, index = self._locate(position)
-        path = self.records[index].path
-        length = self._measure(path)
-        rng = sample_rng(self.seed, epoch, index)
-        clips = sample_views(length, self.frames, self.stride, self.views, rng, self.min_gap)
-        decoded = self._decode(path, clips)
-        return np.stack([self._augment(clip, rng, view) for view, clip in enumerate(decoded)])
-
-    def _evaluation_sample(self, index: int, views: int) -> np.ndarray:
-        path = self.records[index].path
-        clips = even_views(self._measure(path), self.frames, self.stride, views)
-        rng = sample_rng(self.seed, 0, index)  # Recipe "none" draws, but nothing depends on it.
-        return np.stack([self._centre(clip, rng) for clip in self._decode(path, clips)])
-
-    def _decode(self, path: str, clips: np.ndarray) -> np.ndarray:
-        """Read all views in one pass: one opening, one seek. (views, frames, height, width, 3)."""
-        flat = self._store.frames(path, clips.ravel())
-        return flat.reshape(*clips.shape, *flat.shape[1:])
-
-    def _measure(self, path: str) -> int:
-        length = self._store.length(path)
-        if length < clip_span(self.frames, self.stride):
-            with self._lock:
-                self._looped.add(path)
-        return length
-
-    def _complaint(self) -> str:
-        """What to stop with if too many files are broken, else an empty string."""
-        skipped = self._store.skipped
-        total = len({record.path for record in self.records})
-        if len(skipped) < total and len(skipped) <= self.max_bad_share * total:
-            return ""
-        named = "; ".join(f"{path}: {reason}" for path, reason in list(skipped.items())[:5])
-        more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
+    def _skip(self, path: str, reason: str) -> None:
+        """Note a broken file, and stop if there are too many."""
+        self._skipped[path] = reason
+        bad, total = len(self._skipped), self._files
+        if bad < total and bad <= self.max_bad_share * total:
+            return
+        named = "; ".join(f"{p}: {why}" for p, why in list(self._skipped.items())[:5])
+        more = f"; and {bad - 5} more" if bad > 5 else ""
         # One line, because TensorFlow escapes line breaks in messages.
-        return (
-            f"{len(skipped)} of {total} video files cannot be read "
+        self.failure = (
+            f"{bad} of {total} video files cannot be read "
             f"(max_bad_share={self.max_bad_share}): {named}{more}. "
             "Repair or remove them, or allow more with max_bad_share."
         )
+        raise ValueError(self.failure)
+
+    def _stream(
+        self, make: Callable[[], Iterator[dict]], key: str, rows: int | None, shape: tuple[int, ...]
+    ) -> tf.data.Dataset:
+        """tf.data around an iterator of NumPy batches; floats are made from bytes in its threads."""
+        tf = _tensorflow()
+        views = tf.TensorSpec((rows, *shape), tf.uint8)
+        signature = {"views": views, key: tf.TensorSpec((rows,), tf.int32)}
+        stream = tf.data.Dataset.from_generator(make, output_signature=signature)
+        if key == "position" and self._on_device:
+            return stream
+        return stream.map(lambda b: {**b, "views": tf.cast(b["views"], tf.float32) / 255.0})
 
 
-def _to_float(stream: tf.data.Dataset) -> tf.data.Dataset:
-    def convert(row: dict) -> dict:
-        return {**row, "views": tf.cast(row["views"], tf.float32) / 255.0}
+def _tensorflow():
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise ImportError(
+            "bod_keras.data.ClipDataset streams with tf.data and needs TensorFlow: "
+            "pip install tensorflow. training_numpy() and evaluation_numpy() work without it."
+        ) from error
+    return tf
 
-    return stream.map(convert)
+
+def _to_float(views: np.ndarray) -> np.ndarray:
+    return np.divide(views, np.float32(255), dtype=np.float32)
 
 
-def _check_counts(records: int, frames: int, batch_size: int) -> None:
+def _close(pools: list[WorkerPool]) -> None:
+    for pool in pools:
+        pool.close()
+
+
+def _groups(
+    parts: list[list[Record]] | None,
+    weights: Sequence[float] | None,
+    records: list[Record],
+    class_balanced: bool,
+) -> dict:
+    """The groups and shares of `EpochOrder`: mixed data sets, or classes, or none."""
+    if weights and (parts is None or len(parts) != len(weights)):
+        raise ValueError(
+            "weights must hold one number for each of several data sets. "
+            f"Received: {len(weights)} weights, {len(parts) if parts else 1} data set(s)"
+        )
+    if class_balanced:
+        if weights:
+            raise ValueError("class_balanced and weights exclude each other. Received: both")
+        unlabelled = sum(record.label is None for record in records)
+        if unlabelled:
+            raise ValueError(
+                "class_balanced needs a label of every video. "
+                f"Received: {unlabelled} of {len(records)} without one"
+            )
+        labels = np.array([record.label for record in records])
+        return {"groups": [np.flatnonzero(labels == label) for label in np.unique(labels)]}
+    if weights:
+        ends = np.cumsum([len(part) for part in parts])
+        groups = [np.arange(end - len(part), end) for part, end in zip(parts, ends)]
+        return {"groups": groups, "shares": list(weights)}
+    return {}
+
+
+def _check_position(position: int) -> None:
+    if position < 0:
+        raise ValueError(f"position must be at least 0. Received: position={position}")
+
+
+def _check(records: int, frames: int, augment: str) -> None:
     if records < 1:
         raise ValueError("records must hold at least one video. Received: an empty list")
     if frames < 2:
         raise ValueError(
             f"frames must be at least 2, because one frame has no motion. Received: frames={frames}"
         )
-    if not 1 <= batch_size <= records:
-        raise ValueError(
-            "batch_size must be between 1 and the number of videos. "
-            f"Received: batch_size={batch_size}, {records} videos"
-        )
+    if augment not in ("cpu", "device"):
+        raise ValueError(f"augment must be 'cpu' or 'device'. Received: {augment!r}")

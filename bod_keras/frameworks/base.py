@@ -26,6 +26,7 @@ class ContrastiveModel(BiLevelModel):
         bilevel: None or a `BiLevel`; needs `decoupling`.
         projection_head: a layer (B, T, C) -> (B, T, D); `ProjectionHead()` if None.
         static_weight, dynamic_weight, base_weight: as above; a plain framework has no use for them.
+        augmenter: None, or the layer that augments training batches on the device, a `ClipAugmenter`.
 
     Call arguments:
         clips: (B, T, H, W, 3), RGB in [0, 1].
@@ -58,6 +59,7 @@ class ContrastiveModel(BiLevelModel):
         static_weight=1.0,
         dynamic_weight=1.0,
         base_weight=1.0,
+        augmenter=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -70,6 +72,7 @@ class ContrastiveModel(BiLevelModel):
         self.encoder = encoder
         self.decoupling = decoupling
         self.bilevel = bilevel
+        self.augmenter = augmenter
         self.projection_head = projection_head or ProjectionHead()
         self.static_weight = static_weight
         self.dynamic_weight = dynamic_weight
@@ -203,13 +206,14 @@ class ContrastiveModel(BiLevelModel):
             "static_weight": self.static_weight,
             "dynamic_weight": self.dynamic_weight,
             "base_weight": self.base_weight,
+            "augmenter": serialize(self.augmenter),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        for name in ("encoder", "decoupling", "bilevel", "projection_head"):
-            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
+        for name in ("encoder", "decoupling", "bilevel", "projection_head", "augmenter"):
+            config[name] = keras.saving.deserialize_keras_object(config.get(name), custom_objects)
         return cls(**config)
 
 

@@ -21,7 +21,8 @@ class BiLevelModel(keras.Model):
     * ``lower_loss(features, views) -> scalar``: J, only needed with `bilevel`;
     * ``logged``: the names in `logs`, for the metrics;
 
-    and, if it needs them, `targets`, `after_update` and `is_learning`.
+    and, if it needs them, `targets`, `after_update`, `is_learning`, and ``augmenter``: a layer that every batch
+    goes through first, such as `ClipAugmenter`.
 
     `features` are those of all clips, (V B, ...), view after view; `views` is V.
 
@@ -53,6 +54,7 @@ class BiLevelModel(keras.Model):
     """
 
     bilevel = None
+    augmenter = None
 
     def add_state(self):
         """Create what every bi-level model keeps.
@@ -208,7 +210,7 @@ class BiLevelModel(keras.Model):
             return self._take_step(data)
 
     def _take_step(self, data):
-        clips, views, position = _unpack(data)
+        clips, views, position = _unpack(data, self.augmenter, training=True)
         head = self._lower_weights()
         inside = {id(v) for v in head}
         outer = [v for v in self.trainable_variables if id(v) not in inside]
@@ -303,7 +305,7 @@ class BiLevelModel(keras.Model):
             autodiff.assign([self._velocities[id(v)] for v in head], update.velocities)
 
     def _evaluate(self, data):
-        clips, views, _ = _unpack(data)
+        clips, views, _ = _unpack(data, self.augmenter, training=False)
         targets = self.targets(clips, views, training=False)
         features = self.backbone(clips, training=False)
         value, logs = self.upper_loss(features, targets, views, training=False)
@@ -342,8 +344,8 @@ def steps_taken(model):
     return int(getattr(model, "steps_taken", model.optimizer.iterations))
 
 
-def _unpack(data):
-    """Clips (V B, T, H, W, C) view after view, V, and the positions or None."""
+def _unpack(data, augmenter, training):
+    """Clips (V B, T, H, W, C) view after view, augmented; V; and the positions or None."""
     data, _, _ = keras.utils.unpack_x_y_sample_weight(data)
     position = None
     if isinstance(data, dict):
@@ -354,6 +356,8 @@ def _unpack(data):
             "A batch must have shape (batch, views, time, height, width, channels). "
             f"Received: {tuple(data.shape)}"
         )
+    if augmenter is not None:
+        data = augmenter(data, training=training)
     views = data.shape[1]
     clips = ops.reshape(ops.swapaxes(data, 0, 1), (-1, *data.shape[2:]))
     return clips, views, position

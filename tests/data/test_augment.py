@@ -66,7 +66,7 @@ def test_flips_as_often_as_asked(rng):
 def test_crop_area_is_uniform_and_position_covers_the_frame(rng, height, width):
     # The frame holds its own coordinates; corners of the crop are read from the result.
     augment = ClipAugment(size=8, crop_area=(0.2, 0.8), crop_aspect=(0.5, 2.0))
-    boxes = np.array([augment._draw_box(height, width, rng) for _ in range(4000)])
+    boxes = np.array([augment.draw_box(height, width, rng) for _ in range(4000)])
     top, left, crop_height, crop_width = boxes.T
     assert (top >= 0).all() and (top + crop_height <= height).all()
     assert (left >= 0).all() and (left + crop_width <= width).all()
@@ -84,7 +84,7 @@ def test_the_crop_is_what_is_seen():
     clip[..., 0], clip[..., 1] = rows[:, None] * 4, rows[None, :] * 4
     augment = ClipAugment(size=16, crop_area=(0.3, 0.3), crop_aspect=(1.0, 1.0))
     rng = np.random.default_rng(3)
-    top, left, height, _ = augment._draw_box(64, 64, np.random.default_rng(3))
+    top, left, height, _ = augment.draw_box(64, 64, np.random.default_rng(3))
     out = augment(clip, rng)[0].astype(float) / 4
     step = height / 16
     np.testing.assert_allclose(out[:, 0, 0], top + step * (np.arange(16) + 0.5) - 0.5, atol=0.6)

@@ -85,3 +85,40 @@ def test_even_views():
 def test_wrong_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call(np.random.default_rng(0))
+
+
+def test_distances_of_the_decreasing_law_have_its_histogram():
+    """Density 2/S (1 - k/S) on [0, S), rounded down: P(d) = (2 (S - d) - 1) / S^2."""
+    starts, draws = 6, 40000
+    rng = np.random.default_rng(0)
+    pairs = Counter(
+        tuple(sample_views(starts + 3, 4, 1, 2, rng, gap_law="decreasing")[:, 0].tolist())
+        for _ in range(draws)
+    )
+    for distance in range(starts):
+        probability = (2 * (starts - distance) - 1) / starts**2
+        places = [(a, a + distance) for a in range(starts - distance)]
+        ordered = places + [pair[::-1] for pair in places] if distance else places
+        expected = draws * probability / len(ordered)  # every place and both orders alike
+        for pair in ordered:
+            assert abs(pairs[pair] - expected) < 5 * np.sqrt(expected)
+    assert sum(pairs.values()) == draws
+
+
+def test_the_decreasing_law_of_a_short_video():
+    rng = np.random.default_rng(0)
+    assert sample_views(4, 4, 1, 2, rng, gap_law="decreasing")[:, 0].tolist() == [0, 0]
+    assert sample_views(2, 4, 1, 2, rng, gap_law="decreasing")[:, 0].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "views, min_gap, law, message",
+    [
+        (2, 0, "linear", r"gap_law must be one of \('uniform', 'decreasing'\). Received: 'linear'"),
+        (3, 0, "decreasing", "law of two views.*Received: views=3, min_gap=0"),
+        (2, 4, "decreasing", "law of two views.*Received: views=2, min_gap=4"),
+    ],
+)
+def test_wrong_laws(views, min_gap, law, message):
+    with pytest.raises(ValueError, match=message):
+        sample_views(40, 4, 1, views, np.random.default_rng(0), min_gap, law)

@@ -1,0 +1,30 @@
+"""Work on data sets from the prompt: python -m bod_keras.data COMMAND --help
+
+verify   match annotations with files, decode each file once, report what is broken
+shards   write TFRecord shards of JPEG frames
+"""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "verify": "bod_keras.data.commands.verify",
+    "shards": "bod_keras.data.commands.shards",
+}
+
+
+def main(argv: list[str]) -> None:
+    """Hand the arguments after the command's name to the command."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(__doc__.strip())
+        return
+    if argv[0] not in COMMANDS:
+        sys.exit(
+            f"python -m bod_keras.data: the command must be one of {', '.join(COMMANDS)}. "
+            f"Received: {argv[0]}"
+        )
+    importlib.import_module(COMMANDS[argv[0]]).main(argv[1:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

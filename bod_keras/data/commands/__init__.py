@@ -1,0 +1,1 @@
+"""The commands of ``python -m bod_keras.data``; each module has a ``main(argv)``."""

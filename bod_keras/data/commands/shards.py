@@ -1,0 +1,139 @@
+"""Write videos as TFRecord shards of JPEG frames, from which training reads many times faster.
+
+python -m bod_keras.data shards --source=/path/to/videos --output=/path/to/shards
+python -m bod_keras.data shards --dataset=ucf101 --root=/path/to/UCF-101 --output=/path/to/shards
+
+The source is what --config.data.source of train.py takes: a folder, a list or CSV file of video
+files or of folders of numbered images. The output takes its place. When the command is stopped,
+the same command goes on where it was. docs/shards.md describes the files.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+
+from tqdm import tqdm
+
+from bod_keras.data.catalog import class_names, find_videos
+from bod_keras.data.datasets import DATASETS, Catalog, read_dataset, read_source
+from bod_keras.data.record import Record
+from bod_keras.data.shard_writer import ShardSettings
+from bod_keras.data.shards import write_shards
+
+_NAMED = 20  # skipped videos that are printed; the manifest names all
+
+
+def main(argv: list[str]) -> None:
+    """Parse the arguments, write the shards, say what came of it."""
+    options = _parse(argv)
+    # The processes that encode inherit these: no chatter, no line for each file that cannot be opened.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    try:
+        manifest = _write(options)
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. The same command goes on from here.")
+    except (ValueError, OSError) as error:
+        sys.exit(f"python -m bod_keras.data shards: {error}")
+    totals, skipped = manifest["totals"], manifest["skipped"]
+    print(
+        f"{totals['videos']} videos, {totals['frames']} frames, {len(manifest['shards'])} shards, "
+        f"{totals['bytes'] / 2**20:.1f} MiB in {options.output}"
+    )
+    if skipped:
+        more = f", {_NAMED} of {len(skipped)}" if len(skipped) > _NAMED else ""
+        print(f"\nskipped{more}, all are named in {os.path.join(options.output, 'manifest.json')}:")
+        for video in skipped[:_NAMED]:
+            print(f"  {video['source']}: {video['reason']}")
+    if not totals["videos"]:
+        sys.exit("python -m bod_keras.data shards: not one video could be read.")
+
+
+def _write(options: argparse.Namespace) -> dict:
+    settings = ShardSettings(
+        options.short_side, options.quality, options.chunk, options.shard_mb, options.fps
+    )
+    catalog = _catalog(options)
+    bar = None
+
+    def show(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            # What an earlier run did counts as done, but not for the rate.
+            bar = tqdm(total=total, initial=done, unit="video")
+        bar.update(done - bar.n)
+
+    try:
+        return write_shards(
+            catalog.records,
+            options.output,
+            settings,
+            class_names=catalog.class_names,
+            flip_safe=catalog.flip_safe,
+            workers=options.workers,
+            timeout=options.timeout,
+            progress=show,
+        )
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _catalog(options: argparse.Namespace) -> Catalog:
+    if options.dataset:
+        return read_dataset(
+            options.dataset, options.root, options.annotations, options.split, options.fold
+        )
+    if options.kind == "auto":
+        catalog = read_source(options.source, options.root, options.split)
+        known = class_names(options.source) if os.path.isdir(options.source) else []
+        return dataclasses.replace(catalog, class_names=known)
+    names = [
+        name
+        for name in find_videos(options.source, frame_folders=True)
+        if os.path.isdir(os.path.join(options.source, name))
+    ]
+    if not names:
+        raise ValueError(
+            f"There is no folder of numbered images in {options.source!r} or below it."
+        )
+    return Catalog([Record(os.path.join(options.source, name)) for name in names])
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    summary, _, rest = __doc__.partition("\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m bod_keras.data shards",
+        description=summary,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--dataset", choices=sorted(DATASETS), help="a data set with its own files")
+    add("--source", help="without --dataset: a folder, a list or a CSV file of videos")
+    add("--output", required=True, help="folder to write to")
+    add("--root", help="folder of the videos; of a list's relative paths")
+    add("--annotations", help="folder of the official annotation files (--root)")
+    add("--split", help="one split (all)")
+    add("--fold", type=int, default=1, help="number of the official fold (1)")
+    add(
+        "--from",
+        dest="kind",
+        choices=("auto", "frames"),
+        default="auto",
+        help="frames: take folders of images where video files lie beside them (auto)",
+    )
+    add("--fps", type=float, help="frames a second of folders of images")
+    add("--short_side", type=int, default=128, help="pixels of height or width (128)")
+    add("--quality", type=int, default=90, help="of the JPEG images (90)")
+    add("--chunk", type=int, default=32, help="frames of a record (32)")
+    add("--shard_mb", type=float, default=128, help="MiB of a shard, at most (128)")
+    add("--workers", type=int, default=os.cpu_count(), help="processes (one a core)")
+    add("--timeout", type=float, default=300, help="seconds for a video, and 10 more a MiB (300)")
+    options = parser.parse_args(argv)
+    if bool(options.dataset) == bool(options.source):
+        parser.error("give one of --dataset and --source, such as --source=/path/to/videos")
+    if options.dataset and not options.root:
+        parser.error("--root is missing: the folder of the videos")
+    return options

@@ -1,0 +1,56 @@
+"""HMDB51: a list <class>_test_split<k>.txt for each class and fold."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+from bod_keras.data.datasets.base import Catalog, annotation_file, lines_of
+from bod_keras.data.datasets.files import VideoFiles
+from bod_keras.data.record import Record
+
+_SPLITS = {"0": "unused", "1": "train", "2": "test"}
+
+
+def read_hmdb51(files: VideoFiles, annotations: str, splits: tuple[str, ...], fold: int) -> Catalog:
+    """Read the official lists of HMDB51.
+
+    There is no list of classes: labels number the sorted class names, which the names of the lists
+    begin with. A fold leaves a part of the videos out, which is the split "unused".
+
+    Args:
+        files: the videos, in folders of classes.
+        annotations: folder of the lists.
+        splits: of "train", "test" and "unused".
+        fold: 1, 2 or 3.
+
+    Returns:
+        A `Catalog`.
+
+    Raises:
+        FileNotFoundError: if there is no list.
+        ValueError: if a line cannot be understood.
+    """
+    first = annotation_file(
+        annotations,
+        rf"brush_hair_test_split{fold}\.txt",
+        f"HMDB51's brush_hair_test_split{fold}.txt",
+    )
+    folder = os.path.dirname(first)
+    lists = [re.fullmatch(rf"(.+)_test_split{fold}\.txt", name) for name in os.listdir(folder)]
+    class_names = sorted(match[1] for match in lists if match)
+    return files.catalog(_listed(folder, splits, fold, class_names), class_names)
+
+
+def _listed(
+    folder: str, splits: tuple[str, ...], fold: int, class_names: list[str]
+) -> Iterator[Record]:
+    for label, name in enumerate(class_names):
+        source = os.path.join(folder, f"{name}_test_split{fold}.txt")
+        for line in lines_of(source):
+            path, _, tag = line.rpartition(" ")
+            if not path or tag not in _SPLITS:
+                raise ValueError(f"{source}: expected 'FILE 0', 1 or 2. Received: {line!r}")
+            if _SPLITS[tag] in splits:
+                yield Record(f"{name}/{path.strip()}", label=label, split=_SPLITS[tag])

@@ -1,0 +1,174 @@
+"""All videos of a catalogue checked in parallel, with a journal that survives a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+
+from tqdm import tqdm
+
+from bod_keras.data.check import check_video, content_hash
+from bod_keras.data.datasets.base import Catalog
+from bod_keras.data.process_map import process_map
+from bod_keras.data.remote import is_remote
+
+KINDS = ("unreadable", "truncated", "too short", "variable rate", "duplicate")
+
+
+def verify(
+    catalog: Catalog,
+    *,
+    full: bool = False,
+    workers: int = 1,
+    timeout: float = 60.0,
+    min_frames: int = 16,
+    journal: str | os.PathLike,
+) -> dict:
+    """Check every video of a catalogue once.
+
+    What was found of a file is written to the journal at once. A call with the same journal and
+    the same `full` goes on where an earlier one stopped; files that have changed since are checked
+    again. The journal is for the caller to remove.
+
+    Args:
+        catalog: from `read_dataset`; or `Catalog(read_catalog(...))`.
+        full: decode every frame, and look for variable frame rates; see `check_video`.
+        workers: number of processes.
+        timeout: seconds after which a file is given up, and one more for each MiB of it.
+        min_frames: a video with fewer frames is "too short".
+        journal: a file, made if it is missing.
+
+    Returns:
+        A dict: `counts` of annotated, present and missing videos and of those of each of `KINDS`
+        (None if it was not looked for); `missing`, names; `problems`, path -> kind -> reason;
+        `frames`, their sum; `rates`, frames a second -> number of files.
+
+    Raises:
+        ValueError: if `workers` is below 1, or a path is remote.
+        RuntimeError: if processes cannot start; see `process_map`.
+
+    Example:
+
+    >>> import tempfile
+    >>> from bod_keras.data import Record
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     journal = os.path.join(folder, "journal")
+    ...     verify(Catalog([Record("gone.avi")]), journal=journal)["missing"]
+    ['gone.avi']
+    """
+    paths = dict.fromkeys(record.path for record in catalog.records)
+    if away := [path for path in paths if is_remote(path)]:
+        raise ValueError(f"Only local files are verified. Received: {away[0]}. Copy them first.")
+    states = {path: _state(path) for path in paths}
+    missing = [*catalog.missing, *(path for path, state in states.items() if state is None)]
+    states = {path: state for path, state in states.items() if state is not None}
+
+    def patience(path: str) -> float:
+        return timeout + states[path][0] / 2**20
+
+    results = _checked(states, full, workers, patience, os.fspath(journal))
+    problems: dict[str, dict[str, str]] = {}
+    for path in states:
+        for kind, reason in _problems(results[path], min_frames):
+            problems.setdefault(path, {})[kind] = reason
+    for path, twin in _duplicates(states, workers, patience):
+        problems.setdefault(path, {})["duplicate"] = f"same content as {twin}"
+    kinds = Counter(kind for found in problems.values() for kind in found)
+    counts = {"annotated": len(states) + len(missing), "present": len(states)}
+    counts |= {"missing": len(missing), **{kind: kinds[kind] for kind in KINDS}}
+    if not full:
+        counts["variable rate"] = None
+    return {
+        "counts": counts,
+        "missing": missing,
+        "problems": {path: problems[path] for path in states if path in problems},
+        "frames": sum(result["frames"] or 0 for result in results.values()),
+        "rates": dict(Counter(f"{r['fps']:.5g}" for r in results.values() if r["fps"])),
+    }
+
+
+def _problems(result: dict, min_frames: int) -> Iterator[tuple[str, str]]:
+    if result["state"] != "ok":
+        yield result["state"], result["reason"]
+    elif result["frames"] < min_frames:
+        yield "too short", f"{result['frames']} frames"
+    if result["variable_rate"]:
+        yield "variable rate", f"{result['fps']:.5g} frames a second on average"
+
+
+def _checked(states: dict, full: bool, workers: int, patience, journal: str) -> dict:
+    results = _read_journal(journal, full)
+    results = {p: r["result"] for p, r in results.items() if states.get(p) == r["state"]}
+    if results:
+        print(f"Goes on: {len(results)} of {len(states)} files are checked already.", flush=True)
+    rest = [path for path in states if path not in results]
+    check = functools.partial(check_video, full=full)
+    with (
+        open(journal, "a", encoding="utf-8") as stream,
+        tqdm(total=len(states), initial=len(results), unit="file") as progress,
+        contextlib.closing(process_map(check, rest, workers, patience)) as checks,
+    ):
+        if not stream.tell():
+            print(json.dumps({"full": full}), file=stream, flush=True)
+        for path, result, failure in checks:
+            results[path] = result or {
+                **dict.fromkeys(("declared", "frames", "fps", "variable_rate")),
+                "state": "unreadable",
+                "reason": failure,
+            }
+            line = {"path": path, "state": states[path], "result": results[path]}
+            print(json.dumps(line), file=stream, flush=True)
+            progress.update()
+    return results
+
+
+def _read_journal(journal: str, full: bool) -> dict[str, dict]:
+    """Lines of a journal by path; a journal of the other kind of check is removed."""
+    if not os.path.exists(journal):
+        return {}
+    with open(journal, encoding="utf-8") as stream:
+        lines = []
+        for line in stream:
+            try:
+                lines.append(json.loads(line))
+            except ValueError:  # cut off by a kill
+                break
+    if not lines or lines[0] != {"full": full}:
+        os.unlink(journal)
+        return {}
+    with open(journal, "w", encoding="utf-8") as stream:  # without a line that was cut off
+        stream.writelines(json.dumps(line) + "\n" for line in lines)
+    return {line["path"]: line for line in lines[1:]}
+
+
+def _state(path: str) -> list[int] | None:
+    """Size and time of change; None if there is no such file."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _duplicates(states: dict, workers: int, patience) -> Iterator[tuple[str, str]]:
+    """Pairs of a file and an earlier one with the same content. Only equal sizes are compared."""
+    sizes = {path: state[0] for path, state in states.items() if not os.path.isdir(path)}
+    shared = {size for size, count in Counter(sizes.values()).items() if count > 1 and size}
+    alike = [path for path, size in sizes.items() if size in shared]
+    hashes = {}
+    if alike:
+        with tqdm(total=len(alike), unit="file", desc="equal sizes") as progress:
+            for path, digest, _ in process_map(content_hash, alike, workers, patience):
+                hashes[path] = digest
+                progress.update()
+    first: dict[str, str] = {}
+    for path in alike:
+        if hashes[path] is None:  # not readable, which is said already
+            continue
+        twin = first.setdefault(hashes[path], path)
+        if twin != path:
+            yield path, twin

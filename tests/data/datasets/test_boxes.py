@@ -1,0 +1,239 @@
+"""AVA and UCF101-24: boxes, and pickle files that are read without running code."""
+
+import io
+import json
+import os
+import pickle
+import struct
+
+import numpy as np
+import pytest
+
+from bod_keras.data import Box
+from bod_keras.data.datasets import (
+    read_ava_predictions,
+    read_dataset,
+    read_pickle,
+    ucf101_24_to_json,
+)
+from tests.data.datasets.trees import touch, write_files
+
+
+class Python2Pickler(pickle._Pickler):
+    """Writes text and bytes as Python 2 did: as byte strings, without saying which they were."""
+
+    def save_string(self, value):
+        data = value.encode("latin1") if isinstance(value, str) else value
+        self.write(pickle.BINSTRING + struct.pack("<i", len(data)) + data)
+        self.memoize(value)
+
+    dispatch = {**pickle._Pickler.dispatch, str: save_string, bytes: save_string}
+
+
+def python2_pickle(value):
+    stream = io.BytesIO()
+    Python2Pickler(stream, protocol=2).dump(value)
+    # NumPy 2 has renamed the module; files that are about have the old name.
+    return stream.getvalue().replace(b"cnumpy._core.", b"cnumpy.core.")
+
+
+@pytest.fixture
+def ava(tmp_path):
+    labels = write_files(
+        tmp_path / "ava_v2.2",
+        {
+            "ava_train_v2.2.csv": "-5KQ66BBWC4,0902,0.077,0.151,0.283,0.811,80,1\n"
+            "-5KQ66BBWC4,0902,0.077,0.151,0.283,0.811,9,1\n"
+            "-5KQ66BBWC4,0902,0.226,0.032,0.366,0.497,12,0\n"
+            "-5KQ66BBWC4,0903,0.226,0.032,0.366,0.497,12,0\n"
+            "-5KQ66BBWC4,1798,0.226,0.032,0.366,0.497,,0\n"
+            "053oq2xB3oU,0904,0.1,0.2,0.3,0.4,79,5\n",
+            "ava_train_excluded_timestamps_v2.2.csv": "-5KQ66BBWC4,0903\n",
+            "ava_test_v2.2.txt": "-5KQ66BBWC4\n",
+            "ava_test_excluded_timestamps_v2.2.csv": "-5KQ66BBWC4,0902\n",
+            "ava_action_list_v2.2.pbtxt": 'item {\n  name: "bend/bow (at the waist)"\n  id: 1\n}\n'
+            'item {\n  name: "watch (a person)"\n  id: 80\n}\n',
+            "ava_action_list_v2.2_for_activitynet_2019.pbtxt": 'item { name: "x" id: 3 }\n',
+        },
+    )
+    return touch(tmp_path / "videos", "-5KQ66BBWC4.mkv"), labels
+
+
+def test_ava(ava):
+    root, labels = ava
+    catalog = read_dataset("ava2.2", root, labels, "train")
+    first, last = catalog.records  # second 903 is excluded, the second film is missing
+    assert first.path == os.path.join(root, "-5KQ66BBWC4.mkv")
+    assert first.span == (900.5, 903.5) and first.labels == (8, 11, 79)
+    assert first.boxes == (
+        Box((0.077, 0.151, 0.283, 0.811), (79, 8), time=902.0, track=1),
+        Box((0.226, 0.032, 0.366, 0.497), (11,), time=902.0, track=0),
+    )
+    assert last.span == (1796.5, 1799.5) and last.labels == () and last.boxes[0].labels == ()
+    assert catalog.missing == ["053oq2xB3oU"]
+    assert len(catalog.class_names) == 80
+    assert catalog.class_names[0] == "bend/bow (at the waist)"
+    assert catalog.class_names[79] == "watch (a person)" and catalog.class_names[2] == "action 3"
+
+
+def test_ava_in_cuts_of_15_minutes(ava):
+    first, _ = read_dataset("ava2.2-15min", *ava, "train").records
+    assert first.span == (0.5, 3.5) and first.boxes[0].time == 2.0
+
+
+def test_ava_as_frames_of_the_cuts(ava, tmp_path):
+    root = touch(tmp_path / "frames", "-5KQ66BBWC4/-5KQ66BBWC4_000001.jpg")
+    first, last = read_dataset("ava2.2-15min", root, ava[1], "train").records
+    assert first.path == os.path.join(root, "-5KQ66BBWC4")
+    assert [box.frame for box in first.boxes] == [60, 60]  # (902 - 900) * 30
+    assert last.boxes[0].frame == (1798 - 900) * 30
+
+
+def test_ava_test_split_has_key_frames_without_boxes(ava):
+    records = read_dataset("ava2.2", *ava, "test").records
+    assert len(records) == 1798 - 902  # one of 897 is excluded
+    assert records[0].span == (901.5, 904.5) and not records[0].boxes
+
+
+def test_ava_2_1_has_another_form_of_action_list(ava, tmp_path):
+    root, _ = ava
+    labels = write_files(
+        tmp_path / "ava_v2.1",
+        {
+            "ava_val_v2.1.csv": "-5KQ66BBWC4,0902,0.077,0.151,0.283,0.811,80,1\n",
+            "ava_val_excluded_timestamps_v2.1.csv": "",
+            "ava_action_list_v2.1_for_activitynet_2018.pbtxt.txt": "label {\n"
+            '  name: "crouch/kneel"\n  label_id: 3\n  label_type: PERSON_MOVEMENT\n}\n',
+        },
+    )
+    catalog = read_dataset("ava2.1", root, labels, "val")
+    assert catalog.class_names[2] == "crouch/kneel" and catalog.records[0].labels == (79,)
+
+
+def test_ava_tables_that_cannot_be_read(ava):
+    root, labels = ava
+    write_files(labels, {"ava_train_v2.2.csv": "video,second,x1,y1,x2,y2,action,person\n"})
+    with pytest.raises(ValueError, match="without a header. Received: 'video,second"):
+        read_dataset("ava2.2", root, labels, "train")
+
+
+def test_ava_predictions_from_a_table_and_a_pickle_file(tmp_path):
+    table = tmp_path / "ava_val_predicted_boxes.csv"
+    table.write_text("-5KQ66BBWC4,0902,0.1,0.2,0.3,0.8,,0.75\n")
+    proposals = tmp_path / "ava_dense_proposals_val.FAIR.recall_93.9.pkl"
+    rows = np.array([[0.1, 0.2, 0.3, 0.8, 0.75]])
+    proposals.write_bytes(python2_pickle({"-5KQ66BBWC4,0902": rows}))
+    expected = {("-5KQ66BBWC4", 902): (Box((0.1, 0.2, 0.3, 0.8), time=902.0, score=0.75),)}
+    assert read_ava_predictions(table) == read_ava_predictions(proposals) == expected
+    table.write_text("-5KQ66BBWC4,0902,0.1,0.2,0.3,0.8,12,1\n")
+    with pytest.raises(ValueError, match="a predicted box has no action. Received: '12'"):
+        read_ava_predictions(table)
+
+
+NAME = "HorseRiding/v_HorseRiding_g05_c02"
+OTHER = "Basketball/v_Basketball_g01_c01"
+CLASSES = ["Basketball", "HorseRiding"]
+
+
+def tubes_file():
+    """What UCF101v2-GT.pkl holds, for two videos: frames from 1, boxes in pixels."""
+    tube = np.array([[1, 32, 24, 160, 240], [2, 64, 24, 160, 120]], np.float32)
+    return {
+        "labels": CLASSES,
+        "gttubes": {NAME: {1: [tube, tube[1:]]}, OTHER: {0: [tube[:1]]}},
+        "nframes": {NAME: 90, OTHER: 60},
+        "train_videos": [[NAME]],
+        "test_videos": [[OTHER]],
+        "resolution": {NAME: (240, 320), OTHER: (240, 320)},
+    }
+
+
+def check_horse(catalog):
+    (record,) = catalog.records
+    assert record.path.endswith(NAME) and record.label == catalog.class_names.index("HorseRiding")
+    first, second, *_ = record.boxes
+    assert first == Box((0.1, 0.1, 0.5, 1.0), (record.label,), frame=0, track=0)
+    assert second.frame == 1 and second.corners == (0.2, 0.1, 0.5, 0.5)
+
+
+@pytest.fixture
+def frames(tmp_path):
+    return touch(tmp_path / "rgb-images", f"{NAME}/00001.jpg", f"{OTHER}/00001.jpg")
+
+
+def test_ucf101_24_from_tubes_and_from_json(tmp_path, frames):
+    source = tmp_path / "gt" / "UCF101v2-GT.pkl"
+    write_files(tmp_path, {"gt/UCF101v2-GT.pkl": python2_pickle(tubes_file())})
+    catalog = read_dataset("ucf101-24", frames, source.parent, "train")
+    check_horse(catalog)
+    assert catalog.class_names == CLASSES and catalog.records[0].boxes[2].track == 1
+    both = read_dataset("ucf101-24", frames, source.parent)
+    assert [(r.split, r.label) for r in both.records] == [("train", 1), ("test", 0)]
+    (tmp_path / "json").mkdir()
+    ucf101_24_to_json(source, tmp_path / "json" / "ucf101_24.json")
+    again = read_dataset("ucf101-24", frames, tmp_path / "json")
+    assert again == both
+    assert json.loads((tmp_path / "json" / "ucf101_24.json").read_text())["class_names"] == CLASSES
+
+
+def test_ucf101_24_from_pyannot(tmp_path, frames):
+    # Bytes, in which 200 + 100 is 44.
+    boxes = np.array([[32, 24, 128, 216], [64, 24, 96, 96], [200, 0, 100, 9]], np.uint8)
+    tube = {"label": 9, "sf": 0, "ef": 3, "boxes": boxes}
+    content = {
+        NAME: {"annotations": [tube], "numf": 90, "label": 9},
+        OTHER: {"annotations": [], "numf": 60, "label": 0},
+    }
+    source = write_files(tmp_path / "splitfiles", {"pyannot.pkl": python2_pickle(content)})
+    with pytest.raises(FileNotFoundError, match="put testlist01.txt beside it"):
+        read_dataset("ucf101-24", frames, source)
+    write_files(source, {"testlist01.txt": f"{OTHER}\n"})
+    catalog = read_dataset("ucf101-24", frames, source, "train")
+    check_horse(catalog)
+    assert len(catalog.class_names) == 24
+    assert catalog.records[0].boxes[2].corners == (200 / 320, 0, 300 / 320, 9 / 240)
+
+
+def test_ucf101_24_that_is_something_else(tmp_path, frames):
+    write_files(tmp_path, {"pyannot.pkl": python2_pickle({"a": {"numf": 1}})})
+    with pytest.raises(ValueError, match=r"neither UCF101v2-GT.pkl .*nor pyannot.pkl: KeyError"):
+        read_dataset("ucf101-24", frames, tmp_path)
+
+
+class Evil:
+    def __init__(self, call):
+        self.call = call
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_file_cannot_run_code(tmp_path, protocol):
+    target = tmp_path / "made"
+    path = tmp_path / "evil.pkl"
+    for call in ((os.mkdir, (str(target),)), (eval, (f"__import__('os').mkdir({str(target)!r})",))):
+        path.write_bytes(pickle.dumps({"labels": Evil(call)}, protocol=protocol))
+        with pytest.raises(
+            ValueError, match=r"evil.pkl is not read: it asks for \w+\.(mkdir|eval)"
+        ):
+            read_pickle(path)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_arrays_of_every_protocol_are_read(tmp_path, protocol):
+    value = {"a": np.arange(6.0).reshape(2, 3), "n": np.float32(2), "t": (1, "x", [None, True])}
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(value, protocol=protocol))
+    read = read_pickle(path)
+    np.testing.assert_array_equal(read["a"], value["a"])
+    assert read["n"] == 2 and read["t"] == value["t"]
+
+
+@pytest.mark.parametrize("data", [b"", b"no pickle", pickle.dumps([1, 2])[:-2]])
+def test_what_is_no_pickle_file(tmp_path, data):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="a.pkl is not read: .*Expected a pickle file of NumPy"):
+        read_pickle(path)

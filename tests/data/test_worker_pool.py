@@ -1,0 +1,167 @@
+"""Worker processes: order, hangs, crashes, and that none outlives its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bod_keras.data import Record, augmentation
+from bod_keras.data.reader import Task
+from bod_keras.data.worker_pool import WorkerPool
+from tests.broken_readers import BrokenReader
+
+ROOT = Path(__file__).parents[2]
+SHAPE = (2, 4, 8, 8, 3)
+
+
+def reader_of(names):
+    centre = augmentation("none", 8)
+    return BrokenReader([Record(n) for n in names], 4, 1, 0, 0, "uniform", centre, centre, 0)
+
+
+@pytest.fixture
+def make_pool():
+    pools = []
+
+    def make(names, workers=2, timeout=60):
+        pools.append(WorkerPool(reader_of(names), workers, timeout))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        pool.close()
+
+
+def run(pool, indices, window=8):
+    """What came of each task: the level of its clips, or why there are none."""
+    tasks = [Task(number, index, 0, 2) for number, index in enumerate(indices)]
+    found = []
+    for number, sample in enumerate(pool.run(tasks, SHAPE, window)):
+        assert sample.task.number == number
+        found.append(sample.reason or int(sample.clips.max()))
+        assert sample.clips is None or sample.clips.min() == found[-1]
+    return found
+
+
+@pytest.mark.parametrize("workers, window", [(1, 1), (2, 3), (3, 20)])
+def test_samples_come_in_the_order_of_the_tasks(make_pool, workers, window):
+    pool = make_pool([f"{i}.avi" for i in range(40)], workers)
+    order = [*range(40), 3, 3, 7]
+    assert run(pool, order, window) == order
+    assert run(pool, [5, 4], window) == [5, 4]  # the same processes serve the next run
+
+
+def test_a_run_that_is_left_early_leaves_nothing_behind(make_pool):
+    pool = make_pool([f"{i}.avi" for i in range(40)])
+    tasks = (Task(number, number % 40, 0, 2) for number in range(10**6))
+    stream = pool.run(tasks, SHAPE, window=30)
+    assert [next(stream).task.number for _ in range(3)] == [0, 1, 2]
+    stream.close()
+    assert run(pool, [9, 8, 7]) == [9, 8, 7]
+
+
+def test_a_file_on_which_the_decoder_hangs_is_given_up_at_once_the_next_time(make_pool):
+    pool = make_pool(["0.avi", "hang.avi", "2.avi", "3.avi"], timeout=1.0)
+    expected = [0, "no answer from the decoder for 1 s", 2, 3]
+    assert run(pool, range(4)) == expected
+    before = [worker._process.pid for worker in pool._workers]
+    assert run(pool, [1, 1, 1, 1]) == expected[1:2] * 4
+    assert [worker._process.pid for worker in pool._workers] == before  # nobody tried it again
+
+
+def test_a_file_on_which_the_process_dies_is_tried_again_once(make_pool, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    pool = make_pool(["0.avi", "die.avi", "once.avi", "3.avi"])
+    found = run(pool, [0, 1, 2, 3, 0, 2])
+    assert found == [0, "the process that read it died twice (exit code -6)", 2, 3, 0, 2]
+
+
+def test_a_worker_that_is_killed_is_replaced(make_pool):
+    pool = make_pool([f"{i}.avi" for i in range(40)])
+    assert run(pool, range(4)) == list(range(4))
+    for worker in pool._workers:
+        os.kill(worker._process.pid, signal.SIGKILL)
+    assert run(pool, range(40)) == list(range(40))
+
+
+def test_a_bug_is_an_error_and_not_a_broken_file(make_pool):
+    pool = make_pool(["0.avi", "bug.avi"])
+    with pytest.raises(RuntimeError, match=r"bug.avi failed by an error.*[\s\S]*KeyError: 'a bug'"):
+        run(pool, [0, 1])
+
+
+def test_workers_import_neither_keras_nor_tensorflow(make_pool):
+    with pytest.raises(RuntimeError) as caught:
+        run(make_pool(["modules.avi"]), [0])
+    modules = str(caught.value).split()
+    assert "bod_keras.data.video" in modules
+    assert not {"keras", "tensorflow", "jax", "torch", "sklearn", "absl"} & set(modules)
+
+
+def test_a_worker_that_cannot_start_is_an_error(make_pool, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    with pytest.raises(RuntimeError, match="did not start .exit code 1.*workers=0"):
+        run(make_pool(["0.avi"]), [0])
+
+
+def test_a_closed_pool_says_so(make_pool):
+    pool = make_pool(["0.avi"])
+    pool.close()
+    with pytest.raises(RuntimeError, match="were closed"):
+        run(pool, [0])
+
+
+# A script without `if __name__ == "__main__"`, as users write them: it must not run again in the workers.
+# It goes around `bod_keras/__init__.py`, to begin sooner.
+SCRIPT = """
+import sys, types
+sys.path.insert(0, {root!r})
+sys.modules["bod_keras"] = types.ModuleType("bod_keras")
+sys.modules["bod_keras"].__path__ = [{root!r} + "/bod_keras"]
+print("begin", flush=True)
+from bod_keras.data.worker_pool import WorkerPool
+from bod_keras.data.reader import Task
+from tests.data.test_worker_pool import reader_of, SHAPE
+pool = WorkerPool(reader_of(["hang.avi", "1.avi", "2.avi", "3.avi"]), 2, 600)
+stream = pool.run((Task(n, 1 if n < 4 else n % 4, 0, 2) for n in range(10**6)), SHAPE, 8)
+next(stream)
+print(*(worker._process.pid for worker in pool._workers), flush=True)
+for sample in stream:
+    pass
+"""
+
+
+def is_running(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_its_parent(stop):
+    """One of the workers hangs in its decoder; Ctrl-C goes to the whole process group."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(root=str(ROOT))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert parent.stdout.readline() == "begin\n"
+    workers = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(workers) == 2 and all(map(is_running, workers))
+    os.killpg(parent.pid, stop) if stop == signal.SIGINT else parent.send_signal(stop)
+    parent.wait(timeout=60)
+    end = time.monotonic() + 20
+    while any(map(is_running, workers)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(map(is_running, workers))
+    assert parent.stdout.read() == ""
