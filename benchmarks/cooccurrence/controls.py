@@ -76,5 +76,5 @@ class FixedBasis(bod_keras.KoopmanSplit):
     def build(self, input_shape):
         super().build(input_shape)
         for basis in (self.past_basis, self.future_basis):
-            basis.assign(ops.eye(input_shape[-1], self.basis))
+            basis.assign(ops.eye(*basis.shape))
             basis.trainable = False

@@ -10,7 +10,7 @@ import numpy as np
 from bod_keras.data import augmentation, clip_indices, render_clip, sample_factors
 from bod_keras.data.sprites import digit_masks, disc_mask, draw_colour, draw_texture
 
-FRAMES, SIZE = 8, 24  # of a clip
+FRAMES, SIZE = 12, 24  # of a clip
 CLIPS = 16  # of a training video, augmented; two of them are the views of a step
 VIDEOS, PROBE_VIDEOS = 1024, 560
 _RENDERED = 24  # frames of a video
@@ -57,7 +57,7 @@ def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VID
         and its classes NAME_static, NAME_dynamic (videos,). The digits of "probe_test" are other pictures.
     """
     settings = dataclasses.asdict(REGIMES[regime])
-    key = [_VERSION, settings, rho, seed, videos, probe_videos]
+    key = [_VERSION, FRAMES, SIZE, settings, rho, seed, videos, probe_videos]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"{regime}-{digest}.npz"
     if not path.exists():

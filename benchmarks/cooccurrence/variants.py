@@ -1,6 +1,7 @@
 """What is compared: each variant is a way to build one model, under the name that its rows have."""
 
 import dataclasses
+import inspect
 
 import keras
 
@@ -19,6 +20,10 @@ FRAMEWORKS = {
     "VBYOL": {"predictor_hidden": 128, "momentum": 0.9},
     "VSwAV": {"prototypes": 64},
 }
+
+
+_PARAMETERS = inspect.signature(bod_keras.ContrastiveModel.__init__).parameters
+_WEIGHTS = {name: p.default for name, p in _PARAMETERS.items() if name.endswith("_weight")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,16 +118,15 @@ def description(variant):
     chosen = VARIANTS[variant]
     split = chosen.split and chosen.split(**chosen.koopman).get_config()
     bilevel = chosen.bilevel is not None and bod_keras.BiLevel(**chosen.bilevel).get_config()
-    settings = {
-        "split": split,
-        "bilevel": bilevel,
-        "framework": chosen.framework,
-        "head": chosen.head,
-    }
-    settings["class"] = chosen.split and chosen.split.__name__
     if split:
         del split["name"]
-    return settings
+    return {
+        "class": chosen.split and chosen.split.__name__,
+        "split": split,
+        "bilevel": bilevel,
+        "framework": {**_WEIGHTS, **chosen.framework},
+        "head": chosen.head,
+    }
 
 
 def build_encoder(name):

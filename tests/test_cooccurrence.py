@@ -1,0 +1,92 @@
+"""The co-occurrence study: its clips, that every variant can be built and split, its tables and plots."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from keras import ops
+
+from benchmarks.cooccurrence import report, scenes, studies
+from benchmarks.cooccurrence.run_case import Case
+from benchmarks.cooccurrence.variants import ENCODERS, PAPER, VARIANTS, build_model, description
+
+RESULT = {
+    "probes": {
+        "static": {"pooled": 0.9, "static": 0.8, "dynamic": 0.1},
+        "dynamic": {"pooled": 0.1, "static": 0.2, "dynamic": 0.7},
+    },
+    "seconds_per_step": 0.1,
+}
+
+
+def make_results(cases):
+    point = {
+        "step": 0,
+        "probes": RESULT["probes"],
+        "monitors": {"static_gradient_norm": 1.0, "dynamic_gradient_norm": 2.0},
+    }
+    return [
+        {**RESULT, "case": dataclasses.asdict(case), "curve": [point, {**point, "step": 5}]}
+        for case in cases
+    ]
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes")
+    made = scenes.load_scenes("static-easy", 1.0, 0, folder, videos=20, probe_videos=80)
+    again = scenes.load_scenes("static-easy", 1.0, 0, folder, videos=20, probe_videos=80)
+    assert all(np.array_equal(made[name], again[name]) for name in made)
+    assert len(list(folder.iterdir())) == 1
+    return made
+
+
+def test_factors_are_tied_in_training_and_independent_in_the_probe(arrays):
+    shape = (scenes.FRAMES, scenes.SIZE, scenes.SIZE, 3)
+    assert arrays["train"].shape == (scenes.CLIPS, 20, *shape)
+    assert arrays["probe_test"].shape == (1, 80, *shape)
+    assert (arrays["train_dynamic"] == arrays["train_static"] % 8).all()
+    pairs = set(zip(arrays["probe_test_static"], arrays["probe_test_dynamic"]))
+    assert len(pairs) == 80
+
+
+def test_clips_of_a_video_differ_in_time_and_share_the_digit(arrays):
+    moving = np.abs(np.diff(arrays["probe_train"][0].astype(int), axis=1)).max(axis=(1, 2, 3, 4))
+    assert (moving > 50).all()
+    assert np.abs(arrays["train"][0].astype(int) - arrays["train"][1]).mean() > 1
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_splits(variant):
+    model = build_model(variant, "VSimCLR", "per-frame", steps=10)
+    assert (model.decoupling is None) == (variant == "plain")
+    shape = (3, scenes.FRAMES, model.projection_head.width)
+    frames = np.random.default_rng(0).normal(size=shape).astype("float32")
+    for part in model.read_out_split(frames, training=True):  # the batch operator learns first
+        part = ops.convert_to_numpy(part)
+        assert np.isfinite(part).all() and np.abs(part).max() > 1e-6
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_encoders_keep_every_frame(encoder):
+    model = build_model("plain", "VSimCLR", encoder, steps=10)
+    assert model.encoder.output_shape == (None, scenes.FRAMES, 128)
+
+
+def test_variants_count_by_their_arguments():
+    assert description("default") == description("base weight 1")
+    different = ["plain", "default", "paper", "ridge 0.1", "one basis"]
+    assert len({str(description(name)) for name in different}) == len(different)
+    assert PAPER.koopman["dynamic"] == "mean"
+
+
+@pytest.mark.parametrize("study", studies.STUDIES)
+def test_every_study_has_a_table_and_a_plot(study, tmp_path):
+    cases = studies.STUDIES[study](2)
+    assert cases and all(isinstance(case, Case) for case in cases)
+    results = make_results(cases)
+    lines = report.table(results).splitlines()
+    assert len(lines) == 2 + len({dataclasses.replace(case, seed=0) for case in cases})
+    assert "0.700 ± 0.000" in lines[-1]  # the smaller of the two factors' best parts
+    report.plot(study, results, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 5000
