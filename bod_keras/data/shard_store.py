@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -60,6 +60,7 @@ class ShardStore(FrameStore):
         chunks, first = np.unique(unique // entry.chunk, return_index=True)
         try:
             records = read_records(_file(path), entry.offsets[chunks].tolist())
+            examples = [decode_example(record) for record in records]
         except RemoteFileError as error:
             raise VideoError(path, f"the shard cannot be read: {error.reason}") from None
         except RemoteError:
@@ -70,28 +71,10 @@ class ShardStore(FrameStore):
             raise VideoError(path, str(error)) from None
         images = [
             image
-            for chunk, record, wanted in zip(chunks, records, np.split(unique, first[1:]))
-            for image in self._images(path, record, int(chunk) * entry.chunk, wanted)
+            for chunk, example, wanted in zip(chunks, examples, np.split(unique, first[1:]))
+            for image in _images(path, example, int(chunk) * entry.chunk, wanted)
         ]
         return [images[row] for row in rows]
-
-    def _images(
-        self, path: str, record: bytes, start: int, wanted: np.ndarray
-    ) -> Iterator[np.ndarray]:
-        """Decode frames of a record, which must be the one that the manifest promises."""
-        example = decode_example(record)
-        found = example["video/key"][0], example["chunk/start"][0]
-        if found != (os.fsencode(_key(path)), start):
-            raise VideoError(
-                path, "the shard is not the one that the manifest describes; write the shards again"
-            )
-        size = example["image/height"][0], example["image/width"][0], 3
-        for index in wanted.tolist():
-            jpeg = np.frombuffer(example["image/encoded"][index - start], np.uint8)
-            image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
-            if image is None or image.shape != size:
-                raise VideoError(path, f"frame {index} is no image of the right size")
-            yield image
 
     def _entry(self, path: str) -> _Entry:
         folder = os.path.dirname(path.partition(SHARD_KEY)[0])
@@ -130,6 +113,24 @@ def _index(path: str, folder: str) -> dict[str, _Entry]:
         )
         for video in manifest["videos"]
     }
+
+
+def _images(
+    path: str, example: Mapping[str, Sequence], start: int, wanted: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Decode frames of a record, which must be the one that the manifest promises."""
+    found = [*example.get("video/key", ()), *example.get("chunk/start", ())]
+    if found != [os.fsencode(_key(path)), start]:
+        raise VideoError(
+            path, "the shard is not the one that the manifest describes; write the shards again"
+        )
+    size = example["image/height"][0], example["image/width"][0], 3
+    for index in wanted.tolist():
+        jpeg = np.frombuffer(example["image/encoded"][index - start], np.uint8)
+        image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
+        if image is None or image.shape != size:
+            raise VideoError(path, f"frame {index} is no image of the right size")
+        yield image
 
 
 def _file(path: str) -> str:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import google_crc32c
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 from bod_keras.data.remote import is_remote
 from bod_keras.data.remote_file import RemoteFile
@@ -116,16 +117,20 @@ def decode_example(data: bytes) -> dict[str, Sequence]:
     Returns:
         Name -> values.
 
+    Raises:
+        ValueError: if it is no such message.
+
     Example:
 
     >>> decode_example(encode_example({"image": [b"first", b"second"]}))["image"][1]
     b'second'
     """
-    features = _example_class().FromString(data).features.feature
-    return {
-        name: getattr(feature, feature.WhichOneof("kind")).value
-        for name, feature in features.items()
-    }
+    try:
+        features = _example_class().FromString(data).features.feature
+    except DecodeError:
+        raise ValueError("the record is no tf.train.Example") from None
+    kinds = {name: feature.WhichOneof("kind") for name, feature in features.items()}
+    return {name: getattr(features[name], kind).value for name, kind in kinds.items() if kind}
 
 
 def _read_record(stream: BinaryIO, offset: int) -> bytes:

@@ -20,6 +20,7 @@ from bod_keras.data import (
     write_shards,
 )
 from bod_keras.data import shards as shards_module
+from bod_keras.data.tfrecord import encode_example, write_record
 
 SMALL = ShardSettings(short_side=24, chunk=8, shard_mb=0.02)
 
@@ -326,6 +327,23 @@ def test_shards_of_another_run(records, videos, tmp_path):
     packed = read_catalog(tmp_path / "a")
     with pytest.raises(VideoError, match="not the one that the manifest describes"):
         open_store(packed).frames(packed[0].path, [0])
+
+
+@pytest.mark.parametrize(
+    "message, reason",
+    [
+        (b"\xff" * 50, "the record is no tf.train.Example"),
+        (b"", "not the one that the manifest describes"),
+        (encode_example({"video/key": [b"v0.avi"]}), "not the one that the manifest describes"),
+    ],
+)
+def test_files_of_another_kind(records, tmp_path, message, reason):
+    write_shards(records[:1], tmp_path, SMALL)
+    with open(tmp_path / "shard-00000.tfrecord", "wb") as stream:
+        write_record(stream, message)
+    (record,) = read_catalog(tmp_path)
+    with pytest.raises(VideoError, match=reason):
+        open_store([]).frames(record.path, [0])
 
 
 def test_manifests_that_cannot_be_read(records, tmp_path):

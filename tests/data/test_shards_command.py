@@ -113,6 +113,16 @@ def test_skipped_videos_are_named_at_the_end(classes, broken, tmp_path, capfd):
         main([f"--source={listing}", f"--output={tmp_path / 't'}", "--workers=0"])
 
 
+def test_a_name_that_is_no_text(classes, tmp_path, capfd):
+    (tmp_path / "in").mkdir()
+    for name in ("\udcff.avi", "a.avi"):
+        (tmp_path / "in" / name).symlink_to(classes / "run" / "a.avi")
+    main([f"--source={tmp_path / 'in'}", f"--output={tmp_path / 's'}", "--workers=0"])
+    assert r"\udcff.avi: the name of the file is not valid UTF-8" in capfd.readouterr().out
+    (skipped,) = read_manifest(tmp_path / "s")["skipped"]
+    assert os.path.exists(skipped["source"])
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

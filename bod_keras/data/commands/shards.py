@@ -45,7 +45,8 @@ def main(argv: list[str]) -> None:
         more = f", {_NAMED} of {len(skipped)}" if len(skipped) > _NAMED else ""
         print(f"\nskipped{more}, all are named in {os.path.join(options.output, 'manifest.json')}:")
         for video in skipped[:_NAMED]:
-            print(f"  {video['source']}: {video['reason']}")
+            line = f"  {video['source']}: {video['reason']}"
+            print(line.encode(errors="backslashreplace").decode())  # names that are no UTF-8
     if not totals["videos"]:
         sys.exit("python -m bod_keras.data shards: not one video could be read.")
 
