@@ -10,7 +10,7 @@ import numpy as np
 from bod_keras.data import augmentation, clip_indices, render_clip, sample_factors
 from bod_keras.data.sprites import digit_masks, disc_mask, draw_colour, draw_texture
 
-FRAMES, SIZE = 12, 24  # of a clip
+FRAMES, SIZE = 8, 32  # of a clip
 CLIPS = 16  # of a training video, augmented; two of them are the views of a step
 VIDEOS, PROBE_VIDEOS = 1024, 560
 _RENDERED = 24  # frames of a video

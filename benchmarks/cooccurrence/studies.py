@@ -57,7 +57,7 @@ def grid(seeds):
 def gradients(seeds):
     """Gradient norms and probes along training, plain against decoupled."""
     return [
-        Case(v, r, seed=s, curve=75)
+        Case(v, r, seed=s, curve=100)
         for s in range(seeds)
         for r in REGIMES
         for v in ("plain", "default", "projector differentiated")
