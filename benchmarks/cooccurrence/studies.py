@@ -5,7 +5,7 @@ from benchmarks.cooccurrence.scenes import REGIMES
 from benchmarks.cooccurrence.variants import ENCODERS, FRAMEWORKS, VARIANTS
 
 RHOS = (0.0, 0.5, 0.8, 0.95, 1.0)
-CLAIM = ("supervised", "untrained", "plain", "default", "mean and residual, operator", "paper")
+CLAIM = ("supervised", "untrained", "plain", "default", "mean-residual operator", "paper")
 
 
 def claim(seeds):

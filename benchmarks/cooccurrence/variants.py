@@ -67,8 +67,8 @@ VARIANTS = {
     "default": DEFAULT,
     "paper": PAPER,
     # Without Koopman.
-    "mean and residual, operator": DEFAULT.but(split=controls.MeanResidualSplit),
-    "mean and residual, flat": DEFAULT.but(
+    "mean-residual operator": DEFAULT.but(split=controls.MeanResidualSplit),
+    "mean-residual flat": DEFAULT.but(
         split=controls.MeanResidualSplit, koopman={"dynamic": "flat"}
     ),
     "random projector": DEFAULT.but(split=controls.RandomSplit, koopman={"count": 1}),
