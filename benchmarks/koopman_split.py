@@ -124,8 +124,14 @@ def our_routes(width):
         ("resolvent, order 16", {"method": "resolvent", "order": 16}),
     ):
         for selection, count in (("threshold", None), ("count=1", 1)):
+            # The projector is differentiated, as the rival does it.
             layer = KoopmanSplit(
-                threshold=THRESHOLD, count=count, ridge=0.0, basis=min(12, width), **settings
+                threshold=THRESHOLD,
+                count=count,
+                ridge=0.0,
+                basis=min(12, width),
+                projector_gradient=True,
+                **settings,
             )
             layer.build((None, None, width))
             routes[f"{label}, {selection}"] = _parts(layer)

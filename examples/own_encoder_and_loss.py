@@ -90,7 +90,7 @@ def main():
 
     model = VAlignmentUniformity(
         make_encoder(),
-        decoupling=bod_keras.KoopmanSplit(threshold=0.1),
+        decoupling=bod_keras.KoopmanSplit(),
         bilevel=bod_keras.BiLevel(inner_steps=1, inner_learning_rate=0.1),
         projection_head=bod_keras.ProjectionHead(64, 32),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import pytest
 
+import bod_keras
 import train
 from bod_keras import experiment
 
@@ -74,6 +75,18 @@ def test_kinetics_learning_rates_are_published_ones_and_grow_with_the_batch(
         assert float(rate(0)) == pytest.approx(1e-3)
         assert float(rate(350)) == pytest.approx(peak * factor)  # 35 epochs of warm-up
         assert float(rate(2000)) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_paper_is_the_published_form(recipe):
+    config = get_config(recipe, "paper,smoke")
+    assert config.name == f"{recipe}-paper-smoke"
+    model = experiment.build_model(config.to_dict(), steps_per_epoch=2)
+    published = bod_keras.preset("paper")
+    expected, received = published["decoupling"].get_config(), model.decoupling.get_config()
+    del expected["name"], received["name"]
+    assert received == expected
+    assert model.bilevel == published["bilevel"] and model.base_weight == 0.0
 
 
 def test_epochs_of_a_recipe_become_steps():
