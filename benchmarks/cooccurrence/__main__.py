@@ -37,6 +37,7 @@ _STUDY = flags.DEFINE_string(
 _SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds, from 0.", lower_bound=1)
 _JOBS = flags.DEFINE_integer("jobs", 2, "Runs side by side, one thread each.", lower_bound=1)
 _VARIANTS = flags.DEFINE_list("variants", [], "Only these variants of the study.")
+_REGIMES = flags.DEFINE_list("regimes", [], "Only these regimes of the study.")
 _OUTPUT = flags.DEFINE_string("output", "runs/cooccurrence", "Folder of the results.")
 _CACHE = flags.DEFINE_string(
     "cache", "data/cooccurrence", "Folder of the clips, 0.25 GB a data set."
@@ -52,11 +53,7 @@ def main(_):
     if _STUDY.value not in STUDIES:
         sys.exit(f"--study must be one of {', '.join(STUDIES)}. Received: {_STUDY.value}")
     cases = STUDIES[_STUDY.value](_SEEDS.value)
-    unknown = sorted(set(_VARIANTS.value) - {case.variant for case in cases})
-    if unknown:
-        sys.exit(f"The study {_STUDY.value} has no variant {', '.join(unknown)}.")
-    if _VARIANTS.value:
-        cases = [case for case in cases if case.variant in _VARIANTS.value]
+    cases = chosen(chosen(cases, "variant", _VARIANTS.value), "regime", _REGIMES.value)
     if _SMOKE.value:
         cases = [dataclasses.replace(case, steps=4, curve=min(case.curve, 2)) for case in cases]
     folder = Path(_OUTPUT.value)
@@ -67,6 +64,15 @@ def main(_):
     print(f"\n{table}\n")
     report.plot(_STUDY.value, results, folder / f"{_STUDY.value}.png")
     print(f"Plot: {folder / _STUDY.value}.png")
+
+
+def chosen(cases, name, values):
+    """The cases whose field `name` is among the values, all if there are none."""
+    known = list(dict.fromkeys(getattr(case, name) for case in cases))
+    unknown = [value for value in values if value not in known]
+    if unknown:
+        sys.exit(f"{_STUDY.value} has no {name} {', '.join(unknown)}. It has: {', '.join(known)}.")
+    return [case for case in cases if not values or getattr(case, name) in values]
 
 
 def run_all(cases, folder):
