@@ -20,7 +20,7 @@ import numpy as np  # noqa: E402
 from keras import layers, ops  # noqa: E402
 
 from benchmarks.cooccurrence.scenes import load_scenes  # noqa: E402
-from benchmarks.cooccurrence.variants import build_encoder, build_model  # noqa: E402
+from benchmarks.cooccurrence.variants import build_model  # noqa: E402
 from bod_keras.evaluation import linear_probe  # noqa: E402
 from bod_keras.training import Monitors  # noqa: E402
 
@@ -47,7 +47,7 @@ class Case:
     framework: str = "VSimCLR"
     rho: float = 0.95
     seed: int = 0
-    steps: int = 900
+    steps: int = 600
     curve: int = 0
 
 
@@ -91,14 +91,14 @@ def _contrastive(case, scenes):
 
 
 def _supervised(case, scenes):
-    """The same encoder with labels: the digit from its time mean, the direction by a temporal convolution."""
-    encoder = build_encoder(case.encoder)
-    clips = keras.Input(encoder.input_shape[1:])
-    features = encoder(clips)
-    motion = layers.Conv1D(128, 3, activation="relu")(features)
+    """The same networks with labels: linear classifiers of the pooled features and of the dynamic part."""
+    model = build_model("default", case.framework, case.encoder, case.steps)
+    clips = keras.Input(model.encoder.input_shape[1:])
+    features = model.encoder(clips)
+    motion = layers.BatchNormalization()(model.decoupling(model.projection_head(features))[1])
     outputs = {
         "static": layers.Dense(10)(layers.Dropout(0.3)(ops.mean(features, axis=1))),
-        "dynamic": layers.Dense(8)(ops.mean(motion, axis=1)),
+        "dynamic": layers.Dense(8)(layers.Dropout(0.3)(motion)),
     }
     model = keras.Model(clips, outputs)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

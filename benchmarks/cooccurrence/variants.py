@@ -99,7 +99,10 @@ VARIANTS = {
         f"dynamic weight {w:g}": DEFAULT.but(framework={"dynamic_weight": w})
         for w in (0.3, 1.0, 3.0)
     },
-    "dynamic temperature 0.1": DEFAULT.but(framework={"dynamic_temperature": 0.1}),
+    **{
+        f"dynamic temperature {t}": DEFAULT.but(framework={"dynamic_temperature": t})
+        for t in (0.1, 0.5)
+    },
     # The lower level.
     "inner steps 3": DEFAULT.but(bilevel={"inner_steps": 3}),
     "scope all": DEFAULT.but(bilevel={"scope": "all"}),
