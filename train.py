@@ -8,6 +8,7 @@ that was stopped (Ctrl-C, SIGTERM, a crash) resumes when the same command is giv
 """
 
 import gc
+import importlib.util
 import json
 import os
 import shutil
@@ -109,7 +110,7 @@ def train(config):
         progress,
         *_monitors(data, config, model),
         training.HistoryFile(folder / "history.csv"),
-        keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
+        *_tensorboard(folder / "tensorboard"),
         checkpoint,
     ]
     try:
@@ -138,6 +139,14 @@ def train(config):
     return None
 
 
+def _tensorboard(folder):
+    """The callback that writes TensorBoard's logs, which only TensorFlow can."""
+    if importlib.util.find_spec("tensorflow") is None:
+        print("Without TensorFlow there are no TensorBoard logs; history.csv has the same numbers.")
+        return []
+    return [keras.callbacks.TensorBoard(folder, write_graph=False)]
+
+
 def _monitors(data, config, model):
     """The callback on the first training batch, which a resumed run finds again; none if it is turned off."""
     if not config["monitors"]["every"]:
@@ -153,10 +162,12 @@ def _monitors(data, config, model):
 def _fit(model, data, epochs, callbacks):
     """Keras' fit over the rest of the run; a started epoch is first completed by a shorter one."""
     steps = data.steps_per_epoch
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    streams = data.training if on_tensorflow else data.training_numpy
     epoch, within = divmod(training.steps_taken(model), steps)
     spans = [(epoch, epoch + 1, steps - within), (epoch + 1, epochs, steps)]
     for first, last, span in spans if within else [(epoch, epochs, steps)]:
-        stream = data.training(position=int(model.next_position))
+        stream = streams(position=int(model.next_position))
         model.fit(
             stream,
             initial_epoch=first,
@@ -173,7 +184,7 @@ def _fit(model, data, epochs, callbacks):
 def _finish(model, data, config, folder):
     threshold = config["koopman"]["threshold"]
     with data.clear_errors():
-        eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation())
+        eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation_numpy())
     evaluation.plot_spectrum(eigenvalues, threshold, folder / "spectrum.png")
     evaluation.plot_history(folder / "history.csv", folder / "losses.png")
     if config["monitors"]["every"]:
