@@ -16,7 +16,6 @@ import gc
 import json
 import os
 import sys
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
@@ -25,6 +24,8 @@ import keras
 from absl import app, flags
 
 from bod_keras import evaluation, experiment
+from bod_keras.clean_exit import clean_exit
+from bod_keras.training import RunFolder
 
 _PROTOCOLS = {"linear": ("linear",), "knn": ("knn",), "factors": ("linear", "knn")}
 
@@ -49,8 +50,8 @@ def main(argv):
         )
     failure = None
     try:
-        runs = [evaluate(Path(folder), _PROTOCOL.value) for folder in _MODELS.value]
-        report(runs, _PROTOCOL.value, Path(_OUTPUT.value) if _OUTPUT.value else None)
+        runs = [_evaluate(RunFolder(folder), _PROTOCOL.value) for folder in _MODELS.value]
+        report(runs, _PROTOCOL.value, RunFolder(_OUTPUT.value) if _OUTPUT.value else None)
     except (ValueError, OSError) as error:
         if _TRACEBACK.value:
             raise
@@ -61,10 +62,20 @@ def main(argv):
         sys.exit(failure)
 
 
-def evaluate(folder, protocol):
+def _evaluate(folder, protocol):
     """Measure one run and write the numbers into its report."""
-    saved = folder / "report.json"
-    if not saved.exists() or not (folder / "model.keras").exists():
+    try:
+        folder.pull("report.json", "model.keras")
+        result = evaluate(folder, protocol)
+        folder.push()
+    finally:
+        folder.close()
+    return result
+
+
+def evaluate(folder, protocol):
+    saved = folder.path / "report.json"
+    if not saved.exists() or not (folder.path / "model.keras").exists():
         raise ValueError(
             f"{folder} is not the folder of a finished run: it must hold report.json and model.keras. "
             "Let train.py finish it first."
@@ -73,8 +84,8 @@ def evaluate(folder, protocol):
     config = record["config"]
     for part, source in (("train", _TRAIN.value), ("test", _TEST.value)):
         config["probe"][part] = source or config["probe"][part]
-    model = keras.models.load_model(folder / "model.keras")
-    splits, skipped, missing = [], {}, []
+    model = keras.models.load_model(folder.path / "model.keras")
+    splits, skipped, blocked, missing = [], {}, {}, []
     for part in ("train", "test"):
         catalog = experiment.probe_catalog(config, part)
         data = experiment.probe_data(config, catalog)
@@ -85,7 +96,8 @@ def evaluate(folder, protocol):
             )
             features, index = evaluation.extract_features(model, stream)
         splits.append((features, _labels([data.records[i] for i in index])))
-        skipped |= data.skipped | catalog.blocked
+        skipped |= data.skipped
+        blocked |= catalog.blocked
         missing += catalog.missing
     results = {
         "protocol": protocol,
@@ -93,13 +105,14 @@ def evaluate(folder, protocol):
         "crops": config["probe"].get("crops", 1),
         "videos": [len(labels[next(iter(labels))]) for _, labels in splits],
         "skipped": skipped,
+        "blocked": blocked,
         "missing": missing,
         "factors": evaluation.factor_probes(*splits),
         "environment": evaluation.environment(),
     }
     evaluation.write_report(saved, **{f"evaluation_{protocol}": results})
     if protocol == "factors":
-        _plot([{"name": config["name"], **results}], folder / "factors.png")
+        _plot([{"name": config["name"], **results}], folder.path / "factors.png")
     return {
         "name": config["name"],
         "seconds_per_step": record["training"]["seconds_per_step"],
@@ -123,7 +136,7 @@ def report(runs, protocol, output):
         for row in summary:
             entry = {"name": row["name"], "runs": row["runs"], "factor": factor}
             entry["chance"] = row[f"factors.{factor}.chance"][0]
-            entry["seconds_per_step"] = row["seconds_per_step"]
+            entry["seconds_per_step"] = row.get("seconds_per_step")  # none in a run of a few steps
             for part in parts:
                 for measure in _PROTOCOLS[protocol]:
                     entry[f"{part} {measure}"] = row.get(f"factors.{factor}.{part}.{measure}")
@@ -135,10 +148,12 @@ def report(runs, protocol, output):
         f"{table}"
     )
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "table.txt").write_text(table + "\n")
+        output.path.mkdir(parents=True, exist_ok=True)
+        (output.path / "table.txt").write_text(table + "\n")
         if protocol == "factors":
-            _plot(runs, output / "factors.png")
+            _plot(runs, output.path / "factors.png")
+        output.push()
+        output.close()
 
 
 def _plot(runs, png):
@@ -170,4 +185,5 @@ def _labels(records):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    with clean_exit():
+        app.run(main)

@@ -4,9 +4,11 @@ python train.py --config=configs/demo.py:bod
 python train.py --config=configs/videos.py --config.data.source=/path/to/videos --config.clips.batch_size=32
 
 The run's folder gets encoder.keras, model.keras, history.csv, TensorBoard logs, report.json and plots. A run
-that was stopped (Ctrl-C, SIGTERM, a crash) resumes when the same command is given again.
+that was stopped (Ctrl-C, SIGTERM, a crash) resumes when the same command is given again. Videos and the run's
+folder may lie on remote storage (docs/remote.md).
 """
 
+import contextlib
 import gc
 import importlib.util
 import json
@@ -23,7 +25,8 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from bod_keras import evaluation, experiment, training
-from bod_keras.atomic_file import PART
+from bod_keras.clean_exit import clean_exit
+from bod_keras.data.remote_error import RemoteError
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "A file of configs/, with its argument after a colon."
@@ -69,9 +72,31 @@ def main(_):
 def train(config):
     """Run, or resume, one experiment. Returns the signal that stopped it early, or None."""
     folder = experiment.run_folder(config)
+    try:
+        received, message = _train(config, folder)
+    except Exception:
+        with contextlib.suppress(RemoteError):  # what stopped the run is what to tell
+            folder.push()
+            folder.close()
+        raise
+    try:
+        folder.push()
+    except RemoteError as error:
+        raise OSError(
+            f"{error}. What the run left lies in {folder.path}: copy it to {folder}, or repeat the command, "
+            "which resumes from what is stored there."
+        ) from error
+    folder.close()
+    print(message)
+    return received
+
+
+def _train(config, folder):
+    """The run itself: the signal that stopped it or None, and the last line to print."""
     if _is_finished(folder, config):
-        print(f"{folder} is finished. Choose another --config.name or --config.seed for a new run.")
-        return None
+        return None, (
+            f"{folder} is finished. Choose another --config.name or --config.seed for a new run."
+        )
     keras.utils.set_random_seed(config["seed"])
     keras.config.set_dtype_policy(config["precision"])
 
@@ -79,21 +104,23 @@ def train(config):
     data = experiment.training_data(config, catalog)
     steps = data.steps_per_epoch
     total = config["epochs"] * steps
-    model, damaged = training.load_checkpoint(folder / "checkpoints")
+    folder.pull("history.csv", "checkpoints/*")
+    model, damaged = training.load_checkpoint(folder.path / "checkpoints")
     for path in damaged:
         print(f"{path} is damaged and was passed over.")
     if model is None:
         if damaged:
             raise ValueError(
-                f"No checkpoint in {folder / 'checkpoints'} is complete. Restore one, or delete {folder} to "
+                f"No checkpoint in {folder}/checkpoints is complete. Restore one, or delete {folder} to "
                 "start afresh."
             )
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder.path, ignore_errors=True)
         model = experiment.build_model(config, steps, data.augmenter())
         model.compile(experiment.build_optimizer(config, steps))
     done = training.steps_taken(model)
-    report = folder / "report.json"
+    report = folder.path / "report.json"
     evaluation.write_report(report, config=config, environment=evaluation.environment())
+    folder.push()  # storage that cannot be written is found out now, not after an epoch
     print(
         f"{folder}: {len(data)} videos, {steps} steps an epoch, {config['epochs']} epochs, "
         f"{model.encoder.count_params():,} encoder parameters, Keras on {keras.backend.backend()}"
@@ -102,16 +129,17 @@ def train(config):
     )
 
     progress = training.Progress(total, done)
-    checkpoint = training.Checkpoint(folder / "checkpoints", **config["checkpoint"])
+    checkpoint = training.Checkpoint(folder.path / "checkpoints", **config["checkpoint"])
     stop = training.StopOnSignal()
     callbacks = [
         stop,
         training.StopOnNonFinite(data.files),
         progress,
         *_monitors(data, config, model),
-        training.HistoryFile(folder / "history.csv"),
-        *_tensorboard(folder / "tensorboard"),
+        training.HistoryFile(folder.path / "history.csv"),
+        *_tensorboard(folder.path / "tensorboard"),
         checkpoint,
+        training.PushRunFolder(folder),
     ]
     try:
         with data.clear_errors():
@@ -133,10 +161,13 @@ def train(config):
         _tell_skipped(data)
     if stop.received is not None:
         checkpoint.save()
-        print(f"Saved step {training.steps_taken(model)}. The same command resumes here.")
-        return stop.received
-    _finish(model, data, config, folder)
-    return None
+        steps = training.steps_taken(model)
+        return stop.received, f"Saved step {steps}. The same command resumes here."
+    _finish(model, data, config, folder.path)
+    return (
+        None,
+        f"Finished: {folder}/encoder.keras is the encoder, {folder}/report.json the record.",
+    )
 
 
 def _tensorboard(folder):
@@ -195,23 +226,20 @@ def _finish(model, data, config, folder):
     training.save_model(model.encoder, folder / "encoder.keras")
     training.save_model(model, folder / "model.keras")
     shutil.rmtree(folder / "checkpoints")  # model.keras holds the same state
-    print(
-        f"Finished: {folder / 'encoder.keras'} is the encoder, {folder / 'report.json'} the record."
-    )
 
 
 def _is_finished(folder, config):
     """Whether the run is complete; a folder that belongs to another config is an error."""
-    report = folder / "report.json"
-    if not report.exists():
-        # What a kill during the very first write leaves behind is no file of somebody else's.
-        if folder.exists() and any(not f.name.startswith(PART) for f in folder.iterdir()):
+    folder.pull("report.json")
+    names = folder.names()
+    if "report.json" not in names:
+        if names:
             raise ValueError(
                 f"{folder} holds files, but no run of train.py. Choose another --config.name or "
                 "--config.output."
             )
         return False
-    before = _flat(json.loads(report.read_text())["config"])
+    before = _flat(json.loads((folder.path / "report.json").read_text())["config"])
     now = _flat(json.loads(json.dumps(config)))
     differing = [k for k in sorted(before | now) if before.get(k) != now.get(k)]
     if differing:
@@ -220,7 +248,7 @@ def _is_finished(folder, config):
             f"{folder} belongs to a run with other settings:\n{lines}\n"
             "Choose another --config.name, or delete the folder to start afresh."
         )
-    return (folder / "model.keras").exists()
+    return folder.last in names
 
 
 def _flat(tree, prefix=""):
@@ -241,4 +269,5 @@ def _tell_skipped(data):
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    with clean_exit():
+        app.run(main, flags_parser=parse_flags)

@@ -1,6 +1,7 @@
 """A config turned into objects, for train.py and evaluate.py; nothing below this level sees a config."""
 
 import difflib
+import os
 from pathlib import Path
 
 import keras
@@ -17,6 +18,7 @@ from bod_keras.data import (
     without_blocked,
     write_digit_drift,
 )
+from bod_keras.data.remote import is_folder, is_remote
 from bod_keras.frameworks import (
     VBYOL,
     ProjectionHead,
@@ -28,7 +30,7 @@ from bod_keras.frameworks import (
     VVICReg,
 )
 from bod_keras.koopman import KoopmanSplit
-from bod_keras.training import LARS, BiLevel
+from bod_keras.training import LARS, BiLevel, RunFolder
 
 ENCODERS = {
     "frame_cnn": encoders.FrameCNN,
@@ -48,8 +50,8 @@ OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD, "lar
 
 
 def run_folder(config):
-    """Where a run leaves its files: ``<output>/<name>-seed<seed>``."""
-    return Path(config["output"]) / f"{config['name']}-seed{config['seed']}"
+    """Where a run leaves its files: ``<output>/<name>-seed<seed>``, which may be on remote storage."""
+    return RunFolder(f"{config['output'].rstrip('/')}/{config['name']}-seed{config['seed']}")
 
 
 def training_catalog(config):
@@ -134,14 +136,19 @@ def _usable(config, catalog):
     blocklist = config["data"]["blocklist"]
     if blocklist:
         source = config["data"]["source"] or "."
-        root = config["data"]["root"] or (source if Path(source).is_dir() else Path(source).parent)
+        is_dir = is_folder if is_remote(source) else os.path.isdir
+        root = config["data"]["root"] or (source if is_dir(source) else os.path.dirname(source))
         catalog = without_blocked(catalog, read_blocklist(blocklist, root))
-        print(f"{len(catalog.blocked)} videos are left out by {blocklist}.")
+        print(f"Videos left out by {blocklist}: {len(catalog.blocked)}.")
     return catalog
 
 
 def _built_in(config):
     settings = dict(config["built_in"])
+    if is_remote(settings["folder"]):
+        raise ValueError(
+            f"The built-in videos are written to a local folder. Received: built_in.folder={settings['folder']}"
+        )
     # One folder a variant, so that another rho never overwrites or reuses this one.
     variant = "-".join(f"{k}{settings[k]}" for k in sorted(settings) if k != "folder")
     folder = Path(settings.pop("folder")) / variant

@@ -34,7 +34,11 @@ path = tempfile.mkdtemp() + "/model.keras"
 model.save(path)
 same = keras.models.load_model(path)
 np.testing.assert_array_equal(same.predict(views[:, 0], verbose=0), model.predict(views[:, 0], verbose=0))
-from bod_keras.data import read_catalog, sample_views
+from bod_keras.data import array_records, open_store, read_catalog, write_shards
+folder = tempfile.mkdtemp()
+write_shards(array_records(np.full((2, 40, 8, 8, 3), 7, "uint8")), folder)
+records = read_catalog(folder)
+assert (open_store(records).frames(records[1].path, [0, 39]) == 7).all()
 print("trained", np.isfinite(losses).all())
 from bod_keras.data import ClipDataset, write_digit_drift
 labels = write_digit_drift(tempfile.mkdtemp(), train=8, probe_train=1, probe_test=1, size=16, frames=6)

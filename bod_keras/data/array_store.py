@@ -115,7 +115,10 @@ class ArrayStore(FrameStore):
         return VideoInfo(frames, self._records[path].fps, height, width)
 
     def decode(self, path: str, indices: np.ndarray) -> np.ndarray:
-        return np.asarray(self._records[path].video[indices])
+        video = self._records[path].video
+        if max(indices) >= len(video):
+            raise VideoError(path, f"there is no frame {max(indices)}, only {len(video)}")
+        return np.asarray(video[indices])
 
 
 def _check_video(key: int | str, video: np.ndarray) -> None:

@@ -54,6 +54,10 @@ def write_blocklist(
     Raises:
         ValueError: if a path holds a tab or a line break, which the list cannot.
         OSError: if the list cannot be written.
+
+    Example:
+
+    >>> write_blocklist("broken.tsv", {"UCF-101/Archery/a.avi": "truncated"}, root="UCF-101")
     """
     lines = []
     for name, reason in reasons.items():
@@ -83,6 +87,13 @@ def without_blocked(catalog: Catalog, blocked: Mapping[str, str]) -> Catalog:
 
     Raises:
         ValueError: if nothing is left.
+
+    Example:
+
+    >>> from bod_keras.data import Record
+    >>> catalog = Catalog([Record("/data/a.avi"), Record("/data/b.avi")])
+    >>> without_blocked(catalog, {"/data/a.avi": "truncated"}).records
+    [Record(path='/data/b.avi', label=None, factors={}, split=None, labels=(), span=None, boxes=())]
     """
     kept, left_out = [], {}
     for record in catalog.records:

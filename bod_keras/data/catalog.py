@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
+import re
 
+from bod_keras.data import remote
 from bod_keras.data.frame_folders import is_frame
 from bod_keras.data.record import Record
 from bod_keras.data.shard_manifest import is_shard_folder, read_manifest, shard_records
@@ -14,6 +17,8 @@ VIDEO_EXTENSIONS = (
     *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
 _CSV_RESERVED = ("path", "split", "label")
+# The shortest path after which there are only integers.
+_LISTED = re.compile(r"(?P<path>.*?)(?P<numbers>(?:[ \t,]+-?\d+)*)")
 
 
 def read_catalog(
@@ -25,14 +30,17 @@ def read_catalog(
       every video lies in a sub-folder, the label is the index of the top-level sub-folder
       (`class_names`). Where there is no video file, folders of numbered images are taken. A
       folder that `write_shards` wrote gives the records that it was written from.
-    - A list file (any name that does not end in .csv) has one `path label` or `path` a line. The
-      last word is the label if it is an integer, so paths may hold spaces; empty lines and lines
-      that begin with # are left out.
+    - A list file has one video a line: a path and, after spaces, tabs or commas, its label or
+      labels, integers. Paths may hold spaces; empty lines and lines that begin with # are left out.
+      After a path without a video's extension, a folder of frames, the first of several numbers is
+      the number of frames (`some/dir 163 1`), as is a single one after a comma
+      (`some/dir,300`); neither is needed here.
     - A CSV file has a header with a `path` column, and `label` and `split` if it likes; every other
-      column whose cells are all integers becomes a factor.
+      column whose cells are all integers becomes a factor. One without a header is read as a list.
 
     A listed path may also be a folder of numbered images. Whether the listed files exist is not
-    checked here: the loader skips and names broken ones.
+    checked here: the loader skips and names broken ones. Source, root and paths may have a scheme,
+    as `s3://bucket/videos`; http has no folders.
 
     Args:
         source: the folder or file.
@@ -45,6 +53,7 @@ def read_catalog(
 
     Raises:
         FileNotFoundError: if the source does not exist.
+        RemoteError: if the source has a scheme and its storage does not answer.
         ValueError: if it holds no video, cannot be parsed, or has no such split.
 
     Example:
@@ -57,15 +66,18 @@ def read_catalog(
     3
     """
     source = os.fspath(source)
-    if not os.path.exists(source):
+    away = remote.is_remote(source)
+    if not (remote.exists if away else os.path.exists)(source):
         raise FileNotFoundError(
             f"There is no folder or list file {source!r}. Give a folder of videos, a list file "
             "with one 'path label' a line, or a .csv file with a 'path' column."
+            + (" Access that is refused looks the same: check the credentials." if away else "")
         )
-    if os.path.isdir(source):
+    if (remote.is_folder if away else os.path.isdir)(source):
         records = shard_records(source) if is_shard_folder(source) else _read_folder(source)
     else:
-        base = os.path.dirname(os.path.abspath(source)) if root is None else os.fspath(root)
+        place = source if away else os.path.abspath(source)
+        base = os.path.dirname(place) if root is None else os.fspath(root)
         read = _read_csv if source.lower().endswith(".csv") else _read_list
         records = read(source, base)
         if not records:
@@ -110,7 +122,7 @@ def find_videos(folder: str | os.PathLike, frame_folders: bool = False) -> list[
 
     Args:
         folder: where to look. Links are followed.
-        frame_folders: find folders of numbered images, too.
+        frame_folders: find folders of numbered images, too; only in a local folder.
 
     Returns:
         Paths relative to `folder`.
@@ -120,6 +132,13 @@ def find_videos(folder: str | os.PathLike, frame_folders: bool = False) -> list[
     >>> find_videos("UCF-101")[0]  # doctest: +SKIP
     'ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi'
     """
+    if remote.is_remote(folder):
+        return [
+            name
+            for name in remote.list_files(os.fspath(folder), VIDEO_EXTENSIONS)
+            if name.lower().endswith(VIDEO_EXTENSIONS)
+            and not any(part.startswith(".") for part in name.split("/"))
+        ]
     # No glob: names may hold [brackets].
     found, visited = [], set()
     for place, folders, files in os.walk(folder, followlinks=True):
@@ -156,25 +175,27 @@ def _read_folder(folder: str) -> list[Record]:
 
 
 def _read_list(source: str, base: str) -> list[Record]:
-    records = []
-    with open(source, encoding="utf-8-sig") as stream:
-        for line in map(str.strip, stream):
-            if not line or line.startswith("#"):
-                continue
-            head, _, tail = line.replace("\t", " ").rpartition(" ")
-            if head and _is_integer(tail):
-                # Cut the original line, so that tabs inside of a name survive.
-                path = line[: -len(tail)].rstrip()
-                records.append(Record(os.path.join(base, path), label=int(tail)))
-            else:
-                records.append(Record(os.path.join(base, line)))
-    return records
+    with _open_text(source) as stream:
+        lines = [line for line in map(str.strip, stream) if line and not line.startswith("#")]
+    return [_listed(line, base) for line in lines]
+
+
+def _listed(line: str, base: str) -> Record:
+    path, numbers = _LISTED.fullmatch(line).group("path", "numbers")
+    labels = tuple(int(number) for number in re.findall(r"-?\d+", numbers))
+    is_folder = not path.lower().endswith(VIDEO_EXTENSIONS)
+    if is_folder and (len(labels) > 1 or "," in numbers):
+        labels = labels[1:]
+    path = _join(base, path)
+    return Record(path, labels=labels) if len(labels) > 1 else Record(path, *labels)
 
 
 def _read_csv(source: str, base: str) -> list[Record]:
-    with open(source, encoding="utf-8-sig", newline="") as stream:
+    with _open_text(source, newline="") as stream:
         reader = csv.DictReader(stream)
         columns = reader.fieldnames or []
+        if "path" not in columns and _is_list(",".join(columns)):
+            return _read_list(source, base)
         if "path" not in columns:
             raise ValueError(
                 f"{source} must begin with a header line that has a 'path' column. "
@@ -200,13 +221,29 @@ def _read_csv(source: str, base: str) -> list[Record]:
             )
     return [
         Record(
-            os.path.join(base, row["path"]),
+            _join(base, row["path"]),
             label=int(row["label"]) if row.get("label") else None,
             factors={name: int(row[name]) for name in factors},
             split=row.get("split") or None,
         )
         for row in rows
     ]
+
+
+def _is_list(line: str) -> bool:
+    """Whether a line is a path with numbers, or a path, and no header."""
+    return bool(_LISTED.fullmatch(line)["numbers"]) or line.lower().endswith(VIDEO_EXTENSIONS)
+
+
+def _open_text(source: str, newline: str | None = None) -> io.TextIOBase:
+    if remote.is_remote(source):
+        data = io.BytesIO(remote.read_bytes(source))
+        return io.TextIOWrapper(data, encoding="utf-8-sig", newline=newline)
+    return open(source, encoding="utf-8-sig", newline=newline)
+
+
+def _join(base: str, path: str) -> str:
+    return path if remote.is_remote(path) else os.path.join(base, path)
 
 
 def _is_integer(text: str) -> bool:

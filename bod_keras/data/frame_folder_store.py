@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from bod_keras.data.frame_folders import frame_names
-from bod_keras.data.store import FrameStore
+from bod_keras.data.store import Cut, FrameStore
 from bod_keras.data.video import VideoError, VideoInfo
 
 # A clip is read soon after its folder was measured; older listings are let go.
@@ -54,6 +54,12 @@ class FrameFolderStore(FrameStore):
         return VideoInfo(frames=len(names), fps=self._fps, height=height, width=width)
 
     def decode(self, path: str, indices: np.ndarray) -> np.ndarray:
+        return np.stack(self._read(path, indices))
+
+    def decode_cut(self, path: str, indices: np.ndarray, cut: Cut) -> np.ndarray:
+        return np.stack([cut(image, row) for row, image in enumerate(self._read(path, indices))])
+
+    def _read(self, path: str, indices: np.ndarray) -> list[np.ndarray]:
         names = self._names(path)
         unique, rows = np.unique(indices, return_inverse=True)
         if unique[-1] >= len(names):
@@ -66,7 +72,7 @@ class FrameFolderStore(FrameStore):
                     path,
                     f"{names[index]} is {_size(images[-1])}, other frames are {_size(images[0])}",
                 )
-        return np.stack(images)[rows]
+        return [images[row] for row in rows]
 
 
 def _read_image(folder: str, name: str) -> np.ndarray:

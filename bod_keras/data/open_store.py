@@ -68,6 +68,6 @@ class _MixedStore(FrameStore):
     def _store(self, path: str) -> FrameStore:
         if path in self._array_paths:
             return self._arrays
-        if SHARD_KEY in path:
+        if SHARD_KEY in path and not os.path.isfile(path):
             return self._shards
         return self._folders if os.path.isdir(path) else self._files

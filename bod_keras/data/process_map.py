@@ -34,6 +34,7 @@ def process_map(
 
     Raises:
         ValueError: if `workers` is below 1.
+        RuntimeError: if processes cannot start, as in a script without `if __name__ == "__main__"`.
 
     Example:
 
@@ -60,7 +61,7 @@ def _map(function, items, workers, timeout):
                 if worker.connection in ready:
                     item, outcome = worker.take()
                 elif time.monotonic() > worker.deadline:
-                    item, outcome = worker.item, (None, f"no answer in {worker.seconds:.0f} s")
+                    item, outcome = worker.item, (None, f"no answer in {worker.seconds:.3g} s")
                     worker.end()
                 else:
                     continue
@@ -91,7 +92,13 @@ class _Worker:
 
     def give(self, item, seconds: float) -> None:
         if not self.started:
-            self.connection.recv()  # imports are done; they are no part of the first call's time
+            try:
+                self.connection.recv()  # imports are done; they are no part of the first call's time
+            except (EOFError, ConnectionResetError):
+                raise RuntimeError(
+                    "A worker process ended while it started; its error is above. A script that starts "
+                    'processes must be a file and do its work under if __name__ == "__main__".'
+                ) from None
             self.started = True
         self.connection.send(item)
         self.item, self.seconds, self.deadline = item, seconds, time.monotonic() + seconds

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from bod_keras.atomic_file import atomic_file
+from bod_keras.data import remote
 from bod_keras.data.record import Box, Record
 
 MANIFEST = "manifest.json"
@@ -32,10 +33,13 @@ def is_shard_folder(folder: str | os.PathLike) -> bool:
     >>> is_shard_folder(".")
     False
     """
+    path = os.path.join(folder, MANIFEST)
+    if remote.is_remote(path):  # shards are finished before they are copied there
+        return remote.exists(path) and FORMAT.encode() in remote.read_range(path, 0, 100)
     if os.path.exists(os.path.join(folder, UNFINISHED, MANIFEST)):
         return True
     try:
-        with open(os.path.join(folder, MANIFEST), encoding="utf-8") as stream:
+        with open(path, encoding="utf-8") as stream:
             return FORMAT in stream.read(100)
     except (OSError, UnicodeDecodeError):
         return False
@@ -51,7 +55,7 @@ def read_manifest(folder: str | os.PathLike) -> dict:
         The manifest; docs/shards.md describes it.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: if there is none; `RemoteError` if the folder is remote.
         ValueError: if the folder is unfinished, or the manifest damaged or of another version.
 
     Example:
@@ -65,11 +69,11 @@ def read_manifest(folder: str | os.PathLike) -> dict:
             f"The shards in {folder} are not finished. Run the command that writes them once more; "
             "it goes on where it stopped."
         )
-    with open(path, encoding="utf-8") as stream:
-        try:
-            manifest = json.load(stream)
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged: {error}. Write the shards again.") from None
+    data = remote.read_bytes(path) if remote.is_remote(path) else Path(path).read_bytes()
+    try:
+        manifest = json.loads(data)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}. Write the shards again.") from None
     found = (manifest.get("format"), manifest.get("version"))
     if found != (FORMAT, VERSION):
         raise ValueError(

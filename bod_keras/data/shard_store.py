@@ -9,8 +9,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from bod_keras.data.remote_error import RemoteError, RemoteFileError
 from bod_keras.data.shard_manifest import read_manifest
-from bod_keras.data.store import FrameStore
+from bod_keras.data.store import Cut, FrameStore
 from bod_keras.data.tfrecord import decode_example, read_records
 from bod_keras.data.video import VideoError, VideoInfo
 
@@ -46,6 +47,12 @@ class ShardStore(FrameStore):
         return self._entry(path).info
 
     def decode(self, path: str, indices: np.ndarray) -> np.ndarray:
+        return np.stack(self._read(path, indices))
+
+    def decode_cut(self, path: str, indices: np.ndarray, cut: Cut) -> np.ndarray:
+        return np.stack([cut(image, row) for row, image in enumerate(self._read(path, indices))])
+
+    def _read(self, path: str, indices: np.ndarray) -> list[np.ndarray]:
         entry = self._entry(path)
         unique, rows = np.unique(indices, return_inverse=True)
         if unique[-1] >= entry.info.frames:
@@ -53,6 +60,10 @@ class ShardStore(FrameStore):
         chunks, first = np.unique(unique // entry.chunk, return_index=True)
         try:
             records = read_records(_file(path), entry.offsets[chunks].tolist())
+        except RemoteFileError as error:
+            raise VideoError(path, f"the shard cannot be read: {error.reason}") from None
+        except RemoteError:
+            raise
         except OSError as error:
             raise VideoError(path, f"the shard cannot be read: {error.strerror}") from None
         except ValueError as error:
@@ -62,7 +73,7 @@ class ShardStore(FrameStore):
             for chunk, record, wanted in zip(chunks, records, np.split(unique, first[1:]))
             for image in self._images(path, record, int(chunk) * entry.chunk, wanted)
         ]
-        return np.stack([images[row] for row in rows])
+        return [images[row] for row in rows]
 
     def _images(
         self, path: str, record: bytes, start: int, wanted: np.ndarray
@@ -104,6 +115,10 @@ class _Entry(NamedTuple):
 def _index(path: str, folder: str) -> dict[str, _Entry]:
     try:
         manifest = read_manifest(folder)
+    except RemoteError as error:
+        if not isinstance(error, RemoteFileError):
+            raise
+        raise VideoError(path, f"the manifest of the shards cannot be read: {error}") from None
     except (OSError, ValueError) as error:
         raise VideoError(path, f"the manifest of the shards cannot be read: {error}") from None
     chunk = manifest["settings"]["chunk"]

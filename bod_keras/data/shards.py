@@ -16,6 +16,7 @@ from pathlib import Path
 from bod_keras.atomic_file import PART
 from bod_keras.data.process_map import process_map
 from bod_keras.data.record import Record
+from bod_keras.data.remote import is_remote
 from bod_keras.data.shard_manifest import (
     FORMAT,
     MANIFEST,
@@ -94,6 +95,11 @@ def write_shards(
             f"Received: workers={workers}, timeout={timeout}"
         )
     settings = settings or ShardSettings()
+    if is_remote(folder):
+        raise ValueError(
+            f"Shards are written to a local folder. Received: {folder}. Copy it there when it is "
+            "finished; it is read from there like a local one."
+        )
     folder = Path(folder)
     identity = {
         "format": FORMAT,

@@ -11,9 +11,13 @@ from typing import BinaryIO
 import google_crc32c
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from bod_keras.data.remote import is_remote
+from bod_keras.data.remote_file import RemoteFile
+
 # A record: length and its checksum, the message, its checksum; all little-endian.
 _HEAD = struct.Struct("<QI")
 _TAIL = struct.Struct("<I")
+_REMOTE_BLOCK = 2**19  # bytes: what tensorflow-io asks for at a time
 
 
 def write_record(stream: BinaryIO, message: bytes) -> int:
@@ -53,7 +57,7 @@ def read_records(path: str | os.PathLike, offsets: Sequence[int]) -> list[bytes]
         The message of each record.
 
     Raises:
-        OSError: if the file cannot be opened or read.
+        OSError: if the file cannot be opened or read; `RemoteError` if it is remote.
         ValueError: if a checksum does not match, or the file ends before the record does.
 
     Example:
@@ -66,6 +70,12 @@ def read_records(path: str | os.PathLike, offsets: Sequence[int]) -> list[bytes]
     ...     read_records(file.name, [first, 0])
     [b'two', b'one']
     """
+    if is_remote(path):
+        stream = RemoteFile(os.fspath(path), block=_REMOTE_BLOCK)
+        try:
+            return [_read_record(stream, offset) for offset in offsets]
+        except ValueError as error:  # to read on at the end of the file
+            raise (stream.error or error) from None
     # Opened anew each time: that costs microseconds, and no handle stays behind.
     with open(path, "rb", buffering=0) as stream:
         return [_read_record(stream, offset) for offset in offsets]

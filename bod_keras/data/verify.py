@@ -7,13 +7,14 @@ import functools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tqdm import tqdm
 
 from bod_keras.data.check import check_video, content_hash
 from bod_keras.data.datasets.base import Catalog
 from bod_keras.data.process_map import process_map
+from bod_keras.data.remote import is_remote
 
 KINDS = ("unreadable", "truncated", "too short", "variable rate", "duplicate")
 
@@ -47,7 +48,8 @@ def verify(
         `frames`, their sum; `rates`, frames a second -> number of files.
 
     Raises:
-        ValueError: if `workers` is below 1.
+        ValueError: if `workers` is below 1, or a path is remote.
+        RuntimeError: if processes cannot start; see `process_map`.
 
     Example:
 
@@ -58,29 +60,32 @@ def verify(
     ...     verify(Catalog([Record("gone.avi")]), journal=journal)["missing"]
     ['gone.avi']
     """
-    paths = list(dict.fromkeys(record.path for record in catalog.records))
-    present = [path for path in paths if os.path.exists(path)]
-    missing = [*catalog.missing, *(path for path in paths if not os.path.exists(path))]
+    paths = dict.fromkeys(record.path for record in catalog.records)
+    if away := [path for path in paths if is_remote(path)]:
+        raise ValueError(f"Only local files are verified. Received: {away[0]}. Copy them first.")
+    states = {path: _state(path) for path in paths}
+    missing = [*catalog.missing, *(path for path, state in states.items() if state is None)]
+    states = {path: state for path, state in states.items() if state is not None}
 
     def patience(path: str) -> float:
-        return timeout + os.path.getsize(path) / 2**20
+        return timeout + states[path][0] / 2**20
 
-    results = _checked(present, full, workers, patience, os.fspath(journal))
+    results = _checked(states, full, workers, patience, os.fspath(journal))
     problems: dict[str, dict[str, str]] = {}
-    for path in present:
+    for path in states:
         for kind, reason in _problems(results[path], min_frames):
             problems.setdefault(path, {})[kind] = reason
-    for path, twin in _duplicates(present, workers, patience):
+    for path, twin in _duplicates(states, workers, patience):
         problems.setdefault(path, {})["duplicate"] = f"same content as {twin}"
     kinds = Counter(kind for found in problems.values() for kind in found)
-    counts = {"annotated": len(present) + len(missing), "present": len(present)}
+    counts = {"annotated": len(states) + len(missing), "present": len(states)}
     counts |= {"missing": len(missing), **{kind: kinds[kind] for kind in KINDS}}
     if not full:
         counts["variable rate"] = None
     return {
         "counts": counts,
         "missing": missing,
-        "problems": {path: problems[path] for path in present if path in problems},
+        "problems": {path: problems[path] for path in states if path in problems},
         "frames": sum(result["frames"] or 0 for result in results.values()),
         "rates": dict(Counter(f"{r['fps']:.5g}" for r in results.values() if r["fps"])),
     }
@@ -95,17 +100,16 @@ def _problems(result: dict, min_frames: int) -> Iterator[tuple[str, str]]:
         yield "variable rate", f"{result['fps']:.5g} frames a second on average"
 
 
-def _checked(present: Sequence[str], full: bool, workers: int, patience, journal: str) -> dict:
+def _checked(states: dict, full: bool, workers: int, patience, journal: str) -> dict:
     results = _read_journal(journal, full)
-    states = {path: _state(path) for path in present}
     results = {p: r["result"] for p, r in results.items() if states.get(p) == r["state"]}
     if results:
-        print(f"Goes on: {len(results)} of {len(present)} files are checked already.", flush=True)
-    rest = [path for path in present if path not in results]
+        print(f"Goes on: {len(results)} of {len(states)} files are checked already.", flush=True)
+    rest = [path for path in states if path not in results]
     check = functools.partial(check_video, full=full)
     with (
         open(journal, "a", encoding="utf-8") as stream,
-        tqdm(total=len(present), initial=len(results), unit="file") as progress,
+        tqdm(total=len(states), initial=len(results), unit="file") as progress,
         contextlib.closing(process_map(check, rest, workers, patience)) as checks,
     ):
         if not stream.tell():
@@ -141,14 +145,18 @@ def _read_journal(journal: str, full: bool) -> dict[str, dict]:
     return {line["path"]: line for line in lines[1:]}
 
 
-def _state(path: str) -> list[int]:
-    status = os.stat(path)
+def _state(path: str) -> list[int] | None:
+    """Size and time of change; None if there is no such file."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
     return [status.st_size, status.st_mtime_ns]
 
 
-def _duplicates(present: Sequence[str], workers: int, patience) -> Iterator[tuple[str, str]]:
+def _duplicates(states: dict, workers: int, patience) -> Iterator[tuple[str, str]]:
     """Pairs of a file and an earlier one with the same content. Only equal sizes are compared."""
-    sizes = {path: os.path.getsize(path) for path in present if os.path.isfile(path)}
+    sizes = {path: state[0] for path, state in states.items() if not os.path.isdir(path)}
     shared = {size for size, count in Counter(sizes.values()).items() if count > 1 and size}
     alike = [path for path, size in sizes.items() if size in shared]
     hashes = {}

@@ -1,9 +1,14 @@
-"""Video file -> frames, with OpenCV: exact seeking, one decoder thread a file, clear errors."""
+"""Video file -> frames, with OpenCV: exact seeking, one decoder thread a file, clear errors.
+
+A path may have a scheme (`bod_keras.data.remote`). Storage that does not answer is then a `RemoteError`, not a
+`VideoError`: it says nothing of the file.
+"""
 
 from __future__ import annotations
 
 import bisect
 import functools
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +21,10 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2
 import numpy as np
 
+from bod_keras.data.remote import is_remote
+from bod_keras.data.remote_error import RemoteFileError
+from bod_keras.data.remote_file import RemoteFile, remote_size
+
 # OpenCV seeks to a frame so many before the target, and so to the key frame before that one.
 _SEEK_MARGIN = 16
 # What a seek costs besides, in decoded frames: the decoder starts anew.
@@ -25,6 +34,7 @@ _NO_SEEK = (".ts", ".mts", ".m2ts")
 # A header may promise a few frames too many (edit lists, rounded durations); below this share of
 # the promised frames a file counts as truncated.
 _WHOLE_SHARE = 0.9
+_BUFFER = 2**18  # bytes that OpenCV takes from a remote file at a time
 
 
 class VideoError(ValueError):
@@ -272,9 +282,16 @@ def iterate_frames(path: str | os.PathLike) -> Iterator[np.ndarray]:
 
 def _extent(path: str | os.PathLike) -> tuple[int, bool]:
     """Number of decodable frames, and whether seeking lands on the frame asked for."""
+    return _measured_extent(*_state(path))
+
+
+def _state(path: str | os.PathLike) -> tuple[str, int, int]:
+    """Name, size and time of change of a file; remote ones do not change while they are read."""
+    if is_remote(path):
+        return os.fspath(path), remote_size(os.fspath(path)), 0
     name = os.path.abspath(path)
     state = os.stat(name)
-    return _measured_extent(name, state.st_size, state.st_mtime_ns)
+    return name, state.st_size, state.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=2**20)  # a few hundred bytes each
@@ -293,9 +310,9 @@ def _is_seek_cheaper(path: str | os.PathLike, position: int, target: int) -> boo
     """Say whether fewer frames are decoded by seeking to `target` than by stepping to it."""
     if target - position <= _SEEK_MARGIN or not _extent(path)[1]:
         return False
-    name = os.path.abspath(path)
-    state = os.stat(name)
-    keys = _key_frames(name, state.st_size, state.st_mtime_ns)
+    if is_remote(path):  # looking for the key frames would fetch the whole file
+        return True
+    keys = _key_frames(*_state(path))
     before = bisect.bisect_right(keys, max(0, target - _SEEK_MARGIN)) - 1
     return keys[max(0, before)] > position + _SEEK_COST
 
@@ -335,19 +352,13 @@ def _read_all(path: str | os.PathLike) -> np.ndarray:
 def _opened(path: str | os.PathLike, raw: bool = False) -> Iterator[cv2.VideoCapture]:
     """Open a file to decode frames, or (raw) to step through its undecoded packets."""
     name = os.fspath(path)
-    if not os.path.exists(name):
-        raise VideoError(name, "there is no such file")
-    if os.path.isdir(name):
-        raise VideoError(name, "this is a folder, not a video file")
-    if os.path.getsize(name) == 0:
-        raise VideoError(name, "the file is empty (0 bytes)")
-    if not os.access(name, os.R_OK):
-        raise VideoError(name, "permission denied")
-    # An absolute path, because FFmpeg reads "a:b.mp4" as protocol a. Naming the FFmpeg backend
-    # keeps OpenCV from taking "clip%03d.mp4" for a numbered series of images. One decoder thread,
-    # because files are read in parallel.
+    remote = _open_remote(name) if is_remote(name) else None
+    # What is read from must outlive the capture, or OpenCV crashes: hence a name of its own.
+    source = io.BufferedReader(remote, _BUFFER) if remote else _check_local(name)
+    # Naming the FFmpeg backend keeps OpenCV from taking "clip%03d.mp4" for a numbered series of
+    # images. One decoder thread, because files are read in parallel.
     settings = [cv2.CAP_PROP_FORMAT, -1] if raw else [cv2.CAP_PROP_N_THREADS, 1]
-    capture = cv2.VideoCapture(os.path.abspath(name), cv2.CAP_FFMPEG, settings)
+    capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, settings)
     try:
         if not capture.isOpened():
             raise VideoError(
@@ -358,3 +369,32 @@ def _opened(path: str | os.PathLike, raw: bool = False) -> Iterator[cv2.VideoCap
         yield capture
     finally:
         capture.release()
+        if remote and isinstance(remote.error, RemoteFileError):
+            raise VideoError(name, remote.error.reason)
+        if remote and remote.error is not None:
+            raise remote.error
+
+
+def _open_remote(name: str) -> RemoteFile:
+    try:
+        stream = RemoteFile(name)
+    except RemoteFileError as error:
+        raise VideoError(name, error.reason) from None
+    if stream.size == 0:
+        raise VideoError(name, "the file is empty (0 bytes)")
+    return stream
+
+
+def _check_local(name: str) -> str:
+    if not os.path.exists(name):
+        raise VideoError(name, "there is no such file")
+    if os.path.isdir(name):
+        raise VideoError(name, "this is a folder, not a video file")
+    if os.path.getsize(name) == 0:
+        raise VideoError(name, "the file is empty (0 bytes)")
+    if not os.access(name, os.R_OK):
+        raise VideoError(name, "permission denied")
+    if any("\ud800" <= letter <= "\udfff" for letter in name):  # OpenCV crashes on it
+        raise VideoError(name, "the name of the file is not valid UTF-8; rename it")
+    # An absolute path, because FFmpeg reads "a:b.mp4" as protocol a.
+    return os.path.abspath(name)

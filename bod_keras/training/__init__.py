@@ -8,6 +8,7 @@ from bod_keras.training.lars import LARS
 from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress
+from bod_keras.training.run_folder import PushRunFolder, RunFolder
 from bod_keras.training.stop_on_non_finite import StopOnNonFinite
 from bod_keras.training.stop_on_signal import StopOnSignal
 
@@ -20,6 +21,8 @@ __all__ = [
     "LARS",
     "Monitors",
     "Progress",
+    "PushRunFolder",
+    "RunFolder",
     "StopOnNonFinite",
     "StopOnSignal",
     "load_checkpoint",

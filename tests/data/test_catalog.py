@@ -51,6 +51,26 @@ def test_list_file(tmp_path):
     assert read_catalog(listing, root="/data")[0].path == "/data/a b/c.mp4"
 
 
+@pytest.mark.parametrize("name", ["list.txt", "list.csv"])
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        ("path/to/video.mp4 12", Record("path/to/video.mp4", 12)),  # SlowFast, VideoMAE
+        ("path/to/a b.mp4,12", Record("path/to/a b.mp4", 12)),
+        ("path/to/video.mp4", Record("path/to/video.mp4")),
+        ("some/path.mp4 1 4 7", Record("some/path.mp4", labels=(1, 4, 7))),  # mmaction2
+        ("some/dir 163 1", Record("some/dir", 1)),  # mmaction2: folder, frames, label
+        ("some/dir 163 1 5", Record("some/dir", labels=(1, 5))),
+        ("some/dir 1", Record("some/dir", 1)),
+        ("abseiling/0wR5jVB-WPk_000417_000427,300", Record("abseiling/0wR5jVB-WPk_000417_000427")),
+        ("a 3/b 4.avi -1", Record("a 3/b 4.avi", -1)),
+    ],
+)
+def test_lists_of_other_packages(tmp_path, name, line, expected):
+    (tmp_path / name).write_text(f"{line}\n{line}\n")
+    assert read_catalog(tmp_path / name, root="") == [expected, expected]
+
+
 def test_csv_file(tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text(

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,14 @@ def test_missing_file_and_folder(tmp_path):
         probe(tmp_path / "none.mp4")
     with pytest.raises(VideoError, match="folder"):
         read_frames(tmp_path)
+
+
+def test_a_name_that_is_no_text(tmp_path, videos):
+    path = os.fsencode(tmp_path) + b"/\xff.avi"
+    os.symlink(videos[0], path)
+    with pytest.raises(VideoError, match="not valid UTF-8; rename it") as caught:
+        probe(os.fsdecode(path))
+    assert caught.value.path == os.fsdecode(path)
 
 
 def test_truncated_file_still_gives_its_first_frames(broken):

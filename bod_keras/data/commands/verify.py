@@ -13,6 +13,7 @@ from bod_keras.atomic_file import atomic_file
 from bod_keras.data.blocklist import write_blocklist
 from bod_keras.data.catalog import read_catalog
 from bod_keras.data.datasets import DATASETS, Catalog, read_dataset
+from bod_keras.data.shard_manifest import is_shard_folder
 from bod_keras.data.verify import KINDS, verify
 from bod_keras.version import __version__
 
@@ -22,6 +23,10 @@ _NAMED = 5  # files that are named at the prompt for each kind; the report has a
 def main(argv: list[str]) -> None:
     """Run the command."""
     options = _parse(argv)
+    # The processes that open the files inherit it: OpenCV's line for each that it cannot open, and the
+    # start-up chatter of TensorFlow, are not shown.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         _verify(options)
     except KeyboardInterrupt:
@@ -83,15 +88,17 @@ def _verify(options: argparse.Namespace) -> None:
             options.dataset, options.root, options.annotations, options.split, options.fold
         )
         root = options.root
+    elif is_shard_folder(options.source):
+        raise ValueError(
+            f"{options.source} holds shards, whose records are verified each time that they are read. Give "
+            "the videos that they were written from."
+        )
     else:
         catalog = Catalog(read_catalog(options.source, options.root, options.split))
         source = Path(options.source)
         root = options.root or (source if source.is_dir() else source.parent)
     depth = "every frame" if options.full else "headers and last frames"
-    print(
-        f"{name}: {len(catalog.records)} annotated videos have a file; {depth} are read.",
-        flush=True,
-    )
+    print(f"{name}: reads {depth}, in {options.workers} processes.", flush=True)
     started = time.monotonic()
     journal = report.with_name(report.name + ".journal")
     journal.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +124,7 @@ def _verify(options: argparse.Namespace) -> None:
             if set(reasons) & set(options.block)
         }
         write_blocklist(options.write_blocklist, blocked, root)
-        print(f"{options.write_blocklist} has {len(blocked)}: {', '.join(options.block)}.")
+        print(f"{options.write_blocklist} lists {len(blocked)} ({', '.join(options.block)}).")
 
 
 def _print(found: dict, min_frames: int) -> None:
@@ -133,4 +140,5 @@ def _print(found: dict, min_frames: int) -> None:
             more = f", {_NAMED} of {len(files)}" if len(files) > _NAMED else ""
             print(f"\n{kind}{more}:")
             for path, reason in list(files.items())[:_NAMED]:
-                print(f"  {path}{reason}")
+                line = f"  {path}{reason}"
+                print(line.encode(errors="backslashreplace").decode())  # names that are no UTF-8

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from bod_keras.data.catalog import VIDEO_EXTENSIONS, find_videos
 from bod_keras.data.datasets.base import Catalog
 from bod_keras.data.record import Record
+from bod_keras.data.remote import is_folder, is_remote
 
 
 class VideoFiles:
@@ -35,7 +36,7 @@ class VideoFiles:
 
     def __init__(self, root: str | os.PathLike, ignore_case: bool = False):
         self.root = os.fspath(root)
-        if not os.path.isdir(self.root):
+        if not (is_folder if is_remote(self.root) else os.path.isdir)(self.root):
             raise FileNotFoundError(
                 f"There is no folder {self.root!r}. Expected the folder of the data set's videos."
             )

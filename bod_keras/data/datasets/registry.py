@@ -103,7 +103,22 @@ def read_dataset(
 
 
 def find_dataset(name: str) -> _DataSet:
-    """Give the entry of `DATASETS`, or an error that names the nearest one."""
+    """Give the entry of a data set: its `splits`, the `evaluation` split among them, its `folds`.
+
+    Args:
+        name: a key of `DATASETS`.
+
+    Returns:
+        The entry.
+
+    Raises:
+        ValueError: if there is no such data set; names the nearest one.
+
+    Example:
+
+    >>> find_dataset("kinetics400").evaluation
+    'val'
+    """
     if name not in DATASETS:
         near = difflib.get_close_matches(name, DATASETS, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""

@@ -81,6 +81,14 @@ def test_ava_in_cuts_of_15_minutes(ava):
     assert first.span == (0.5, 3.5) and first.boxes[0].time == 2.0
 
 
+def test_ava_as_frames_of_the_cuts(ava, tmp_path):
+    root = touch(tmp_path / "frames", "-5KQ66BBWC4/-5KQ66BBWC4_000001.jpg")
+    first, last = read_dataset("ava2.2-15min", root, ava[1], "train").records
+    assert first.path == os.path.join(root, "-5KQ66BBWC4")
+    assert [box.frame for box in first.boxes] == [60, 60]  # (902 - 900) * 30
+    assert last.boxes[0].frame == (1798 - 900) * 30
+
+
 def test_ava_test_split_has_key_frames_without_boxes(ava):
     records = read_dataset("ava2.2", *ava, "test").records
     assert len(records) == 1798 - 902  # one of 897 is excluded
