@@ -8,6 +8,7 @@
 # make test-lightly     losses against the package lightly, in an environment of its own
 # make frameworks       every framework, plain and decoupled, on the built-in videos, in one table (half an hour)
 # make bench            speed of the Koopman split against the D x D route, and of a training step against plain
+# make bench-input      clips a second from files and shards beside PyAV and decord, and memory over 2,000 openings
 # make lint             ruff
 # Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core).
 
@@ -37,7 +38,7 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-backends test-parity test-real test-lightly frameworks bench lint clean
+.PHONY: train test test-backends test-parity test-real test-lightly frameworks bench bench-input lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \
@@ -77,6 +78,11 @@ frameworks: $(VENV)/installed
 bench: $(VENV)/installed
 	$(RUN) benchmarks/koopman_split.py
 	$(RUN) benchmarks/step.py
+
+bench-input: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	$(RUN) tools/fetch_real_videos.py data/real
+	$(RUN) benchmarks/input.py --videos=data/real --opens=2000
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

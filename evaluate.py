@@ -91,7 +91,9 @@ def evaluate(folder, protocol):
         data = experiment.probe_data(config, catalog)
         print(f"{folder}: features of {len(data)} {part} videos ...", flush=True)
         with data.clear_errors():
-            stream = data.evaluation(config["probe"]["views"], config["probe"].get("crops", 1))
+            stream = data.evaluation_numpy(
+                config["probe"]["views"], config["probe"].get("crops", 1)
+            )
             features, index = evaluation.extract_features(model, stream)
         splits.append((features, _labels([data.records[i] for i in index])))
         skipped |= data.skipped

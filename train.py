@@ -10,6 +10,7 @@ folder may lie on remote storage (docs/remote.md).
 
 import contextlib
 import gc
+import importlib.util
 import json
 import os
 import shutil
@@ -136,7 +137,7 @@ def _train(config, folder):
         progress,
         *_monitors(data, config, model),
         training.HistoryFile(folder.path / "history.csv"),
-        keras.callbacks.TensorBoard(folder.path / "tensorboard", write_graph=False),
+        *_tensorboard(folder.path / "tensorboard"),
         checkpoint,
         training.PushRunFolder(folder),
     ]
@@ -169,6 +170,14 @@ def _train(config, folder):
     )
 
 
+def _tensorboard(folder):
+    """The callback that writes TensorBoard's logs, which only TensorFlow can."""
+    if importlib.util.find_spec("tensorflow") is None:
+        print("Without TensorFlow there are no TensorBoard logs; history.csv has the same numbers.")
+        return []
+    return [keras.callbacks.TensorBoard(folder, write_graph=False)]
+
+
 def _monitors(data, config, model):
     """The callback on the first training batch, which a resumed run finds again; none if it is turned off."""
     if not config["monitors"]["every"]:
@@ -184,10 +193,12 @@ def _monitors(data, config, model):
 def _fit(model, data, epochs, callbacks):
     """Keras' fit over the rest of the run; a started epoch is first completed by a shorter one."""
     steps = data.steps_per_epoch
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    streams = data.training if on_tensorflow else data.training_numpy
     epoch, within = divmod(training.steps_taken(model), steps)
     spans = [(epoch, epoch + 1, steps - within), (epoch + 1, epochs, steps)]
     for first, last, span in spans if within else [(epoch, epochs, steps)]:
-        stream = data.training(position=int(model.next_position))
+        stream = streams(position=int(model.next_position))
         model.fit(
             stream,
             initial_epoch=first,
@@ -204,7 +215,7 @@ def _fit(model, data, epochs, callbacks):
 def _finish(model, data, config, folder):
     threshold = config["koopman"]["threshold"]
     with data.clear_errors():
-        eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation())
+        eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation_numpy())
     evaluation.plot_spectrum(eigenvalues, threshold, folder / "spectrum.png")
     evaluation.plot_history(folder / "history.csv", folder / "losses.png")
     if config["monitors"]["every"]:

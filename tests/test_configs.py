@@ -42,6 +42,15 @@ def test_the_smoke_form_trains_two_steps(recipe, workspace):
     assert type(model).__name__.lower() == recipe.split("_")[0]
 
 
+def test_a_run_augments_on_the_device(workspace):
+    config = get_config("vsimclr_ucf101", "plain,smoke")
+    config.output, config.built_in.folder = str(workspace), str(workspace / "data")
+    config.name, config.clips.augment, config.clips.gap_law = "device", "device", "decreasing"
+    assert train.train(config.to_dict()) is None
+    model = keras.models.load_model(workspace / "device-seed0" / "model.keras")
+    assert model.augmenter.size == 32 and model.augmenter.get_config()["flip"] == 0.5
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_arguments_change_what_they_say_and_nothing_else(recipe):
     plain, decoupled = get_config(recipe, "plain"), get_config(recipe, "bod")

@@ -1,4 +1,4 @@
-"""On JAX or PyTorch alone: everything but the tf.data loader, which says what is missing."""
+"""On JAX or PyTorch alone: training from arrays and from videos; only tf.data streams say what is missing."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() == "tensorflow", reason="this is about the other backends"
 )
-PROGRAM = """
+WITHOUT_TENSORFLOW = """
 import importlib.machinery, sys
 
 class WithoutTensorFlow(importlib.machinery.PathFinder):
@@ -20,6 +20,8 @@ class WithoutTensorFlow(importlib.machinery.PathFinder):
         return None if name.partition(".")[0] == "tensorflow" else super().find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(importlib.machinery.PathFinder)] = WithoutTensorFlow
+"""
+PROGRAM = """
 import keras, numpy as np, tempfile
 import bod_keras
 
@@ -38,17 +40,46 @@ write_shards(array_records(np.full((2, 40, 8, 8, 3), 7, "uint8")), folder)
 records = read_catalog(folder)
 assert (open_store(records).frames(records[1].path, [0, 39]) == 7).all()
 print("trained", np.isfinite(losses).all())
-from bod_keras.data import ClipDataset
+from bod_keras.data import ClipDataset, write_digit_drift
+labels = write_digit_drift(tempfile.mkdtemp(), train=8, probe_train=1, probe_test=1, size=16, frames=6)
+data = ClipDataset(read_catalog(labels, split="train"), frames=4, size=16, batch_size=4)
+history = model.fit(data.training_numpy(), steps_per_epoch=data.steps_per_epoch, verbose=0).history
+(first, second) = data.evaluation_numpy()
+print("streamed", np.isfinite(history["loss"]).all(), model.read_out(second["views"][:, 0])["pooled"].shape[0])
+data.training()
 """
 
 
-def test_training_from_arrays_works_and_the_loader_says_what_is_missing():
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+RUN = """
+import train
+from configs import demo
+
+config = demo.get_config("plain,smoke")
+config.output, config.built_in.folder, config.epochs = sys.argv[1], sys.argv[1] + "/data", 1
+config.built_in.update({"train": 32, "probe_train": 1, "probe_test": 1})
+config.clips.batch_size = 8
+train.train(config.to_dict())
+"""
+
+
+def run(program, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW + program, *arguments],
         cwd=Path(__file__).parent.parent,
         capture_output=True,
         text=True,
         timeout=300,
     )
-    assert done.stdout.split() == ["trained", "True"], done.stderr
+
+
+def test_training_works_and_a_tf_data_stream_says_what_is_missing():
+    done = run(PROGRAM)
+    assert done.stdout.split() == ["trained", "True", "streamed", "True", "4"], done.stderr
     assert "ClipDataset streams with tf.data and needs TensorFlow: pip install" in done.stderr
+
+
+def test_train_works(tmp_path):
+    done = run(RUN, str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "Without TensorFlow there are no TensorBoard logs" in done.stdout
+    assert (tmp_path / "demo-plain-smoke-seed0" / "model.keras").stat().st_size > 1000

@@ -4,11 +4,12 @@ TensorFlow is imported when `ClipDataset.training` is first called, Keras when `
 """
 
 from bod_keras.data.array_store import ArrayRecord, ArrayStore, array_records
-from bod_keras.data.augment import RECIPES, ClipAugment, augmentation, three_crops
+from bod_keras.data.augment import RECIPES, ClipAugment, augmentation
 from bod_keras.data.blocklist import read_blocklist, without_blocked, write_blocklist
 from bod_keras.data.catalog import VIDEO_EXTENSIONS, class_names, read_catalog
 from bod_keras.data.clips import clip_indices, clip_span, even_views, sample_rng, sample_views
 from bod_keras.data.colour import apply_colour, jitter_matrix
+from bod_keras.data.crops import three_crops
 from bod_keras.data.datasets import (
     DATASETS,
     Catalog,

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bod_keras.data.record import Record
+
 
 class EpochOrder:
     """Maps a position of a host's stream to an epoch and a record.
@@ -112,6 +114,51 @@ class EpochOrder:
                     f"size (all hosts together) to at most {room}, or the group's weight. "
                     f"Received: {batch}"
                 )
+
+
+def record_groups(
+    parts: Sequence[Sequence[Record]], weights: Sequence[float] | None, class_balanced: bool
+) -> dict:
+    """Give the groups and shares of an `EpochOrder`: mixed data sets, or classes, or none.
+
+    Args:
+        parts: one or several data sets, whose records are counted through.
+        weights: one for each of several data sets, or None.
+        class_balanced: whether each label is a group.
+
+    Returns:
+        Keyword arguments of `EpochOrder`.
+
+    Raises:
+        ValueError: if the arguments do not go together, or a record has no label.
+
+    Example:
+
+    >>> record_groups([["a", "b"], ["c"]], (1.0, 3.0), class_balanced=False)
+    {'groups': [[0, 1], [2]], 'shares': [1.0, 3.0]}
+    """
+    if weights and (len(parts) < 2 or len(parts) != len(weights)):
+        raise ValueError(
+            "weights must hold one number for each of several data sets. "
+            f"Received: {len(weights)} weights, {len(parts)} data set(s)"
+        )
+    if class_balanced and weights:
+        raise ValueError("class_balanced and weights exclude each other. Received: both")
+    if class_balanced:
+        labels = [record.label for part in parts for record in part]
+        if None in labels:
+            raise ValueError(
+                "class_balanced needs a label of every video. "
+                f"Received: {labels.count(None)} of {len(labels)} without one"
+            )
+        return {
+            "groups": [np.flatnonzero(np.equal(labels, label)) for label in sorted(set(labels))]
+        }
+    if weights:
+        ends = np.cumsum([len(part) for part in parts]).tolist()
+        groups = [list(range(end - len(part), end)) for part, end in zip(parts, ends)]
+        return {"groups": groups, "shares": list(weights)}
+    return {}
 
 
 def _allot(shares: Sequence[float], total: int) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,11 +13,11 @@ import numpy as np
 from bod_keras.data.array_store import ArrayRecord
 from bod_keras.data.augment import augmentation
 from bod_keras.data.clips import check_gap_law
-from bod_keras.data.order import EpochOrder
+from bod_keras.data.order import EpochOrder, record_groups
 from bod_keras.data.reader import ClipReader, Task
 from bod_keras.data.record import Record
-from bod_keras.data.video import VideoError
-from bod_keras.data.worker_pool import Sample, WorkerPool
+from bod_keras.data.sample_source import SampleSource
+from bod_keras.data.worker_pool import Sample
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -127,7 +126,7 @@ class ClipDataset:
         arrays = any(isinstance(record, ArrayRecord) for record in self.records)
         self.workers = 0 if arrays else workers
         self._recipe = {"name": recipe, "size": size} | ({} if flip is None else {"flip": flip})
-        self._on_device, self._timeout = augment == "device", timeout
+        self._on_device = augment == "device"
         self._train_size = (device_size or math.ceil(size * 8 / 7)) if self._on_device else size
         draw = augmentation(**self._recipe)
         centre = functools.partial(augmentation, "none")
@@ -147,15 +146,13 @@ class ClipDataset:
             batch_size,
             seed,
             shard,
-            **_groups(parts if mixed else None, weights, self.records, class_balanced),
+            **record_groups(parts if mixed else [self.records], weights, class_balanced),
         )
         self.failure: str | None = None
         self._skipped: dict[str, str] = {}
         self._looped: set[str] = set()
         self._files = len({record.path for record in self.records})
-        # Workers outlive a stream: they keep what they decoded and measured.
-        self._idle: list[WorkerPool] = []
-        weakref.finalize(self, _close, self._idle)
+        self._source = SampleSource(self._reader, self.workers, timeout)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -351,8 +348,9 @@ class ClipDataset:
     def _batches(self, tasks: Iterator[Task], key: str, shape: tuple[int, ...]) -> Iterator[dict]:
         """Readable samples in batches, uint8; a last batch that is not full only if the tasks end."""
         views, numbers = np.empty((self.batch_size, *shape), np.uint8), []
-        with contextlib.closing(self._samples(tasks, shape)) as samples:
-            for sample in samples:
+        window = self.batch_size + 4 * self.workers
+        with contextlib.closing(self._source.samples(tasks, shape, window)) as samples:
+            for sample in self._while_storage_answers(samples):
                 path = self.records[sample.task.index].path
                 if sample.looped:
                     self._looped.add(path)
@@ -367,30 +365,12 @@ class ClipDataset:
         if numbers:
             yield {"views": views[: len(numbers)], key: np.array(numbers, np.int32)}
 
-    def _samples(self, tasks: Iterator[Task], shape: tuple[int, ...]) -> Iterator[Sample]:
-        if not self.workers:
-            yield from self._read_here(tasks, shape)
-            return
-        pool = self._idle.pop() if self._idle else None
-        if pool is None or pool.closed:
-            pool = WorkerPool(self._reader, self.workers, self._timeout)
+    def _while_storage_answers(self, samples: Iterator[Sample]) -> Iterator[Sample]:
         try:
-            window = self.batch_size + 4 * self.workers
-            with contextlib.closing(pool.run(tasks, shape, window)) as samples:
-                yield from samples
+            yield from samples
         except OSError as error:
             self.failure = str(error)
             raise ValueError(self.failure) from None
-        finally:
-            self._idle.append(pool)
-
-    def _read_here(self, tasks: Iterator[Task], shape: tuple[int, ...]) -> Iterator[Sample]:
-        clips = np.empty(shape, np.uint8)
-        for task in tasks:
-            try:
-                yield Sample(task, 0, clips, looped=self._reader.read(task, clips))
-            except VideoError as error:
-                yield Sample(task, 0, reason=error.reason)
 
     def _skip(self, path: str, reason: str) -> None:
         """Note a broken file, and stop if there are too many."""
@@ -434,41 +414,6 @@ def _tensorflow():
 
 def _to_float(views: np.ndarray) -> np.ndarray:
     return np.divide(views, np.float32(255), dtype=np.float32)
-
-
-def _close(pools: list[WorkerPool]) -> None:
-    for pool in pools:
-        pool.close()
-
-
-def _groups(
-    parts: list[list[Record]] | None,
-    weights: Sequence[float] | None,
-    records: list[Record],
-    class_balanced: bool,
-) -> dict:
-    """The groups and shares of `EpochOrder`: mixed data sets, or classes, or none."""
-    if weights and (parts is None or len(parts) != len(weights)):
-        raise ValueError(
-            "weights must hold one number for each of several data sets. "
-            f"Received: {len(weights)} weights, {len(parts) if parts else 1} data set(s)"
-        )
-    if class_balanced:
-        if weights:
-            raise ValueError("class_balanced and weights exclude each other. Received: both")
-        unlabelled = sum(record.label is None for record in records)
-        if unlabelled:
-            raise ValueError(
-                "class_balanced needs a label of every video. "
-                f"Received: {unlabelled} of {len(records)} without one"
-            )
-        labels = np.array([record.label for record in records])
-        return {"groups": [np.flatnonzero(labels == label) for label in np.unique(labels)]}
-    if weights:
-        ends = np.cumsum([len(part) for part in parts])
-        groups = [np.arange(end - len(part), end) for part, end in zip(parts, ends)]
-        return {"groups": groups, "shares": list(weights)}
-    return {}
 
 
 def _check_position(position: int) -> None:

@@ -6,8 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from bod_keras.data.augment import ClipAugment, cut_out, shrink, three_crops
+from bod_keras.data.augment import ClipAugment
 from bod_keras.data.clips import clip_span, even_views, sample_rng, sample_views
+from bod_keras.data.crops import cut_out, shrink, three_crops
 from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
 from bod_keras.data.store import FrameStore
