@@ -4,7 +4,7 @@ from bod_keras.koopman import KoopmanSplit
 from bod_keras.training import BiLevel
 
 PRESETS = {
-    # The defaults of the classes, chosen by benchmarks/cooccurrence.
+    # The defaults of the classes.
     "default": {"koopman": {}, "bilevel": {}, "framework": {}},
     "paper": {
         "koopman": {
@@ -25,7 +25,7 @@ def preset(name="default"):
 
     * ``"default"``: the closest eigenvalue is static, the dynamic part is the operator itself, the projector is
       taken for a constant in gradients, the framework's ordinary loss is added, and the lower level moves the
-      head by its cross-clip prediction. What measured best, see docs/findings.md.
+      head by its cross-clip prediction. What it does and where it fails: docs/findings.md.
     * ``"paper"``: the published form, as far as its text and code settle it: threshold 0.1, hard split with
       its full gradient, (almost) no ridge, the time mean of the dynamic part, no ordinary loss, and a lower
       level on all weights with the in-sample prediction error.

@@ -57,7 +57,7 @@ class KoopmanSplit(keras.layers.Layer):
         normalize: L2-normalise every frame first.
         projector_gradient: differentiate P, too. Otherwise P only says which modes are static, and gradients
             take it for a constant: its own derivative grows without bound as an eigenvalue inside of the
-            circle and one outside of it come close, and a few such clips then outweigh all others.
+            circle and one outside of it come close.
         momentum: of the moving averages of ``operator="batch"``.
 
     Call arguments:
