@@ -73,7 +73,8 @@ def _plot_bars(results):
         axis.set_title(f"{name[0]}, {name[1]}, {name[2]}, rho = {name[3]}", fontsize=10)
         axis.set_xlabel("accuracy of the linear probe, best part")
         axis.grid(axis="x", alpha=0.3)
-    axes[0, 0].legend(loc="lower right", fontsize=8)
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 
