@@ -27,6 +27,7 @@ from ml_collections import config_flags
 from bod_keras import evaluation, experiment, training
 from bod_keras.clean_exit import clean_exit
 from bod_keras.data.remote_error import RemoteError
+from bod_keras.koopman.layer import USUAL_THRESHOLD
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "A file of configs/, with its argument after a colon."
@@ -213,7 +214,7 @@ def _fit(model, data, epochs, callbacks):
 
 
 def _finish(model, data, config, folder):
-    threshold = config["koopman"]["threshold"]
+    threshold = config["koopman"]["threshold"] or USUAL_THRESHOLD
     with data.clear_errors():
         eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation_numpy())
     evaluation.plot_spectrum(eigenvalues, threshold, folder / "spectrum.png")

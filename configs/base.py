@@ -51,7 +51,7 @@ def set_kind(config, kind):
     config.decoupled = kind != "plain"
     if kind == "paper":
         published = PRESETS["paper"]
-        config.koopman.update({"count": None, **published["koopman"]})
+        config.koopman.update(published["koopman"])
         config.bilevel.update(published["bilevel"])
         config.framework.update(published["framework"])
 
@@ -76,9 +76,8 @@ def get_config():
             "dataset": "",
             "annotations": config_dict.placeholder(str),  # folder of the official files; None: root
             "fold": 1,
-            "blocklist": config_dict.placeholder(
-                str
-            ),  # as `python -m bod_keras.data verify` writes it
+            # As `python -m bod_keras.data verify` writes it.
+            "blocklist": config_dict.placeholder(str),
         }
     )
     # Labelled videos for evaluate.py; as in data.source. Empty: the splits of the data set or built-in data.
@@ -124,8 +123,9 @@ def get_config():
     config.head = ConfigDict({"hidden": 512, "width": 128, "depth": 2})
     config.koopman = ConfigDict(
         {
-            "threshold": 0.1,  # with a count: of the statistics only
-            "count": 1,
+            # Which eigenvalues are static: those within the threshold, or so many; neither: the closest.
+            "threshold": config_dict.placeholder(float),
+            "count": config_dict.placeholder(int),
             "method": "auto",
             "order": 64,
             "ridge": 1e-2,

@@ -42,7 +42,7 @@ def get_config(arguments="bod"):
     )
     config.encoder.name = "frame_cnn"
     config.head.update({"hidden": 128, "width": 32})
-    config.koopman.update({"count": 1, "order": 16, "basis": 24})
+    config.koopman.order = 16
     config.framework = base.framework(framework)
     config.framework.update({"dynamic_weight": 3.0, "base_weight": 2.0, **_SETTINGS[framework]})
     config.optimizer.learning_rate = 2e-3

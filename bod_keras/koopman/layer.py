@@ -8,7 +8,7 @@ from keras import ops
 from bod_keras.koopman import linalg
 from bod_keras.training.autodiff import mean_over_replicas
 
-_USUAL_THRESHOLD = 0.1
+USUAL_THRESHOLD = 0.1
 _USUAL_BASIS = 24
 
 Split = namedtuple("Split", "static dynamic matrix projector nearest")
@@ -200,7 +200,7 @@ class KoopmanSplit(keras.layers.Layer):
         split); ``no_static``: share of clips without an eigenvalue within `threshold`, which use the
         fallback; ``spectral_radius``: largest |lambda|.
         """
-        threshold = _USUAL_THRESHOLD if self.threshold is None else self.threshold
+        threshold = USUAL_THRESHOLD if self.threshold is None else self.threshold
         return {
             "static_eigenvalues": ops.mean(ops.trace(split.projector, axis1=-2, axis2=-1)),
             "no_static": ops.mean(ops.cast(split.nearest > threshold, "float32")),
