@@ -283,7 +283,13 @@ class _SharedMemory:
 
     def resize(self, size: int) -> None:
         if size > self.size:
-            os.ftruncate(self.file, size)
+            try:
+                os.ftruncate(self.file, size)
+            except OSError as error:
+                raise OSError(
+                    f"The worker processes need {size} bytes of shared memory, which the system refuses "
+                    f"({error.strerror}). Raise the limit (ulimit -f), or read without them: clips.workers=0."
+                ) from error
             self.size = size
             self._map = mmap.mmap(self.file, size)
 

@@ -1,6 +1,7 @@
 """Worker processes: order, hangs, crashes, and that none outlives its parent."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -53,6 +54,20 @@ def test_samples_come_in_the_order_of_the_tasks(make_pool, workers, window):
     order = [*range(40), 3, 3, 7]
     assert run(pool, order, window) == order
     assert run(pool, [5, 4], window) == [5, 4]  # the same processes serve the next run
+
+
+def test_shared_memory_that_the_system_refuses_is_named(make_pool):
+    pool = make_pool(["0.avi"])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(
+            OSError, match=r"12288 bytes of shared memory.*File too large.*workers=0"
+        ):
+            run(pool, [0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert run(pool, [0]) == [0]
 
 
 def test_a_run_that_is_left_early_leaves_nothing_behind(make_pool):
