@@ -13,7 +13,7 @@ Cost:      200 epochs of 240,000 videos; published with 64 videos a step on each
 Sources:   Frames, crops, colours, epochs, warm-up: the study's code, configs/contrastive_ssl.
            There too: 2-layer head of 4096 to 256, predictor of 4096, momentum 0.996 annealed to 1, LARS
            with 0.6 for 64 clips (1.2 for rho = 4), decay 1e-6.
-           Ours: one eigenvalue is static (koopman.count), base_weight 1.0, the head acts on every frame.
+           Ours: the decoupling by its defaults (configs/base.py); the head acts on every frame.
 """
 
 from configs import recipe

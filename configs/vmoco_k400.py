@@ -13,7 +13,7 @@ Sources:   Frames, crops, colours, epochs, warm-up: the study's code, configs/co
            There too: temperature, 3-layer head of 2048, queue, momentum 0.994 annealed to 1, no update
            before the queue is full, SGD with 0.1 for 64 clips; its decay of 1e-4 is 1e-3 in Keras'
            decoupled form.
-           Ours: one eigenvalue is static (koopman.count), base_weight 1.0, the head acts on every frame.
+           Ours: the decoupling by its defaults (configs/base.py); the head acts on every frame.
 """
 
 from configs import recipe

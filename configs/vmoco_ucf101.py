@@ -13,7 +13,7 @@ Cost:      one GPU; 9,537 videos, 238 steps an epoch
 Sources:   Queue of 2,048, momentum 0.999, temperature 0.07, Adam with 1e-3 and decay 1e-5, 32 clips a GPU:
            CoCLR. Encoder and 16 frames of 112 x 112: TCLR. Crops and colours: CVRL, arXiv 2008.03800.
            Ours: R3D-18 keeps all frames (temporal_stride 1), every 2nd frame, 400 epochs, AdamW for Adam,
-           one eigenvalue is static (koopman.count), base_weight 1.0, the head acts on every frame.
+           the decoupling by its defaults (configs/base.py); the head acts on every frame.
 """
 
 from configs import recipe

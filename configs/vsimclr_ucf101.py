@@ -13,7 +13,7 @@ Cost:      one GPU; 9,537 videos, 238 steps an epoch
 Sources:   Encoder, 16 frames of 112 x 112, batch 40, Adam with 1e-3: TCLR. Crops and colours: CVRL, arXiv
            2008.03800. Temperature 0.1: TCLR.
            Ours: R3D-18 keeps all frames (temporal_stride 1), every 2nd frame, 400 epochs, AdamW for Adam,
-           one eigenvalue is static (koopman.count), base_weight 1.0, the head acts on every frame.
+           the decoupling by its defaults (configs/base.py); the head acts on every frame.
 """
 
 from configs import recipe

@@ -13,7 +13,7 @@ Sources:   Frames, crops, colours, epochs, warm-up: the study's code, configs/co
            In its code: 1000 prototypes, frozen for an epoch, epsilon 0.05, 3 iterations, no queue,
            temperature 0.1.
            Its SwAV config is not public: head and LARS are those of its SimCLR.
-           Ours: one eigenvalue is static (koopman.count), base_weight 1.0, the head acts on every frame.
+           Ours: the decoupling by its defaults (configs/base.py); the head acts on every frame.
 """
 
 from configs import recipe

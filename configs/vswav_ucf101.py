@@ -14,7 +14,7 @@ Sources:   Encoder, 16 frames of 112 x 112, batch 40, Adam with 1e-3: TCLR. Crop
            small for 1000 prototypes: 300, and a queue of 3,840 from epoch 15 on, as SwAV does for small
            batches (arXiv 2006.09882).
            Ours: R3D-18 keeps all frames (temporal_stride 1), every 2nd frame, 400 epochs, AdamW for Adam,
-           one eigenvalue is static (koopman.count), base_weight 1.0, the head acts on every frame.
+           the decoupling by its defaults (configs/base.py); the head acts on every frame.
 """
 
 from configs import recipe

@@ -1,5 +1,7 @@
 """The named lists of cases; later ones reuse the runs of earlier ones."""
 
+import itertools
+
 from benchmarks.cooccurrence.run_case import Case
 from benchmarks.cooccurrence.scenes import REGIMES
 from benchmarks.cooccurrence.variants import ENCODERS, FRAMEWORKS, VARIANTS
@@ -10,57 +12,44 @@ CLAIM = ("supervised", "untrained", "plain", "default", "mean-residual operator"
 
 def claim(seeds):
     """The claim itself: both regimes, per-frame encoder, against plain, the control and the published form."""
-    return [Case(v, r, seed=s) for s in range(seeds) for r in REGIMES for v in CLAIM]
+    return _every(seeds, regime=REGIMES, variant=CLAIM)
 
 
 def encoders(seeds):
     """The same with temporal kernels, late or throughout."""
-    variants = ("supervised", "plain", "default")
     names = [name for name in ENCODERS if name != "per-frame"]
-    return [
-        Case(v, r, encoder=e, seed=s)
-        for s in range(seeds)
-        for e in names
-        for r in REGIMES
-        for v in variants
-    ]
+    variants = ("supervised", "plain", "default")
+    return _every(seeds, encoder=names, regime=REGIMES, variant=variants)
 
 
 def frameworks(seeds):
     """v-MoCo, v-BYOL and v-SwAV, plain and decoupled."""
     names = [name for name in FRAMEWORKS if name != "VSimCLR"]
-    return [
-        Case(v, r, framework=f, seed=s)
-        for s in range(seeds)
-        for f in names
-        for r in REGIMES
-        for v in ("plain", "default")
-    ]
+    return _every(seeds, framework=names, regime=REGIMES, variant=("plain", "default"))
 
 
 def rho(seeds):
     """How much co-occurrence it takes."""
-    return [
-        Case(v, r, rho=p, seed=s)
-        for s in range(seeds)
-        for r in REGIMES
-        for p in RHOS
-        for v in ("plain", "default")
-    ]
+    return _every(seeds, regime=REGIMES, rho=RHOS, variant=("plain", "default"))
 
 
 def grid(seeds):
     """Every variant, in both regimes."""
-    return [Case(v, r, seed=s) for s in range(seeds) for v in VARIANTS for r in REGIMES]
+    return _every(seeds, variant=VARIANTS, regime=REGIMES)
 
 
 def gradients(seeds):
     """Gradient norms and probes along training, plain against decoupled."""
+    variants = ("plain", "default", "projector differentiated")
+    return _every(seeds, regime=REGIMES, variant=variants, curve=(100,))
+
+
+def _every(seeds, **axes):
+    """A case for each combination of the values, seed by seed, the last axis changing first."""
     return [
-        Case(v, r, seed=s, curve=100)
-        for s in range(seeds)
-        for r in REGIMES
-        for v in ("plain", "default", "projector differentiated")
+        Case(seed=seed, **dict(zip(axes, values)))
+        for seed in range(seeds)
+        for values in itertools.product(*axes.values())
     ]
 
 

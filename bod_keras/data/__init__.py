@@ -37,15 +37,14 @@ from bod_keras.data.synthetic import (
     tied_dynamic,
 )
 from bod_keras.data.synthetic_files import write_digit_drift
-from bod_keras.data.video import (
+from bod_keras.data.video import read_frames, readable_frames
+from bod_keras.data.video_file import (
     VideoError,
     VideoInfo,
     count_frames,
     frame_times,
     iterate_frames,
     probe,
-    read_frames,
-    readable_frames,
 )
 
 __all__ = [

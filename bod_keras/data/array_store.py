@@ -9,7 +9,7 @@ import numpy as np
 
 from bod_keras.data.record import Record
 from bod_keras.data.store import FrameStore
-from bod_keras.data.video import VideoError, VideoInfo
+from bod_keras.data.video_file import VideoError, VideoInfo
 
 
 @dataclass(frozen=True)

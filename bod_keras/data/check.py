@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 
 from bod_keras.data.frame_folders import frame_names
-from bod_keras.data.video import VideoError, count_frames, frame_times, probe, readable_frames
+from bod_keras.data.video import WHOLE_SHARE, readable_frames
+from bod_keras.data.video_file import VideoError, count_frames, frame_times, probe
 
 # Of a constant rate a frame time may be off by its rounding to milliseconds, as in .webm and .mkv.
 _JITTER_MS, _JITTER_SHARE = 2.0, 0.1
-_WHOLE_SHARE = 0.9  # as in `readable_frames`
 
 
 def check_video(path: str, full: bool = False) -> dict:
@@ -45,7 +45,7 @@ def check_video(path: str, full: bool = False) -> dict:
         result["frames"] = readable_frames(path)
         if full:
             times = frame_times(path)
-            if len(times) < _WHOLE_SHARE * result["frames"]:
+            if len(times) < WHOLE_SHARE * result["frames"]:
                 raise VideoError(
                     path, f"damaged: of {result['frames']} frames decoding reaches {len(times)}"
                 )

@@ -10,7 +10,7 @@ import numpy as np
 
 from bod_keras.data.frame_folders import frame_names
 from bod_keras.data.store import Cut, FrameStore
-from bod_keras.data.video import VideoError, VideoInfo
+from bod_keras.data.video_file import VideoError, VideoInfo
 
 # A clip is read soon after its folder was measured; older listings are let go.
 _FOLDERS_REMEMBERED = 256

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from bod_keras.data.video import VideoError
+from bod_keras.data.video_file import VideoError
 
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 # A name is a prefix, a frame number, and what follows: img_00001.jpg, 000001.png, a-12_rgb.jpg.

@@ -12,7 +12,7 @@ from bod_keras.data.frame_folder_store import FrameFolderStore
 from bod_keras.data.record import Record
 from bod_keras.data.shard_store import SHARD_KEY, ShardStore
 from bod_keras.data.store import Cut, FrameStore, VideoStore
-from bod_keras.data.video import VideoInfo
+from bod_keras.data.video_file import VideoInfo
 
 
 def open_store(

@@ -12,7 +12,7 @@ from bod_keras.data.crops import cut_out, shrink, three_crops
 from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
 from bod_keras.data.store import FrameStore
-from bod_keras.data.video import VideoError
+from bod_keras.data.video_file import VideoError
 
 
 @dataclasses.dataclass(frozen=True)

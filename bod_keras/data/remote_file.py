@@ -71,26 +71,8 @@ class RemoteFile(io.RawIOBase):
         return len(data)
 
 
-@functools.lru_cache(maxsize=2**20)  # a few hundred bytes each
-def remote_size(path: str) -> int:
-    """Give the size of a remote file, which is asked for once.
-
-    Args:
-        path: a path with a scheme.
-
-    Returns:
-        Bytes.
-
-    Raises:
-        RemoteFileError: if there is no such file, or it may not be read.
-        RemoteError: if the storage does not answer.
-
-    Example:
-
-    >>> remote_size("s3://bucket/a.mp4")  # doctest: +SKIP
-    2097152
-    """
-    return remote.size(path)
+# As `remote.size`, asked for once a file: a few hundred bytes each.
+remote_size = functools.lru_cache(maxsize=2**20)(remote.size)
 
 
 @functools.lru_cache(maxsize=_BLOCKS)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from bod_keras.data.reader import ClipReader, Task
-from bod_keras.data.video import VideoError
+from bod_keras.data.video_file import VideoError
 from bod_keras.data.worker_pool import Sample, WorkerPool
 
 

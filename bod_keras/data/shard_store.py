@@ -13,7 +13,7 @@ from bod_keras.data.remote_error import RemoteError, RemoteFileError
 from bod_keras.data.shard_manifest import read_manifest
 from bod_keras.data.store import Cut, FrameStore
 from bod_keras.data.tfrecord import decode_example, read_records
-from bod_keras.data.video import VideoError, VideoInfo
+from bod_keras.data.video_file import VideoError, VideoInfo
 
 # What parts the file from the key in a path: <file>.tfrecord#<key>.
 SHARD_KEY = ".tfrecord#"

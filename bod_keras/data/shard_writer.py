@@ -16,7 +16,7 @@ from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
 from bod_keras.data.store import FrameStore
 from bod_keras.data.tfrecord import encode_example, write_record
-from bod_keras.data.video import VideoError
+from bod_keras.data.video_file import VideoError
 
 
 @dataclass(frozen=True)

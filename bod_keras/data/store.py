@@ -9,14 +9,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from bod_keras.data.video import (
-    VideoError,
-    VideoInfo,
-    iterate_frames,
-    probe,
-    read_frames,
-    readable_frames,
-)
+from bod_keras.data.video import read_frames, readable_frames
+from bod_keras.data.video_file import VideoError, VideoInfo, iterate_frames, probe
 
 # Frames that `FrameStore.stream` decodes at once.
 _STREAM_BLOCK = 8

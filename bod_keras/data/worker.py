@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 import cv2
 import numpy as np
 
-from bod_keras.data.video import VideoError
+from bod_keras.data.video_file import VideoError
 
 
 def main(channel: int, memory: int) -> None:

@@ -51,7 +51,7 @@ def classes(tmp_path_factory, ramp_clip, write_video):
 
 def test_a_folder_per_class(classes, tmp_path, capfd):
     output = tmp_path / "shards"
-    arguments = [f"--source={classes}", f"--output={output}", "--short_side=16", "--workers=0"]
+    arguments = [f"--source={classes}", f"--output={output}", "--short-side=16", "--workers=0"]
     main([*arguments, "--quality=80", "--chunk=16"])
     said = capfd.readouterr()
     assert re.search(r"3 videos, 60 frames, 1 shards, \d+\.\d MiB in .*shards\n", said.out)
@@ -151,7 +151,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, write_video):
     for number in range(8):
         clip = rng.integers(0, 255, (80, 96, 128, 3), dtype=np.uint8)
         write_video(tmp_path / "in" / f"{number}.avi", clip, "MJPG")
-    settings = ["--short_side=96", "--chunk=4", "--shard_mb=2", f"--source={tmp_path / 'in'}"]
+    settings = ["--short-side=96", "--chunk=4", "--shard-mb=2", f"--source={tmp_path / 'in'}"]
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     run = subprocess.Popen(
         [sys.executable, "-m", "bod_keras.data", "shards", *settings, f"--output={cut}",

@@ -16,7 +16,12 @@ import sys
 from tqdm import tqdm
 
 from bod_keras.data.catalog import class_names, find_videos
-from bod_keras.data.datasets import DATASETS, Catalog, read_dataset, read_source
+from bod_keras.data.commands.source_options import (
+    add_source_options,
+    check_source_options,
+    read_named_dataset,
+)
+from bod_keras.data.datasets import Catalog, read_source
 from bod_keras.data.record import Record
 from bod_keras.data.shard_writer import ShardSettings
 from bod_keras.data.shards import write_shards
@@ -83,9 +88,7 @@ def _write(options: argparse.Namespace) -> dict:
 
 def _catalog(options: argparse.Namespace) -> Catalog:
     if options.dataset:
-        return read_dataset(
-            options.dataset, options.root, options.annotations, options.split, options.fold
-        )
+        return read_named_dataset(options)
     if options.kind == "auto":
         catalog = read_source(options.source, options.root, options.split)
         known = class_names(options.source) if os.path.isdir(options.source) else []
@@ -111,13 +114,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--dataset", choices=sorted(DATASETS), help="a data set with its own files")
-    add("--source", help="without --dataset: a folder, a list or a CSV file of videos")
+    add_source_options(parser)
     add("--output", required=True, help="folder to write to")
-    add("--root", help="folder of the videos; of a list's relative paths")
-    add("--annotations", help="folder of the official annotation files (--root)")
-    add("--split", help="one split (all)")
-    add("--fold", type=int, default=1, help="number of the official fold (1)")
     add(
         "--from",
         dest="kind",
@@ -126,15 +124,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="frames: take folders of images where video files lie beside them (auto)",
     )
     add("--fps", type=float, help="frames a second of folders of images")
-    add("--short_side", type=int, default=128, help="pixels of height or width (128)")
+    add("--short-side", type=int, default=128, help="pixels of height or width (128)")
     add("--quality", type=int, default=90, help="of the JPEG images (90)")
     add("--chunk", type=int, default=32, help="frames of a record (32)")
-    add("--shard_mb", type=float, default=128, help="MiB of a shard, at most (128)")
+    add("--shard-mb", type=float, default=128, help="MiB of a shard, at most (128)")
     add("--workers", type=int, default=os.cpu_count(), help="processes (one a core)")
     add("--timeout", type=float, default=300, help="seconds for a video, and 10 more a MiB (300)")
     options = parser.parse_args(argv)
-    if bool(options.dataset) == bool(options.source):
-        parser.error("give one of --dataset and --source, such as --source=/path/to/videos")
-    if options.dataset and not options.root:
-        parser.error("--root is missing: the folder of the videos")
+    check_source_options(parser, options)
     return options

@@ -12,7 +12,12 @@ from pathlib import Path
 from bod_keras.atomic_file import atomic_file
 from bod_keras.data.blocklist import write_blocklist
 from bod_keras.data.catalog import read_catalog
-from bod_keras.data.datasets import DATASETS, Catalog, read_dataset
+from bod_keras.data.commands.source_options import (
+    add_source_options,
+    check_source_options,
+    read_named_dataset,
+)
+from bod_keras.data.datasets import Catalog
 from bod_keras.data.shard_manifest import is_shard_folder
 from bod_keras.data.verify import KINDS, verify
 from bod_keras.version import __version__
@@ -41,14 +46,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         description="Match annotations with files, open each file once, report what is wrong with it.",
         epilog="A second run of a command that was stopped goes on where it was.",
     )
-    parser.add_argument("--dataset", choices=sorted(DATASETS), help="a data set with its own files")
-    parser.add_argument(
-        "--source", help="without --dataset: a folder, a list or a CSV file of videos"
-    )
-    parser.add_argument("--root", help="folder of the videos; of a list's relative paths")
-    parser.add_argument("--annotations", help="folder of the official annotation files (--root)")
-    parser.add_argument("--split", help="one split (training and evaluation split)")
-    parser.add_argument("--fold", type=int, default=1, help="number of the official fold (1)")
+    add_source_options(parser)
     depth = parser.add_mutually_exclusive_group()
     depth.add_argument("--quick", action="store_true", help="header and last frames (default)")
     depth.add_argument(
@@ -69,10 +67,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help=f"kinds in the blocklist, of {', '.join(KINDS)} (unreadable,truncated)",
     )
     options = parser.parse_args(argv)
-    if bool(options.dataset) == bool(options.source):
-        parser.error("give one of --dataset and --source, such as --source=/path/to/videos")
-    if options.dataset and not options.root:
-        parser.error("--root is missing: the folder of the videos")
+    check_source_options(parser, options)
     options.block = options.block.split(",")
     unknown = sorted(set(options.block) - set(KINDS))
     if unknown:
@@ -84,9 +79,7 @@ def _verify(options: argparse.Namespace) -> None:
     name = options.dataset or Path(options.source).stem
     report = Path(options.report or f"verify-{name}.json")
     if options.dataset:
-        catalog = read_dataset(
-            options.dataset, options.root, options.annotations, options.split, options.fold
-        )
+        catalog = read_named_dataset(options)
         root = options.root
     elif is_shard_folder(options.source):
         raise ValueError(
