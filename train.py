@@ -36,9 +36,12 @@ _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show the Python traceback of
 
 
 def parse_flags(argv):
-    """absl's parser, with a short message for a wrong config file or key instead of a traceback."""
+    """absl's parser, with a short message for a wrong flag, config file or key instead of a traceback."""
     try:
-        rest = app.parse_flags_with_usage(argv)
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        # What is wrong stands in the last line, below the traceback of a config file.
+        sys.exit(f"train.py: {str(error).strip().splitlines()[-1].strip()}\nSee --help.")
     except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         reason = error
         while reason.args and isinstance(reason.args[0], Exception):

@@ -1,5 +1,12 @@
 """BOD-VCL for Keras 3: video contrastive learning in which appearance and motion are both learned."""
 
+import os
+import sys
+
+# `python -m bod_keras.data` imports this package, and TensorFlow with it, before its own first line.
+if sys.orig_argv[1:3] == ["-m", "bod_keras.data"]:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 from bod_keras import encoders
 from bod_keras.data.clip_augmenter import ClipAugmenter
 from bod_keras.frameworks import (

@@ -5,6 +5,7 @@ shards   write TFRecord shards of JPEG frames
 """
 
 import importlib
+import os
 import sys
 
 COMMANDS = {
@@ -23,6 +24,8 @@ def main(argv: list[str]) -> None:
             f"python -m bod_keras.data: the command must be one of {', '.join(COMMANDS)}. "
             f"Received: {argv[0]}"
         )
+    # Processes inherit it: no line of OpenCV's for each file that it cannot open.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     importlib.import_module(COMMANDS[argv[0]]).main(argv[1:])
 
 

@@ -146,13 +146,14 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
 def plot_spectrum(eigenvalues: np.ndarray, threshold: float, png: str | os.PathLike) -> None:
     """Draws eigenvalues of Koopman operators in the complex plane.
 
-    The unit circle (no growth, no decay) is dashed; the circle |lambda - 1| = threshold bounds the
-    static ones. Points are translucent, so that darkness shows how many lie in a place. Those
+    The unit circle (no growth, no decay) is dashed; those within the circle |lambda - 1| = threshold
+    are in the colour of the static part, which a split by threshold takes them for; one by count takes
+    the closest of each clip. Points are translucent, so that darkness shows how many lie in a place. Those
     farther than 2.5 from an axis are counted in the title instead.
 
     Args:
         eigenvalues: complex (N,), of any number of clips together.
-        threshold: radius of the static disc around 1.
+        threshold: radius of the circle around 1.
         png: the picture to write; missing folders are made.
 
     Raises:
@@ -320,12 +321,12 @@ def _draw_spectrum(axis, eigenvalues: np.ndarray, threshold: float) -> None:
     axis.axhline(0, color="0.85", lw=0.8, zorder=0)
     axis.axvline(0, color="0.85", lw=0.8, zorder=0)
     axis.plot(np.cos(angle), np.sin(angle), ls="--", color="0.45", lw=1.0, label="unit circle")
-    is_static = np.abs(eigenvalues - 1) <= threshold
+    near = np.abs(eigenvalues - 1) <= threshold
     alpha = float(np.clip(7.5 / math.sqrt(eigenvalues.size), 0.1, 0.8))
-    for mask, name in ((~is_static, "dynamic"), (is_static, "static")):
+    for mask, where, colour in ((~near, "farther", "dynamic"), (near, "inside", "static")):
         x, y = eigenvalues.real[mask], eigenvalues.imag[mask]
-        label = f"{name}: {mask.sum()} ({mask.mean():.0%})"
-        axis.scatter(x, y, s=16, alpha=alpha, color=_NAMED[name], linewidths=0, label=label)
+        label = f"{where}: {mask.sum()} ({mask.mean():.0%})"
+        axis.scatter(x, y, s=16, alpha=alpha, color=_NAMED[colour], linewidths=0, label=label)
     x, y = 1 + threshold * np.cos(angle), threshold * np.sin(angle)
     axis.plot(x, y, color="black", lw=1.3, label=f"within {threshold:g} of 1")
     axis.set_aspect("equal")

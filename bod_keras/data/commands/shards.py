@@ -32,9 +32,6 @@ _NAMED = 20  # skipped videos that are printed; the manifest names all
 def main(argv: list[str]) -> None:
     """Parse the arguments, write the shards, say what came of it."""
     options = _parse(argv)
-    # The processes that encode inherit these: no chatter, no line for each file that cannot be opened.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     try:
         manifest = _write(options)
     except KeyboardInterrupt:

@@ -28,10 +28,6 @@ _NAMED = 5  # files that are named at the prompt for each kind; the report has a
 def main(argv: list[str]) -> None:
     """Run the command."""
     options = _parse(argv)
-    # The processes that open the files inherit it: OpenCV's line for each that it cannot open, and the
-    # start-up chatter of TensorFlow, are not shown.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         _verify(options)
     except KeyboardInterrupt:
