@@ -54,7 +54,6 @@ class BiLevelModel(keras.Model):
     """
 
     bilevel = None
-    augmenter = None
 
     def add_state(self):
         """Create what every bi-level model keeps.
@@ -69,6 +68,8 @@ class BiLevelModel(keras.Model):
                 )
                 setattr(self, name, counter)
             self._velocities = {}
+        if not hasattr(self, "augmenter"):  # no class attribute: on PyTorch it would hide a layer
+            self.augmenter = None
         self._has_lower_level = self.bilevel is not None and self.bilevel.inner_steps > 0
         if self._has_lower_level and self.bilevel.hypergradient == "exact":
             self._check_second_derivatives()
