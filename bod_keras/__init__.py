@@ -8,6 +8,7 @@ if sys.orig_argv[1:3] == ["-m", "bod_keras.data"]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from bod_keras import encoders
+from bod_keras.data.background_swap import BackgroundSwap
 from bod_keras.data.clip_augmenter import ClipAugmenter
 from bod_keras.frameworks import (
     VBYOL,
@@ -38,6 +39,7 @@ from bod_keras.training import BiLevel, BiLevelModel
 from bod_keras.version import __version__
 
 __all__ = [
+    "BackgroundSwap",
     "BarlowTwins",
     "BiLevel",
     "BiLevelModel",

@@ -18,6 +18,7 @@ from bod_keras.data import (
     without_blocked,
     write_digit_drift,
 )
+from bod_keras.data.background_swap import BackgroundSwap
 from bod_keras.data.remote import is_folder, is_remote
 from bod_keras.frameworks import (
     VBYOL,
@@ -168,9 +169,11 @@ def build_model(config, steps_per_epoch, augmenter=None):
             "decoupling": KoopmanSplit(**config["koopman"]),
             "bilevel": BiLevel(**config["bilevel"]) if config["bilevel"]["inner_steps"] else None,
         }
+        if config["background_swap"]:
+            parts["motion_view"] = BackgroundSwap(config["background_swap"])
     else:
         parts = {}
-        for name in ("static_weight", "dynamic_weight", "base_weight"):
+        for name in ("static_weight", "dynamic_weight", "base_weight", "balance"):
             settings.pop(name)
     head = ProjectionHead(**config["head"])
     return framework(encoder, projection_head=head, augmenter=augmenter, **parts, **settings)

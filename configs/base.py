@@ -12,7 +12,7 @@ FRAMEWORKS = ("vsimclr", "vmoco", "vbyol", "vswav", "vsimsiam", "vvicreg", "vbar
 
 def framework(name):
     """``config.framework`` of one of `FRAMEWORKS`: the arguments of its class, with their defaults."""
-    parts = {"static_weight": 1.0, "dynamic_weight": 1.0, "base_weight": 1.0}
+    parts = {"static_weight": 1.0, "dynamic_weight": 1.0, **PRESETS["default"]["framework"]}
     contrast = {"temperature": 0.1, "dynamic_temperature": config_dict.placeholder(float)}
     arguments = {
         "vsimclr": contrast,
@@ -54,6 +54,7 @@ def set_kind(config, kind):
         config.koopman.update(published["koopman"])
         config.bilevel.update(published["bilevel"])
         config.framework.update(published["framework"])
+        config.background_swap = 0.0
 
 
 def get_config():
@@ -134,6 +135,7 @@ def get_config():
             "basis": config_dict.placeholder(int),  # None: 24, or the head's width if that is less
             "normalize": True,
             "projector_gradient": False,
+            "halves": True,
         }
     )
     config.bilevel = ConfigDict(
@@ -147,6 +149,8 @@ def get_config():
         }
     )
     config.framework = framework("vsimclr")
+    # The view in which the dynamic part meets another video's background; 0: none.
+    config.background_swap = 0.08
     # Learning rate: linear warm-up, then cosine over the rest of the run. Only learning_rate is scaled.
     config.optimizer = ConfigDict(
         {

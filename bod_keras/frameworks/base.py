@@ -6,7 +6,12 @@ from keras import ops
 from bod_keras.frameworks.projection_head import ProjectionHead
 from bod_keras.koopman.layer import KoopmanSplit
 from bod_keras.losses.koopman_prediction import KoopmanPrediction
-from bod_keras.training.autodiff import gather, replicas
+from bod_keras.training.autodiff import (
+    gather,
+    replicas,
+    sum_over_replicas,
+    values_and_gradients,
+)
 from bod_keras.training.model import BiLevelModel
 
 
@@ -18,6 +23,14 @@ class ContrastiveModel(BiLevelModel):
 
         U = static_weight L(s) + dynamic_weight L(d) + base_weight L(mean_t z).
 
+    With `balance` the gradients of the L by the embeddings get the same norm before they are weighted: that of
+    part p is multiplied by the constant mean_q n_q / n_p, n_p = |dL_p / dz|, anew in each step. Otherwise the
+    part that is easier, whose gradients are larger, decides what the encoder sees, and the other's loss does
+    not begin to fall. The loss that is logged is U.
+
+    With a `motion_view` the dynamic part is contrasted between the last view and a further one, which that
+    layer makes of the first; the other parts between the views as they are.
+
     A framework is a subclass that implements ``part_loss(part, views, targets, training)``; see there.
 
     Args:
@@ -25,7 +38,9 @@ class ContrastiveModel(BiLevelModel):
         decoupling: None (plain) or a `KoopmanSplit`.
         bilevel: None or a `BiLevel`; needs `decoupling`.
         projection_head: a layer (B, T, C) -> (B, T, D); `ProjectionHead()` if None.
-        static_weight, dynamic_weight, base_weight: as above; a plain framework has no use for them.
+        static_weight, dynamic_weight, base_weight, balance: as above; a plain framework has no use for them.
+        motion_view: None, or a layer from clips (B, T, H, W, 3) to clips of the same motion, such as
+            `BackgroundSwap`; needs `decoupling`.
         augmenter: None, or the layer that augments training batches on the device, a `ClipAugmenter`.
 
     Call arguments:
@@ -59,6 +74,8 @@ class ContrastiveModel(BiLevelModel):
         static_weight=1.0,
         dynamic_weight=1.0,
         base_weight=1.0,
+        balance=False,
+        motion_view=None,
         augmenter=None,
         **kwargs,
     ):
@@ -69,6 +86,11 @@ class ContrastiveModel(BiLevelModel):
                 "bilevel belongs to a decoupled framework: pass decoupling=bod_keras.KoopmanSplit(...) too, "
                 "or leave it out."
             )
+        if decoupling is None and motion_view is not None:
+            raise ValueError(
+                "motion_view is a view for the dynamic part, which a plain framework has not: pass "
+                "decoupling=bod_keras.KoopmanSplit(...) too, or leave it out."
+            )
         self.encoder = encoder
         self.decoupling = decoupling
         self.bilevel = bilevel
@@ -77,6 +99,8 @@ class ContrastiveModel(BiLevelModel):
         self.static_weight = static_weight
         self.dynamic_weight = dynamic_weight
         self.base_weight = base_weight
+        self.balance = balance
+        self.motion_view = motion_view
         features = encoder.output_shape
         if not self.projection_head.built:
             self.projection_head.build(features)
@@ -148,29 +172,60 @@ class ContrastiveModel(BiLevelModel):
         pooled = ops.mean(ops.cast(features, "float32"), axis=1)
         return {"pooled": pooled, "static": static, "dynamic": dynamic}
 
-    def part_losses(self, features, targets, views, training):
-        """The loss of every part: ``({part: scalar}, embeddings, split)``, the split None in a plain model."""
-        embeddings = self.projection_head(features, training=training)
+    def all_views(self, views):
+        if self.motion_view is None:
+            return views
+        return ops.concatenate([views, self.motion_view(views[:, 0])[:, None]], axis=1)
+
+    def part_losses(self, embeddings, targets, views, training):
+        """The loss of every part of frame embeddings (V B, T, D): ``({part: scalar}, split)``.
+
+        The split is None in a plain model.
+        """
         parts, split = self.split_views(embeddings, self.decoupling, views, training)
         losses = {
             part: self.part_loss(part, seen, targets[part] if targets else None, training)
             for part, seen in parts.items()
         }
-        return losses, embeddings, split
+        return losses, split
 
     def upper_loss(self, features, targets, views, training):
-        losses, embeddings, split = self.part_losses(features, targets, views, training)
+        embeddings = self.projection_head(features, training=training)
+        slopes = None
+        if self.balance and training and self.decoupling is not None:
+            losses, split, slopes = self._losses_and_slopes(embeddings, targets, views)
+        else:
+            losses, split = self.part_losses(embeddings, targets, views, training)
         if split is None:
             return losses["base"], {}
         # Not a sum of products: TensorFlow's optimiser may or may not take a common factor out of that, by
         # chance, and then the last bit of two equal runs differs.
         weights = [getattr(self, f"{part}_weight") for part in losses]
-        total = ops.stack(list(losses.values())) * ops.convert_to_tensor(weights, "float32")
+        weighted = ops.stack(list(losses.values())) * ops.convert_to_tensor(weights, "float32")
+        total = ops.sum(weighted)
+        if slopes is not None:
+            # The value is U, the gradient the balanced one.
+            balanced = ops.sum(weighted * _equalised(slopes))
+            total = balanced + ops.stop_gradient(total - balanced)
         logs = {f"{part}_loss": loss for part, loss in losses.items()}
         if self.bilevel:
             logs["prediction_loss"] = self._prediction(embeddings, views)
         logs = {name: loss * replicas() for name, loss in logs.items()}  # these are shares
-        return ops.sum(total), {**logs, **self.decoupling.statistics(split)}
+        return total, {**logs, **self.decoupling.statistics(split)}
+
+    def _losses_and_slopes(self, embeddings, targets, views):
+        """As `part_losses`, and the norms (parts,) of the losses' gradients by the embeddings."""
+
+        def losses_of(z):
+            losses, split = self.part_losses(z, targets, views, training=True)
+            return list(losses.values()), (list(losses), split)
+
+        values, (names, split), gradients = values_and_gradients(
+            losses_of, embeddings, self.variables
+        )
+        squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients]
+        slopes = ops.sqrt(ops.stack(sum_over_replicas(squares)))
+        return dict(zip(names, values)), split, slopes
 
     def lower_loss(self, features, views):
         return self._prediction(self.projection_head(features, training=True), views)
@@ -183,11 +238,11 @@ class ContrastiveModel(BiLevelModel):
             parts = {"static": split.static, "dynamic": split.dynamic}
         if "base" in self.parts:
             parts["base"] = ops.mean(ops.cast(embeddings, "float32"), axis=1)
+        seen = {part: ops.split(x, views, axis=0) for part, x in parts.items()}
+        if self.motion_view is not None:
+            seen = {part: x[-2:] if part == "dynamic" else x[:-1] for part, x in seen.items()}
         # Of all replicas, each of which then computes the loss of the joint batch.
-        return {
-            part: [gather(view) for view in ops.split(x, views, axis=0)]
-            for part, x in parts.items()
-        }, split
+        return {part: [gather(view) for view in x] for part, x in seen.items()}, split
 
     def _prediction(self, embeddings, views):
         """Mean over neighbouring views; of more than two, the last is paired with the first too."""
@@ -206,15 +261,31 @@ class ContrastiveModel(BiLevelModel):
             "static_weight": self.static_weight,
             "dynamic_weight": self.dynamic_weight,
             "base_weight": self.base_weight,
+            "balance": self.balance,
+            "motion_view": serialize(self.motion_view),
             "augmenter": serialize(self.augmenter),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        for name in ("encoder", "decoupling", "bilevel", "projection_head", "augmenter"):
+        for name in (
+            "encoder",
+            "decoupling",
+            "bilevel",
+            "projection_head",
+            "motion_view",
+            "augmenter",
+        ):
             config[name] = keras.saving.deserialize_keras_object(config.get(name), custom_objects)
         return cls(**config)
+
+
+def _equalised(norms):
+    """Constants that give gradients of these norms (parts,) the same one, their mean."""
+    mean = ops.mean(norms)
+    # A part without any gradient keeps none, and the others theirs.
+    return ops.stop_gradient(mean / ops.maximum(norms, 1e-3 * mean + 1e-30))
 
 
 def _check_encoder(encoder):

@@ -16,6 +16,7 @@ Split.__doc__ = """What one split yields.
 
 static (B, D), dynamic (B, K), matrix: the reduced operators (B, T-1, T-1) (with `operator="batch"` the one
 operator (1, D, D)), projector: P of the same shape, nearest: distance of the closest eigenvalue to 1, (B,).
+With `halves` the last three are those of the second half, and static is (B, D/2).
 """
 
 
@@ -59,9 +60,13 @@ class KoopmanSplit(keras.layers.Layer):
             take it for a constant: its own derivative grows without bound as an eigenvalue inside of the
             circle and one outside of it come close.
         momentum: of the moving averages of ``operator="batch"``.
+        halves: split each half of the embedding's width by itself, and take the static part of the first one
+            and the dynamic part of the second. The parts ask for opposite things: a static part that tells
+            videos apart must not depend on where things are, and the dynamic part knows nothing else. D/2
+            is then the D of all that stands above.
 
     Call arguments:
-        embeddings: (B, T, D), T >= 2.
+        embeddings: (B, T, D), T >= 2; D even with `halves`.
         training: with ``operator="batch"``, whether to fit the operator on this batch.
 
     Returns:
@@ -95,6 +100,7 @@ class KoopmanSplit(keras.layers.Layer):
         normalize=True,
         projector_gradient=False,
         momentum=0.99,
+        halves=False,
         **kwargs,
     ):
         kwargs["dtype"] = "float32"  # also under a mixed-precision policy
@@ -106,6 +112,11 @@ class KoopmanSplit(keras.layers.Layer):
             raise ValueError(
                 'dynamic="operator" needs one operator a clip, but operator="batch" fits one for all. '
                 'Use operator="clip", or dynamic="mean" or "flat".'
+            )
+        if halves and operator == "batch":
+            raise ValueError(
+                'halves=True needs one operator a clip, but operator="batch" fits one for all. '
+                'Use operator="clip", or halves=False.'
             )
         if threshold is not None and not threshold > 0:
             raise ValueError(f"threshold must be positive (0.1 is usual). Received: {threshold}")
@@ -130,13 +141,14 @@ class KoopmanSplit(keras.layers.Layer):
         self.normalize = normalize
         self.projector_gradient = projector_gradient
         self.momentum = momentum
+        self.halves = halves
         # XLA has no eigensolver for non-symmetric matrices on TensorFlow; JAX has one.
         if keras.backend.backend() == "tensorflow" and (method == "eig" or self._count is not None):
             self.supports_jit = False
 
     def build(self, input_shape):
         self._check_width(input_shape)
-        width = input_shape[-1]
+        width = self._width(input_shape)
         if self.dynamic == "operator":
             columns = self._columns(width)
             if columns > width:
@@ -162,6 +174,13 @@ class KoopmanSplit(keras.layers.Layer):
     def split(self, embeddings, training=False):
         """The whole result of the split, a `Split`, for statistics, losses and plots."""
         self._check_shape(embeddings.shape)
+        if not self.halves:
+            return self._split(embeddings, training)
+        half = self._width(embeddings.shape)
+        static = self._split(embeddings[..., :half], training).static
+        return self._split(embeddings[..., half:], training)._replace(static=static)
+
+    def _split(self, embeddings, training):
         past, future = linalg.transitions(embeddings, self.normalize)
         if self.operator == "batch":
             return self._batch_split(past, future, training)
@@ -210,6 +229,10 @@ class KoopmanSplit(keras.layers.Layer):
     @property
     def _count(self):
         return 1 if self.count is None and self.threshold is None else self.count
+
+    def _width(self, shape):
+        """Of what one operator is fitted to."""
+        return shape[-1] // 2 if self.halves else shape[-1]
 
     def _columns(self, width):
         return min(_USUAL_BASIS, width) if self.basis is None else self.basis
@@ -267,6 +290,8 @@ class KoopmanSplit(keras.layers.Layer):
                 f"{type(self).__name__} expects frame embeddings of shape (batch, time, width) with a known "
                 f"width. Received: {tuple(shape)}"
             )
+        if self.halves and shape[-1] % 2:
+            raise ValueError(f"halves=True needs an even width. Received: {tuple(shape)}")
 
     def _check_shape(self, shape):
         self._check_width(shape)
@@ -279,7 +304,8 @@ class KoopmanSplit(keras.layers.Layer):
 
     def compute_output_spec(self, embeddings, training=False):
         self._check_shape(embeddings.shape)
-        batch, time, width = embeddings.shape
+        batch, time, _ = embeddings.shape
+        width = self._width(embeddings.shape)
         size = {"mean": width, "flat": (time - 1) * width, "operator": self._columns(width) ** 2}
         return (
             keras.KerasTensor((batch, width), dtype="float32"),
@@ -289,7 +315,7 @@ class KoopmanSplit(keras.layers.Layer):
     def get_config(self):
         names = (
             "threshold count method order ridge operator dynamic basis normalize projector_gradient "
-            "momentum"
+            "momentum halves"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 

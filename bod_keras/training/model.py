@@ -21,8 +21,8 @@ class BiLevelModel(keras.Model):
     * ``lower_loss(features, views) -> scalar``: J, only needed with `bilevel`;
     * ``logged``: the names in `logs`, for the metrics;
 
-    and, if it needs them, `targets`, `after_update`, `is_learning`, and ``augmenter``: a layer that every batch
-    goes through first, such as `ClipAugmenter`.
+    and, if it needs them, `targets`, `after_update`, `is_learning`, `all_views`, and ``augmenter``: a layer
+    that every batch goes through first, such as `ClipAugmenter`.
 
     `features` are those of all clips, (V B, ...), view after view; `views` is V.
 
@@ -103,6 +103,10 @@ class BiLevelModel(keras.Model):
     def target_networks(self):
         """Layers that only serve `targets`, and so are not differentiated."""
         return []
+
+    def all_views(self, views):
+        """The views (B, V, ...) of a batch, augmented, and what the model adds to them. Nothing by default."""
+        return views
 
     def upper_loss(self, features, targets, views, training):
         raise NotImplementedError(f"{type(self).__name__} must implement upper_loss")
@@ -211,7 +215,7 @@ class BiLevelModel(keras.Model):
             return self._take_step(data)
 
     def _take_step(self, data):
-        clips, views, position = _unpack(data, self.augmenter, training=True)
+        clips, views, position = self._unpack(data, training=True)
         head = self._lower_weights()
         inside = {id(v) for v in head}
         outer = [v for v in self.trainable_variables if id(v) not in inside]
@@ -285,6 +289,25 @@ class BiLevelModel(keras.Model):
         self._record_position(position)
         return self._log(update.value, logs)
 
+    def _unpack(self, data, training):
+        """All views' clips (V B, T, H, W, C), view after view; V; and the positions or None."""
+        data, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        position = None
+        if isinstance(data, dict):
+            position = data.get("position")
+            data = data["views"]
+        if len(data.shape) != 6:
+            raise ValueError(
+                "A batch must have shape (batch, views, time, height, width, channels). "
+                f"Received: {tuple(data.shape)}"
+            )
+        if self.augmenter is not None:
+            data = self.augmenter(data, training=training)
+        data = self.all_views(data)
+        views = data.shape[1]
+        clips = ops.reshape(ops.swapaxes(data, 0, 1), (-1, *data.shape[2:]))
+        return clips, views, position
+
     def _inner_state(self, head):
         """Velocities and rates of the lower level, arguments of `bilevel_gradient`."""
         if not self._has_lower_level:
@@ -306,7 +329,7 @@ class BiLevelModel(keras.Model):
             autodiff.assign([self._velocities[id(v)] for v in head], update.velocities)
 
     def _evaluate(self, data):
-        clips, views, _ = _unpack(data, self.augmenter, training=False)
+        clips, views, _ = self._unpack(data, training=False)
         targets = self.targets(clips, views, training=False)
         features = self.backbone(clips, training=False)
         value, logs = self.upper_loss(features, targets, views, training=False)
@@ -343,25 +366,6 @@ def steps_taken(model):
         The number of batches it was trained on, an int.
     """
     return int(getattr(model, "steps_taken", model.optimizer.iterations))
-
-
-def _unpack(data, augmenter, training):
-    """Clips (V B, T, H, W, C) view after view, augmented; V; and the positions or None."""
-    data, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-    position = None
-    if isinstance(data, dict):
-        position = data.get("position")
-        data = data["views"]
-    if len(data.shape) != 6:
-        raise ValueError(
-            "A batch must have shape (batch, views, time, height, width, channels). "
-            f"Received: {tuple(data.shape)}"
-        )
-    if augmenter is not None:
-        data = augmenter(data, training=training)
-    views = data.shape[1]
-    clips = ops.reshape(ops.swapaxes(data, 0, 1), (-1, *data.shape[2:]))
-    return clips, views, position
 
 
 def _loss_scale(optimizer):

@@ -74,8 +74,7 @@ class Monitors(keras.callbacks.Callback):
             raise ValueError(f"every must be at least 1 epoch. Received: {every}")
         self.every = every
         self.floor = floor
-        self._views = views.shape[1]
-        self._clips = np.concatenate(list(np.swapaxes(views, 0, 1)))  # view after view
+        self._batch = views
         self._collapsed = set()
         self._last = {}
 
@@ -86,6 +85,9 @@ class Monitors(keras.callbacks.Callback):
                 f"{type(model).__name__}"
             )
         super().set_model(model)
+        views = ops.convert_to_numpy(model.all_views(self._batch))
+        self._views = views.shape[1]
+        self._clips = np.concatenate(list(np.swapaxes(views, 0, 1)))  # view after view
 
     def on_train_begin(self, logs=None):
         # Which weights are trainable may have changed since the last fit, so nothing compiled is kept.

@@ -576,6 +576,23 @@ def test_a_broken_frame_reaches_the_outputs_without_an_error(configuration, fram
             assert finite == [False] * 4
 
 
+@pytest.mark.parametrize("dynamic", READ_OUTS)
+def test_halves_are_split_each_by_itself(dynamic):
+    clips = np.random.default_rng(16).normal(size=(3, 5, 12)).astype("float32")
+    layer = make_split(clips, dynamic=dynamic, halves=True)
+    single = make_split(clips[..., :6], dynamic=dynamic)
+    for own, other in zip(single.weights, layer.weights, strict=True):
+        own.assign(other)
+    parts, first, second = (
+        layer.split(clips),
+        single.split(clips[..., :6]),
+        single.split(clips[..., 6:]),
+    )
+    expected = second._replace(static=first.static)
+    for name, value in expected._asdict().items():
+        np.testing.assert_array_equal(numpy(getattr(parts, name)), numpy(value), err_msg=name)
+
+
 # -- the layer as a layer ------------------------------------------------------------------------
 
 
@@ -588,13 +605,14 @@ def test_a_broken_frame_reaches_the_outputs_without_an_error(configuration, fram
         {"dynamic": "mean", "normalize": False, "projector_gradient": True},
         {"operator": "batch", "dynamic": "flat", "momentum": 0.5, "order": 16},
         {"operator": "batch", "dynamic": "mean", "method": "eig"},
+        {"halves": True, "basis": 3},
     ],
     ids=label,
 )
 def test_it_is_a_keras_layer(arguments, tmp_path):
     check_layer(
         lambda: bod_keras.KoopmanSplit(**arguments),
-        (5, 13),
+        (5, 14),
         arguments=arguments,
         output_dtype="float32",
         tmp_path=tmp_path,
@@ -620,6 +638,10 @@ def test_it_is_a_keras_layer(arguments, tmp_path):
         ({"order": 15}, "order must be an even integer >= 2. Received: 15"),
         ({"order": 0}, "order must be an even integer >= 2. Received: 0"),
         ({"ridge": -0.5}, "ridge must not be negative. Received: -0.5"),
+        (
+            {"operator": "batch", "dynamic": "mean", "halves": True},
+            "halves=True needs one operator a clip",
+        ),
         ({"basis": 0}, "basis must be at least 1. Received: 0"),
     ],
     ids=lambda value: label(value) if isinstance(value, dict) else "",
@@ -660,3 +682,8 @@ def test_a_basis_wider_than_the_embedding_is_refused():
 @pytest.mark.parametrize(("width", "columns"), [(8, 8), (40, 24)])
 def test_the_usual_basis_has_24_columns_or_the_width(width, columns):
     assert bod_keras.KoopmanSplit()(keras.Input((4, width)))[1].shape == (None, columns**2)
+
+
+def test_an_odd_width_has_no_halves():
+    with pytest.raises(ValueError, match=r"needs an even width. Received: \(None, 4, 9\)"):
+        bod_keras.KoopmanSplit(halves=True)(keras.Input((4, 9)))

@@ -1,0 +1,77 @@
+"""A framework with a `motion_view`: which part sees which view, in training, targets, monitors and files."""
+
+import keras
+import numpy as np
+import pytest
+
+import bod_keras
+from bod_keras.training import Monitors
+from tests.tiny_models import (
+    TINY,
+    assert_same_state,
+    in_training,
+    make_clips,
+    make_framework,
+    make_moving_views,
+    numpy,
+    train,
+)
+
+SWAP = bod_keras.BackgroundSwap(0.1)
+
+
+def with_motion_view(name="VSimCLR", **kwargs):
+    return make_framework(name, motion_view=bod_keras.BackgroundSwap(0.1), **kwargs)
+
+
+def test_the_dynamic_part_sees_the_last_view_and_the_motion_view():
+    views = make_moving_views(5)
+    model = with_motion_view(base_weight=1.0)
+    clips = make_clips(np.concatenate([views, numpy(SWAP(views[:, 0]))[:, None]], axis=1))
+    np.testing.assert_array_equal(make_clips(numpy(model.all_views(views))), clips)
+
+    def seen():
+        return model.split_views(model(clips, training=True), model.decoupling, 3, True)[0]
+
+    def embeddings():
+        return model.decoupling(model(clips, training=True))
+
+    seen, (static, dynamic) = in_training(model, seen), in_training(model, embeddings)
+    assert {part: len(embeddings) for part, embeddings in seen.items()} == {
+        "static": 2,
+        "dynamic": 2,
+        "base": 2,
+    }
+    np.testing.assert_array_equal(np.concatenate(seen["static"]), static[:10])
+    np.testing.assert_array_equal(np.concatenate(seen["dynamic"]), dynamic[5:])
+    assert np.abs(dynamic[:5] - dynamic[10:]).max() > 1e-3  # it is another view
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_every_framework_trains_with_it_and_comes_back_from_a_file(name, tmp_path):
+    views = make_moving_views(4)
+    model = with_motion_view(name, bilevel=bod_keras.BiLevel(inner_learning_rate=0.1))
+    history = train(model, views, epochs=2)
+    assert all(np.isfinite(history["loss"]))
+    without = train(make_framework(name, bilevel=model.bilevel), views, epochs=2)
+    assert history["dynamic_loss"] != without["dynamic_loss"]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.motion_view.threshold == 0.1
+    assert_same_state(loaded, model)
+    train(loaded, views), train(model, views)
+    assert_same_state(loaded, model)
+
+
+def test_evaluation_and_monitors_have_it_too():
+    views = make_moving_views(6)
+    model = with_motion_view()
+    logs = model.evaluate(views, batch_size=6, verbose=0, return_dict=True)
+    assert np.isfinite(logs["dynamic_loss"])
+    history = train(model, views, batch_size=6, callbacks=[Monitors(views)])
+    assert np.isfinite(history["dynamic_gradient_norm"]).all()
+
+
+def test_a_plain_framework_has_no_use_for_it():
+    with pytest.raises(ValueError, match="motion_view is a view for the dynamic part"):
+        make_framework("VSimCLR", decoupled=False, motion_view=SWAP)
