@@ -173,9 +173,12 @@ def build_model(config, steps_per_epoch, augmenter=None):
             parts["motion_view"] = BackgroundSwap(config["background_swap"])
     else:
         parts = {}
-        for name in ("static_weight", "dynamic_weight", "base_weight", "balance"):
+        for name in ("static_weight", "dynamic_weight", "base_weight", "standardize"):
             settings.pop(name)
-    head = ProjectionHead(**config["head"])
+    head = dict(config["head"])
+    if config["decoupled"] and config["koopman"]["halves"]:
+        head["width"] *= 2  # the width is that of each part
+    head = ProjectionHead(**head)
     return framework(encoder, projection_head=head, augmenter=augmenter, **parts, **settings)
 
 

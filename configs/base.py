@@ -121,6 +121,7 @@ def get_config():
     )
     # The model: arguments of the encoder, the projection head, KoopmanSplit, BiLevel, the framework.
     config.encoder = ConfigDict({"name": "r3d18", "arguments": ConfigDict()})
+    # The width is that of each part, so with koopman.halves the head has twice as many outputs.
     config.head = ConfigDict({"hidden": 512, "width": 128, "depth": 2})
     config.koopman = ConfigDict(
         {

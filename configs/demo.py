@@ -44,7 +44,7 @@ def get_config(arguments="bod"):
     config.head.update({"hidden": 128, "width": 32})
     config.koopman.order = 16
     config.framework = base.framework(framework)
-    config.framework.update({"dynamic_weight": 3.0, "base_weight": 2.0, **_SETTINGS[framework]})
+    config.framework.update(_SETTINGS[framework])
     config.optimizer.learning_rate = 2e-3
     base.set_kind(config, chosen.kind)
     if chosen.smoke:

@@ -74,7 +74,7 @@ def test_encoders_keep_every_frame(encoder):
 
 
 def test_variants_count_by_their_arguments():
-    assert description("default") == description("base weight 1")
+    assert description("default") == description("base weight 0")
     different = ["plain", "default", "paper", "ridge 0.1", "one basis"]
     assert len({str(description(name)) for name in different}) == len(different)
     assert PAPER.koopman["dynamic"] == "mean"

@@ -17,7 +17,7 @@ def test_the_default_preset():
     halves = bod_keras.KoopmanSplit(halves=True)
     assert settings_of(arguments) == settings_of({"decoupling": halves})
     assert arguments["bilevel"] == bod_keras.BiLevel()
-    assert arguments["balance"] and arguments["base_weight"] == 0.0
+    assert arguments["standardize"] and arguments["base_weight"] == 0.0
     assert arguments["motion_view"].threshold == 0.08
 
 
@@ -28,7 +28,7 @@ def test_the_published_form():
     assert split.projector_gradient
     assert (arguments["bilevel"].scope, arguments["bilevel"].prediction) == ("all", "in_sample")
     assert arguments["base_weight"] == 0.0
-    assert not split.halves and not arguments["balance"] and arguments["motion_view"] is None
+    assert not split.halves and not arguments["standardize"] and arguments["motion_view"] is None
 
 
 @pytest.mark.parametrize("name", ["default", "paper"])

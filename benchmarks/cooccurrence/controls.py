@@ -13,10 +13,10 @@ class MeanResidualSplit(bod_keras.KoopmanSplit):
     With "operator" it is the operator that is fitted to the rest; with "mean" the mean step of the rest.
     """
 
-    def split(self, embeddings, training=False):
+    def _split(self, embeddings, training):
         frames = ops.cast(embeddings, "float32")
         mean = ops.mean(frames, axis=1, keepdims=True)
-        rest = super().split(frames - mean, training=training)
+        rest = super()._split(frames - mean, training)
         return rest._replace(static=mean[:, 0])
 
     def _projector(self, matrix):
@@ -48,10 +48,10 @@ class WholeOperator(bod_keras.KoopmanSplit):
 
     _whole = False
 
-    def split(self, embeddings, training=False):
-        parts = super().split(embeddings, training=training)
+    def _split(self, embeddings, training):
+        parts = super()._split(embeddings, training)
         self._whole = True
-        parts = parts._replace(dynamic=super().split(embeddings).dynamic)
+        parts = parts._replace(dynamic=super()._split(embeddings, training).dynamic)
         self._whole = False
         return parts
 

@@ -47,7 +47,7 @@ class Case:
     framework: str = "VSimCLR"
     rho: float = 0.95
     seed: int = 0
-    steps: int = 600
+    steps: int = 800
     curve: int = 0
 
 

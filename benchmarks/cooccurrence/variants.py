@@ -8,6 +8,7 @@ import keras
 import bod_keras
 from benchmarks.cooccurrence import controls
 from benchmarks.cooccurrence.scenes import FRAMES, SIZE
+from bod_keras.presets import PRESETS
 
 TEMPERATURE = 0.2
 WIDTHS = (16, 32, 64, 128)
@@ -20,6 +21,15 @@ FRAMEWORKS = {
     "VBYOL": {"predictor_hidden": 128, "momentum": 0.9},
     "VSwAV": {"prototypes": 64},
 }
+
+
+_WIDTH = 32
+
+
+def _preset(name):
+    settings = dict(PRESETS[name])
+    swap = settings.pop("background_swap")
+    return {**settings, "swap": swap}
 
 
 _PARAMETERS = inspect.signature(bod_keras.ContrastiveModel.__init__).parameters
@@ -35,6 +45,7 @@ class Variant:
         koopman, bilevel, framework: arguments of the split, of `BiLevel` (None: no lower level), and of
             the framework.
         head: arguments of the projection head.
+        swap: threshold of `BackgroundSwap`, or 0: no motion view.
     """
 
     split: type | None = bod_keras.KoopmanSplit
@@ -42,6 +53,7 @@ class Variant:
     bilevel: dict | None = dataclasses.field(default_factory=dict)
     framework: dict = dataclasses.field(default_factory=dict)
     head: dict = dataclasses.field(default_factory=dict)
+    swap: float = 0.0
 
     def but(self, **changes):
         """A copy in which the given dicts are added to its own."""
@@ -54,13 +66,9 @@ class Variant:
 
 
 PLAIN = Variant(split=None, bilevel=None)
-DEFAULT = Variant()
-# The published form, as far as its description and code settle it.
-PAPER = Variant(
-    koopman={"dynamic": "mean", "method": "eig", "threshold": 0.1, "projector_gradient": True},
-    bilevel={"scope": "all", "prediction": "in_sample"},
-    framework={"dynamic_weight": 1.0, "base_weight": 0.0},
-)
+# Each half of the embedding is as wide as that of a plain model.
+DEFAULT = Variant(**_preset("default"), head={"width": 2 * _WIDTH})
+PAPER = Variant(**_preset("paper"))
 
 VARIANTS = {
     "plain": PLAIN,
@@ -74,13 +82,20 @@ VARIANTS = {
     "random projector": DEFAULT.but(split=controls.RandomSplit, koopman={"count": 1}),
     # The paper's ablations; "plain" is the one without decoupling.
     "no bi-level": DEFAULT.but(bilevel=None),
+    # What the default adds to a split, one at a time left out, and none of it.
+    "no motion view": DEFAULT.but(swap=0.0),
+    "not standardised": DEFAULT.but(framework={"standardize": False}),
+    "no halves": DEFAULT.but(koopman={"halves": False}, head={"width": _WIDTH}),
+    "split alone": Variant(head={"width": _WIDTH}),
     # What is differentiated, and what is static.
     "projector differentiated": DEFAULT.but(koopman={"projector_gradient": True}),
     **{f"threshold {t}": DEFAULT.but(koopman={"threshold": t}) for t in (0.05, 0.1, 0.2, 0.3, 0.5)},
     **{f"count {k}": DEFAULT.but(koopman={"count": k}) for k in (1, 2, 3)},
     "hard (eig)": DEFAULT.but(koopman={"method": "eig"}),
     "soft (order 4)": DEFAULT.but(koopman={"order": 4}),
-    "batch operator": DEFAULT.but(koopman={"operator": "batch", "dynamic": "flat"}),
+    "batch operator": DEFAULT.but(
+        koopman={"operator": "batch", "dynamic": "flat", "halves": False}
+    ),
     **{f"ridge {r:g}": DEFAULT.but(koopman={"ridge": r}) for r in (1e-3, 1e-2, 1e-1)},
     "raw frames": DEFAULT.but(koopman={"normalize": False}),
     # What the dynamic part is.
@@ -110,7 +125,7 @@ VARIANTS = {
         f"prediction {p}": DEFAULT.but(bilevel={"prediction": p}) for p in ("held_out", "in_sample")
     },
     # The embedding.
-    **{f"width {d}": DEFAULT.but(head={"width": d}) for d in (16, 64, 128)},
+    **{f"width {d}": DEFAULT.but(head={"width": d}) for d in (32, 128, 256)},
 }
 
 
@@ -128,7 +143,8 @@ def description(variant):
         "split": split,
         "bilevel": bilevel,
         "framework": {**_WEIGHTS, **chosen.framework},
-        "head": chosen.head,
+        "head": {"hidden": 128, "width": _WIDTH, **chosen.head},
+        "swap": chosen.swap,
     }
 
 
@@ -157,5 +173,7 @@ def build_model(variant, framework, encoder, steps):
         arguments["decoupling"] = chosen.split(**chosen.koopman)
         if chosen.bilevel is not None:
             arguments["bilevel"] = bod_keras.BiLevel(**chosen.bilevel)
-    head = bod_keras.ProjectionHead(**{"hidden": 128, "width": 32, **chosen.head})
+        if chosen.swap:
+            arguments["motion_view"] = bod_keras.BackgroundSwap(chosen.swap)
+    head = bod_keras.ProjectionHead(**{"hidden": 128, "width": _WIDTH, **chosen.head})
     return getattr(bod_keras, framework)(build_encoder(encoder), projection_head=head, **arguments)

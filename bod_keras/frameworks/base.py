@@ -6,12 +6,7 @@ from keras import ops
 from bod_keras.frameworks.projection_head import ProjectionHead
 from bod_keras.koopman.layer import KoopmanSplit
 from bod_keras.losses.koopman_prediction import KoopmanPrediction
-from bod_keras.training.autodiff import (
-    gather,
-    replicas,
-    sum_over_replicas,
-    values_and_gradients,
-)
+from bod_keras.training.autodiff import gather, replicas
 from bod_keras.training.model import BiLevelModel
 
 
@@ -23,10 +18,9 @@ class ContrastiveModel(BiLevelModel):
 
         U = static_weight L(s) + dynamic_weight L(d) + base_weight L(mean_t z).
 
-    With `balance` the gradients of the L by the embeddings get the same norm before they are weighted: that of
-    part p is multiplied by the constant mean_q n_q / n_p, n_p = |dL_p / dz|, anew in each step. Otherwise the
-    part that is easier, whose gradients are larger, decides what the encoder sees, and the other's loss does
-    not begin to fall. The loss that is logged is U.
+    With `standardize` the static part is first brought to mean 0 and variance 1 over the batch. Otherwise an
+    encoder that learns the motion first, where that is easy, lets s become the same for all videos: L(s) stays
+    at that of chance, with almost no gradient.
 
     With a `motion_view` the dynamic part is contrasted between the last view and a further one, which that
     layer makes of the first; the other parts between the views as they are.
@@ -38,7 +32,8 @@ class ContrastiveModel(BiLevelModel):
         decoupling: None (plain) or a `KoopmanSplit`.
         bilevel: None or a `BiLevel`; needs `decoupling`.
         projection_head: a layer (B, T, C) -> (B, T, D); `ProjectionHead()` if None.
-        static_weight, dynamic_weight, base_weight, balance: as above; a plain framework has no use for them.
+        static_weight, dynamic_weight, base_weight, standardize: as above; a plain framework has no use for
+            them.
         motion_view: None, or a layer from clips (B, T, H, W, 3) to clips of the same motion, such as
             `BackgroundSwap`; needs `decoupling`.
         augmenter: None, or the layer that augments training batches on the device, a `ClipAugmenter`.
@@ -74,7 +69,7 @@ class ContrastiveModel(BiLevelModel):
         static_weight=1.0,
         dynamic_weight=1.0,
         base_weight=1.0,
-        balance=False,
+        standardize=False,
         motion_view=None,
         augmenter=None,
         **kwargs,
@@ -99,7 +94,7 @@ class ContrastiveModel(BiLevelModel):
         self.static_weight = static_weight
         self.dynamic_weight = dynamic_weight
         self.base_weight = base_weight
-        self.balance = balance
+        self.standardize = standardize
         self.motion_view = motion_view
         features = encoder.output_shape
         if not self.projection_head.built:
@@ -177,55 +172,29 @@ class ContrastiveModel(BiLevelModel):
             return views
         return ops.concatenate([views, self.motion_view(views[:, 0])[:, None]], axis=1)
 
-    def part_losses(self, embeddings, targets, views, training):
-        """The loss of every part of frame embeddings (V B, T, D): ``({part: scalar}, split)``.
-
-        The split is None in a plain model.
-        """
+    def part_losses(self, features, targets, views, training):
+        """The loss of every part: ``({part: scalar}, embeddings, split)``, the split None in a plain model."""
+        embeddings = self.projection_head(features, training=training)
         parts, split = self.split_views(embeddings, self.decoupling, views, training)
         losses = {
             part: self.part_loss(part, seen, targets[part] if targets else None, training)
             for part, seen in parts.items()
         }
-        return losses, split
+        return losses, embeddings, split
 
     def upper_loss(self, features, targets, views, training):
-        embeddings = self.projection_head(features, training=training)
-        slopes = None
-        if self.balance and training and self.decoupling is not None:
-            losses, split, slopes = self._losses_and_slopes(embeddings, targets, views)
-        else:
-            losses, split = self.part_losses(embeddings, targets, views, training)
+        losses, embeddings, split = self.part_losses(features, targets, views, training)
         if split is None:
             return losses["base"], {}
         # Not a sum of products: TensorFlow's optimiser may or may not take a common factor out of that, by
         # chance, and then the last bit of two equal runs differs.
         weights = [getattr(self, f"{part}_weight") for part in losses]
-        weighted = ops.stack(list(losses.values())) * ops.convert_to_tensor(weights, "float32")
-        total = ops.sum(weighted)
-        if slopes is not None:
-            # The value is U, the gradient the balanced one.
-            balanced = ops.sum(weighted * _equalised(slopes))
-            total = balanced + ops.stop_gradient(total - balanced)
+        total = ops.stack(list(losses.values())) * ops.convert_to_tensor(weights, "float32")
         logs = {f"{part}_loss": loss for part, loss in losses.items()}
         if self.bilevel:
             logs["prediction_loss"] = self._prediction(embeddings, views)
         logs = {name: loss * replicas() for name, loss in logs.items()}  # these are shares
-        return total, {**logs, **self.decoupling.statistics(split)}
-
-    def _losses_and_slopes(self, embeddings, targets, views):
-        """As `part_losses`, and the norms (parts,) of the losses' gradients by the embeddings."""
-
-        def losses_of(z):
-            losses, split = self.part_losses(z, targets, views, training=True)
-            return list(losses.values()), (list(losses), split)
-
-        values, (names, split), gradients = values_and_gradients(
-            losses_of, embeddings, self.variables
-        )
-        squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients]
-        slopes = ops.sqrt(ops.stack(sum_over_replicas(squares)))
-        return dict(zip(names, values)), split, slopes
+        return ops.sum(total), {**logs, **self.decoupling.statistics(split)}
 
     def lower_loss(self, features, views):
         return self._prediction(self.projection_head(features, training=True), views)
@@ -242,7 +211,10 @@ class ContrastiveModel(BiLevelModel):
         if self.motion_view is not None:
             seen = {part: x[-2:] if part == "dynamic" else x[:-1] for part, x in seen.items()}
         # Of all replicas, each of which then computes the loss of the joint batch.
-        return {part: [gather(view) for view in x] for part, x in seen.items()}, split
+        seen = {part: [gather(view) for view in x] for part, x in seen.items()}
+        if self.standardize and decoupling is not None:
+            seen["static"] = _standardised(seen["static"])
+        return seen, split
 
     def _prediction(self, embeddings, views):
         """Mean over neighbouring views; of more than two, the last is paired with the first too."""
@@ -261,7 +233,7 @@ class ContrastiveModel(BiLevelModel):
             "static_weight": self.static_weight,
             "dynamic_weight": self.dynamic_weight,
             "base_weight": self.base_weight,
-            "balance": self.balance,
+            "standardize": self.standardize,
             "motion_view": serialize(self.motion_view),
             "augmenter": serialize(self.augmenter),
         }
@@ -281,11 +253,15 @@ class ContrastiveModel(BiLevelModel):
         return cls(**config)
 
 
-def _equalised(norms):
-    """Constants that give gradients of these norms (parts,) the same one, their mean."""
-    mean = ops.mean(norms)
-    # A part without any gradient keeps none, and the others theirs.
-    return ops.stop_gradient(mean / ops.maximum(norms, 1e-3 * mean + 1e-30))
+def _standardised(views):
+    """The views (B, D) of a part with mean 0 and variance 1 over all of them, number by number."""
+    x = ops.stack(views)
+    mean = ops.mean(x, axis=(0, 1))
+    # With sums, not `ops.var`, whose second derivative is wrong on TensorFlow.
+    variance = ops.mean(ops.square(x - mean), axis=(0, 1))
+    # The parts are small numbers, so what is too little to count is relative.
+    least = 1e-5 * ops.mean(variance) + 1e-12
+    return ops.unstack((x - mean) / ops.sqrt(variance + least), len(views))
 
 
 def _check_encoder(encoder):

@@ -112,42 +112,6 @@ def vjp(fn, inputs):
     return output.detach(), _detach(auxiliary), pullback
 
 
-def values_and_gradients(fn, x, variables):
-    """Several scalars of one tensor, differentiable, and the gradient of each by that tensor, constants.
-
-    Args:
-        fn: a function of a tensor, ``fn(x) -> ([scalar, ...], auxiliary)``, that may read and assign variables.
-        x: a floating-point tensor.
-        variables: every variable that `fn` touches.
-
-    Returns:
-        ``(values, auxiliary, gradients)``; `fn` is run once, its assignments are done.
-    """
-    if BACKEND == "tensorflow":
-        with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
-            tape.watch(x)
-            values, auxiliary = fn(x)
-        gradients = [tape.gradient(v, x, unconnected_gradients="zero") for v in values]
-    elif BACKEND == "torch":
-        values, auxiliary = fn(x)
-        gradients = [
-            torch.autograd.grad(v, x, retain_graph=True, materialize_grads=True)[0] for v in values
-        ]
-    else:
-        # Assigned outside: a value of the inner trace must not leave it.
-        def pure(x):
-            (values, auxiliary), new = functional_call(
-                lambda: fn(x), variables, current_values(variables)
-            )
-            return values, (auxiliary, new)
-
-        values, pull, (auxiliary, new) = jax.vjp(pure, x, has_aux=True)
-        assign(variables, new)
-        units = list(jax.numpy.eye(len(values), dtype="float32"))
-        gradients = [pull(list(unit))[0] for unit in units]
-    return values, auxiliary, [ops.stop_gradient(g) for g in gradients]
-
-
 def compiled(fn):
     """A pure function of tensors, traced once for each shape of them; on PyTorch the function itself."""
     if BACKEND == "jax":

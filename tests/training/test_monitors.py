@@ -50,8 +50,8 @@ def parts_of(model, views):
         targets = model.targets(clips, count, training=True)
 
     def losses():
-        frames = model(clips, training=True)
-        return model.part_losses(frames, targets, count, training=True)[0]
+        features = model.encoder(clips, training=True)
+        return model.part_losses(features, targets, count, training=True)[0]
 
     def embeddings():
         frames = model(clips, training=True)
