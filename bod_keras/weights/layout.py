@@ -95,9 +95,10 @@ def weighted_layers(model: keras.Model) -> Iterator[keras.Layer]:
 
     Example:
 
-    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.ReLU()])
+    >>> dense = keras.layers.Dense(2, name="fc")
+    >>> model = keras.Sequential([keras.Input((3,)), dense, keras.layers.ReLU()])
     >>> [layer.name for layer in weighted_layers(model)]
-    ['dense']
+    ['fc']
     """
     for layer in model.layers:
         if isinstance(layer, keras.Model):
