@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -92,7 +93,13 @@ def _saved_model(encoder, path):
 
 def _onnx_of_tensorflow(encoder, file):
     import tensorflow as tf
-    import tf2onnx
+
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise ImportError(
+            "TensorFlow writes ONNX with two more packages: pip install tf2onnx onnx"
+        ) from error
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2 as frozen,
     )
@@ -116,6 +123,8 @@ def _onnx_of_tensorflow(encoder, file):
 def _onnx_of_torch(encoder, file):
     import torch
 
+    if importlib.util.find_spec("onnxscript") is None:
+        raise ImportError("PyTorch writes ONNX with two more packages: pip install onnxscript onnx")
     torch.onnx.export(
         _traced(encoder),
         dynamo=True,  # the older exporter knows no channels_last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 
 import keras
@@ -76,10 +77,9 @@ def _of_file(file: Path, name: str) -> keras.Model:
             f"An encoder is read from a run's folder or a .keras file. Received: {name}. Weights of PyTorch go "
             "into an encoder with bod_keras.weights.load_torch."
         )
-    try:
-        model = keras.models.load_model(file, compile=False)
-    except (KeyError, OSError) as error:  # a zip file that is cut off
-        raise ValueError(f"{name} is no complete .keras file ({error}). Copy it again.") from error
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"{name} is no complete .keras file. Copy it again.")
+    model = keras.models.load_model(file, compile=False)
     encoder = model.encoder if isinstance(model, ContrastiveModel) else model
     shape = getattr(encoder, "output_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 3:
