@@ -1,6 +1,8 @@
-"""What the 3-D networks share: normalised convolutions, pooling and the checks of their arguments."""
+"""What the encoders share: normalised convolutions, the model at the end, the checks of their arguments."""
 
 import keras
+
+from bod_keras.encoders.remat_model import RematModel
 
 # Temporal strides of the last three places that halve time in the published networks, for each total. The
 # earliest goes first, so that what is kept closest to the published network are the late, wide stages.
@@ -55,7 +57,7 @@ def space_time_conv_norm(
     name: str,
     **norm,
 ):
-    """A convolution across space into `middle` channels, ReLU, and one across time; `sizes` are (time, space)."""
+    """A convolution across space into `middle` channels, ReLU, and one across time; sizes (time, space)."""
     time, space = sizes
     x = conv_norm(x, middle, (1, space, space), (1, *strides[1:]), f"{name}_space", **norm)
     x = keras.layers.ReLU(name=f"{name}_space_relu")(x)
@@ -87,6 +89,16 @@ def space_mean(x):
     split reads small differences between frames.
     """
     return keras.ops.mean(keras.ops.cast(x, "float32"), axis=(2, 3))
+
+
+def encoder_model(clips, features, name: str, remat: bool) -> keras.Model:
+    """The Functional model from `clips` to `features`; a `RematModel` if `remat`."""
+    if not isinstance(remat, bool):
+        raise ValueError(
+            f"remat must be True (activations are computed again for the gradient, which takes less "
+            f"memory and more time) or False, received {remat!r}."
+        )
+    return (RematModel if remat else keras.Model)(clips, features, name=name)
 
 
 def checked_shape(

@@ -7,6 +7,7 @@ from bod_keras.encoders._blocks import (
     checked_shape,
     checked_strides,
     conv_norm,
+    encoder_model,
     space_mean,
     standardise,
 )
@@ -18,15 +19,15 @@ _RGB_STD = (0.22803, 0.22145, 0.216989)
 _SMALLEST_FRAME = 16  # four halvings: below this the last stage would see nothing but padding
 
 
-def build_resnet18(input_shape, temporal_stride, published_stride, width, name, stem, convs):
+def build_resnet18(stem, convs, published_stride, input_shape, temporal_stride, width, remat, name):
     """A stem and four stages of two basic blocks, then the mean over space.
 
     Args:
-        input_shape, temporal_stride, width, name: arguments of the encoder, as its caller passed them.
-        published_stride: the temporal stride of the published network.
         stem: `(x, width) -> x`, the normalised first convolution.
         convs: for each stage `(x, filters, strides, name, inputs) -> x`, the normalised convolution of its
             blocks, where `inputs` is the number of channels that enter the block.
+        published_stride: the temporal stride of the published network.
+        input_shape, temporal_stride, width, remat, name: arguments of the encoder, as its caller passed them.
 
     Returns:
         A `keras.Model`.
@@ -45,7 +46,7 @@ def build_resnet18(input_shape, temporal_stride, published_stride, width, name, 
         filters = width * 2 ** (stage - 1)
         x = _basic_block(x, filters, stage_strides, conv, name=f"stage{stage}_block1")
         x = _basic_block(x, filters, (1, 1, 1), conv, name=f"stage{stage}_block2")
-    return keras.Model(clips, space_mean(x), name=name)
+    return encoder_model(clips, space_mean(x), name, remat)
 
 
 def full_stem(x, width):

@@ -7,6 +7,7 @@ from bod_keras.encoders._blocks import (
     checked_shape,
     checked_strides,
     conv_norm,
+    encoder_model,
     max_pool,
     space_mean,
     standardise,
@@ -26,6 +27,7 @@ def C3D(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 112, 112, 3),
     temporal_stride: int = 1,
     width: int = 64,
+    remat: bool = False,
     name: str = "c3d",
 ) -> keras.Model:
     """Builds C3D with batch normalisation as a Functional model from clips to frame features.
@@ -47,6 +49,8 @@ def C3D(  # noqa: N802
             only the maximum after stage 4 is over time, with 4 those after stages 3 and 4, with 8 those after
             stages 2, 3 and 4.
         width: channels of the first convolution; the features have `8 * width`.
+        remat: whether training keeps few activations and computes the others again
+            (`RematModel`): less memory, more time, the same results.
         name: name of the model.
 
     Returns:
@@ -55,7 +59,7 @@ def C3D(  # noqa: N802
         `(batch, floor(time / temporal_stride), 8 * width)` float32.
 
     Raises:
-        ValueError: if `input_shape`, `temporal_stride` or `width` is not as described.
+        ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
 
@@ -84,4 +88,4 @@ def C3D(  # noqa: N802
         if stage <= len(pools):
             window = pools[stage - 1]
             x = max_pool(x, window, window, name=f"pool{stage}", padded=False)
-    return keras.Model(clips, space_mean(x), name=name)
+    return encoder_model(clips, space_mean(x), name, remat)

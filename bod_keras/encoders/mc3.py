@@ -9,6 +9,7 @@ def MC3_18(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 112, 112, 3),
     temporal_stride: int = 1,
     width: int = 64,
+    remat: bool = False,
     name: str = "mc3_18",
 ) -> keras.Model:
     """Builds MC3-18 as a Functional model from clips to frame features.
@@ -29,6 +30,8 @@ def MC3_18(  # noqa: N802
         temporal_stride: input frames per output frame: 1 (the published network), 2, 4 or 8. Beyond 1
             frames are dropped where stage 4, stages 3 and 4, or stages 2, 3 and 4 begin.
         width: channels of the stem; the features have `8 * width`.
+        remat: whether training keeps few activations and computes the others again
+            (`RematModel`): less memory, more time, the same results.
         name: name of the model.
 
     Returns:
@@ -37,7 +40,7 @@ def MC3_18(  # noqa: N802
         `(batch, ceil(time / temporal_stride), 8 * width)` float32.
 
     Raises:
-        ValueError: if `input_shape`, `temporal_stride` or `width` is not as described.
+        ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
 
@@ -51,4 +54,4 @@ def MC3_18(  # noqa: N802
         2018 (arXiv:1711.11248), network MC3 in the form of torchvision's `mc3_18`.
     """
     convs = [full_conv, frame_conv, frame_conv, frame_conv]
-    return build_resnet18(input_shape, temporal_stride, 1, width, name, full_stem, convs)
+    return build_resnet18(full_stem, convs, 1, input_shape, temporal_stride, width, remat, name)

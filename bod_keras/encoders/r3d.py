@@ -9,6 +9,7 @@ def R3D18(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 112, 112, 3),
     temporal_stride: int = 1,
     width: int = 64,
+    remat: bool = False,
     name: str = "r3d18",
 ) -> keras.Model:
     """Builds R3D-18 as a Functional model from clips to frame features.
@@ -29,6 +30,8 @@ def R3D18(  # noqa: N802
         temporal_stride: input frames per output frame: 1 (every frame is kept), 2, 4 or 8. With 2
             only stage 4 halves time, with 4 stages 3 and 4, with 8 stages 2, 3 and 4.
         width: channels of the stem; the features have `8 * width`.
+        remat: whether training keeps few activations and computes the others again
+            (`RematModel`): less memory, more time, the same results.
         name: name of the model.
 
     Returns:
@@ -37,7 +40,7 @@ def R3D18(  # noqa: N802
         `(batch, ceil(time / temporal_stride), 8 * width)` float32.
 
     Raises:
-        ValueError: if `input_shape`, `temporal_stride` or `width` is not as described.
+        ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
 
@@ -50,4 +53,6 @@ def R3D18(  # noqa: N802
         Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR
         2018 (arXiv:1711.11248), network R3D with 18 layers.
     """
-    return build_resnet18(input_shape, temporal_stride, 8, width, name, full_stem, [full_conv] * 4)
+    return build_resnet18(
+        full_stem, [full_conv] * 4, 8, input_shape, temporal_stride, width, remat, name
+    )
