@@ -8,6 +8,7 @@ import pytest
 
 from bod_keras.encoders import R3D18, FrameCNN, SlowOnlyR50
 from bod_keras.weights import load_torch, read_state, save_torch, write_state
+from tests.remote_servers import serve_folder
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 needs_torch = pytest.mark.skipif(not HAS_TORCH, reason=".pth files are read and written by PyTorch")
@@ -107,6 +108,12 @@ def test_the_trained_network_is_taken_not_its_average(
     assert report.prefix == trained
     assert {"queue", f"{trained}fc.0.weight", f"{average}stem.0.weight"} <= set(report.unused)
     assert is_equal(encoder, source)
+
+
+def test_a_whole_average_does_not_replace_a_trained_network_with_a_gap(state, encoder, tmp_path):
+    both = put_before("encoder_k.", state) | put_before("encoder_q.", break_missing(state))
+    with pytest.raises(ValueError, match=r"missing in the file: 1 \(encoder_q.layer3.0.conv1.0"):
+        load_torch(encoder, write(tmp_path, both))
 
 
 def test_a_prefix_can_be_chosen(state, source, encoder, tmp_path):
@@ -210,6 +217,13 @@ def test_broken_files(name, content, encoder, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=f"{name} (is|holds) no"):
         load_torch(encoder, tmp_path / name)
+
+
+def test_a_file_on_remote_storage(state, source, encoder, tmp_path):
+    write(tmp_path, state)
+    with serve_folder(tmp_path) as (address, _):
+        load_torch(encoder, f"{address}/file.safetensors")
+    assert is_equal(encoder, source)
 
 
 def test_a_missing_file(encoder, tmp_path):
