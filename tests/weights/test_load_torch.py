@@ -1,7 +1,9 @@
 """Files of PyTorch weights: every prefix that peers use, refusals that change nothing, hostile files."""
 
 import importlib.util
+import json
 import pickle
+import struct
 
 import numpy as np
 import pytest
@@ -209,6 +211,20 @@ def test_both_schemes_of_the_slow_pathway(tmp_path):
         assert is_equal(encoder, other)
     with pytest.raises(ValueError, match="pytorchvideo, slowfast. Received: 'torchvision'"):
         save_torch(encoder, tmp_path / "slow.safetensors", layout="torchvision")
+
+
+def test_half_precision_without_torch(tmp_path):
+    """A .safetensors file by its specification: 1.5 and -2 in bfloat16, 0.5 in float16."""
+    header = {
+        "a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]},
+        "b": {"dtype": "F16", "shape": [1], "data_offsets": [4, 6]},
+    }
+    text = json.dumps(header).encode()
+    data = struct.pack("<HH", 0x3FC0, 0xC000) + struct.pack("<H", 0x3800)
+    (tmp_path / "half.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+    state = read_state(tmp_path / "half.safetensors")
+    assert {array.dtype.name for array in state.values()} == {"float32"}
+    assert state["a"].tolist() == [1.5, -2.0] and state["b"].tolist() == [0.5]
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 cut off"])
