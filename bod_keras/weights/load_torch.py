@@ -120,6 +120,7 @@ def load_torch(
             unused.append(key)
         elif name not in wanted:
             (unused if _is_unused(name, layout) else unexpected).append(key)
+    unused.sort(key=lambda key: key.endswith("num_batches_tracked"))  # what says least comes last
     values, loaded, missing, misshaped = [], [], [], []
     for tensor in tensors:
         keys = [prefix + key for key in tensor.keys]
