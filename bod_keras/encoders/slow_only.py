@@ -2,7 +2,15 @@
 
 import keras
 
-from bod_keras.encoders._blocks import check_width, checked_shape, conv_norm, space_mean
+from bod_keras.encoders._blocks import (
+    check_width,
+    checked_shape,
+    conv_norm,
+    encoder_model,
+    max_pool,
+    space_mean,
+    standardise,
+)
 
 # One grey level for red, green and blue in [0, 1]: what the published weights expect.
 _RGB_MEAN = 0.45
@@ -17,6 +25,7 @@ _SMALLEST_FRAME = 32  # five halvings: below this the last stage would see nothi
 def SlowOnlyR50(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 224, 224, 3),
     width: int = 64,
+    remat: bool = False,
     name: str = "slow_only_r50",
 ) -> keras.Model:
     """Builds the 50-layer Slow pathway as a Functional model from clips to frame features.
@@ -40,6 +49,8 @@ def SlowOnlyR50(  # noqa: N802
         input_shape: `(time, height, width, 3)` without the batch. Time, height and width may be
             `None` (any); height and width are at least 32.
         width: channels of the stem; the features have `32 * width`.
+        remat: whether training keeps few activations and computes the others again
+            (`RematModel`): less memory, more time, the same results.
         name: name of the model.
 
     Returns:
@@ -48,7 +59,7 @@ def SlowOnlyR50(  # noqa: N802
         `(batch, time, 32 * width)` in float32.
 
     Raises:
-        ValueError: if `input_shape` or `width` is not as described.
+        ValueError: if `input_shape`, `width` or `remat` is not as described.
 
     Example:
 
@@ -65,28 +76,17 @@ def SlowOnlyR50(  # noqa: N802
     input_shape = checked_shape(input_shape, smallest=_SMALLEST_FRAME, published=224)
     check_width(width)
     clips = keras.Input(input_shape, name="clips")
-    x = keras.layers.Normalization(
-        axis=-1, mean=[_RGB_MEAN] * 3, variance=[_RGB_STD**2] * 3, name="standardise"
-    )(clips)
+    x = standardise(clips, (_RGB_MEAN,) * 3, (_RGB_STD,) * 3)
     x = conv_norm(x, width, kernel=(1, 7, 7), strides=(1, 2, 2), name="stem")
     x = keras.layers.ReLU(name="stem_relu")(x)
-    # Zeros never win against the output of a ReLU, so they pad as minus infinity would.
-    x = keras.layers.ZeroPadding3D((0, 1, 1), data_format="channels_last", name="stem_pool_pad")(x)
-    x = keras.layers.MaxPooling3D(
-        (1, 3, 3),
-        strides=(1, 2, 2),
-        data_format="channels_last",
-        # TensorFlow has no such kernel in float16 on CPUs.
-        dtype="float32" if x.dtype == "float16" else None,
-        name="stem_pool",
-    )(x)
+    x = max_pool(x, (1, 3, 3), (1, 2, 2), name="stem_pool")
     for stage, (blocks, frames, stride) in enumerate(_STAGES, start=2):
         inner = width * 2 ** (stage - 2)
         for block in range(1, blocks + 1):
             x = _bottleneck(
                 x, inner, frames, stride if block == 1 else 1, name=f"stage{stage}_block{block}"
             )
-    return keras.Model(clips, space_mean(x), name=name)
+    return encoder_model(clips, space_mean(x), name, remat)
 
 
 def _bottleneck(x, inner: int, frames: int, stride: int, name: str):
