@@ -2,5 +2,6 @@
 
 from bod_keras.weights.layouts.slow_only import PYTORCHVIDEO, SLOWFAST
 from bod_keras.weights.layouts.torchvision import TORCHVISION
+from bod_keras.weights.layouts.videomae import VIDEOMAE
 
-LAYOUTS = (TORCHVISION, PYTORCHVIDEO, SLOWFAST)
+LAYOUTS = (TORCHVISION, PYTORCHVIDEO, SLOWFAST, *VIDEOMAE)
