@@ -1,6 +1,7 @@
 """A config turned into objects, for train.py and evaluate.py; nothing below this level sees a config."""
 
 import difflib
+import functools
 import os
 from pathlib import Path
 
@@ -31,10 +32,16 @@ from bod_keras.frameworks import (
 )
 from bod_keras.koopman import KoopmanSplit
 from bod_keras.training import LARS, BiLevel, RunFolder
+from bod_keras.weights import load_torch
 
 ENCODERS = {
     "frame_cnn": encoders.FrameCNN,
     "r3d18": encoders.R3D18,
+    "mc3_18": encoders.MC3_18,
+    "r2plus1d18": encoders.R2Plus1D18,
+    "c3d": encoders.C3D,
+    "s3d": encoders.S3D,
+    "s3dg": functools.partial(encoders.S3D, gating=True, name="s3dg"),
     "slow_only_r50": encoders.SlowOnlyR50,
     "video_vit": encoders.VideoViT,
 }
@@ -163,6 +170,9 @@ def build_model(config, steps_per_epoch, augmenter=None):
         input_shape=(clips["frames"], clips["size"], clips["size"], 3),
         **config["encoder"]["arguments"],
     )
+    if config["encoder"]["weights"]:
+        file = config["encoder"]["weights"]
+        print(f"Encoder weights: {file}, {load_torch(encoder, file)}", flush=True)
     framework = _choose("framework.name", settings.pop("name"), FRAMEWORKS)
     if config["decoupled"]:
         parts = {

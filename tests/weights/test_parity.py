@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="the published networks are PyTorch'
 
 from bod_keras import encoders
 from bod_keras.weights import load_torch
-from tests.torch_networks import frame_features, r3d, randomise, slow_only, vit
+from tests.torch_networks import c3d, frame_features, r3d, randomise, s3d, slow_only, vit
 
 VIT = {"width": 96, "depth": 2, "heads": 3}  # the full size is built in tests/encoders/test_vit.py
 # name: encoder, network, module with its statistics, trainable parameters of the published network, input
@@ -26,6 +26,49 @@ CASES = {
         r3d,
         33_166_272,
         (2, 3, 32, 32, 3),
+    ),
+    "mc3_18": (encoders.MC3_18, r3d.mc3_18, r3d, 11_490_240, (2, 4, 32, 32, 3)),
+    "r2plus1d18": (
+        lambda shape: encoders.R2Plus1D18(shape, temporal_stride=8),
+        r3d.r2plus1d_18,
+        r3d,
+        31_300_125,
+        (2, 8, 32, 32, 3),
+    ),
+    "c3d": (
+        lambda shape: encoders.C3D(shape, temporal_stride=8),
+        c3d.C3D,
+        c3d,
+        27_661_440,
+        (2, 16, 32, 32, 3),
+    ),
+    "s3d, torchvision": (
+        lambda shape: encoders.S3D(shape, temporal_stride=8),
+        s3d.torchvision,
+        s3d,
+        7_910_048,
+        (2, 16, 96, 96, 3),
+    ),
+    "s3d, torchvision, every frame": (
+        encoders.S3D,
+        lambda: s3d.torchvision(time_strides=(1, 1, 1)),
+        s3d,
+        7_910_048,
+        (3, 4, 96, 96, 3),
+    ),
+    "s3d, CoCLR": (
+        lambda shape: encoders.S3D(shape, temporal_stride=8, momentum=0.9, epsilon=1e-5),
+        s3d.CoCLR,
+        s3d,
+        7_910_048,
+        (2, 16, 96, 96, 3),
+    ),
+    "s3d-g, RSPNet": (
+        lambda shape: encoders.S3D(shape, temporal_stride=8, gating=True),
+        s3d.rspnet,
+        s3d,
+        8_675_744,
+        (2, 16, 96, 96, 3),
     ),
     "slow_only_r50, PyTorchVideo": (
         encoders.SlowOnlyR50,
@@ -58,6 +101,15 @@ CASES = {
 }
 
 
+def make_clips(shape, patch=16):
+    """Noise of pixels and of patches: what deep layers see differs from place to place."""
+    rng = np.random.default_rng(0)
+    batch, frames, height, width, _ = shape
+    coarse = rng.uniform(size=(batch, frames, height // patch, width // patch, 3))
+    coarse = coarse.repeat(patch, axis=2).repeat(patch, axis=3)
+    return (0.8 * coarse + 0.2 * rng.uniform(size=shape)).astype("float32")
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_features_equal_the_published_network(name, tmp_path):
     """In train mode, too, where features are normalised by the batch."""
@@ -69,7 +121,7 @@ def test_features_equal_the_published_network(name, tmp_path):
     assert sum(int(np.prod(w.shape)) for w in encoder.trainable_weights) == parameters
     report = load_torch(encoder, tmp_path / "network.pth")
     assert len(report.loaded) == len(encoder.weights)
-    clips = np.random.default_rng(0).uniform(size=shape).astype("float32")
+    clips = make_clips(shape)
     for training in (False, True):
         want = frame_features(network, clips, statistics.MEAN, statistics.STD, training)
         got = keras.ops.convert_to_numpy(encoder(clips, training=training))
