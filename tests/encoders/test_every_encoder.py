@@ -29,7 +29,7 @@ TINY = {
     "s3dg": lambda: encoders.S3D(SHAPE, width=4, gating=True),
     "slow_only_r50": lambda: encoders.SlowOnlyR50(SHAPE, width=1),
     "video_vit": lambda: encoders.VideoViT(SHAPE, width=24, depth=2, heads=2),
-    "frame_encoder": lambda: encoders.FrameEncoder(image_model(), "unit"),
+    "frame_encoder": lambda: encoders.FrameEncoder(image_model(), "unit", SHAPE),
     "remat": lambda: encoders.FrameCNN(SHAPE, widths=(4, 8), remat=True),
 }
 # Published network without classifier: trainable parameters, and how they follow from a published number
