@@ -44,6 +44,7 @@ ENCODERS = {
     "s3d": encoders.S3D,
     "s3dg": functools.partial(encoders.S3D, gating=True, name="s3dg"),
     "slow_only_r50": encoders.SlowOnlyR50,
+    "video_vit": encoders.VideoViT,
 }
 FRAMEWORKS = {
     "vsimclr": VSimCLR,
