@@ -113,14 +113,14 @@ def load_torch(
     state = read_state(path)
     layout, tensors, prefix = _find(encoder, state, os.fspath(path), prefix)
     wanted = {key for tensor in tensors for key in tensor.keys}
-    unused = []
-    unexpected = []
+    unused, unexpected = [], []
     for key in state:
         name = key[len(prefix) :]
-        if not key.startswith(prefix) or _is_unused(name, layout):
+        if not key.startswith(prefix):
             unused.append(key)
         elif name not in wanted:
-            unexpected.append(key)
+            (unused if _is_unused(name, layout) else unexpected).append(key)
+    unused.sort(key=lambda key: key.endswith("num_batches_tracked"))  # what says least comes last
     values, loaded, missing, misshaped = [], [], [], []
     for tensor in tensors:
         keys = [prefix + key for key in tensor.keys]
@@ -181,9 +181,11 @@ def _find(
             f"{path} holds no weight of {encoder.name}: none of its {len(state)} tensors is named as {names} is"
             f"{behind}. It has: {_some(tuple(state))}"
         )
-    most = max(counts.values())
-    places = [place for place, count in counts.items() if count == most]
-    places = [place for place in places if not _SECOND.search(place[1])] or places
+    # An average that is complete does not stand in for a trained network that lacks a few weights.
+    networks = [place for place, count in counts.items() if count > max(counts.values()) / 2]
+    networks = [place for place in networks if not _SECOND.search(place[1])] or networks
+    most = max(counts[place] for place in networks)
+    places = [place for place in networks if counts[place] == most]
     if len(places) > 1:
         listed = ", ".join(repr(place[1]) for place in places)
         raise ValueError(

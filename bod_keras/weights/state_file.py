@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import ml_dtypes  # noqa: F401, with which NumPy knows bfloat16; Keras brings it
 import numpy as np
 import safetensors
 import safetensors.numpy

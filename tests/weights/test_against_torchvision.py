@@ -11,10 +11,15 @@ video = pytest.importorskip(
 
 from bod_keras import encoders
 from bod_keras.weights import load_torch, save_torch
-from tests.torch_networks import r3d, randomise
+from tests.torch_networks import r3d, randomise, s3d
 
-# torchvision's name: encoder with the published strides, module with the statistics of its clips
-NETWORKS = {"r3d_18": (lambda: encoders.R3D18((None, 32, 32, 3), temporal_stride=8), r3d)}
+# torchvision's name: encoder with the published strides, module with the statistics of its clips, its head
+NETWORKS = {
+    "r3d_18": (lambda shape: encoders.R3D18(shape, temporal_stride=8), r3d, "fc"),
+    "mc3_18": (encoders.MC3_18, r3d, "fc"),
+    "r2plus1d_18": (lambda shape: encoders.R2Plus1D18(shape, temporal_stride=8), r3d, "fc"),
+    "s3d": (lambda shape: encoders.S3D(shape, temporal_stride=8), s3d, "classifier"),
+}
 
 
 def features_of(network, clips, training):
@@ -26,14 +31,16 @@ def features_of(network, clips, training):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_weights_in_and_out(name, tmp_path):
-    build, published = NETWORKS[name]
+    build, published, head = NETWORKS[name]
     network = randomise(getattr(video, name)(weights=None))
     torch.save(network.state_dict(), tmp_path / "in.pth")
-    encoder = build()
+    # S3D averages windows of 2 x 7 x 7: of this size there is one.
+    shape = (16, 224, 224, 3) if name == "s3d" else (8, 32, 32, 3)
+    encoder = build((None, *shape[1:]))
     report = load_torch(encoder, tmp_path / "in.pth")
-    assert {"fc.weight", "fc.bias"} <= set(report.unused)
-    network.fc = torch.nn.Identity()
-    clips = np.random.default_rng(0).uniform(size=(2, 8, 32, 32, 3)).astype("float32")
+    assert any(key.startswith(f"{head}.") for key in report.unused)
+    setattr(network, head, torch.nn.Identity())
+    clips = np.random.default_rng(0).uniform(size=(2, *shape)).astype("float32")
     standardised = (clips - np.float32(published.MEAN)) / np.float32(published.STD)
     for training in (False, True):
         got = keras.ops.convert_to_numpy(encoder(clips, training=training)).mean(1)
@@ -41,7 +48,7 @@ def test_weights_in_and_out(name, tmp_path):
         assert np.linalg.norm(got - want) < 1e-4 * np.linalg.norm(want)
     save_torch(encoder, tmp_path / "out.pth")
     again = getattr(video, name)(weights=None)
-    again.fc = torch.nn.Identity()
+    setattr(again, head, torch.nn.Identity())
     again.load_state_dict(torch.load(tmp_path / "out.pth", weights_only=True), strict=True)
     got = features_of(again, standardised, training=False)
     want = keras.ops.convert_to_numpy(encoder(clips, training=False)).mean(1)

@@ -1,13 +1,16 @@
 """Files of PyTorch weights: every prefix that peers use, refusals that change nothing, hostile files."""
 
 import importlib.util
+import json
 import pickle
+import struct
 
 import numpy as np
 import pytest
 
 from bod_keras.encoders import R3D18, FrameCNN, SlowOnlyR50
 from bod_keras.weights import load_torch, read_state, save_torch, write_state
+from tests.remote_servers import serve_folder
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 needs_torch = pytest.mark.skipif(not HAS_TORCH, reason=".pth files are read and written by PyTorch")
@@ -109,6 +112,12 @@ def test_the_trained_network_is_taken_not_its_average(
     assert is_equal(encoder, source)
 
 
+def test_a_whole_average_does_not_replace_a_trained_network_with_a_gap(state, encoder, tmp_path):
+    both = put_before("encoder_k.", state) | put_before("encoder_q.", break_missing(state))
+    with pytest.raises(ValueError, match=r"missing in the file: 1 \(encoder_q.layer3.0.conv1.0"):
+        load_torch(encoder, write(tmp_path, both))
+
+
 def test_a_prefix_can_be_chosen(state, source, encoder, tmp_path):
     file = write(
         tmp_path, put_before("encoder_q.", other_values(state)) | put_before("encoder_k.", state)
@@ -204,12 +213,33 @@ def test_both_schemes_of_the_slow_pathway(tmp_path):
         save_torch(encoder, tmp_path / "slow.safetensors", layout="torchvision")
 
 
+def test_half_precision_without_torch(tmp_path):
+    """A .safetensors file by its specification: 1.5 and -2 in bfloat16, 0.5 in float16."""
+    header = {
+        "a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]},
+        "b": {"dtype": "F16", "shape": [1], "data_offsets": [4, 6]},
+    }
+    text = json.dumps(header).encode()
+    data = struct.pack("<HH", 0x3FC0, 0xC000) + struct.pack("<H", 0x3800)
+    (tmp_path / "half.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+    state = read_state(tmp_path / "half.safetensors")
+    assert {array.dtype.name for array in state.values()} == {"float32"}
+    assert state["a"].tolist() == [1.5, -2.0] and state["b"].tolist() == [0.5]
+
+
 @pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 cut off"])
 @pytest.mark.parametrize("name", ["a.safetensors", pytest.param("a.pth", marks=needs_torch)])
 def test_broken_files(name, content, encoder, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=f"{name} (is|holds) no"):
         load_torch(encoder, tmp_path / name)
+
+
+def test_a_file_on_remote_storage(state, source, encoder, tmp_path):
+    write(tmp_path, state)
+    with serve_folder(tmp_path) as (address, _):
+        load_torch(encoder, f"{address}/file.safetensors")
+    assert is_equal(encoder, source)
 
 
 def test_a_missing_file(encoder, tmp_path):
