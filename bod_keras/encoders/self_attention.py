@@ -54,8 +54,9 @@ class SelfAttention(layers.Layer):
 
     def call(self, x):
         shape = ops.shape(x)
-        bias = [self.query_bias, ops.zeros_like(self.query_bias), self.value_bias]
-        x = ops.matmul(x, self.kernel) + ops.concatenate([ops.convert_to_tensor(b) for b in bias])
+        query_bias, value_bias = map(ops.convert_to_tensor, (self.query_bias, self.value_bias))
+        bias = ops.concatenate([query_bias, ops.zeros_like(query_bias), value_bias])
+        x = ops.matmul(x, self.kernel) + bias
         x = ops.reshape(x, (shape[0], -1, 3, self.heads, x.shape[-1] // (3 * self.heads)))
         x = ops.dot_product_attention(x[:, :, 0], x[:, :, 1], x[:, :, 2])
         return ops.reshape(x, shape)
