@@ -40,5 +40,6 @@ def frame_features(network, clips, mean, std, training=False):
     network.train(training)
     clips = (np.asarray(clips, "float32") - np.float32(mean)) / np.float32(std)
     with torch.no_grad():
-        maps = network(torch.from_numpy(clips.transpose(0, 4, 1, 2, 3)))
+        dtype = next(network.parameters()).dtype
+        maps = network(torch.from_numpy(clips.transpose(0, 4, 1, 2, 3)).to(dtype))
     return maps.mean((3, 4)).numpy().transpose(0, 2, 1)

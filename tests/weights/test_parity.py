@@ -47,28 +47,28 @@ CASES = {
         s3d.torchvision,
         s3d,
         7_910_048,
-        (2, 16, 96, 96, 3),
+        (2, 16, 64, 64, 3),
     ),
     "s3d, torchvision, every frame": (
         encoders.S3D,
         lambda: s3d.torchvision(time_strides=(1, 1, 1)),
         s3d,
         7_910_048,
-        (3, 4, 96, 96, 3),
+        (2, 3, 64, 64, 3),
     ),
     "s3d, CoCLR": (
         lambda shape: encoders.S3D(shape, temporal_stride=8, momentum=0.9, epsilon=1e-5),
         s3d.CoCLR,
         s3d,
         7_910_048,
-        (2, 16, 96, 96, 3),
+        (2, 16, 64, 64, 3),
     ),
     "s3d-g, RSPNet": (
         lambda shape: encoders.S3D(shape, temporal_stride=8, gating=True),
         s3d.rspnet,
         s3d,
         8_675_744,
-        (2, 16, 96, 96, 3),
+        (2, 16, 64, 64, 3),
     ),
     "slow_only_r50, PyTorchVideo": (
         encoders.SlowOnlyR50,
@@ -101,13 +101,11 @@ CASES = {
 }
 
 
-def make_clips(shape, patch=16):
-    """Noise of pixels and of patches: what deep layers see differs from place to place."""
-    rng = np.random.default_rng(0)
-    batch, frames, height, width, _ = shape
-    coarse = rng.uniform(size=(batch, frames, height // patch, width // patch, 3))
-    coarse = coarse.repeat(patch, axis=2).repeat(patch, axis=3)
-    return (0.8 * coarse + 0.2 * rng.uniform(size=shape)).astype("float32")
+def make_clips(shape):
+    """Noise, and one clip of other colours: to a network that averages, noise is always the same."""
+    clips = np.random.default_rng(0).uniform(size=shape).astype("float32")
+    clips[1] *= (0.2, 0.9, 0.5)
+    return clips
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -122,11 +120,22 @@ def test_features_equal_the_published_network(name, tmp_path):
     report = load_torch(encoder, tmp_path / "network.pth")
     assert len(report.loaded) == len(encoder.weights)
     clips = make_clips(shape)
-    for training in (False, True):
-        want = frame_features(network, clips, statistics.MEAN, statistics.STD, training)
-        got = keras.ops.convert_to_numpy(encoder(clips, training=training))
-        assert got.shape == want.shape
-        error = np.linalg.norm(got - want) / np.linalg.norm(want)
-        assert error < 1e-4, f"training={training}"
-        # What is compared depends on the clip.
-        assert np.linalg.norm(want[0] - want[1]) > 0.05 * np.linalg.norm(want)
+    check_features(encoder, network, statistics, clips, training=False)
+    if name.startswith("s3d"):
+        # Statistics of small batches amplify rounding from layer to layer: of PyTorch's own S3D the features in
+        # float32 are up to 2e-4 from those in float64. In float64 the networks can be told from the rounding.
+        keras.config.set_dtype_policy("float64")
+        encoder = build((None, *shape[2:]))
+        load_torch(encoder, tmp_path / "network.pth")
+        network = network.double()
+    check_features(encoder, network, statistics, clips, training=True)
+
+
+def check_features(encoder, network, statistics, clips, training):
+    want = frame_features(network, clips, statistics.MEAN, statistics.STD, training)
+    got = keras.ops.convert_to_numpy(encoder(clips, training=training))
+    assert got.shape == want.shape
+    error = np.linalg.norm(got - want) / np.linalg.norm(want)
+    assert error < 1e-4, f"training={training}"
+    # What is compared depends on the clip.
+    assert np.linalg.norm(want[0] - want[1]) > 0.05 * np.linalg.norm(want)
