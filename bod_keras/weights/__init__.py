@@ -1,0 +1,7 @@
+"""Weights in and out of encoders: PyTorch files by their published keys."""
+
+from bod_keras.weights.load_torch import LoadReport, load_torch
+from bod_keras.weights.save_torch import save_torch
+from bod_keras.weights.state_file import read_state, write_state
+
+__all__ = ["LoadReport", "load_torch", "read_state", "save_torch", "write_state"]

@@ -1,0 +1,175 @@
+"""Files of PyTorch weights: key to array, without unpickling what is no tensor."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pickle
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from bod_keras.atomic_file import atomic_file
+from bod_keras.data import remote
+
+PICKLED = (".pth", ".pt", ".pyth", ".tar", ".ckpt", ".bin")
+
+
+def read_state(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Read every tensor of a file.
+
+    Dicts in dicts become keys with dots, so that `{"state_dict": {"a": ...}}` gives `state_dict.a`.
+
+    Args:
+        path: a `.safetensors` file, or one that `torch.save` wrote, under any name. It may be on
+            remote storage. The latter needs PyTorch, and is read with `weights_only=True`: no code in it runs.
+
+    Returns:
+        From key to array. Half precision comes as float32.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ImportError: if PyTorch is needed and not installed.
+        ValueError: if it is no file of weights, or holds other objects than tensors and plain values.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "a.safetensors")
+    >>> write_state(file, {"fc.bias": np.ones(2, "float32")})
+    >>> read_state(file)
+    {'fc.bias': array([1., 1.], dtype=float32)}
+    """
+    with _local_copy(path) as file:
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"There is no file of weights {os.fspath(path)!r}. Give a .safetensors file or a "
+                ".pth file of PyTorch."
+            )
+        if file.suffix.lower() == ".safetensors":
+            return _read_safetensors(file)
+        return _read_pickled(file)
+
+
+def write_state(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as a state dict that PyTorch reads; the file appears whole or not at all.
+
+    Args:
+        path: ends in `.safetensors`, or in `.pth`, `.pt`, `.pyth`, `.tar`, `.ckpt` or `.bin`, which
+            need PyTorch.
+        state: from key to array.
+
+    Raises:
+        ImportError: if PyTorch is needed and not installed.
+        OSError: if the file cannot be written.
+        ValueError: if the path ends otherwise.
+
+    Example:
+
+    >>> write_state("encoder.onnx", {})
+    Traceback (most recent call last):
+    ...
+    ValueError: Weights of PyTorch are written to .safetensors or .pth files. Received: encoder.onnx
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".safetensors":
+        with atomic_file(path) as part:
+            safetensors.numpy.save_file(dict(state), part, metadata={"format": "pt"})
+    elif suffix in PICKLED:
+        torch = _torch(path)
+        # A copy each: PyTorch would write what an array of Keras shares its memory with.
+        tensors = {key: torch.from_numpy(np.array(array)) for key, array in state.items()}
+        with atomic_file(path) as part:
+            torch.save(tensors, part)
+    else:
+        raise ValueError(
+            f"Weights of PyTorch are written to .safetensors or .pth files. Received: {os.fspath(path)}"
+        )
+
+
+@contextlib.contextmanager
+def _local_copy(path) -> Iterator[Path]:
+    if not remote.is_remote(path):
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="bod_keras-") as folder:
+        file = Path(folder, Path(path).name)
+        remote.download(os.fspath(path), file)
+        yield file
+
+
+def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
+    try:
+        state = safetensors.numpy.load_file(file)
+    except safetensors.SafetensorError as error:
+        raise ValueError(
+            f"{file} is no complete .safetensors file ({error}). Copy it again."
+        ) from error
+    return {key: _full_precision(array) for key, array in state.items()}
+
+
+def _read_pickled(file: Path) -> dict[str, np.ndarray]:
+    torch = _torch(file)
+    try:
+        with torch.serialization.safe_globals(_plain_values()):
+            saved = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).partition("WeightsUnpickler error:")[2].strip() or str(error)
+        raise ValueError(
+            f"{file} is no file of weights, or it holds objects whose loading could run code: it is not "
+            f"opened ({reason.splitlines()[0]}). Where you trust it, let PyTorch save its state dict alone."
+        ) from error
+    except (EOFError, RuntimeError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{file} is no complete file of PyTorch weights ({error}). Copy it again, or give a .pth or "
+            ".safetensors file."
+        ) from error
+    return dict(_flat(saved, torch))
+
+
+def _plain_values():
+    """Classes without code of their own that training scripts leave beside the weights: settings and scores."""
+    core = getattr(np, "_core", None) or np.core
+    scalar = core.multiarray.scalar
+    return [
+        argparse.Namespace,
+        np.dtype,
+        type(np.dtype("float64")),
+        type(np.dtype("float32")),
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+    ]
+
+
+def _flat(saved, torch, prefix=""):
+    if not isinstance(saved, Mapping):
+        return
+    for name, value in saved.items():
+        if isinstance(value, torch.Tensor):
+            value = value.detach()
+            # NumPy has no bfloat16.
+            value = value.float() if value.is_floating_point() else value
+            yield f"{prefix}{name}", value.numpy()
+        else:
+            yield from _flat(value, torch, f"{prefix}{name}.")
+
+
+def _full_precision(array: np.ndarray) -> np.ndarray:
+    # bfloat16 of ml_dtypes is no np.floating.
+    return array.astype("float32") if array.dtype.itemsize == 2 else array
+
+
+def _torch(path):
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            f"{os.fspath(path)} needs PyTorch (pip install torch). Files that end in .safetensors do "
+            "not."
+        ) from error
+    return torch
