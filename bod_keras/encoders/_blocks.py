@@ -1,6 +1,8 @@
-"""What the 3-D residual networks share: a normalised convolution and the checks of their arguments."""
+"""What the encoders share: a normalised convolution, the model at the end, the checks of their arguments."""
 
 import keras
+
+from bod_keras.encoders.remat_model import RematModel
 
 
 def conv_norm(
@@ -35,6 +37,16 @@ def space_mean(x):
     split reads small differences between frames.
     """
     return keras.ops.mean(keras.ops.cast(x, "float32"), axis=(2, 3))
+
+
+def encoder_model(clips, features, name: str, remat: bool) -> keras.Model:
+    """The Functional model from `clips` to `features`; a `RematModel` if `remat`."""
+    if not isinstance(remat, bool):
+        raise ValueError(
+            f"remat must be True (activations are computed again for the gradient, which takes less "
+            f"memory and more time) or False, received {remat!r}."
+        )
+    return (RematModel if remat else keras.Model)(clips, features, name=name)
 
 
 def checked_shape(input_shape, smallest: int, published: int) -> tuple[int | None, ...]:

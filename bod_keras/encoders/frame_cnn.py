@@ -3,6 +3,8 @@
 import keras
 from keras import layers, ops
 
+from bod_keras.encoders._blocks import encoder_model
+
 
 @keras.saving.register_keras_serializable("bod_keras")
 class FoldTime(layers.Layer):
@@ -27,7 +29,9 @@ class UnfoldTime(layers.Layer):
         return (clips_shape[0], clips_shape[1], features_shape[-1])
 
 
-def FrameCNN(input_shape=(8, 32, 32, 3), widths=(16, 32, 64, 128), name="frame_cnn"):  # noqa: N802
+def FrameCNN(  # noqa: N802
+    input_shape=(8, 32, 32, 3), widths=(16, 32, 64, 128), remat=False, name="frame_cnn"
+):
     """A per-frame CNN: strided convolutions, batch normalisation and ReLU, then the mean over space.
 
     It has no temporal receptive field: what changes in time changes in its features, which is what the
@@ -37,6 +41,8 @@ def FrameCNN(input_shape=(8, 32, 32, 3), widths=(16, 32, 64, 128), name="frame_c
         input_shape: (T, H, W, 3); T, H and W may be None.
         widths: channels of the stages; each halves height and width. The first has 5 x 5 kernels, the
             others 3 x 3.
+        remat: whether training keeps few activations and computes the others again
+            (`RematModel`): less memory, more time, the same results.
         name: of the model.
 
     Returns:
@@ -44,7 +50,7 @@ def FrameCNN(input_shape=(8, 32, 32, 3), widths=(16, 32, 64, 128), name="frame_c
         (B, T, widths[-1]), float32.
 
     Raises:
-        ValueError: an input shape that is not (T, H, W, 3), or no stage.
+        ValueError: an input shape that is not (T, H, W, 3), no stage, or a `remat` that is no bool.
 
     Example:
         >>> import bod_keras
@@ -67,4 +73,4 @@ def FrameCNN(input_shape=(8, 32, 32, 3), widths=(16, 32, 64, 128), name="frame_c
     # In float32 under every policy: the split reads small differences between frames.
     x = layers.GlobalAveragePooling2D(name="space_mean", dtype="float32")(x)
     features = UnfoldTime(name="unfold_time", dtype="float32")(x, clips)
-    return keras.Model(clips, features, name=name)
+    return encoder_model(clips, features, name, remat)

@@ -2,7 +2,13 @@
 
 import keras
 
-from bod_keras.encoders._blocks import check_width, checked_shape, conv_norm, space_mean
+from bod_keras.encoders._blocks import (
+    check_width,
+    checked_shape,
+    conv_norm,
+    encoder_model,
+    space_mean,
+)
 
 # Of Kinetics-400 frames in [0, 1], red, green, blue: what the published weights expect.
 _RGB_MEAN = (0.43216, 0.394666, 0.37645)
@@ -19,6 +25,7 @@ def R3D18(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 112, 112, 3),
     temporal_stride: int = 1,
     width: int = 64,
+    remat: bool = False,
     name: str = "r3d18",
 ) -> keras.Model:
     """Builds R3D-18 as a Functional model from clips to frame features.
@@ -39,6 +46,8 @@ def R3D18(  # noqa: N802
         temporal_stride: input frames per output frame: 1 (every frame is kept), 2, 4 or 8. With 2
             only stage 4 halves time, with 4 stages 3 and 4, with 8 stages 2, 3 and 4.
         width: channels of the stem; the features have `8 * width`.
+        remat: whether training keeps few activations and computes the others again
+            (`RematModel`): less memory, more time, the same results.
         name: name of the model.
 
     Returns:
@@ -47,7 +56,7 @@ def R3D18(  # noqa: N802
         `(batch, ceil(time / temporal_stride), 8 * width)` float32.
 
     Raises:
-        ValueError: if `input_shape`, `temporal_stride` or `width` is not as described.
+        ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
 
@@ -81,7 +90,7 @@ def R3D18(  # noqa: N802
         filters = width * 2 ** (stage - 1)
         x = _basic_block(x, filters, stage_strides, name=f"stage{stage}_block1")
         x = _basic_block(x, filters, (1, 1, 1), name=f"stage{stage}_block2")
-    return keras.Model(clips, space_mean(x), name=name)
+    return encoder_model(clips, space_mean(x), name, remat)
 
 
 def _basic_block(x, filters: int, strides: tuple[int, int, int], name: str):

@@ -2,7 +2,13 @@
 
 import keras
 
-from bod_keras.encoders._blocks import check_width, checked_shape, conv_norm, space_mean
+from bod_keras.encoders._blocks import (
+    check_width,
+    checked_shape,
+    conv_norm,
+    encoder_model,
+    space_mean,
+)
 
 # One grey level for red, green and blue in [0, 1]: what the published weights expect.
 _RGB_MEAN = 0.45
@@ -17,6 +23,7 @@ _SMALLEST_FRAME = 32  # five halvings: below this the last stage would see nothi
 def SlowOnlyR50(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 224, 224, 3),
     width: int = 64,
+    remat: bool = False,
     name: str = "slow_only_r50",
 ) -> keras.Model:
     """Builds the 50-layer Slow pathway as a Functional model from clips to frame features.
@@ -40,6 +47,8 @@ def SlowOnlyR50(  # noqa: N802
         input_shape: `(time, height, width, 3)` without the batch. Time, height and width may be
             `None` (any); height and width are at least 32.
         width: channels of the stem; the features have `32 * width`.
+        remat: whether training keeps few activations and computes the others again
+            (`RematModel`): less memory, more time, the same results.
         name: name of the model.
 
     Returns:
@@ -48,7 +57,7 @@ def SlowOnlyR50(  # noqa: N802
         `(batch, time, 32 * width)` in float32.
 
     Raises:
-        ValueError: if `input_shape` or `width` is not as described.
+        ValueError: if `input_shape`, `width` or `remat` is not as described.
 
     Example:
 
@@ -86,7 +95,7 @@ def SlowOnlyR50(  # noqa: N802
             x = _bottleneck(
                 x, inner, frames, stride if block == 1 else 1, name=f"stage{stage}_block{block}"
             )
-    return keras.Model(clips, space_mean(x), name=name)
+    return encoder_model(clips, space_mean(x), name, remat)
 
 
 def _bottleneck(x, inner: int, frames: int, stride: int, name: str):
