@@ -3,15 +3,15 @@
 For every encoder and size of clip a row tells:
 
 * parameters: trainable ones of the Keras model;
-* GFLOPs: multiply-adds of the convolutions, dense layers and attention products of one clip, in 10^9, counted from
-  the Keras model's layers. One multiply-add counts once, as in torchvision's and SlowFast's tables; biases,
+* GFLOPs: multiply-adds of the convolutions, dense layers and attention products of one clip, in 10^9, counted
+  from the Keras model's layers. One multiply-add counts once, as in torchvision's and SlowFast's tables; biases,
   normalisation, activations and pooling do not count;
 * error: largest difference of the features from those of the PyTorch network with the same random weights, over
   the largest feature; the greater of inference and training mode;
 * clips/s, forward (inference) and forward+backward (training mode; the gradients of all weights and the new
   moving statistics), in Keras on the current backend, compiled as training runs it, and in PyTorch eager;
 * ratio: Keras over PyTorch, higher is better;
-* MiB: peak of the resident memory during the call over that of the waiting process, Keras / PyTorch.
+* MiB: peak of the resident memory during the call over that of the waiting process, Keras / PyTorch (Linux).
 
 PyTorch's side is `tests/torch_networks`: the published networks of PyTorch's own layers.
 
@@ -20,8 +20,10 @@ PyTorch's side is `tests/torch_networks`: the published networks of PyTorch's ow
     python benchmarks/encoders.py --help
 
 How to read it: each speed is the best of the rounds, in which the four calls take turns in one process with the
-same number of threads; trust the ratios more than the clips/s. Every row's speed, and every memory figure, comes
-from a process of its own, which has made the call once before: what tracing and compilation need does not count.
+same number of threads; trust the ratios more than the clips/s. Where other programs want the same cores, take
+`--threads=1 --clock=cpu`: seconds of processor time, which they disturb less. Every row's speed, and every memory
+figure, comes from a process of its own. Before memory is measured the call has run once: what tracing and
+compilation need does not count.
 """
 
 import argparse
@@ -29,7 +31,6 @@ import csv
 import ctypes
 import gc
 import importlib
-import inspect
 import json
 import os
 import re
@@ -51,12 +52,12 @@ os.environ["MALLOC_MMAP_THRESHOLD_"] = "1000000"
 import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-# arguments: of the encoder's builder, for the published network; reference: module and class of its twin in
-# tests/torch_networks; tiny: arguments of both sides, for --smoke.
+# arguments: of the encoder's builder, for the published network; reference: module and builder of its twin in
+# tests/torch_networks; tiny: arguments of both builders, for --smoke.
 Network = namedtuple("Network", "arguments reference tiny")
 NETWORKS = {
-    "R3D18": Network({"temporal_stride": 8}, "r3d.R3D18", {"width": 4}),
-    "SlowOnlyR50": Network({}, "slow_only.SlowOnlyR50", {"width": 4}),
+    "R3D18": Network({"temporal_stride": 8}, "r3d.r3d_18", {"width": 4}),
+    "SlowOnlyR50": Network({}, "slow_only.PyTorchVideoSlow", {"width": 4}),
 }
 SIZES = ("16x112x112", "8x224x224")
 SMOKE_SIZE = "4x32x32"
@@ -95,6 +96,9 @@ def parse_arguments():
     add("--batch", type=int, default=2, help="clips (default: %(default)s)")
     add("--repeats", type=int, default=5, help="rounds (default: %(default)s)")
     add("--threads", type=int, help="CPU threads of either side (default: all)")
+    add(
+        "--clock", choices=("wall", "cpu"), default="wall", help="cpu: for busy machines, see above"
+    )
     add("--remat", action="store_true", help="a second row for each, with remat=True")
     add("--jit", action="store_true", help="compile by XLA on TensorFlow, too")
     add("--output", type=Path, help="folder for encoders.md and encoders.csv")
@@ -135,7 +139,7 @@ def measure_row(args, case, progress):
         row[f"{call}: clips/s"] = (
             " / ".join(f"{args.batch / s:.2f}" for s in seconds) if speed else FAILED
         )
-        row["ratio" + call[7:]] = f"{seconds[1] / seconds[0]:.2f}" if speed else FAILED
+        row[f"{call}: ratio"] = f"{seconds[1] / seconds[0]:.2f}" if speed else FAILED
     for call in CALLS:
         peaks = [run_child({**case, "what": f"{call} {side}"}, progress) for side in SIDES]
         row[f"{call}: MiB"] = " / ".join(FAILED if p is None else f"{p:.0f}" for p in peaks)
@@ -158,7 +162,7 @@ def print_table(args, rows):
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     print(
         f"\nKeras on {backend}{', XLA' if args.jit else ''} / PyTorch eager; batch {args.batch}, "
-        f"threads: {args.threads or 'all'}, best of {args.repeats}\n"
+        f"threads: {args.threads or 'all'}, {args.clock} time, best of {args.repeats}\n"
     )
     print(markdown(rows))
 
@@ -167,7 +171,11 @@ def markdown(rows):
     """A Markdown table whose columns are also aligned as text."""
     columns = list(rows[0])
     widths = [max(len(c), *(len(row[c]) for row in rows)) for c in columns]
-    lines = [columns, ["-" * width for width in widths], *([row[c] for c in columns] for row in rows)]
+    lines = [
+        columns,
+        ["-" * width for width in widths],
+        *([row[c] for c in columns] for row in rows),
+    ]
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |"
         for line in lines
@@ -206,7 +214,7 @@ def use_threads(threads):
     """Restrict this process, before the backends start their threads."""
     if not threads:
         return
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
     if hasattr(os, "sched_setaffinity"):  # the only way that holds for JAX
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
@@ -220,42 +228,50 @@ def keras_model(encoder, arguments, clip, remat):
 
 
 def torch_network(reference, arguments):
-    """The twin, with weights and moving statistics unlike their defaults."""
+    """The twin of an encoder, with weights and moving statistics unlike their defaults."""
     import torch
 
-    torch.manual_seed(0)
+    from tests.torch_networks import randomise
+
+    class FrameFeatures(torch.nn.Module):
+        """As an encoder, from clips in [0, 1] to frame features, but of clips (B, 3, T, H, W)."""
+
+        def __init__(self, network, mean, std):
+            super().__init__()
+            self.network = network
+            self.mean, self.std = (torch.tensor(x).view(3, 1, 1, 1) for x in (mean, std))
+
+        def forward(self, clips):
+            return self.network((clips - self.mean) / self.std).mean((3, 4)).transpose(1, 2)
+
     module, name = reference.split(".")
-    network = getattr(importlib.import_module(f"tests.torch_networks.{module}"), name)(**arguments)
-    with torch.no_grad():
-        for key, tensor in network.state_dict().items():
-            if key.endswith("running_mean"):
-                tensor.normal_(0, 0.1)
-            elif key.endswith("running_var"):
-                tensor.uniform_(0.5, 1.5)
-    return network
+    module = importlib.import_module(f"tests.torch_networks.{module}")
+    return FrameFeatures(randomise(getattr(module, name)(**arguments)), module.MEAN, module.STD)
 
 
 def measure_speed(args, model, network, clips):
     """Size, parity, and the best seconds of every call; the four take turns."""
-    import keras
     import torch
 
-    from bod_keras.weights import load_torch
     from benchmarks.multiply_adds import multiply_adds
+    from bod_keras.weights import load_torch
 
     with tempfile.TemporaryDirectory() as folder:
-        torch.save(network.state_dict(), Path(folder) / "weights.pth")
+        torch.save(network.network.state_dict(), Path(folder) / "weights.pth")
         load_torch(model, Path(folder) / "weights.pth")
     calls = {}
-    for side, functions in zip(SIDES, (keras_calls(model, clips, args.jit), torch_calls(network, clips))):
+    for side, functions in zip(
+        SIDES, (keras_calls(model, clips, args.jit), torch_calls(network, clips))
+    ):
         calls.update({f"{name} {side}": function for name, function in functions.items()})
     error = max(_difference(*(calls[f"{call} {side}"]() for side in SIDES)) for call in CALLS)
+    clock = time.process_time if args.clock == "cpu" else time.perf_counter
     best = dict.fromkeys(calls, float("inf"))
     for _ in range(args.repeats):
         for name, function in calls.items():
-            start = time.perf_counter()
+            start = clock()
             function()
-            best[name] = min(best[name], time.perf_counter() - start)
+            best[name] = min(best[name], clock() - start)
     return {
         "parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
         "multiply_adds": multiply_adds(model, clips.shape[1:]),
