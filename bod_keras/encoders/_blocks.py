@@ -1,14 +1,32 @@
-"""What the encoders share: a normalised convolution, the model at the end, the checks of their arguments."""
+"""What the encoders share: normalised convolutions, the model at the end, the checks of their arguments."""
 
 import keras
 
 from bod_keras.encoders.remat_model import RematModel
 
+# Temporal strides of the last three places that halve time in the published networks, for each total. The
+# earliest goes first, so that what is kept closest to the published network are the late, wide stages.
+_STRIDES = {1: (1, 1, 1), 2: (1, 1, 2), 4: (1, 2, 2), 8: (2, 2, 2)}
+
+
+def standardise(clips, mean: tuple[float, ...], std: tuple[float, ...]):
+    """Clips in [0, 1] with the mean and the deviation of each colour taken out."""
+    return keras.layers.Normalization(
+        axis=-1, mean=list(mean), variance=[s**2 for s in std], name="standardise"
+    )(clips)
+
 
 def conv_norm(
-    x, filters: int, kernel: tuple[int, int, int], strides: tuple[int, int, int], name: str
+    x,
+    filters: int,
+    kernel: tuple[int, int, int],
+    strides: tuple[int, int, int],
+    name: str,
+    use_bias: bool = False,
+    momentum: float = 0.9,
+    epsilon: float = 1e-5,
 ):
-    """Symmetric zero padding, convolution without bias, batch normalisation."""
+    """Symmetric zero padding, convolution, batch normalisation."""
     padding = tuple(size // 2 for size in kernel)
     if any(padding):
         # padding="same" would pad a strided convolution on one side only, where the published
@@ -19,7 +37,7 @@ def conv_norm(
         kernel,
         strides=strides,
         padding="valid",
-        use_bias=False,
+        use_bias=use_bias,
         data_format="channels_last",
         # One initialiser per convolution: a shared instance would repeat its draw.
         kernel_initializer=keras.initializers.VarianceScaling(
@@ -27,7 +45,41 @@ def conv_norm(
         ),
         name=f"{name}_conv",
     )(x)
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+    return keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=f"{name}_bn")(x)
+
+
+def space_time_conv_norm(
+    x,
+    middle: int,
+    filters: int,
+    sizes: tuple[int, int],
+    strides: tuple[int, int, int],
+    name: str,
+    **norm,
+):
+    """A convolution across space into `middle` channels, ReLU, and one across time; sizes (time, space)."""
+    time, space = sizes
+    x = conv_norm(x, middle, (1, space, space), (1, *strides[1:]), f"{name}_space", **norm)
+    x = keras.layers.ReLU(name=f"{name}_space_relu")(x)
+    return conv_norm(x, filters, (time, 1, 1), (strides[0], 1, 1), f"{name}_time", **norm)
+
+
+def max_pool(
+    x, size: tuple[int, int, int], strides: tuple[int, int, int], name: str, padded: bool = True
+):
+    """The maximum of each window, with half a window of padding if `padded`; of the output of a ReLU."""
+    padding = tuple(edge // 2 for edge in size)
+    if padded and any(padding):
+        # Zeros never win against the output of a ReLU, so they pad as minus infinity would.
+        x = keras.layers.ZeroPadding3D(padding, data_format="channels_last", name=f"{name}_pad")(x)
+    return keras.layers.MaxPooling3D(
+        size,
+        strides=strides,
+        data_format="channels_last",
+        # TensorFlow has no such kernel in float16 on CPUs.
+        dtype="float32" if x.dtype == "float16" else None,
+        name=name,
+    )(x)
 
 
 def space_mean(x):
@@ -49,29 +101,50 @@ def encoder_model(clips, features, name: str, remat: bool) -> keras.Model:
     return (RematModel if remat else keras.Model)(clips, features, name=name)
 
 
-def checked_shape(input_shape, smallest: int, published: int) -> tuple[int | None, ...]:
+def checked_shape(
+    input_shape, smallest: int, published: int, frames: int = 1
+) -> tuple[int | None, ...]:
     """Returns `input_shape` as a tuple, or raises with what was expected.
 
     Args:
         input_shape: what the caller passed for `(time, height, width, 3)`.
         smallest: least height and width.
         published: height and width for the message's example.
+        frames: least time.
     """
     shape = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
     fits = len(shape) == 4 and shape[3] == 3
     if fits:
         fits = all(
             size is None or (isinstance(size, int) and size >= least)
-            for size, least in zip(shape[:3], (1, smallest, smallest))
+            for size, least in zip(shape[:3], (frames, smallest, smallest))
         )
     if not fits:
         raise ValueError(
             "input_shape must be (time, height, width, 3) without the batch, where time is at "
-            f"least 1, height and width are at least {smallest}, and each of the three may "
+            f"least {frames}, height and width are at least {smallest}, and each of the three may "
             f"be None; received {input_shape!r}. Decode to RGB with the channels last, for "
             f"example input_shape=(None, {published}, {published}, 3)."
         )
     return shape
+
+
+def checked_strides(temporal_stride, published: int) -> tuple[int, int, int]:
+    """Temporal strides of the three last places that halve time, or raises with what was expected.
+
+    Args:
+        temporal_stride: what the caller passed: input frames per output frame.
+        published: that of the published network, for the message.
+    """
+    if isinstance(temporal_stride, bool) or temporal_stride not in tuple(_STRIDES):
+        keep = "Use 1 to keep every frame"
+        if published > 1:
+            keep += f", {published} for the published network"
+        raise ValueError(
+            "temporal_stride must be 1, 2, 4 or 8 (input frames per output frame), received "
+            f"{temporal_stride!r}. {keep}."
+        )
+    return _STRIDES[temporal_stride]
 
 
 def check_width(width) -> None:

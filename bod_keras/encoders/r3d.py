@@ -2,23 +2,7 @@
 
 import keras
 
-from bod_keras.encoders._blocks import (
-    check_width,
-    checked_shape,
-    conv_norm,
-    encoder_model,
-    space_mean,
-)
-
-# Of Kinetics-400 frames in [0, 1], red, green, blue: what the published weights expect.
-_RGB_MEAN = (0.43216, 0.394666, 0.37645)
-_RGB_STD = (0.22803, 0.22145, 0.216989)
-
-# Temporal strides of stages 2, 3, 4 for each total. The earliest stride goes first, so that the
-# stages which are kept closest to the published network are the late, wide ones.
-_STAGE_STRIDES = {1: (1, 1, 1), 2: (1, 1, 2), 4: (1, 2, 2), 8: (2, 2, 2)}
-
-_SMALLEST_FRAME = 16  # four halvings: below this the last stage would see nothing but padding
+from bod_keras.encoders._resnet18 import build_resnet18, full_conv, full_stem
 
 
 def R3D18(  # noqa: N802
@@ -69,37 +53,6 @@ def R3D18(  # noqa: N802
         Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR
         2018 (arXiv:1711.11248), network R3D with 18 layers.
     """
-    input_shape = checked_shape(input_shape, smallest=_SMALLEST_FRAME, published=112)
-    if isinstance(temporal_stride, bool) or temporal_stride not in tuple(_STAGE_STRIDES):
-        raise ValueError(
-            f"temporal_stride must be 1, 2, 4 or 8 (input frames per output frame), received "
-            f"{temporal_stride!r}. Use 1 to keep every frame, 8 for the published network."
-        )
-    check_width(width)
-    clips = keras.Input(input_shape, name="clips")
-    x = keras.layers.Normalization(
-        axis=-1,
-        mean=list(_RGB_MEAN),
-        variance=[std**2 for std in _RGB_STD],
-        name="standardise",
-    )(clips)
-    x = conv_norm(x, width, kernel=(3, 7, 7), strides=(1, 2, 2), name="stem")
-    x = keras.layers.ReLU(name="stem_relu")(x)
-    strides = [(1, 1, 1)] + [(time, 2, 2) for time in _STAGE_STRIDES[temporal_stride]]
-    for stage, stage_strides in enumerate(strides, start=1):
-        filters = width * 2 ** (stage - 1)
-        x = _basic_block(x, filters, stage_strides, name=f"stage{stage}_block1")
-        x = _basic_block(x, filters, (1, 1, 1), name=f"stage{stage}_block2")
-    return encoder_model(clips, space_mean(x), name, remat)
-
-
-def _basic_block(x, filters: int, strides: tuple[int, int, int], name: str):
-    """Two 3 x 3 x 3 convolutions around a shortcut, projected where the shape changes."""
-    shortcut = x
-    if strides != (1, 1, 1) or x.shape[-1] != filters:
-        shortcut = conv_norm(x, filters, (1, 1, 1), strides, name=f"{name}_shortcut")
-    x = conv_norm(x, filters, (3, 3, 3), strides, name=f"{name}_1")
-    x = keras.layers.ReLU(name=f"{name}_1_relu")(x)
-    x = conv_norm(x, filters, (3, 3, 3), (1, 1, 1), name=f"{name}_2")
-    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
-    return keras.layers.ReLU(name=f"{name}_relu")(x)
+    return build_resnet18(
+        full_stem, [full_conv] * 4, 8, input_shape, temporal_stride, width, remat, name
+    )

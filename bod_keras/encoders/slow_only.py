@@ -7,7 +7,9 @@ from bod_keras.encoders._blocks import (
     checked_shape,
     conv_norm,
     encoder_model,
+    max_pool,
     space_mean,
+    standardise,
 )
 
 # One grey level for red, green and blue in [0, 1]: what the published weights expect.
@@ -74,21 +76,10 @@ def SlowOnlyR50(  # noqa: N802
     input_shape = checked_shape(input_shape, smallest=_SMALLEST_FRAME, published=224)
     check_width(width)
     clips = keras.Input(input_shape, name="clips")
-    x = keras.layers.Normalization(
-        axis=-1, mean=[_RGB_MEAN] * 3, variance=[_RGB_STD**2] * 3, name="standardise"
-    )(clips)
+    x = standardise(clips, (_RGB_MEAN,) * 3, (_RGB_STD,) * 3)
     x = conv_norm(x, width, kernel=(1, 7, 7), strides=(1, 2, 2), name="stem")
     x = keras.layers.ReLU(name="stem_relu")(x)
-    # Zeros never win against the output of a ReLU, so they pad as minus infinity would.
-    x = keras.layers.ZeroPadding3D((0, 1, 1), data_format="channels_last", name="stem_pool_pad")(x)
-    x = keras.layers.MaxPooling3D(
-        (1, 3, 3),
-        strides=(1, 2, 2),
-        data_format="channels_last",
-        # TensorFlow has no such kernel in float16 on CPUs.
-        dtype="float32" if x.dtype == "float16" else None,
-        name="stem_pool",
-    )(x)
+    x = max_pool(x, (1, 3, 3), (1, 2, 2), name="stem_pool")
     for stage, (blocks, frames, stride) in enumerate(_STAGES, start=2):
         inner = width * 2 ** (stage - 2)
         for block in range(1, blocks + 1):
