@@ -1,0 +1,133 @@
+"""Vision Transformer for video: tubelets of pixels as tokens that attend to each other in space and time."""
+
+import keras
+
+from bod_keras.encoders._blocks import (
+    check_width,
+    checked_shape,
+    encoder_model,
+    space_mean,
+    standardise,
+)
+from bod_keras.encoders.self_attention import SelfAttention
+from bod_keras.encoders.token_positions import SeparablePositions, SinusoidalPositions
+
+# What the weights of VideoMAE and those of MAE-ST expect: mean and deviation of colours in [0, 1].
+_COLOURS = {
+    "sinusoidal": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "separable": ((0.45,) * 3, (0.225,) * 3),
+}
+
+
+def VideoViT(  # noqa: N802
+    input_shape: tuple[int | None, ...] = (None, 224, 224, 3),
+    temporal_stride: int = 1,
+    tubelet: int = 2,
+    patch: int = 16,
+    width: int = 768,
+    depth: int = 12,
+    heads: int = 12,
+    positions: str = "sinusoidal",
+    remat: bool = False,
+    name: str = "video_vit",
+) -> keras.Model:
+    """Builds ViT-B/16 for video as a Functional model from clips to frame features.
+
+    A tubelet, `tubelet` frames of `patch` x `patch` pixels, becomes a token by one linear map; its position
+    is added; `depth` blocks of attention among all tokens of the clip and of a network with one hidden
+    layer follow, each around a shortcut and after a layer normalisation. Tokens are averaged over space,
+    time is kept:
+
+        frame_features[b, t] = norm(mean over height and width of block12(...block1(tokens + positions))[b, t])
+
+    With `temporal_stride=2`, its `tubelet`, this is VideoMAE's network without its classifier (86,227,200
+    parameters), whose mean is over time, too. With `temporal_stride=1` tubelets overlap: each frame opens one, the
+    last frame is repeated, and a token between two of VideoMAE's has the mean of their positions. The
+    weights are the same, there are twice as many tokens, and attention costs four times as much.
+
+    Args:
+        input_shape: `(time, height, width, 3)` without the batch. Time, height and width may be
+            `None` (any), unless positions are separable; height and width are at least `patch`, and what
+            is left after the last whole patch is not seen.
+        temporal_stride: input frames per output frame, at most `tubelet`.
+        tubelet: frames of a token.
+        patch: pixels of a token in height and in width.
+        width: channels of a token, and of the features; even.
+        depth: number of blocks.
+        heads: attention heads; they divide `width`.
+        positions: "sinusoidal", fixed, as in VideoMAE, or "separable", learned for space and for time, as in
+            MAE-ST (without its class token).
+        remat: whether training keeps few activations and computes the others again
+            (`RematModel`): less memory, more time, the same results.
+        name: name of the model.
+
+    Returns:
+        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardised inside
+        as the weights expect: ImageNet's mean and deviation for sinusoidal positions, 0.45 and 0.225 for
+        separable ones), to frame features `(batch, floor(time / temporal_stride), width)` float32.
+
+    Raises:
+        ValueError: if an argument is not as described.
+
+    Example:
+
+    >>> import numpy as np
+    >>> encoder = VideoViT(input_shape=(None, 32, 32, 3), width=8, depth=2, heads=2)
+    >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 8)
+    True
+
+    Reference:
+        Tong et al., "VideoMAE", NeurIPS 2022 (arXiv:2203.12602), ViT-B; Feichtenhofer et al., "Masked
+        Autoencoders As Spatiotemporal Learners", NeurIPS 2022 (arXiv:2205.09113).
+    """
+    check_width(width)
+    for argument, value in (("tubelet", tubelet), ("patch", patch), ("depth", depth)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{argument} must be a positive integer, received {value!r}.")
+    if isinstance(temporal_stride, bool) or temporal_stride not in range(1, tubelet + 1):
+        raise ValueError(
+            f"temporal_stride must be 1 to {tubelet}, the frames of a tubelet, received "
+            f"{temporal_stride!r}. Use 1 to keep every frame, {tubelet} for tubelets that do not overlap."
+        )
+    if positions not in _COLOURS:
+        raise ValueError(
+            f"positions must be one of {', '.join(_COLOURS)}, received {positions!r}."
+        )
+    if width % 2:
+        raise ValueError(f"width must be even, a sine and a cosine each, received {width}.")
+    input_shape = checked_shape(input_shape, smallest=patch, published=224)
+    clips = keras.Input(input_shape, name="clips")
+    mean, std = _COLOURS[positions]
+    x = standardise(clips, mean, std)
+    if temporal_stride < tubelet:
+        x = keras.ops.concatenate([x] + [x[:, -1:]] * (tubelet - temporal_stride), axis=1)
+    x = keras.layers.Conv3D(
+        width,
+        (tubelet, patch, patch),
+        strides=(temporal_stride, patch, patch),
+        data_format="channels_last",
+        # PyTorch's own, which VideoMAE keeps: the variance of a uniform draw within 1 / sqrt(inputs).
+        kernel_initializer=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
+        name="tubelets",
+    )(x)
+    if positions == "sinusoidal":
+        x = SinusoidalPositions(temporal_stride / tubelet, name="positions")(x)
+    else:
+        x = SeparablePositions(name="positions")(x)
+    for block in range(1, depth + 1):
+        x = _block(x, width, heads, name=f"block{block}")
+    # In float32 under every policy, as what it gives.
+    x = keras.layers.LayerNormalization(epsilon=1e-6, dtype="float32", name="norm")(space_mean(x))
+    return encoder_model(clips, x, name, remat)
+
+
+def _block(x, width: int, heads: int, name: str):
+    """Attention and a network with four times as many hidden units, each around a shortcut."""
+    y = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm1")(x)
+    y = SelfAttention(heads, name=f"{name}_attention")(y)
+    y = keras.layers.Dense(width, name=f"{name}_projection")(y)
+    x = keras.layers.Add(name=f"{name}_add1")([x, y])
+    y = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm2")(x)
+    y = keras.layers.Dense(4 * width, activation="gelu", name=f"{name}_hidden")(y)
+    y = keras.layers.Dense(width, name=f"{name}_output")(y)
+    return keras.layers.Add(name=f"{name}_add2")([x, y])
