@@ -4,8 +4,8 @@ For every encoder and size of clip a row tells:
 
 * parameters: trainable ones of the Keras model;
 * GFLOPs: multiply-adds of the convolutions, dense layers and attention products of one clip, in 10^9, counted
-  from the Keras model's layers. One multiply-add counts once, as in torchvision's and SlowFast's tables; biases,
-  normalisation, activations and pooling do not count;
+  from the Keras model's layers. One multiply-add counts once, as in the tables of torchvision and SlowFast;
+  biases, normalisation, activations and pooling do not count;
 * error: largest difference of the features from those of the PyTorch network with the same random weights, over
   the largest feature; the greater of inference and training mode;
 * clips/s, forward (inference) and forward+backward (training mode; the gradients of all weights and the new
@@ -21,9 +21,9 @@ PyTorch's side is `tests/torch_networks`: the published networks of PyTorch's ow
 
 How to read it: each speed is the best of the rounds, in which the four calls take turns in one process with the
 same number of threads; trust the ratios more than the clips/s. Where other programs want the same cores, take
-`--threads=1 --clock=cpu`: seconds of processor time, which they disturb less. Every row's speed, and every memory
-figure, comes from a process of its own. Before memory is measured the call has run once: what tracing and
-compilation need does not count.
+`--threads=1 --clock=cpu`: seconds of processor time, which they disturb less. Every row's speed, and every
+memory figure, comes from a process of its own. Before memory is measured the call has run once: what tracing
+and compilation need does not count.
 """
 
 import argparse

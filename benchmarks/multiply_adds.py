@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from bod_keras.encoders.self_attention import SelfAttention
+
 
 def multiply_adds(model, clip):
     """Multiply-adds of one inference: of convolutions, dense layers and the products of attention.
@@ -20,9 +22,6 @@ def multiply_adds(model, clip):
 
     Returns:
         The number for one clip, an int.
-
-    Raises:
-        TypeError: a layer whose kernel this function cannot count.
     """
     total = 0
     call = layers.Layer.__call__
@@ -45,12 +44,14 @@ def _of_layer(layer, args, output):
         query, value = args[0].shape, args[1].shape
         width = layer.num_heads * (layer.key_dim + layer.value_dim)
         return np.prod(query[:-1]) * np.prod(value[1:-1]) * width
+    places = np.prod(output.shape[:-1])
     names = [name for name in vars(layer) if name.endswith("kernel")]
     kernels = [getattr(layer, name) for name in names]
     kernels = [kernel for kernel in kernels if isinstance(kernel, keras.Variable)]
-    if not kernels:
-        return 0
-    return np.prod(output.shape[:-1]) * sum(np.prod(kernel.shape) for kernel in kernels)
+    total = places * sum(np.prod(kernel.shape) for kernel in kernels)
+    if isinstance(layer, SelfAttention):  # two products of all places with all others of the clip
+        total += 2 * places * (places // output.shape[0]) * output.shape[-1]
+    return total
 
 
 def _of_einsum(equation, *shapes):
