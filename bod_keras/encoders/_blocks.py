@@ -50,13 +50,18 @@ def space_time_conv_norm(
     sizes: tuple[int, int],
     strides: tuple[int, int, int],
     name: str,
+    skip_early: bool = False,
     **norm,
 ):
-    """A convolution across space into `middle` channels, ReLU, and one across time; sizes (time, space)."""
-    time, space = sizes
-    x = conv_norm(x, middle, (1, space, space), (1, *strides[1:]), f"{name}_space", **norm)
+    """A convolution across space into `middle` channels, ReLU, and one across time.
+
+    `sizes` of the kernels are (time, space). The stride in time is the second's, the first's if `skip_early`.
+    """
+    (time, space), (stride, *space_strides) = sizes, strides
+    first, second = (stride, 1) if skip_early else (1, stride)
+    x = conv_norm(x, middle, (1, space, space), (first, *space_strides), f"{name}_space", **norm)
     x = keras.layers.ReLU(name=f"{name}_space_relu")(x)
-    return conv_norm(x, filters, (time, 1, 1), (strides[0], 1, 1), f"{name}_time", **norm)
+    return conv_norm(x, filters, (time, 1, 1), (second, 1, 1), f"{name}_time", **norm)
 
 
 def max_pool(

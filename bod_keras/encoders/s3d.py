@@ -74,7 +74,7 @@ def S3D(  # noqa: N802
             height and width are at least 32, time at least 1, 2, 3 or 5 for the four strides.
         temporal_stride: input frames per output frame: 1 (every frame is kept), 2, 4 or 8. With 2 only
             the last maximum is over pairs of frames, with 4 the 3-frame maximum strides, too, with 8
-            also the stem.
+            also the stem (S3D by its convolution across time, S3D-G by the one across space, as published).
         gating: whether the network is S3D-G.
         width: channels of the stem; the features have `16 * width`.
         rgb_mean: mean of red, green and blue that is taken out of clips in [0, 1].
@@ -152,7 +152,10 @@ class _Parts:
         return keras.layers.ReLU(name=f"{name}_relu")(x)
 
     def pair(self, x, filters, sizes, strides, name):
-        x = space_time_conv_norm(x, filters, filters, sizes, strides, name, **self.norm)
+        # RSPNet's S3D-G strides in time where it does in space, torchvision's S3D where it looks across time.
+        x = space_time_conv_norm(
+            x, filters, filters, sizes, strides, name, skip_early=self.gating, **self.norm
+        )
         x = keras.layers.ReLU(name=f"{name}_relu")(x)
         if not self.gating:
             return x

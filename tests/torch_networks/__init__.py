@@ -19,7 +19,7 @@ def randomise(network, seed=0):
                 draw(module.running_mean, -0.3, 0.3)
                 draw(module.running_var, 0.5, 1.5)
             elif isinstance(module, torch.nn.Conv3d | torch.nn.Linear):
-                bound = (3.0 / module.weight[0].numel()) ** 0.5
+                bound = (6.0 / module.weight[0].numel()) ** 0.5  # keeps the scale behind a ReLU
                 draw(module.weight, -bound, bound)
                 if module.bias is not None:
                     draw(module.bias, -0.1, 0.1)

@@ -1,6 +1,8 @@
 """The published key schemes; the first that knows all layers of an encoder is the one it is saved in."""
 
+from bod_keras.weights.layouts.c3d import C3D
+from bod_keras.weights.layouts.s3d import COCLR_S3D, RSPNET_S3D, TORCHVISION_S3D
 from bod_keras.weights.layouts.slow_only import PYTORCHVIDEO, SLOWFAST
 from bod_keras.weights.layouts.torchvision import TORCHVISION
 
-LAYOUTS = (TORCHVISION, PYTORCHVIDEO, SLOWFAST)
+LAYOUTS = (TORCHVISION, PYTORCHVIDEO, SLOWFAST, TORCHVISION_S3D, COCLR_S3D, RSPNET_S3D, C3D)
