@@ -52,12 +52,21 @@ os.environ["MALLOC_MMAP_THRESHOLD_"] = "1000000"
 import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-# arguments: of the encoder's builder, for the published network; reference: module and builder of its twin in
+# builder: in bod_keras.encoders; arguments: those that make the published network; twin: module and builder in
 # tests/torch_networks; tiny: arguments of both builders, for --smoke.
-Network = namedtuple("Network", "arguments reference tiny")
+Network = namedtuple("Network", "builder arguments twin tiny")
+STRIDE = {"temporal_stride": 8}
 NETWORKS = {
-    "R3D18": Network({"temporal_stride": 8}, "r3d.r3d_18", {"width": 4}),
-    "SlowOnlyR50": Network({}, "slow_only.PyTorchVideoSlow", {"width": 4}),
+    "R3D18": Network("R3D18", STRIDE, "r3d.r3d_18", {"width": 4}),
+    "R2Plus1D18": Network("R2Plus1D18", STRIDE, "r3d.r2plus1d_18", {"width": 4}),
+    "MC3_18": Network("MC3_18", {}, "r3d.mc3_18", {"width": 4}),
+    "C3D": Network("C3D", STRIDE, "c3d.C3D", {"width": 4}),
+    "S3D": Network("S3D", STRIDE, "s3d.torchvision", {}),
+    "S3D-G": Network("S3D", {**STRIDE, "gating": True}, "s3d.rspnet", {}),
+    "SlowOnlyR50": Network("SlowOnlyR50", {}, "slow_only.PyTorchVideoSlow", {"width": 4}),
+    "VideoViT": Network(
+        "VideoViT", {"temporal_stride": 2}, "vit.VideoMAE", {"width": 24, "depth": 2, "heads": 2}
+    ),
 }
 SIZES = ("16x112x112", "8x224x224")
 SMOKE_SIZE = "4x32x32"
@@ -200,14 +209,14 @@ def measure(args, encoder, size, remat, what):
     network = NETWORKS[encoder]
     tiny = network.tiny if args.smoke else {}
     if what == "speed":
-        model = keras_model(encoder, {**network.arguments, **tiny}, clips.shape[1:], remat)
-        twin = torch_network(network.reference, tiny)
+        model = keras_model(network.builder, {**network.arguments, **tiny}, clips.shape[1:], remat)
+        twin = torch_network(network.twin, tiny)
         return measure_speed(args, model, twin, clips)
     call, side = what.split()
     if side == "Keras":
-        model = keras_model(encoder, {**network.arguments, **tiny}, clips.shape[1:], remat)
+        model = keras_model(network.builder, {**network.arguments, **tiny}, clips.shape[1:], remat)
         return peak_memory(keras_calls(model, clips, args.jit)[call])
-    return peak_memory(torch_calls(torch_network(network.reference, tiny), clips)[call])
+    return peak_memory(torch_calls(torch_network(network.twin, tiny), clips)[call])
 
 
 def use_threads(threads):
@@ -219,15 +228,15 @@ def use_threads(threads):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
-def keras_model(encoder, arguments, clip, remat):
+def keras_model(builder, arguments, clip, remat):
     import bod_keras
 
     if remat:
         arguments = {**arguments, "remat": True}
-    return getattr(bod_keras.encoders, encoder)(input_shape=clip, **arguments)
+    return getattr(bod_keras.encoders, builder)(input_shape=clip, **arguments)
 
 
-def torch_network(reference, arguments):
+def torch_network(twin, arguments):
     """The twin of an encoder, with weights and moving statistics unlike their defaults."""
     import torch
 
@@ -244,7 +253,7 @@ def torch_network(reference, arguments):
         def forward(self, clips):
             return self.network((clips - self.mean) / self.std).mean((3, 4)).transpose(1, 2)
 
-    module, name = reference.split(".")
+    module, name = twin.split(".")
     module = importlib.import_module(f"tests.torch_networks.{module}")
     return FrameFeatures(randomise(getattr(module, name)(**arguments)), module.MEAN, module.STD)
 

@@ -36,6 +36,7 @@ ENCODERS = {
     "frame_cnn": encoders.FrameCNN,
     "r3d18": encoders.R3D18,
     "slow_only_r50": encoders.SlowOnlyR50,
+    "video_vit": encoders.VideoViT,
 }
 FRAMEWORKS = {
     "vsimclr": VSimCLR,

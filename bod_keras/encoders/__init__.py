@@ -2,12 +2,14 @@
 
 from bod_keras.encoders.c3d import C3D
 from bod_keras.encoders.frame_cnn import FrameCNN
+from bod_keras.encoders.frame_encoder import FrameEncoder
 from bod_keras.encoders.mc3 import MC3_18
 from bod_keras.encoders.r2plus1d import R2Plus1D18
 from bod_keras.encoders.r3d import R3D18
 from bod_keras.encoders.remat_model import RematModel
 from bod_keras.encoders.s3d import S3D
 from bod_keras.encoders.slow_only import SlowOnlyR50
+from bod_keras.encoders.vit import VideoViT
 
 __all__ = [
     "C3D",
@@ -15,7 +17,9 @@ __all__ = [
     "R3D18",
     "S3D",
     "FrameCNN",
+    "FrameEncoder",
     "R2Plus1D18",
     "RematModel",
     "SlowOnlyR50",
+    "VideoViT",
 ]

@@ -39,7 +39,8 @@ class SinusoidalPositions(layers.Layer):
 
     def call(self, x):
         _, time, height, width, channels = ops.shape(x)
-        rates = np.power(10000.0, -np.arange(0, channels, 2) / channels).astype("float32")
+        rates = 10000.0 ** (-np.arange(0, channels, 2) / channels)
+        rates = ops.convert_to_tensor(rates, dtype="float32")
         place = ops.reshape(ops.arange(height * width, dtype="float32"), (1, height, width, 1))
         t = ops.reshape(ops.arange(time, dtype="float32"), (-1, 1, 1, 1)) * self.step
         before = ops.floor(t)

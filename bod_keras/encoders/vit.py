@@ -41,9 +41,9 @@ def VideoViT(  # noqa: N802
         frame_features[b, t] = norm(mean over height and width of block12(...block1(tokens + positions))[b, t])
 
     With `temporal_stride=2`, its `tubelet`, this is VideoMAE's network without its classifier (86,227,200
-    parameters), whose mean is over time, too. With `temporal_stride=1` tubelets overlap: each frame opens one, the
-    last frame is repeated, and a token between two of VideoMAE's has the mean of their positions. The
-    weights are the same, there are twice as many tokens, and attention costs four times as much.
+    parameters), which takes the mean over time, too. With `temporal_stride=1` tubelets overlap: each frame
+    opens one, the last frame is repeated, and a token between two of VideoMAE's has the mean of their
+    positions. The weights are the same; there are twice as many tokens, and attention costs four times as much.
 
     Args:
         input_shape: `(time, height, width, 3)` without the batch. Time, height and width may be
@@ -90,9 +90,7 @@ def VideoViT(  # noqa: N802
             f"{temporal_stride!r}. Use 1 to keep every frame, {tubelet} for tubelets that do not overlap."
         )
     if positions not in _COLOURS:
-        raise ValueError(
-            f"positions must be one of {', '.join(_COLOURS)}, received {positions!r}."
-        )
+        raise ValueError(f"positions must be one of {', '.join(_COLOURS)}, received {positions!r}.")
     if width % 2:
         raise ValueError(f"width must be even, a sine and a cosine each, received {width}.")
     input_shape = checked_shape(input_shape, smallest=patch, published=224)

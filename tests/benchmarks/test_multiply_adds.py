@@ -44,6 +44,8 @@ def test_frames_that_are_folded_into_the_batch_count_each():
     [
         # torchvision's table of video models.
         (encoders.R3D18, {"temporal_stride": 8}, (16, 112, 112, 3), 400, 40.697),
+        (encoders.R2Plus1D18, {"temporal_stride": 8}, (16, 112, 112, 3), 400, 40.519),
+        (encoders.MC3_18, {}, (16, 112, 112, 3), 400, 43.343),
         # The model zoo of PyTorchVideo, slow_r50 8 x 8, of 256 x 256.
         (encoders.SlowOnlyR50, {}, (8, 256, 256, 3), 400, 54.52),
     ],

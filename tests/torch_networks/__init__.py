@@ -18,11 +18,17 @@ def randomise(network, seed=0):
                 draw(module.bias, -0.3, 0.3)
                 draw(module.running_mean, -0.3, 0.3)
                 draw(module.running_var, 0.5, 1.5)
+            elif isinstance(module, torch.nn.LayerNorm):
+                draw(module.weight, 0.5, 1.5)
+                draw(module.bias, -0.3, 0.3)
             elif isinstance(module, torch.nn.Conv3d | torch.nn.Linear):
                 bound = (6.0 / module.weight[0].numel()) ** 0.5  # keeps the scale behind a ReLU
                 draw(module.weight, -bound, bound)
                 if module.bias is not None:
                     draw(module.bias, -0.1, 0.1)
+            for name, parameter in module.named_parameters(recurse=False):
+                if name in ("q_bias", "v_bias"):
+                    draw(parameter, -0.3, 0.3)
     return network
 
 

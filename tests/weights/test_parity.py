@@ -8,8 +8,9 @@ torch = pytest.importorskip("torch", reason="the published networks are PyTorch'
 
 from bod_keras import encoders
 from bod_keras.weights import load_torch
-from tests.torch_networks import c3d, frame_features, r3d, randomise, s3d, slow_only
+from tests.torch_networks import c3d, frame_features, r3d, randomise, s3d, slow_only, vit
 
+VIT = {"width": 96, "depth": 2, "heads": 3}  # the full size is built in tests/encoders/test_vit.py
 # name: encoder, network, module with its statistics, trainable parameters of the published network, input
 CASES = {
     "r3d18": (
@@ -82,6 +83,20 @@ CASES = {
         slow_only,
         31_634_496,
         (2, 4, 64, 64, 3),
+    ),
+    "video_vit, pre-trained": (
+        lambda shape: encoders.VideoViT(shape, temporal_stride=2, **VIT),
+        lambda: vit.VideoMAE(**VIT),
+        vit,
+        371_232,
+        (2, 6, 32, 48, 3),
+    ),
+    "video_vit, fine-tuned": (
+        lambda shape: encoders.VideoViT(shape, temporal_stride=2, **VIT),
+        lambda: vit.VideoMAE(last_norm="fc_norm", **VIT),
+        vit,
+        371_232,
+        (2, 6, 32, 48, 3),
     ),
 }
 
