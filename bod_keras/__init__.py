@@ -4,10 +4,10 @@ import os
 import sys
 
 # `python -m bod_keras.data` imports this package, and TensorFlow with it, before its own first line.
-if sys.orig_argv[1:3] == ["-m", "bod_keras.data"]:
+if sys.orig_argv[1:3] in (["-m", "bod_keras.data"], ["-m", "bod_keras.weights"]):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from bod_keras import encoders
+from bod_keras import encoders, weights
 from bod_keras.data.clip_augmenter import ClipAugmenter
 from bod_keras.frameworks import (
     VBYOL,
@@ -36,6 +36,7 @@ from bod_keras.losses import (
 from bod_keras.presets import preset
 from bod_keras.training import BiLevel, BiLevelModel
 from bod_keras.version import __version__
+from bod_keras.weights import load_encoder
 
 __all__ = [
     "BarlowTwins",
@@ -63,5 +64,7 @@ __all__ = [
     "VVICReg",
     "__version__",
     "encoders",
+    "load_encoder",
     "preset",
+    "weights",
 ]

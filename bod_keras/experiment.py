@@ -31,6 +31,7 @@ from bod_keras.frameworks import (
 )
 from bod_keras.koopman import KoopmanSplit
 from bod_keras.training import LARS, BiLevel, RunFolder
+from bod_keras.weights import load_torch
 
 ENCODERS = {
     "frame_cnn": encoders.FrameCNN,
@@ -163,6 +164,9 @@ def build_model(config, steps_per_epoch, augmenter=None):
         input_shape=(clips["frames"], clips["size"], clips["size"], 3),
         **config["encoder"]["arguments"],
     )
+    if config["encoder"]["weights"]:
+        file = config["encoder"]["weights"]
+        print(f"Encoder weights: {file}, {load_torch(encoder, file)}", flush=True)
     framework = _choose("framework.name", settings.pop("name"), FRAMEWORKS)
     if config["decoupled"]:
         parts = {

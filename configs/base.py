@@ -119,7 +119,14 @@ def get_config():
         }
     )
     # The model: arguments of the encoder, the projection head, KoopmanSplit, BiLevel, the framework.
-    config.encoder = ConfigDict({"name": "r3d18", "arguments": ConfigDict()})
+    config.encoder = ConfigDict(
+        {
+            "name": "r3d18",
+            "arguments": ConfigDict(),
+            # A PyTorch file (.safetensors, .pth) of the same network to start from (docs/weights.md).
+            "weights": config_dict.placeholder(str),
+        }
+    )
     config.head = ConfigDict({"hidden": 512, "width": 128, "depth": 2})
     config.koopman = ConfigDict(
         {

@@ -1,4 +1,4 @@
-"""The README's three commands for UCF101, word for word, on small videos in the official layout."""
+"""The README's commands, word for word, on small videos: UCF101 in three, PyTorch's weights in and out."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bod_keras
 from tests.video_files import make_ramp_clip, save_video
 
 ROOT = Path(__file__).parent.parent
@@ -30,10 +31,26 @@ SMALL = {
 }
 
 
-def readme_commands():
+def readme_commands(heading):
     text = (ROOT / "README.md").read_text()
-    section = text.split("## From UCF101's zip files")[1].split("\n## ")[0].replace("\\\n", " ")
+    section = text.split(f"## {heading}")[1].split("\n## ")[0].replace("\\\n", " ")
     return [shlex.split(line) for line in re.findall(r"^    (python .*)$", section, re.MULTILINE)]
+
+
+def run(command, folder):
+    """What a command printed, run in a folder of its own; the scripts and configs are the checkout's."""
+    script = [str(ROOT / a) if a.endswith(".py") else a for a in command[1:]]
+    script = [a.replace("=configs/", f"={ROOT}/configs/") for a in script]
+    done = subprocess.run(
+        [sys.executable, *script],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture
@@ -64,31 +81,49 @@ def ucf101(tmp_path):
 
 
 def test_ucf101_in_three_commands(ucf101):
-    verify, train, evaluate = readme_commands()
+    verify, train, evaluate = readme_commands("From UCF101's zip files")
     train += [f"--config.{key}={value}" for key, value in SMALL.items()]
-    printed = []
-    for command in (verify, train, evaluate):
-        script = [str(ROOT / a) if a.endswith(".py") else a for a in command[1:]]
-        script = [a.replace("=configs/", f"={ROOT}/configs/") for a in script]
-        done = subprocess.run(
-            [sys.executable, *script],
-            cwd=ucf101,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        printed.append(done.stdout)
+    printed = [run(command, ucf101) for command in (verify, train, evaluate)]
     broken = "HandstandPushups/v_HandStandPushups_g07_c01.avi"
     assert (ucf101 / "broken.tsv").read_text().startswith(f"{broken}\ttruncated")
     assert re.search(
         r"annotated +14\npresent +14\nmissing +0\nunreadable +0\ntruncated +1", printed[0]
     )
     assert "Videos left out by broken.tsv: 1." in printed[1] and "9 videos" in printed[1]
-    run = ucf101 / "runs" / "vbyol_ucf101-bod-seed0"
-    report = json.loads((run / "report.json").read_text())
+    folder = ucf101 / "runs" / "vbyol_ucf101-bod-seed0"
+    report = json.loads((folder / "report.json").read_text())
     assert list(report["training"]["blocked"]) == [f"UCF-101/{broken}"]
     assert report["training"]["skipped"] == {} and report["training"]["missing"] == []
     assert report["evaluation_linear"]["videos"] == [9, 4]
     assert re.search(r"vbyol_ucf101-bod +1 +label +0.500", printed[2])
+
+
+def test_torchvision_weights_in_and_out(tmp_path):
+    """The whole R3D-18, from a file with torchvision's keys to one; where a rate is zero, weights come back."""
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for i in range(2):
+        save_video(videos / f"{i}.avi", make_ramp_clip(8, offset=60 * i))
+    published = bod_keras.encoders.R3D18(input_shape=(None, 16, 16, 3))
+    bod_keras.weights.save_torch(published, tmp_path / "r3d_18.safetensors")
+    state = bod_keras.weights.read_state(tmp_path / "r3d_18.safetensors")
+    bod_keras.weights.write_state(
+        tmp_path / "r3d_18.safetensors", state | {"fc.weight": np.zeros((400, 512), "float32")}
+    )
+    train, export = readme_commands("From torchvision's R3D-18")
+    train = [a.replace("/path/to/videos", str(videos)) for a in train]
+    unlike = ("encoder.name", "framework.predictor_hidden", "optimizer.warmup_epochs")
+    small = {key: value for key, value in SMALL.items() if key not in unlike}
+    # One step, so small that a weight hardly moves; no decay.
+    small |= {"clips.batch_size": 2, "optimizer.name": "sgd", "optimizer.learning_rate": 1e-6}
+    small |= {"optimizer.weight_decay": 0.0, "optimizer.warmup_epochs": 0.0}
+    printed = run([*train, *(f"--config.{key}={value}" for key, value in small.items())], tmp_path)
+    assert "Encoder weights: r3d_18.safetensors, 100 tensors of torchvision's names" in printed
+    run(export, tmp_path)
+    trained = bod_keras.weights.read_state(tmp_path / "pretrained.safetensors")
+    assert trained.keys() == state.keys()
+    moved = [key for key in state if not np.array_equal(trained[key], state[key])]
+    assert "layer4.1.conv2.1.running_mean" in moved  # it has trained
+    for key in state:
+        if not key.endswith(("running_mean", "running_var")):
+            np.testing.assert_allclose(trained[key], state[key], atol=1e-3)

@@ -79,7 +79,8 @@ def write_state(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -> Non
     suffix = Path(path).suffix.lower()
     if suffix == ".safetensors":
         with atomic_file(path) as part:
-            safetensors.numpy.save_file(dict(state), part, metadata={"format": "pt"})
+            arrays = {key: np.asarray(value) for key, value in state.items()}
+            safetensors.numpy.save_file(arrays, part, metadata={"format": "pt"})
     elif suffix in PICKLED:
         torch = _torch(path)
         # A copy each: PyTorch would write what an array of Keras shares its memory with.

@@ -1,0 +1,45 @@
+"""Write the encoder of a run for another runtime.
+
+python -m bod_keras.weights --encoder=runs/videos-seed0 --output=encoder.safetensors
+KERAS_BACKEND=torch python -m bod_keras.weights --encoder=runs/videos-seed0 --output=encoder.pt2
+
+The encoder is a finished run's folder, or a .keras file of an encoder, a model or a checkpoint.
+The output's ending chooses the form: .safetensors or .pth, weights with the keys of the published
+network; .onnx; .pt2, a program of torch.export; .keras; a name without an ending, a SavedModel.
+docs/weights.md says which backend writes which.
+"""
+
+import argparse
+import sys
+
+from bod_keras.clean_exit import clean_exit
+from bod_keras.weights.export import export
+from bod_keras.weights.load_encoder import load_encoder
+
+
+def main(argv: list[str]) -> None:
+    """Parse the arguments, write the file, say what it is."""
+    summary, _, rest = __doc__.partition("\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m bod_keras.weights",
+        description=summary,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--encoder", required=True, help="a run's folder, or a .keras file")
+    parser.add_argument("--output", required=True, help="the file, or folder, to write")
+    options = parser.parse_args(argv)
+    try:
+        encoder = load_encoder(options.encoder)
+        export(encoder, options.output)
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f"python -m bod_keras.weights: {error}")
+    print(
+        f"{options.output}: {encoder.name}, {encoder.count_params():,} parameters, clips "
+        f"{encoder.input_shape} to frame features {encoder.output_shape}"
+    )
+
+
+if __name__ == "__main__":
+    with clean_exit():
+        main(sys.argv[1:])

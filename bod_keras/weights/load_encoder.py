@@ -1,0 +1,90 @@
+"""The encoder of a finished run, or of a saved model, alone."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import keras
+
+from bod_keras.data import remote
+from bod_keras.frameworks import ContrastiveModel
+from bod_keras.training import RunFolder
+
+_FILE = "encoder.keras"
+
+
+def load_encoder(path: str | os.PathLike) -> keras.Model:
+    """Give the encoder of a run of `train.py`, or of a `.keras` file, without head, split and optimizer.
+
+    Args:
+        path: a finished run's folder, or a `.keras` file that holds an encoder or a framework (a run's
+            `model.keras` or one of its checkpoints). Either may be on remote storage.
+
+    Returns:
+        A `keras.Model` from clips (B, T, H, W, 3), RGB in [0, 1], to frame features (B, T', C).
+
+    Raises:
+        FileNotFoundError: if there is no such folder or file.
+        RemoteError: if remote storage does not answer.
+        ValueError: if it is no finished run, or a file without an encoder.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> import bod_keras
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "encoder.keras")
+    >>> bod_keras.encoders.FrameCNN(input_shape=(8, 32, 32, 3)).save(file)
+    >>> bod_keras.load_encoder(file).output_shape
+    (None, 8, 128)
+    """
+    name = os.fspath(path)
+    if remote.is_remote(name):
+        if remote.is_folder(name):
+            run = RunFolder(name)
+            try:
+                run.pull(_FILE)
+                return _of_run(run.path, name)
+            finally:
+                run.close()
+        with tempfile.TemporaryDirectory(prefix="bod_keras-") as folder:
+            file = Path(folder, Path(name).name)
+            remote.download(name, file)
+            return _of_file(file, name)
+    if os.path.isdir(name):
+        return _of_run(Path(name), name)
+    if not os.path.isfile(name):
+        raise FileNotFoundError(
+            f"There is no run or file {name!r}. Give the folder of a finished run, or a .keras file."
+        )
+    return _of_file(Path(name), name)
+
+
+def _of_run(folder: Path, name: str) -> keras.Model:
+    if not (folder / _FILE).is_file():
+        raise ValueError(
+            f"{name} is not the folder of a finished run: it holds no {_FILE}. Let train.py finish it "
+            "first, or give one of the files in its folder checkpoints."
+        )
+    return _of_file(folder / _FILE, f"{name}/{_FILE}")
+
+
+def _of_file(file: Path, name: str) -> keras.Model:
+    if file.suffix != ".keras":
+        raise ValueError(
+            f"An encoder is read from a run's folder or a .keras file. Received: {name}. Weights of PyTorch go "
+            "into an encoder with bod_keras.weights.load_torch."
+        )
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"{name} is no complete .keras file. Copy it again.")
+    model = keras.models.load_model(file, compile=False)
+    encoder = model.encoder if isinstance(model, ContrastiveModel) else model
+    shape = getattr(encoder, "output_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 3:
+        raise ValueError(
+            f"{name} holds no encoder: it must give frame features (batch, time, channels), or be a "
+            f"framework of bod_keras. Received: a {type(model).__name__} with output shape {shape}"
+        )
+    return encoder
