@@ -42,7 +42,10 @@ class PaddedConv3D(keras.layers.Conv3D):
         if BACKEND == "torch":
             return self._torch_convolution(inputs, kernel)
         inputs = self._padded(inputs)
-        if max(self.strides) > 1 and jax.default_backend() == "cpu":
+        small = (
+            max(self.kernel_size) <= 3
+        )  # of larger ones, in stems, nobody asks for that gradient
+        if small and max(self.strides) > 1 and jax.default_backend() == "cpu":
             return self._convolution_of_patches(inputs, kernel)
         return super().convolution_op(inputs, kernel)
 
@@ -62,7 +65,7 @@ class PaddedConv3D(keras.layers.Conv3D):
         return outputs.permute(0, 2, 3, 4, 1)
 
     def _convolution_of_patches(self, inputs, kernel):
-        """XLA has no fast gradient of a strided convolution on CPUs; of a product it has."""
+        """XLA has no fast gradient by the input of a strided convolution on CPUs; of a product it has."""
         starts_and_stops = [
             [(start, start + size - length + 1) for start in range(length)]
             for length, size in zip(self.kernel_size, inputs.shape[1:4])
