@@ -1,6 +1,7 @@
 """A config turned into objects, for train.py and evaluate.py; nothing below this level sees a config."""
 
 import difflib
+import functools
 import os
 from pathlib import Path
 
@@ -36,6 +37,11 @@ from bod_keras.weights import load_torch
 ENCODERS = {
     "frame_cnn": encoders.FrameCNN,
     "r3d18": encoders.R3D18,
+    "mc3_18": encoders.MC3_18,
+    "r2plus1d18": encoders.R2Plus1D18,
+    "c3d": encoders.C3D,
+    "s3d": encoders.S3D,
+    "s3dg": functools.partial(encoders.S3D, gating=True, name="s3dg"),
     "slow_only_r50": encoders.SlowOnlyR50,
     "video_vit": encoders.VideoViT,
 }

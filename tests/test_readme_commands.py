@@ -39,7 +39,7 @@ def readme_commands(heading):
 
 def run(command, folder):
     """What a command printed, run in a folder of its own; the scripts and configs are the checkout's."""
-    script = [str(ROOT / a) if a.endswith(".py") else a for a in command[1:]]
+    script = [str(ROOT / a) if a in ("train.py", "evaluate.py") else a for a in command[1:]]
     script = [a.replace("=configs/", f"={ROOT}/configs/") for a in script]
     done = subprocess.run(
         [sys.executable, *script],

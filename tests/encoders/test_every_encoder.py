@@ -1,4 +1,4 @@
-"""What every encoder does: train two steps, plain and decoupled, come back from a file, refuse bad arguments."""
+"""Every encoder trains two steps, plain and decoupled, comes back from a file and refuses bad arguments."""
 
 import inspect
 
@@ -11,18 +11,19 @@ from bod_keras import encoders
 from bod_keras.experiment import ENCODERS as NAMED
 
 SHAPE = (4, 32, 32, 3)
-# name in configs: an encoder small enough to train in a test
+# Name in configs: an encoder small enough to train in a test
 TINY = {
-    "frame_cnn": lambda **kw: encoders.FrameCNN(SHAPE, widths=(4, 8), **kw),
-    "r3d18": lambda **kw: encoders.R3D18(SHAPE, width=2, **kw),
-    "mc3_18": lambda **kw: encoders.MC3_18(SHAPE, width=2, **kw),
-    "r2plus1d18": lambda **kw: encoders.R2Plus1D18(SHAPE, width=2, **kw),
-    "c3d": lambda **kw: encoders.C3D(SHAPE, width=2, **kw),
-    "s3d": lambda **kw: encoders.S3D(SHAPE, width=4, **kw),
-    "s3dg": lambda **kw: encoders.S3D(SHAPE, width=4, gating=True, **kw),
-    "slow_only_r50": lambda **kw: encoders.SlowOnlyR50(SHAPE, width=1, **kw),
+    "frame_cnn": lambda: encoders.FrameCNN(SHAPE, widths=(4, 8)),
+    "r3d18": lambda: encoders.R3D18(SHAPE, width=2),
+    "mc3_18": lambda: encoders.MC3_18(SHAPE, width=2),
+    "r2plus1d18": lambda: encoders.R2Plus1D18(SHAPE, width=2),
+    "c3d": lambda: encoders.C3D(SHAPE, width=2),
+    "s3d": lambda: encoders.S3D(SHAPE, width=4),
+    "s3dg": lambda: encoders.S3D(SHAPE, width=4, gating=True),
+    "slow_only_r50": lambda: encoders.SlowOnlyR50(SHAPE, width=1),
+    "video_vit": lambda: encoders.VideoViT(SHAPE, width=24, depth=2, heads=2),
 }
-# published network without classifier: trainable parameters, and how they follow from a published number
+# Published network without classifier: trainable parameters, and how they follow from a published number
 PUBLISHED = {
     "r3d18": (lambda: encoders.R3D18(temporal_stride=8), 33_371_472 - 400 * 513),
     "mc3_18": (encoders.MC3_18, 11_695_440 - 400 * 513),
@@ -51,9 +52,12 @@ def compile_quickly():
     jax.config.update("jax_disable_most_optimizations", False)
 
 
-def test_every_encoder_has_a_name_in_configs():
-    public = {name for name in encoders.__all__ if inspect.isfunction(getattr(encoders, name))}
-    assert {builder.__name__ for builder in NAMED.values()} == public
+def test_every_encoder_is_named_in_configs_and_tested_here():
+    built = {getattr(builder, "func", builder) for builder in NAMED.values()}
+    public = [getattr(encoders, name) for name in encoders.__all__]
+    # A config cannot hold the model that FrameEncoder wraps.
+    functions = {encoder for encoder in public if inspect.isfunction(encoder)}
+    assert built == functions - {encoders.FrameEncoder}
     assert set(NAMED) <= set(TINY)
 
 
@@ -63,9 +67,7 @@ def test_two_steps(name, decoupled, tmp_path):
     parts = {}
     if decoupled:
         parts = {"decoupling": bod_keras.KoopmanSplit(basis=4), "bilevel": bod_keras.BiLevel()}
-    model = bod_keras.VSimCLR(
-        TINY[name](), projection_head=bod_keras.ProjectionHead(8, 6), **parts
-    )
+    model = bod_keras.VSimCLR(TINY[name](), projection_head=bod_keras.ProjectionHead(8, 6), **parts)
     # Eagerly JAX would compile every operation alone, TensorFlow saves the tracing.
     model.compile(keras.optimizers.SGD(0.1), run_eagerly=keras.backend.backend() != "jax")
     before = [numpy(w).copy() for w in model.encoder.trainable_weights]
@@ -92,8 +94,63 @@ def test_the_published_parameter_count(name):
     assert sum(int(np.prod(w.shape)) for w in build().trainable_weights) == parameters
 
 
-@pytest.mark.parametrize("name", [name for name in TINY if name != "frame_cnn"])
+NETWORKS_3D = {name: NAMED[name] for name in ("mc3_18", "r2plus1d18", "c3d", "s3d", "s3dg")}
+
+
+@pytest.mark.parametrize("name", NETWORKS_3D)
 def test_bad_arguments_are_named(name):
-    with pytest.raises(ValueError, match="width must be a positive integer.*received 0"):
-        inspect.getclosurevars(TINY[name])  # keeps the builder's own signature out of the way
-        NAMED.get(name, encoders.S3D)(width=0)
+    build = NETWORKS_3D[name]
+    for bad, message in (
+        ({"width": 0}, "width must be a positive integer .*received 0"),
+        ({"temporal_stride": 3}, "temporal_stride must be 1, 2, 4 or 8 .*received 3. Use 1 to"),
+        ({"remat": "yes"}, "remat must be True .*received 'yes'"),
+        ({"input_shape": (8, 32, 32, 1)}, "input_shape must be .*received .8, 32, 32, 1."),
+        ({"input_shape": (8, 15, 32, 3)}, "height and width are at least (16|32)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            build(**{"width": 1, "input_shape": (8, 32, 32, 3), **bad})
+
+
+def test_too_few_frames_for_the_stride_are_refused():
+    for build, frames in ((encoders.C3D, 7), (encoders.S3D, 4)):
+        with pytest.raises(ValueError, match=f"time is at least {frames + 1}, .*received"):
+            build(input_shape=(frames, 32, 32, 3), temporal_stride=8, width=1)
+
+
+def test_gating_is_yes_or_no():
+    with pytest.raises(ValueError, match="gating must be True .S3D-G. or False .*received 'time'"):
+        encoders.S3D(gating="time")
+
+
+@pytest.mark.parametrize("name", NETWORKS_3D)
+def test_frames_for_each_stride(name):
+    """C3D and S3D drop a frame that has no partner in a maximum, the others keep it."""
+    for stride in (2, 8):
+        encoder = NETWORKS_3D[name](input_shape=(None, 32, 32, 3), width=1, temporal_stride=stride)
+        assert encoder.output_shape[1] is None
+        for frames in (13, 16):
+            if name == "c3d":
+                expected = frames // stride
+            elif name in ("s3d", "s3dg"):
+                expected = -(-frames * 2 // stride) // 2
+            else:
+                expected = -(-frames // stride)
+            assert encoder.compute_output_shape((1, frames, 32, 32, 3))[1] == expected
+
+
+@pytest.mark.parametrize("name", NETWORKS_3D)
+def test_time_is_kept(name):
+    """A frame's feature knows its neighbours, not the whole clip: except through the gates of S3D-G."""
+    encoder = NETWORKS_3D[name](input_shape=(None, 32, 32, 3), width=1)
+    rng = np.random.default_rng(0)
+    for weight in encoder.weights:  # so that no channel is dead
+        draw = rng.uniform(0.5, 1.0, weight.shape)
+        weight.assign(draw / np.prod(weight.shape[:-1]) if len(weight.shape) > 1 else draw)
+    clips = rng.random((1, 32, 32, 32, 3), "float32")
+    changed = clips.copy()
+    changed[:, -1] = 0.0
+    one, other = numpy(encoder(clips)), numpy(encoder(changed))
+    scale = np.abs(one).max()
+    assert np.abs(one - other)[:, -1].max() > 1e-4 * scale
+    first = np.abs(one - other)[:, 0].max()
+    assert first > 0 if name == "s3dg" else first <= 1e-6 * scale

@@ -23,7 +23,8 @@ WRITTEN = {
 def run_saved_model(path, clips):
     import tensorflow as tf
 
-    return tf.saved_model.load(str(path)).serve(tf.constant(clips)).numpy()
+    model = tf.saved_model.load(str(path))  # a name of its own: its variables live as long as it
+    return model.serve(tf.constant(clips)).numpy()
 
 
 def run_onnx(path, clips):

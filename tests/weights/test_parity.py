@@ -47,7 +47,7 @@ CASES = {
         s3d.torchvision,
         s3d,
         7_910_048,
-        (4, 16, 96, 96, 3),
+        (2, 16, 96, 96, 3),
     ),
     "s3d, torchvision, every frame": (
         encoders.S3D,
@@ -61,14 +61,14 @@ CASES = {
         s3d.CoCLR,
         s3d,
         7_910_048,
-        (4, 16, 96, 96, 3),
+        (2, 16, 96, 96, 3),
     ),
     "s3d-g, RSPNet": (
         lambda shape: encoders.S3D(shape, temporal_stride=8, gating=True),
         s3d.rspnet,
         s3d,
         8_675_744,
-        (4, 16, 96, 96, 3),
+        (2, 16, 96, 96, 3),
     ),
     "slow_only_r50, PyTorchVideo": (
         encoders.SlowOnlyR50,
@@ -101,6 +101,15 @@ CASES = {
 }
 
 
+def make_clips(shape, patch=16):
+    """Noise of pixels and of patches: what deep layers see differs from place to place."""
+    rng = np.random.default_rng(0)
+    batch, frames, height, width, _ = shape
+    coarse = rng.uniform(size=(batch, frames, height // patch, width // patch, 3))
+    coarse = coarse.repeat(patch, axis=2).repeat(patch, axis=3)
+    return (0.8 * coarse + 0.2 * rng.uniform(size=shape)).astype("float32")
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_features_equal_the_published_network(name, tmp_path):
     """In train mode, too, where features are normalised by the batch."""
@@ -112,13 +121,12 @@ def test_features_equal_the_published_network(name, tmp_path):
     assert sum(int(np.prod(w.shape)) for w in encoder.trainable_weights) == parameters
     report = load_torch(encoder, tmp_path / "network.pth")
     assert len(report.loaded) == len(encoder.weights)
-    clips = np.random.default_rng(0).uniform(size=shape).astype("float32")
-    clips[1] *= (0.2, 0.9, 0.5)  # noise alone is the same to a network that averages
+    clips = make_clips(shape)
     for training in (False, True):
         want = frame_features(network, clips, statistics.MEAN, statistics.STD, training)
         got = keras.ops.convert_to_numpy(encoder(clips, training=training))
         assert got.shape == want.shape
         error = np.linalg.norm(got - want) / np.linalg.norm(want)
-        assert error < 1e-4, f"training={training}"; print("ERR", name, training, error)
+        assert error < 1e-4, f"training={training}"
         # What is compared depends on the clip.
         assert np.linalg.norm(want[0] - want[1]) > 0.05 * np.linalg.norm(want)
