@@ -80,7 +80,7 @@ def FrameEncoder(  # noqa: N802
                 f"remat=True needs a Functional model of one input, received {model.name}, a "
                 f"{type(model).__name__} with {len(inputs)}. Pass remat=False."
             )
-        model = encoder_model(model.inputs, model.outputs, model.name, remat)
+        model = encoder_model(model.inputs[0], model.outputs[0], model.name, remat)
     clips = keras.Input(input_shape, name="clips")
     frames = _PREPROCESSING[preprocessing](FoldTime(name="fold_time")(clips))
     features = model(frames)

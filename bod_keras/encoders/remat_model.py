@@ -60,7 +60,11 @@ class _Segments:
     """The parts of a Functional model, one after the other; no list, or Keras would save the layers twice."""
 
     def __init__(self, model):
+        source = model.inputs[0]
+        history = source._keras_history
         self.parts = [keras.Model(inputs, output) for inputs, output in _cut(model)]
+        # A part that starts within the network makes copies of its tensors, but an input it takes over.
+        source._keras_history = history
 
     def __call__(self, source):
         x = source

@@ -5,6 +5,7 @@ import keras
 from bod_keras.encoders._blocks import (
     check_width,
     checked_shape,
+    checked_strides,
     conv_norm,
     encoder_model,
     max_pool,
@@ -24,6 +25,7 @@ _SMALLEST_FRAME = 32  # five halvings: below this the last stage would see nothi
 
 def SlowOnlyR50(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 224, 224, 3),
+    temporal_stride: int = 1,
     width: int = 64,
     remat: bool = False,
     name: str = "slow_only_r50",
@@ -34,7 +36,7 @@ def SlowOnlyR50(  # noqa: N802
     with 3, 4, 6 and 3 bottlenecks (a k x 1 x 1, a 1 x 3 x 3 and a 1 x 1 x 1 convolution, and a
     shortcut) of 4, 8, 16 and 32 times `width` channels. k is 1 in stages 2 and 3, which see single
     frames, and 3 in stages 4 and 5. Space is halved by the 1 x 3 x 3 convolution that opens stages
-    3, 4 and 5, then averaged; time is neither strided nor averaged:
+    3, 4 and 5, then averaged; time is not averaged, and not strided either unless told to:
 
         frame_features[b, t] = mean over height and width of stage5(clips)[b, t]
 
@@ -48,6 +50,8 @@ def SlowOnlyR50(  # noqa: N802
     Args:
         input_shape: `(time, height, width, 3)` without the batch. Time, height and width may be
             `None` (any); height and width are at least 32.
+        temporal_stride: input frames per output frame: 1 (the published network), 2, 4 or 8. Beyond 1 the
+            first convolution of stage 5, of stages 4 and 5, or of stages 3, 4 and 5 strides.
         width: channels of the stem; the features have `32 * width`.
         remat: whether training keeps few activations and computes the others again
             (`RematModel`): less memory, more time, the same results.
@@ -56,10 +60,10 @@ def SlowOnlyR50(  # noqa: N802
     Returns:
         A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardised inside
         with SlowFast's mean 0.45 and deviation 0.225), to frame features
-        `(batch, time, 32 * width)` in float32.
+        `(batch, ceil(time / temporal_stride), 32 * width)` in float32.
 
     Raises:
-        ValueError: if `input_shape`, `width` or `remat` is not as described.
+        ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
 
@@ -74,30 +78,31 @@ def SlowOnlyR50(  # noqa: N802
         Unsupervised Spatiotemporal Representation Learning", CVPR 2021 (arXiv:2104.14558).
     """
     input_shape = checked_shape(input_shape, smallest=_SMALLEST_FRAME, published=224)
+    time_strides = (1, *checked_strides(temporal_stride, published=1))
     check_width(width)
     clips = keras.Input(input_shape, name="clips")
     x = standardise(clips, (_RGB_MEAN,) * 3, (_RGB_STD,) * 3)
     x = conv_norm(x, width, kernel=(1, 7, 7), strides=(1, 2, 2), name="stem")
     x = keras.layers.ReLU(name="stem_relu")(x)
     x = max_pool(x, (1, 3, 3), (1, 2, 2), name="stem_pool")
-    for stage, (blocks, frames, stride) in enumerate(_STAGES, start=2):
+    for stage, (blocks, frames, space) in enumerate(_STAGES, start=2):
         inner = width * 2 ** (stage - 2)
+        time = time_strides[stage - 2]
         for block in range(1, blocks + 1):
-            x = _bottleneck(
-                x, inner, frames, stride if block == 1 else 1, name=f"stage{stage}_block{block}"
-            )
+            strides = (time, space, space) if block == 1 else (1, 1, 1)
+            x = _bottleneck(x, inner, frames, strides, name=f"stage{stage}_block{block}")
     return encoder_model(clips, space_mean(x), name, remat)
 
 
-def _bottleneck(x, inner: int, frames: int, stride: int, name: str):
+def _bottleneck(x, inner: int, frames: int, strides: tuple[int, int, int], name: str):
     """Into `inner` channels, across space, out to four times as many, around a shortcut."""
-    strides = (1, stride, stride)
+    time, *space = strides
     shortcut = x
-    if stride > 1 or x.shape[-1] != 4 * inner:
+    if strides != (1, 1, 1) or x.shape[-1] != 4 * inner:
         shortcut = conv_norm(x, 4 * inner, (1, 1, 1), strides, name=f"{name}_shortcut")
-    x = conv_norm(x, inner, (frames, 1, 1), (1, 1, 1), name=f"{name}_1")
+    x = conv_norm(x, inner, (frames, 1, 1), (time, 1, 1), name=f"{name}_1")
     x = keras.layers.ReLU(name=f"{name}_1_relu")(x)
-    x = conv_norm(x, inner, (1, 3, 3), strides, name=f"{name}_2")
+    x = conv_norm(x, inner, (1, 3, 3), (1, *space), name=f"{name}_2")
     x = keras.layers.ReLU(name=f"{name}_2_relu")(x)
     x = conv_norm(x, 4 * inner, (1, 1, 1), (1, 1, 1), name=f"{name}_3")
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])

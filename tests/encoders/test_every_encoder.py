@@ -11,6 +11,13 @@ from bod_keras import encoders
 from bod_keras.experiment import ENCODERS as NAMED
 
 SHAPE = (4, 32, 32, 3)
+
+
+def image_model():
+    layers = keras.layers
+    return keras.Sequential([keras.Input(SHAPE[1:]), layers.Conv2D(4, 5, 4), layers.ReLU()])
+
+
 # Name in configs: an encoder small enough to train in a test
 TINY = {
     "frame_cnn": lambda: encoders.FrameCNN(SHAPE, widths=(4, 8)),
@@ -22,6 +29,8 @@ TINY = {
     "s3dg": lambda: encoders.S3D(SHAPE, width=4, gating=True),
     "slow_only_r50": lambda: encoders.SlowOnlyR50(SHAPE, width=1),
     "video_vit": lambda: encoders.VideoViT(SHAPE, width=24, depth=2, heads=2),
+    "frame_encoder": lambda: encoders.FrameEncoder(image_model(), "unit"),
+    "remat": lambda: encoders.FrameCNN(SHAPE, widths=(4, 8), remat=True),
 }
 # Published network without classifier: trainable parameters, and how they follow from a published number
 PUBLISHED = {

@@ -184,6 +184,21 @@ def test_time_is_kept(model):
         assert tuple(model(make_clips(1, frames, 32, 32)).shape) == (1, frames, 64)
 
 
+@pytest.mark.parametrize("stride", [2, 8])
+def test_time_is_the_ceiling_for_each_stride(stride):
+    strided = tiny(temporal_stride=stride)
+    assert trainable_parameters(strided) == expected_parameters(2)
+    for frames in (8, 9):
+        assert strided.compute_output_shape((1, frames, 32, 32, 3))[1] == -(-frames // stride)
+
+
+def test_wrong_temporal_stride():
+    with pytest.raises(
+        ValueError, match="temporal_stride must be 1, 2, 4 or 8 .*received 3. Use 1"
+    ):
+        tiny(temporal_stride=3)
+
+
 def test_a_frame_reaches_nine_frames_to_each_side(model):
     clips = make_clips(1, 24, 32, 32)
     changed = clips.copy()

@@ -1,0 +1,88 @@
+"""`FrameEncoder`: the image model on every frame, with the colours that it was trained on."""
+
+import keras
+import numpy as np
+import pytest
+from keras import applications, layers
+
+from bod_keras.encoders import FrameEncoder, RematModel
+from tests.tiny_models import gradients_of, numpy
+
+
+def images(shape=(8, 8, 3)):
+    """A map of features, without padding, so that colours are all that matters."""
+    return keras.Sequential([keras.Input(shape), layers.Conv2D(4, 3, activation="tanh")])
+
+
+def make_clips(size=8):
+    return np.random.default_rng(0).random((2, 3, size, size, 3), "float32")
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "prepare"),
+    [
+        ("unit", lambda pixels: pixels / 255),
+        ("pixels", applications.convnext.preprocess_input),
+        ("tf", applications.mobilenet.preprocess_input),
+        ("torch", applications.densenet.preprocess_input),
+        ("caffe", applications.resnet.preprocess_input),
+    ],
+)
+def test_equals_the_model_on_each_frame_as_keras_prepares_it(preprocessing, prepare):
+    model = images()
+    encoder = FrameEncoder(model, preprocessing)
+    assert encoder.output_shape == (None, None, 4)
+    assert encoder.weights == model.weights
+    clips = make_clips()
+    got = numpy(encoder(clips))
+    for t in range(3):
+        want = numpy(model(prepare(255 * clips[:, t]))).mean((1, 2))
+        np.testing.assert_allclose(got[:, t], want, rtol=1e-4, atol=1e-4)
+
+
+def test_a_vector_stays_as_it_is():
+    model = keras.Sequential([images(), layers.Flatten(), layers.Dense(5)])
+    got = numpy(FrameEncoder(model, "unit", input_shape=(3, 8, 8, 3))(make_clips()))
+    np.testing.assert_allclose(got[:, 1], numpy(model(make_clips()[:, 1])), rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_of_keras_applications_trains_the_same_with_remat():
+    model = applications.MobileNet((32, 32, 3), alpha=0.25, include_top=False, weights=None)
+    clips = make_clips(32)
+    results = []
+    for remat in (False, True):
+        keras.utils.set_random_seed(0)
+        encoder = FrameEncoder(model, "tf", remat=remat)
+        assert any(isinstance(layer, RematModel) for layer in encoder.layers) == remat
+        gradients = gradients_of(
+            encoder, lambda e=encoder: keras.ops.sum(keras.ops.square(e(clips, training=True)))
+        )
+        results.append(gradients)
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * (1e-3 + np.abs(one).max()))
+
+
+def test_it_comes_back_from_a_file(tmp_path):
+    encoder = FrameEncoder(images(), "caffe")
+    encoder.save(tmp_path / "encoder.keras")
+    again = keras.models.load_model(tmp_path / "encoder.keras")
+    np.testing.assert_array_equal(numpy(again(make_clips())), numpy(encoder(make_clips())))
+
+
+def test_wrong_arguments():
+    with pytest.raises(
+        ValueError, match="one of unit, pixels, tf, torch, caffe.* received 'imagenet'"
+    ):
+        FrameEncoder(images(), "imagenet")
+    with pytest.raises(ValueError, match="input_shape must be .* received .None, 8, 8, 1."):
+        FrameEncoder(images((8, 8, 1)), "unit")
+    pair = keras.Input((8, 8, 3))
+    with pytest.raises(ValueError, match="one map .* or one vector .* pass include_top=False"):
+        FrameEncoder(keras.Model(pair, [pair, pair]), "unit")
+    with pytest.raises(ValueError, match="needs a Functional model of one input, received own"):
+        FrameEncoder(Own(name="own"), "unit", (3, 8, 8, 3), remat=True)
+
+
+class Own(keras.Model):
+    def call(self, x):
+        return x
