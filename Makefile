@@ -10,6 +10,7 @@
 # make frameworks       every framework, plain and decoupled, on the built-in videos, in one table (half an hour)
 # make bench            speed of the Koopman split against the D x D route, and of a training step against plain
 # make bench-input      clips a second from files and shards beside PyAV and decord, and memory over 2,000 openings
+# make bench-encoders   speed, memory, size and parity of the encoders beside PyTorch, on each backend (hours)
 # make lint             ruff
 # Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core).
 
@@ -39,7 +40,8 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-backends test-parity test-real test-lightly test-torchvision frameworks bench bench-input lint clean
+.PHONY: train test test-backends test-parity test-real test-lightly test-torchvision frameworks bench bench-input \
+  bench-encoders lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \
@@ -89,6 +91,12 @@ bench-input: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	$(RUN) tools/fetch_real_videos.py data/real
 	$(RUN) benchmarks/input.py --videos=data/real --opens=2000
+
+bench-encoders: .venv-latest/installed
+	for backend in tensorflow jax torch; do \
+	  KERAS_BACKEND=$$backend .venv-latest/bin/python benchmarks/encoders.py \
+	    --output=runs/encoders-$$backend || exit 1; \
+	done
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

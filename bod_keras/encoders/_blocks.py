@@ -2,6 +2,7 @@
 
 import keras
 
+from bod_keras.encoders._layers import FusedBatchNormalization, PaddedConv3D
 from bod_keras.encoders.remat_model import RematModel
 
 # Temporal strides of the last three places that halve time in the published networks, for each total. The
@@ -27,16 +28,10 @@ def conv_norm(
     epsilon: float = 1e-5,
 ):
     """Symmetric zero padding, convolution, batch normalisation."""
-    padding = tuple(size // 2 for size in kernel)
-    if any(padding):
-        # padding="same" would pad a strided convolution on one side only, where the published
-        # weights were trained with both sides.
-        x = keras.layers.ZeroPadding3D(padding, data_format="channels_last", name=f"{name}_pad")(x)
-    x = keras.layers.Conv3D(
+    x = PaddedConv3D(
         filters,
         kernel,
         strides=strides,
-        padding="valid",
         use_bias=use_bias,
         data_format="channels_last",
         # One initialiser per convolution: a shared instance would repeat its draw.
@@ -45,7 +40,7 @@ def conv_norm(
         ),
         name=f"{name}_conv",
     )(x)
-    return keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=f"{name}_bn")(x)
+    return FusedBatchNormalization(momentum=momentum, epsilon=epsilon, name=f"{name}_bn")(x)
 
 
 def space_time_conv_norm(

@@ -1,0 +1,60 @@
+"""benchmarks/encoders.py: its smoke form, in this process, and what becomes of a process that fails."""
+
+import csv
+import re
+import sys
+
+import pytest
+
+pytest.importorskip("torch", reason="the benchmark's other side is PyTorch")
+
+from tqdm import tqdm
+
+from benchmarks import encoders as benchmark
+
+
+def test_the_smoke_form_fills_every_cell(tmp_path, monkeypatch, capsys):
+    arguments = ["encoders.py", "--smoke", "--encoders=R3D18", "--remat", f"--output={tmp_path}"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr(
+        benchmark,
+        "run_child",
+        lambda case, threads, progress: benchmark.measure(benchmark.parse_arguments(), **case),
+    )
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main()
+    assert not ended.value.code
+    with open(tmp_path / "encoders.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["encoder"] for row in rows] == ["R3D18", "R3D18 remat"]
+    for row in rows:
+        assert row["parameters"] == "131,772"
+        assert float(row["error"]) < 1e-3
+        for call in benchmark.CALLS:
+            assert float(row[f"{call}: ratio"]) > 0
+            assert all(float(peak) >= 0 for peak in row[f"{call}: MiB"].split(" / "))
+    table = (tmp_path / "encoders.md").read_text()
+    assert table in capsys.readouterr().out
+    assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_a_process_that_fails_is_told_and_leaves_a_row(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["encoders.py"])
+    case = {"encoder": "NoSuchNetwork", "size": "4x32x32", "remat": False, "what": "speed"}
+    assert benchmark.run_child(case, 1, tqdm(disable=True)) is None
+    assert "KeyError: 'NoSuchNetwork'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argument, message",
+    [
+        ("--encoders=R3D", "expected some of R3D18, .*received R3D"),
+        ("--sizes=16x112", "expected TxHxW such as 16x112x112, received '16x112'"),
+        ("--batch=0", "must be at least 1"),
+    ],
+)
+def test_wrong_arguments(argument, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["encoders.py", argument])
+    with pytest.raises(SystemExit):
+        benchmark.parse_arguments()
+    assert re.search(message, capsys.readouterr().err)
