@@ -25,9 +25,9 @@ TINY = {
     "mc3_18": lambda: encoders.MC3_18(SHAPE, width=2),
     "r2plus1d18": lambda: encoders.R2Plus1D18(SHAPE, width=2),
     "c3d": lambda: encoders.C3D(SHAPE, width=2),
-    "s3d": lambda: encoders.S3D(SHAPE, width=4),
-    "s3dg": lambda: encoders.S3D(SHAPE, width=4, gating=True),
-    "slow_only_r50": lambda: encoders.SlowOnlyR50(SHAPE, width=1),
+    "s3d": lambda: encoders.S3D(SHAPE, width=2),
+    "s3dg": lambda: encoders.S3D(SHAPE, width=2, gating=True),
+    "slow_only_r50": lambda: encoders.SlowOnlyR50(SHAPE, width=2),
     "video_vit": lambda: encoders.VideoViT(SHAPE, width=24, depth=2, heads=2),
     "frame_encoder": lambda: encoders.FrameEncoder(image_model(), "unit", SHAPE),
     "remat": lambda: encoders.FrameCNN(SHAPE, widths=(4, 8), remat=True),
@@ -137,14 +137,13 @@ def test_frames_for_each_stride(name):
     for stride in (2, 8):
         encoder = NETWORKS_3D[name](input_shape=(None, 32, 32, 3), width=1, temporal_stride=stride)
         assert encoder.output_shape[1] is None
-        for frames in (13, 16):
-            if name == "c3d":
-                expected = frames // stride
-            elif name in ("s3d", "s3dg"):
-                expected = -(-frames * 2 // stride) // 2
-            else:
-                expected = -(-frames // stride)
-            assert encoder.compute_output_shape((1, frames, 32, 32, 3))[1] == expected
+        if name == "c3d":
+            expected = 13 // stride
+        elif name in ("s3d", "s3dg"):
+            expected = -(-13 * 2 // stride) // 2
+        else:
+            expected = -(-13 // stride)
+        assert encoder.compute_output_shape((1, 13, 32, 32, 3))[1] == expected
 
 
 @pytest.mark.parametrize("name", NETWORKS_3D)
@@ -153,13 +152,14 @@ def test_time_is_kept(name):
     encoder = NETWORKS_3D[name](input_shape=(None, 32, 32, 3), width=1)
     rng = np.random.default_rng(0)
     for weight in encoder.weights:  # so that no channel is dead
-        draw = rng.uniform(0.5, 1.0, weight.shape)
-        weight.assign(draw / np.prod(weight.shape[:-1]) if len(weight.shape) > 1 else draw)
+        shift = weight.path.endswith(("beta", "moving_mean"))
+        value = np.zeros(weight.shape) if shift else rng.uniform(0.5, 1.0, weight.shape)
+        weight.assign(value / np.prod(weight.shape[:-1]) if len(weight.shape) > 1 else value)
     clips = rng.random((1, 32, 32, 32, 3), "float32")
     changed = clips.copy()
-    changed[:, -1] = 0.0
+    changed[:, 18:] = 0.0  # R3D-18 and R(2+1)D-18 see 17 frames to each side
     one, other = numpy(encoder(clips)), numpy(encoder(changed))
     scale = np.abs(one).max()
-    assert np.abs(one - other)[:, -1].max() > 1e-4 * scale
+    assert np.abs(one - other)[:, -1].max() > 1e-3 * scale
     first = np.abs(one - other)[:, 0].max()
     assert first > 0 if name == "s3dg" else first <= 1e-6 * scale
