@@ -100,6 +100,8 @@ class ContrastiveModel(BiLevelModel):
         if not self.projection_head.built:
             self.projection_head.build(features)
         embeddings = self.projection_head.compute_output_shape(features)
+        if motion_view is not None and not motion_view.built:
+            motion_view.build(encoder.input_shape)
         # A plain model has no parts; they are read through an untrained split, for comparison.
         self.read_out_split = decoupling
         if decoupling is None:

