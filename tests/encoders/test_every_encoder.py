@@ -72,7 +72,9 @@ def test_every_encoder_is_named_in_configs_and_tested_here():
 
 @pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize("name", TINY)
-def test_two_steps(name, decoupled, tmp_path):
+def test_two_steps(name, decoupled):
+    if name == "s3d" and keras.backend.backend() == "jax":
+        pytest.skip("takes JAX a minute to compile; S3D-G is the same network and gates")
     parts = {}
     if decoupled:
         parts = {"decoupling": bod_keras.KoopmanSplit(basis=4), "bilevel": bod_keras.BiLevel()}
@@ -87,14 +89,18 @@ def test_two_steps(name, decoupled, tmp_path):
         np.abs(numpy(w) - old).max() for w, old in zip(model.encoder.trainable_weights, before)
     ]
     assert min(moved) > 0
-    if not decoupled:
-        clips = views[:2, 0]
-        features = numpy(model.encoder(clips))
-        assert features.shape == (2, *model.encoder.output_shape[1:])
-        assert features.dtype == "float32"
-        model.encoder.save(tmp_path / "encoder.keras")
-        again = keras.models.load_model(tmp_path / "encoder.keras")
-        np.testing.assert_array_equal(numpy(again(clips)), features)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_it_comes_back_from_a_file(name, tmp_path):
+    encoder = TINY[name]()
+    clips = np.random.default_rng(0).random((2, *SHAPE), "float32")
+    features = numpy(encoder(clips))
+    assert features.shape == (2, *encoder.output_shape[1:])
+    assert features.dtype == "float32"
+    encoder.save(tmp_path / "encoder.keras")
+    again = keras.models.load_model(tmp_path / "encoder.keras")
+    np.testing.assert_array_equal(numpy(again(clips)), features)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
