@@ -180,7 +180,7 @@ class Monitors(keras.callbacks.Callback):
         if not rank < self.floor or part in self._collapsed:
             return
         self._collapsed.add(part)
-        clips, width = self._views * len(views[0]), views[0].shape[-1]
+        clips, width = len(views) * len(views[0]), views[0].shape[-1]
         # `print` would tear the progress bar.
         tqdm.write(
             f"Epoch {epoch + 1}: the {part} embeddings collapse: effective rank {rank:.2f} of at most "

@@ -133,7 +133,8 @@ def test_a_closed_pool_says_so(make_pool):
 # A script without `if __name__ == "__main__"`, as users write them: it must not run again in the workers.
 # It goes around `bod_keras/__init__.py`, to begin sooner.
 SCRIPT = """
-import sys, types
+import signal, sys, types
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
 sys.path.insert(0, {root!r})
 sys.modules["bod_keras"] = types.ModuleType("bod_keras")
 sys.modules["bod_keras"].__path__ = [{root!r} + "/bod_keras"]
