@@ -42,9 +42,8 @@ class PaddedConv3D(keras.layers.Conv3D):
         if BACKEND == "torch":
             return self._torch_convolution(inputs, kernel)
         inputs = self._padded(inputs)
-        small = (
-            max(self.kernel_size) <= 3
-        )  # of larger ones, in stems, nobody asks for that gradient
+        # Larger kernels are those of stems, by whose inputs nobody differentiates.
+        small = max(self.kernel_size) <= 3
         if small and max(self.strides) > 1 and jax.default_backend() == "cpu":
             return self._convolution_of_patches(inputs, kernel)
         return super().convolution_op(inputs, kernel)

@@ -11,7 +11,9 @@ class FoldTime(layers.Layer):
     """Fold time into the batch, (B, T, H, W, C) -> (B T, H, W, C), so that 2-D layers see single frames."""
 
     def call(self, clips):
-        return ops.reshape(clips, (-1, *clips.shape[2:]))
+        # A size that is not known yet is None in `shape`, which a graph of TensorFlow cannot reshape to.
+        sizes = zip(clips.shape[2:], ops.shape(clips)[2:])
+        return ops.reshape(clips, (-1, *(now if size is None else size for size, now in sizes)))
 
     def compute_output_shape(self, input_shape):
         return (None, *input_shape[2:])

@@ -32,11 +32,11 @@ def FrameEncoder(  # noqa: N802
         frame_features[b, t] = mean over height and width of model(preprocess(clips[b, t]))
 
     It has no temporal receptive field, as `FrameCNN`. The model is used as it is, not copied: its weights are
-    trained with the encoder's. Pretrained ones of keras.applications come with ``weights="imagenet"``.
+    trained with the encoder's. Pretrained ones of keras.applications are read with ``weights=FILE``.
 
     Args:
         model: images (B, H, W, 3) to a map (B, h, w, C) or a vector (B, C): a model of keras.applications
-            (``include_top=False``), a keras-hub image backbone, or one of your own.
+            (``include_top=False``), or one of your own.
         preprocessing: how the model wants colours, from those in [0, 1]; the last three are what the
             `preprocess_input` of keras.applications calls so.
             "unit": as they are;

@@ -21,8 +21,8 @@ def R3D18(  # noqa: N802
         frame_features[b, t] = mean over height and width of stage4(clips)[b, t]
 
     With `temporal_stride=8` and the default width this is the published network without its
-    classifier: parameters (33,166,272 trainable ones) and padding are equal, so its weights fit
-    once a kernel (out, in, time, height, width) is transposed to (time, height, width, in, out).
+    classifier: parameters (33,166,272 trainable ones) and padding are equal, and
+    `bod_keras.weights.load_torch` reads its weights.
 
     Args:
         input_shape: `(time, height, width, 3)` without the batch. Time, height and width may be

@@ -43,9 +43,8 @@ def SlowOnlyR50(  # noqa: N802
     A feature sees nine frames to each side of its own: as many as there are bottlenecks with k = 3.
 
     With the default width this is the published network without its classifier: parameters
-    (31,634,496 trainable ones) and padding are equal, so its weights fit once a kernel (out, in,
-    time, height, width) is transposed to (time, height, width, in, out). It was trained on 8 frames,
-    every eighth of a video ("8 x 8").
+    (31,634,496 trainable ones) and padding are equal, and `bod_keras.weights.load_torch` reads its weights.
+    It was trained on 8 frames, every eighth of a video ("8 x 8").
 
     Args:
         input_shape: `(time, height, width, 3)` without the batch. Time, height and width may be

@@ -258,9 +258,7 @@ class ContrastiveModel(BiLevelModel):
 def _standardised(views):
     """The views (B, D) of a part with mean 0 and variance 1 over all of them, number by number."""
     x = ops.stack(views)
-    mean = ops.mean(x, axis=(0, 1))
-    # With sums, not `ops.var`, whose second derivative is wrong on TensorFlow.
-    variance = ops.mean(ops.square(x - mean), axis=(0, 1))
+    mean, variance = ops.mean(x, axis=(0, 1)), ops.var(x, axis=(0, 1))
     # The parts are small numbers, so what is too little to count is relative.
     least = 1e-5 * ops.mean(variance) + 1e-12
     return ops.unstack((x - mean) / ops.sqrt(variance + least), len(views))

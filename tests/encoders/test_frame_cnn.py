@@ -85,3 +85,13 @@ def test_wrong_input_shapes_are_named(shape):
 def test_no_stage_is_refused():
     with pytest.raises(ValueError, match="at least one stage. Received"):
         encoders.FrameCNN(widths=())
+
+
+def test_open_sizes_work_in_a_compiled_call():
+    open_sizes = encoders.FrameCNN((None, None, None, 3), widths=(4,))
+    fixed = encoders.FrameCNN((3, 12, 8, 3), widths=(4,))
+    fixed.set_weights(open_sizes.get_weights())
+    clips = np.random.default_rng(0).random((2, 3, 12, 8, 3), "float32")
+    np.testing.assert_allclose(
+        open_sizes.predict(clips, verbose=0), fixed.predict(clips, verbose=0), atol=1e-6
+    )

@@ -75,3 +75,13 @@ def test_evaluation_and_monitors_have_it_too():
 def test_a_plain_framework_has_no_use_for_it():
     with pytest.raises(ValueError, match="motion_view is a view for the dynamic part"):
         make_framework("VSimCLR", decoupled=False, motion_view=SWAP)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_it_trains_in_mixed_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    views = make_moving_views(4)
+    model = with_motion_view(standardize=True)
+    clips = numpy(keras.ops.cast(model.all_views(views), "float32"))
+    np.testing.assert_array_equal(clips[:, :2], views)  # rounded by the encoder only
+    assert np.isfinite(train(model, views)["loss"]).all()
