@@ -321,7 +321,8 @@ def profile_stages(model, clips):
         "head": Stage(head, project, [features], constants(embeddings), everywhere),
         "loss of the means": Stage(
             None,
-            lambda x: contrast(base=x),
+            # Without a base part of its own it is what the static part's loss would cost.
+            lambda x: contrast(**{"base" if "base" in model.parts else "static": x}),
             [means],
             [],
             everywhere if model.base_weight else {"plain": 1},
