@@ -157,8 +157,8 @@ def get_config():
         }
     )
     config.framework = framework("vsimclr")
-    # Threshold of the view in which the dynamic part meets another video's background, a clip more for each video;
-    # 0: none.
+    # Threshold of the view in which the dynamic part meets another video's background, one clip more for
+    # each video; 0: none.
     config.background_swap = 0.08
     # Learning rate: linear warm-up, then cosine over the rest of the run. Only learning_rate is scaled.
     config.optimizer = ConfigDict(
