@@ -35,6 +35,22 @@ from bod_keras.koopman import KoopmanSplit
 from bod_keras.training import LARS, BiLevel, RunFolder
 from bod_keras.weights import load_torch
 
+
+def _frame_encoder(input_shape, model, preprocessing, weights=None, remat=False, **arguments):
+    """`FrameEncoder` of a model of keras.applications, named as there; `arguments` are its own."""
+    builder = getattr(keras.applications, model, None)
+    if not callable(builder):
+        known = [n for n in dir(keras.applications) if callable(getattr(keras.applications, n))]
+        near = difflib.get_close_matches(model, known, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            "config.encoder.arguments.model must be a model of keras.applications, such as MobileNetV2. "
+            f"Received: {model}.{hint}"
+        )
+    images = builder(input_shape=input_shape[1:], include_top=False, weights=weights, **arguments)
+    return encoders.FrameEncoder(images, preprocessing, input_shape, remat)
+
+
 ENCODERS = {
     "frame_cnn": encoders.FrameCNN,
     "r3d18": encoders.R3D18,
@@ -45,6 +61,7 @@ ENCODERS = {
     "s3dg": functools.partial(encoders.S3D, gating=True, name="s3dg"),
     "slow_only_r50": encoders.SlowOnlyR50,
     "video_vit": encoders.VideoViT,
+    "frame_encoder": _frame_encoder,
 }
 FRAMEWORKS = {
     "vsimclr": VSimCLR,

@@ -106,3 +106,15 @@ def test_flips_are_off_where_the_label_is_a_direction(ssv2, flip, flips):
     views = np.concatenate([batch["views"] for batch in stream.as_numpy_iterator()])
     left, right = (half.mean(axis=(2, 3, 4, 5)) for half in np.split(views, 2, axis=4))
     assert (left > right + 0.05).any() == flips and (right > left + 0.05).any()
+
+
+def test_an_image_model_by_its_name():
+    config = base.get_config()
+    config.clips.update({"frames": 3, "size": 32})
+    config.encoder.name = "frame_encoder"
+    config.encoder.arguments = {"model": "MobileNet", "preprocessing": "tf", "alpha": 0.25}
+    model = experiment.build_model(config.to_dict(), 1)
+    assert model.encoder.output_shape == (None, 3, 256)
+    config.encoder.arguments["model"] = "MobileNetV"
+    with pytest.raises(ValueError, match="such as MobileNetV2. Received: MobileNetV. Did you mean"):
+        experiment.build_model(config.to_dict(), 1)
