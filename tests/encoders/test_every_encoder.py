@@ -64,9 +64,10 @@ def compile_quickly():
 def test_every_encoder_is_named_in_configs_and_tested_here():
     built = {getattr(builder, "func", builder) for builder in NAMED.values()}
     public = [getattr(encoders, name) for name in encoders.__all__]
-    # A config cannot hold the model that FrameEncoder wraps.
     functions = {encoder for encoder in public if inspect.isfunction(encoder)}
-    assert built == functions - {encoders.FrameEncoder}
+    # A config cannot hold the model that FrameEncoder wraps, only its name.
+    assert built >= functions - {encoders.FrameEncoder}
+    assert len(built) == len(functions)
     assert set(NAMED) <= set(TINY)
 
 
