@@ -38,6 +38,9 @@ _SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds, from 0.", lower_bound
 _JOBS = flags.DEFINE_integer("jobs", 2, "Runs side by side, one thread each.", lower_bound=1)
 _VARIANTS = flags.DEFINE_list("variants", [], "Only these variants of the study.")
 _REGIMES = flags.DEFINE_list("regimes", [], "Only these regimes of the study.")
+_FRAMEWORKS = flags.DEFINE_list("frameworks", [], "Only these frameworks of the study.")
+_ENCODERS = flags.DEFINE_list("encoders", [], "Only these encoders of the study.")
+_STEPS = flags.DEFINE_integer("steps", 800, "Training steps of each run.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", "runs/cooccurrence", "Folder of the results.")
 _CACHE = flags.DEFINE_string(
     "cache", "data/cooccurrence", "Folder of the clips, 0.25 GB a data set."
@@ -53,7 +56,9 @@ def main(_):
     if _STUDY.value not in STUDIES:
         sys.exit(f"--study must be one of {', '.join(STUDIES)}. Received: {_STUDY.value}")
     cases = STUDIES[_STUDY.value](_SEEDS.value)
-    cases = chosen(chosen(cases, "variant", _VARIANTS.value), "regime", _REGIMES.value)
+    for flag in (_VARIANTS, _REGIMES, _FRAMEWORKS, _ENCODERS):
+        cases = chosen(cases, flag.name.removesuffix("s"), flag.value)
+    cases = [dataclasses.replace(case, steps=_STEPS.value) for case in cases]
     if _SMOKE.value:
         cases = [dataclasses.replace(case, steps=4, curve=min(case.curve, 2)) for case in cases]
     folder = Path(_OUTPUT.value)
