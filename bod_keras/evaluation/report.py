@@ -65,9 +65,9 @@ def environment() -> dict:
     Returns:
         A dict with the versions of `bod_keras`, `python`, `keras`, `numpy`, `scikit_learn` and `opencv`
         (None if absent), the `backend` and `backend_version`, the `platform`, the `processor`, the
-        `cpu_count` that this process may use, the `devices` that Keras computes on, `git`
-        (`{"revision": str, "dirty": bool}` of the repository that holds this package, or None where
-        none does), and `time_utc`, ISO 8601.
+        `cpu_count` that this process may use, the `device` that Keras computes on by default, the names
+        of the NVIDIA `gpus`, `git` (`{"revision": str, "dirty": bool}` of the
+        repository that holds this package, or None where none does), and `time_utc`, ISO 8601.
 
     Example:
 
@@ -87,7 +87,8 @@ def environment() -> dict:
         "platform": platform.platform(),
         "processor": _processor(),
         "cpu_count": _usable_cpus(),
-        "devices": keras.distribution.list_devices(),
+        "device": str(keras.ops.zeros(()).device),
+        "gpus": _gpus(),
         "git": _git_state(Path(__file__).resolve()),
         "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
@@ -145,6 +146,16 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def _gpus() -> list[str]:
+    """Returns the names of the NVIDIA GPUs, none where their driver's tool is absent."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.split("\n")[:-1]
 
 
 def _usable_cpus() -> int | None:
