@@ -11,6 +11,7 @@ from bod_keras.evaluation.plots import (
     plot_monitors,
     plot_spectrum,
 )
+from bod_keras.evaluation.provenance import file_list_hash, model_hash, provenance
 from bod_keras.evaluation.report import environment, write_report
 from bod_keras.evaluation.spectrum import operator_eigenvalues
 from bod_keras.evaluation.tables import format_table, summarise
@@ -20,14 +21,17 @@ __all__ = [
     "environment",
     "extract_features",
     "factor_probes",
+    "file_list_hash",
     "format_table",
     "knn_accuracy",
     "linear_probe",
+    "model_hash",
     "operator_eigenvalues",
     "plot_factors",
     "plot_history",
     "plot_monitors",
     "plot_spectrum",
+    "provenance",
     "summarise",
     "write_report",
 ]
