@@ -1,5 +1,6 @@
 """From trained weights to numbers: features, probes, tables, reports and pictures."""
 
+from bod_keras.evaluation.comparison import compare_runs, read_reports
 from bod_keras.evaluation.embedding_statistics import embedding_statistics
 from bod_keras.evaluation.factors import factor_probes
 from bod_keras.evaluation.features import extract_features
@@ -17,6 +18,7 @@ from bod_keras.evaluation.spectrum import operator_eigenvalues
 from bod_keras.evaluation.tables import format_table, summarise
 
 __all__ = [
+    "compare_runs",
     "embedding_statistics",
     "environment",
     "extract_features",
@@ -32,6 +34,7 @@ __all__ = [
     "plot_monitors",
     "plot_spectrum",
     "provenance",
+    "read_reports",
     "summarise",
     "write_report",
 ]

@@ -15,8 +15,8 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
     """Returns what has to be known of a number to compare it with another one, for a report.
 
     Args:
-        protocol: the protocol's settings with `name` and `version`; under `overridden` those that were
-            changed, from key to the value that the protocol's own file has.
+        protocol: the protocol's settings with `name` and `version`; under `modified` those that were
+            changed, from key to `[what the file says, what it is now]`.
         subject: what was evaluated, a `protocols.Subject`: its `model`, `config`, `train`, `test` and
             `seed` are read. A split may be None.
         seconds: how long it took.
@@ -24,7 +24,7 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
     Returns:
         A dict of plain values:
 
-        * `protocol`: `name`, `version`, `overridden` and `settings`, all of them as they were used;
+        * `protocol`: `name`, `version`, `modified` and `settings`, all of them as they were used;
         * `data`: `source`, `fold`, and for `train` and `test` the number of `videos`, the `files_sha256`
           (`file_list_hash`) and the `clips` that were cut out: frames, stride, size in pixels;
         * `model`: `sha256` (`model_hash`) and the number of `parameters`;
@@ -54,7 +54,7 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
         "protocol": {
             "name": settings.pop("name"),
             "version": settings.pop("version"),
-            "overridden": settings.pop("overridden", {}),
+            "modified": settings.pop("modified", {}),
             "settings": settings,
         },
         "data": {

@@ -94,13 +94,13 @@ def test_everything_is_written_down(tmp_path):
     config = {"data": {"dataset": "ucf101", "source": "", "fold": 2}}
     subject = SimpleNamespace(model=model, config=config, train=split, test=split, seed=3)
     protocol = ml_collections.ConfigDict(
-        {"name": "linear", "version": 2, "views": 10, "crops": 3, "overridden": {"views": 1}}
+        {"name": "linear", "version": 2, "views": 10, "crops": 3, "modified": {"views": [1, 10]}}
     )
     found = provenance(protocol, subject, seconds=1.5)
     assert found["protocol"] == {
         "name": "linear",
         "version": 2,
-        "overridden": {"views": 1},
+        "modified": {"views": [1, 10]},
         "settings": {"views": 10, "crops": 3},
     }
     part = found["data"]["test"]
