@@ -16,6 +16,7 @@ import gc
 import json
 import os
 import sys
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
@@ -25,14 +26,22 @@ from absl import app, flags
 
 from bod_keras import evaluation, experiment
 from bod_keras.clean_exit import clean_exit
+from bod_keras.evaluation.protocols import Split, Subject, read_protocol, run_protocol
 from bod_keras.training import RunFolder
 
+# Measures of a protocol that its table shows.
 _PROTOCOLS = {"linear": ("linear",), "knn": ("knn",), "factors": ("linear", "knn")}
+_FOLDER = Path(__file__).parent / "configs" / "protocols"
 
 _MODELS = flags.DEFINE_multi_string(
     "model", [], "A run's folder, as train.py leaves it; repeatable."
 )
-_PROTOCOL = flags.DEFINE_enum("protocol", "factors", list(_PROTOCOLS), "What to measure.")
+_PROTOCOL = flags.DEFINE_multi_string(
+    "protocol", ["factors"], "A protocol of configs/protocols, or the path of one; repeatable."
+)
+_SET = flags.DEFINE_multi_string(
+    "set", [], "key=value: another choice than the protocol's, which is then reported as modified."
+)
 _TRAIN = flags.DEFINE_string(
     "probe_train", None, "Labelled videos to fit on, if not the run's own."
 )
@@ -50,8 +59,14 @@ def main(argv):
         )
     failure = None
     try:
-        runs = [_evaluate(RunFolder(folder), _PROTOCOL.value) for folder in _MODELS.value]
-        report(runs, _PROTOCOL.value, RunFolder(_OUTPUT.value) if _OUTPUT.value else None)
+        protocols = [read_protocol(name, _FOLDER, _SET.value) for name in _PROTOCOL.value]
+        runs = [_evaluate(RunFolder(folder), protocols) for folder in _MODELS.value]
+        output = RunFolder(_OUTPUT.value) if _OUTPUT.value else None
+        for position, protocol in enumerate(protocols):
+            report([run[position] for run in runs], protocol.kind, output)
+        if output is not None:
+            output.push()
+            output.close()
     except (ValueError, OSError) as error:
         if _TRACEBACK.value:
             raise
@@ -62,18 +77,18 @@ def main(argv):
         sys.exit(failure)
 
 
-def _evaluate(folder, protocol):
+def _evaluate(folder, protocols):
     """Measure one run and write the numbers into its report."""
     try:
         folder.pull("report.json", "model.keras")
-        result = evaluate(folder, protocol)
+        results = evaluate(folder, protocols)
         folder.push()
     finally:
         folder.close()
-    return result
+    return results
 
 
-def evaluate(folder, protocol):
+def evaluate(folder, protocols):
     saved = folder.path / "report.json"
     if not saved.exists() or not (folder.path / "model.keras").exists():
         raise ValueError(
@@ -85,39 +100,44 @@ def evaluate(folder, protocol):
     for part, source in (("train", _TRAIN.value), ("test", _TEST.value)):
         config["probe"][part] = source or config["probe"][part]
     model = keras.models.load_model(folder.path / "model.keras")
-    splits, skipped, blocked, missing = [], {}, {}, []
-    for part in ("train", "test"):
-        catalog = experiment.probe_catalog(config, part)
-        data = experiment.probe_data(config, catalog)
-        print(f"{folder}: features of {len(data)} {part} videos ...", flush=True)
-        with data.clear_errors():
-            stream = data.evaluation_numpy(
-                config["probe"]["views"], config["probe"].get("crops", 1)
-            )
-            features, index = evaluation.extract_features(model, stream)
-        splits.append((features, _labels([data.records[i] for i in index])))
-        skipped |= data.skipped
-        blocked |= catalog.blocked
-        missing += catalog.missing
-    results = {
-        "protocol": protocol,
-        "views": config["probe"]["views"],
-        "crops": config["probe"].get("crops", 1),
-        "videos": [len(labels[next(iter(labels))]) for _, labels in splits],
-        "skipped": skipped,
-        "blocked": blocked,
-        "missing": missing,
-        "factors": evaluation.factor_probes(*splits),
-        "environment": evaluation.environment(),
-    }
-    evaluation.write_report(saved, **{f"evaluation_{protocol}": results})
-    if protocol == "factors":
-        _plot([{"name": config["name"], **results}], folder.path / "factors.png")
-    return {
-        "name": config["name"],
-        "seconds_per_step": record["training"]["seconds_per_step"],
-        **results,
-    }
+
+    def make_data(catalog, **changes):
+        return experiment.probe_data({**config, "clips": {**config["clips"], **changes}}, catalog)
+
+    splits = [
+        Split(experiment.probe_catalog(config, part), make_data, part) for part in ("train", "test")
+    ]
+    results = []
+    for protocol in protocols:
+        subject = Subject(
+            model, config, *splits, folder.path / "evaluation" / protocol.name, config["seed"]
+        )
+        print(f"{folder}: {protocol.name}", flush=True)
+        result = {
+            "protocol": protocol.name,
+            "version": protocol.version,
+            "modified": protocol.modified.to_dict(),
+            "views": protocol.views,
+            "crops": protocol.crops,
+            "videos": [len(split.records) - len(split.data.skipped) for split in splits],
+            "skipped": {k: v for split in splits for k, v in split.data.skipped.items()},
+            "blocked": {k: v for split in splits for k, v in split.catalog.blocked.items()},
+            "missing": [name for split in splits for name in split.catalog.missing],
+            **run_protocol(subject, protocol),
+            "environment": evaluation.environment(),
+        }
+        result["videos"] = [len(split.records) - len(split.data.skipped) for split in splits]
+        evaluation.write_report(saved, **{f"evaluation_{protocol.name}": result})
+        if protocol.kind == "factors":
+            _plot([{"name": config["name"], **result}], folder.path / "factors.png")
+        results.append(
+            {
+                "name": config["name"],
+                "seconds_per_step": record["training"]["seconds_per_step"],
+                **result,
+            }
+        )
+    return results
 
 
 def report(runs, protocol, output):
@@ -152,8 +172,6 @@ def report(runs, protocol, output):
         (output.path / "table.txt").write_text(table + "\n")
         if protocol == "factors":
             _plot(runs, output.path / "factors.png")
-        output.push()
-        output.close()
 
 
 def _plot(runs, png):
@@ -169,19 +187,6 @@ def _plot(runs, png):
 
 def _parts(scores):
     return [part for part in scores if part not in ("best", "chance")]
-
-
-def _labels(records):
-    """Each label column of the records: "label" and the factors."""
-    columns = {name: [r.factors[name] for r in records] for name in records[0].factors}
-    if all(record.label is not None for record in records):
-        columns["label"] = [record.label for record in records]
-    if not columns:
-        raise ValueError(
-            "The probe's videos have no labels. Use one folder a class, a list 'path label', or a CSV "
-            "file with a label or factor columns."
-        )
-    return columns
 
 
 if __name__ == "__main__":

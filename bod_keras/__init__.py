@@ -4,7 +4,7 @@ import os
 import sys
 
 # `python -m bod_keras.data` imports this package, and TensorFlow with it, before its own first line.
-if sys.orig_argv[1:3] in (["-m", "bod_keras.data"], ["-m", "bod_keras.weights"]):
+if sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith("bod_keras."):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from bod_keras import encoders, weights

@@ -1,12 +1,12 @@
 """Frozen features of a data set, one row per video."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import keras
 import numpy as np
-from keras import ops
 
 from bod_keras.evaluation._checks import check_features
+from bod_keras.evaluation.read_out import ReadOut
 
 
 def extract_features(
@@ -41,22 +41,57 @@ def extract_features(
     >>> features["pooled"].shape, index.tolist()
     ((2, 12), [7, 5])
     """
-    read_out = _ReadOut(model)
     parts: dict[str, list[np.ndarray]] = {}
-    indices: list[int] = []
+    indices: list[np.ndarray] = []
+    for features, index in iterate_features(ReadOut(model), dataset):
+        indices.append(index)
+        for part, values in features.items():
+            parts.setdefault(part, []).append(values)
+    if not indices:
+        raise ValueError(
+            "dataset must yield at least one batch, received an empty one. Check that the split "
+            "has videos, and pass a fresh iterable: a generator can be read only once."
+        )
+    features = {part: np.concatenate(values) for part, values in parts.items()}
+    return features, np.concatenate(indices)
+
+
+def iterate_features(
+    read_out: ReadOut, dataset: Iterable[Mapping]
+) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+    """Yields what `extract_features` returns batch by batch, as soon as it is there.
+
+    Args:
+        read_out: of the model.
+        dataset: as of `extract_features`.
+
+    Yields:
+        `(features, index)` of one batch: a dict from part to float32 (b, K), and int64 (b,).
+
+    Raises:
+        ValueError: as `extract_features`, except of an empty dataset.
+
+    Example:
+
+    >>> encoder = keras.Sequential([keras.layers.Reshape((4, 12))])
+    >>> batch = {"views": np.ones((2, 1, 4, 2, 2, 3), "float32"), "index": np.array([7, 5])}
+    >>> [index.tolist() for _, index in iterate_features(ReadOut(encoder), [batch])]
+    [[7, 5]]
+    """
     seen: set[int] = set()
     full = 0
     for batch in dataset:
         views, index = _checked_batch(batch, seen)
         seen.update(index)
-        indices.extend(index)
         videos, count = views.shape[:2]
         clips = views.reshape((-1, *views.shape[2:]))
         full = full or len(clips)
         # A smaller last batch is filled up, or it would be compiled anew.
         missing = np.repeat(clips[-1:], max(0, full - len(clips)), axis=0)
         outputs = read_out.predict_on_batch(np.concatenate([clips, missing]))
-        for part, values in outputs.items():
+        features = {}
+        for part in read_out.order:
+            values = outputs[part]
             values = values[: len(clips)] if len(values) == len(clips) + len(missing) else values
             if values.ndim != 2 or len(values) != videos * count:
                 raise ValueError(
@@ -64,38 +99,8 @@ def extract_features(
                     f"received {values.shape} for part {part!r}. Pool over time and space."
                 )
             check_features(values, f"part {part!r} of the videos {index}")
-            values = values.reshape((videos, count, -1)).mean(axis=1)
-            parts.setdefault(part, []).append(values)
-    if not indices:
-        raise ValueError(
-            "dataset must yield at least one batch, received an empty one. Check that the split "
-            "has videos, and pass a fresh iterable: a generator can be read only once."
-        )
-    features = {part: np.concatenate(parts[part]) for part in read_out.order}
-    return features, np.array(indices, dtype=np.int64)
-
-
-class _ReadOut(keras.Model):
-    """Makes a read-out the forward pass, so that `predict_on_batch` compiles it on each backend."""
-
-    def __init__(self, model: keras.Model):
-        super().__init__(name="read_out")
-        self.model = model
-        self.order = ("pooled",)
-
-    def call(self, clips):
-        if callable(getattr(self.model, "read_out", None)):
-            parts = self.model.read_out(clips)
-            self.order = tuple(parts)  # JAX sorts a dict that leaves a compiled function
-            return {part: ops.cast(values, "float32") for part, values in parts.items()}
-        frame_features = self.model(clips)
-        if len(frame_features.shape) != 3:
-            raise ValueError(
-                "model must have a method read_out(clips), or be an encoder that returns frame "
-                f"features (batch, time, channels), received an output of shape "
-                f"{tuple(frame_features.shape)}. Pass the framework model or its encoder."
-            )
-        return {"pooled": ops.mean(ops.cast(frame_features, "float32"), axis=1)}
+            features[part] = values.reshape((videos, count, -1)).mean(axis=1)
+        yield features, np.array(index, dtype=np.int64)
 
 
 def _checked_batch(batch: Mapping, seen: set[int]) -> tuple[np.ndarray, list[int]]:

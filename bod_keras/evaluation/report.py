@@ -1,5 +1,6 @@
 """The machine-readable record of a run: what was measured, with what, and where."""
 
+import contextlib
 import importlib.metadata
 import json
 import math
@@ -14,6 +15,7 @@ import keras
 import numpy as np
 
 from bod_keras.atomic_file import atomic_file
+from bod_keras.version import __version__
 
 _OPENCV_NAMES = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
 
@@ -61,10 +63,11 @@ def environment() -> dict:
     """Returns the software, the machine and the code's revision, for a report.
 
     Returns:
-        A dict with the versions of `python`, `keras`, `numpy` and `opencv` (None if absent), the
-        `backend` and `backend_version`, the `platform`, the `cpu_count` that this process may use,
-        `git` (`{"revision": str, "dirty": bool}` of the repository that holds this package, or
-        None where none does), and `time_utc`, ISO 8601.
+        A dict with the versions of `bod_keras`, `python`, `keras`, `numpy`, `scikit_learn` and `opencv`
+        (None if absent), the `backend` and `backend_version`, the `platform`, the `processor`, the
+        `cpu_count` that this process may use, the `device` that Keras computes on by default, the names
+        of the NVIDIA `gpus`, `git` (`{"revision": str, "dirty": bool}` of the
+        repository that holds this package, or None where none does), and `time_utc`, ISO 8601.
 
     Example:
 
@@ -73,14 +76,19 @@ def environment() -> dict:
     """
     backend = keras.backend.backend()
     return {
+        "bod_keras": __version__,
         "python": platform.python_version(),
         "keras": keras.__version__,
         "backend": backend,
         "backend_version": _version(backend),
         "numpy": np.__version__,
+        "scikit_learn": _version("scikit-learn"),
         "opencv": next((v for v in map(_version, _OPENCV_NAMES) if v), None),
         "platform": platform.platform(),
+        "processor": _processor(),
         "cpu_count": _usable_cpus(),
+        "device": str(keras.ops.zeros(()).device),
+        "gpus": _gpus(),
         "git": _git_state(Path(__file__).resolve()),
         "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
@@ -129,6 +137,25 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _processor() -> str:
+    """Returns the processor's model where Linux names it, else its architecture."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _gpus() -> list[str]:
+    """Returns the names of the NVIDIA GPUs, none where their driver's tool is absent."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.split("\n")[:-1]
 
 
 def _usable_cpus() -> int | None:

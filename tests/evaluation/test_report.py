@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+import bod_keras
 from bod_keras.evaluation import environment, format_table, summarise, write_report
 from bod_keras.evaluation import report as report_module
 
@@ -68,6 +69,8 @@ def test_environment_goes_into_a_report(tmp_path):
     found = environment()
     assert found["keras"] == keras.__version__ and found["backend"] == keras.backend.backend()
     assert found["backend_version"] and found["numpy"] == np.__version__ and found["opencv"]
+    assert found["bod_keras"] == bod_keras.__version__ and found["scikit_learn"]
+    assert found["processor"] and found["device"] and isinstance(found["gpus"], list)
     assert found["cpu_count"] >= 1 and found["time_utc"].endswith("Z")
     path = write_report(tmp_path / "r.json", environment=found)
     assert json.loads(path.read_text())["environment"] == found

@@ -1,0 +1,167 @@
+"""Where a number comes from: protocol, videos, model, software, machine."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+
+from bod_keras.data.record import Record
+from bod_keras.evaluation.report import environment
+
+
+def provenance(protocol: Mapping, subject, seconds: float) -> dict:
+    """Returns what has to be known of a number to compare it with another one, for a report.
+
+    Args:
+        protocol: the protocol's settings with `name` and `version`; under `modified` those that were
+            changed, from key to `[what the file says, what it is now]`.
+        subject: what was evaluated, a `protocols.Subject`: its `model`, `config`, `train`, `test` and
+            `seed` are read. A split may be None.
+        seconds: how long it took.
+
+    Returns:
+        A dict of plain values:
+
+        * `protocol`: `name`, `version`, `modified` and `settings`, all of them as they were used;
+        * `data`: `source`, `fold`, and for `train` and `test` the number of `videos`, the `files_sha256`
+          (`file_list_hash`) and the `clips` that were cut out: frames, stride, size in pixels;
+        * `model`: `sha256` (`model_hash`) and the number of `parameters`;
+        * `seed`, `seconds`, and the `environment()`: versions, git revision, machine, time.
+
+    Raises:
+        ValueError: if the protocol has no name or no version.
+
+    Example:
+
+    >>> from types import SimpleNamespace
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> subject = SimpleNamespace(model=model, config={}, train=None, test=None, seed=0)
+    >>> found = provenance({"name": "linear", "version": 1}, subject, seconds=2.5)
+    >>> found["protocol"]["name"], found["model"]["parameters"], found["seconds"]
+    ('linear', 3, 2.5)
+    """
+    settings = protocol.to_dict() if hasattr(protocol, "to_dict") else dict(protocol)
+    absent = [name for name in ("name", "version") if name not in settings]
+    if absent:
+        raise ValueError(
+            f"a protocol must have a name and a version, received {sorted(settings)} without "
+            f"{' and '.join(absent)}. Give it both: a number without them cannot be compared."
+        )
+    data = subject.config.get("data", {})
+    return {
+        "protocol": {
+            "name": settings.pop("name"),
+            "version": settings.pop("version"),
+            "modified": settings.pop("modified", {}),
+            "settings": settings,
+        },
+        "data": {
+            "source": data.get("dataset") or data.get("source"),
+            "fold": data.get("fold") if data.get("dataset") else None,
+            "train": _split(subject.train),
+            "test": _split(subject.test),
+        },
+        "model": {"sha256": model_hash(subject.model), "parameters": subject.model.count_params()},
+        "seed": subject.seed,
+        "seconds": seconds,
+        "environment": environment(),
+    }
+
+
+def file_list_hash(records: Sequence[Record]) -> str:
+    """Returns the SHA-256 of which videos there are and how they are labelled.
+
+    Paths count without the folders that all have in common, and their order does not count. So copies of a
+    data set on two machines have one hash, and a missing video, another label or another fold changes it.
+    What is inside of the files is not read.
+
+    Args:
+        records: the videos.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        ValueError: if there is no record.
+
+    Example:
+
+    >>> here = file_list_hash([Record("/data/run/a.avi", label=0), Record("/data/jump/b.avi", label=1)])
+    >>> here == file_list_hash([Record("jump/b.avi", label=1), Record("run/a.avi", label=0)])
+    True
+    """
+    if not records:
+        raise ValueError("records must hold at least one video, received an empty list.")
+    paths = [record.path.replace("\\", "/").split("/") for record in records]
+    first, last = min(paths), max(paths)
+    shared = 0
+    while shared < min(len(first), len(last)) - 1 and first[shared] == last[shared]:
+        shared += 1
+    lines = [
+        json.dumps(
+            [
+                path[shared:],
+                record.label,
+                record.labels,
+                record.span,
+                sorted(record.factors.items()),
+            ]
+        )
+        for path, record in zip(paths, records)
+    ]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def model_hash(model: keras.Model) -> str:
+    """Returns the SHA-256 of a model: its config and the values of all its variables.
+
+    Names of variables do not count, and neither does an optimizer's state. A model whose class has no
+    config is known by its variables alone.
+
+    Args:
+        model: a built model.
+
+    Returns:
+        64 hexadecimal digits, the same on every backend.
+
+    Raises:
+        ValueError: if the model has no variables, or is not built.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> before = model_hash(model)
+    >>> model.set_weights([np.ones((2, 1)), np.ones(1)])
+    >>> model_hash(model) == before
+    False
+    """
+    if not model.weights:
+        raise ValueError(
+            f"model must have variables, received {model.name!r} with none. Build it first, by a call."
+        )
+    digest = hashlib.sha256()
+    try:
+        config = keras.saving.serialize_keras_object(model)
+        config.pop("compile_config", None)
+    except NotImplementedError:  # what Keras raises of a class without get_config
+        config = None
+    digest.update(json.dumps(config, sort_keys=True).encode())
+    for variable in model.weights:
+        values = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
+        digest.update(f"{variable.dtype} {values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def _split(split) -> dict | None:
+    """Returns what identifies one split of the videos."""
+    if split is None:
+        return None
+    clips = {name: getattr(split.data, name, None) for name in ("frames", "stride", "size")}
+    return {
+        "videos": len(split.records),
+        "files_sha256": file_list_hash(split.records),
+        "clips": clips,
+    }

@@ -1,0 +1,88 @@
+"""What is read from a model for a clip: vectors that no longer have a time axis."""
+
+import keras
+from keras import ops
+
+READ_OUTS = ("parts", "pooled", "projected")
+
+
+class ReadOut(keras.Model):
+    """Makes a read-out the forward pass of a model, so that `predict_on_batch` compiles it.
+
+    Nothing is trained, dropout is off, and batch normalisation uses its moving statistics.
+
+    Args:
+        model: a framework model, or an encoder from clips to frame features (B, T', C).
+        kind: "parts": what the method `read_out` of a framework names ("pooled", "static",
+            "dynamic"); of an encoder "pooled", the time mean of its features. "pooled": that alone.
+            "projected": the time mean of what the projection head of a framework gives.
+        time_steps: of "pooled": the T' frame features are averaged over so many spans of equal
+            length and laid side by side, (B, time_steps C).
+
+    Call arguments:
+        clips: (B, T, H, W, 3), RGB in [0, 1].
+
+    Returns:
+        A dict from part to float32 (B, K).
+
+    Raises:
+        ValueError: if the kind is unknown or the model has none; in a call, if the output of the
+            encoder is not (B, T', C), or T' no multiple of `time_steps`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> encoder = keras.Sequential([keras.layers.Reshape((4, 12))])
+    >>> clips = np.ones((2, 4, 2, 2, 3), "float32")
+    >>> ReadOut(encoder, "pooled", time_steps=2)(clips)["pooled"].shape == (2, 24)
+    True
+    """
+
+    def __init__(self, model: keras.Model, kind: str = "parts", time_steps: int = 1):
+        super().__init__(name="read_out")
+        if kind not in READ_OUTS:
+            raise ValueError(f"A read-out must be one of {READ_OUTS}, received {kind!r}.")
+        if kind == "projected" and not hasattr(model, "projection_head"):
+            raise ValueError(
+                f"The read-out 'projected' needs a framework with a projection head, received "
+                f"{model.name!r}, an encoder. Choose 'pooled'."
+            )
+        if time_steps != 1 and kind != "pooled":
+            raise ValueError(
+                f"Only the read-out 'pooled' keeps time steps, received {time_steps} with {kind!r}."
+            )
+        self.model = model
+        self.kind = kind
+        self.time_steps = time_steps
+        self.order = (kind,)
+
+    def call(self, clips):
+        if self.kind == "projected":
+            return {"projected": _time_mean(self.model(clips, training=False), 1)}
+        if self.kind == "parts" and callable(getattr(self.model, "read_out", None)):
+            parts = self.model.read_out(clips)
+            self.order = tuple(parts)  # JAX sorts a dict that leaves a compiled function
+            return {part: ops.cast(values, "float32") for part, values in parts.items()}
+        self.order = ("pooled",)
+        features = getattr(self.model, "encoder", self.model)(clips, training=False)
+        if len(features.shape) != 3:
+            raise ValueError(
+                "model must have a method read_out(clips), or be an encoder that returns frame "
+                f"features (batch, time, channels), received an output of shape "
+                f"{tuple(features.shape)}. Pass the framework model or its encoder."
+            )
+        return {"pooled": _time_mean(features, self.time_steps)}
+
+
+def _time_mean(features, spans: int):
+    steps, width = features.shape[1:]
+    if steps % spans:
+        raise ValueError(
+            f"time_steps must divide the {steps} time steps of the encoder's features, received "
+            f"{spans}. Choose another number."
+        )
+    features = ops.cast(features, "float32")
+    return ops.reshape(
+        ops.mean(ops.reshape(features, (-1, spans, steps // spans, width)), axis=2),
+        (-1, spans * width),
+    )

@@ -1,0 +1,62 @@
+"""What every protocol sets, and what those of one kind share; not a protocol itself."""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def protocol(name, version, kind, **choices):
+    """A protocol's config: what every kind has, then `choices`, which may replace it."""
+    return ConfigDict(
+        {
+            "name": name,
+            # Grows when a choice changes, so that two numbers of one name and version are comparable.
+            "version": version,
+            "kind": kind,  # a key of bod_keras.evaluation.protocols.KINDS
+            # What is evaluated: clips a video, and 1 (the centre) or 3 crops of each.
+            "views": 1,
+            "crops": 1,
+            # Of the clips; None: as the model was pre-trained.
+            "frames": config_dict.placeholder(int),
+            "stride": config_dict.placeholder(int),
+            "size": config_dict.placeholder(int),
+            # Low-shot: labelled videos a class, or the share of them, that may be learned from; None: all.
+            "per_class": config_dict.placeholder(int),
+            "share": config_dict.placeholder(float),
+            **choices,
+        }
+    )
+
+
+def finetuning(name, version, **choices):
+    """A protocol of the kind "finetune": the encoder, a mean over time, dropout and a linear classifier."""
+    settings = {
+        "views": 10,
+        "crops": 3,
+        "train": "all",  # or "head": the classifier on a frozen encoder
+        # "train": as usual; "adapt": its statistics adapt, in a frozen encoder, too; "frozen".
+        "batch_norm": "train",
+        "normalize": "none",  # of the features before the classifier: or "l2", "l2+batch_norm"
+        "dropout": 0.0,
+        "recipe": "cvrl",  # of bod_keras.data.RECIPES
+        "flip": config_dict.placeholder(
+            float
+        ),  # None: the recipe's, 0 where it would change the label
+        "epochs": 100,
+        "batch_size": 32,
+        "optimizer": "sgd",  # or "adam", "adamw"
+        "momentum": 0.9,  # of sgd
+        "learning_rate": 0.01,  # the peak
+        "weight_decay": 0.0,
+        "schedule": "cosine",  # or "step"
+        "steps": (),  # of "step": epochs (may be fractions) after which the rate is multiplied by `factor`
+        "factor": 0.1,
+        "warmup_epochs": 0.0,
+        "backbone_factor": 1.0,  # the encoder's learning rate is so many times the classifier's
+        # Which epoch is tested: "validation": the best on a part of train; "last"; "test": the best on test,
+        # only to reproduce what was published so.
+        "checkpoint": "validation",
+        "validation_share": 0.1,
+    }
+    unknown = choices.keys() - settings.keys() - {"frames", "stride", "size"}
+    if unknown:
+        raise ValueError(f"A protocol of the kind 'finetune' has no {', '.join(sorted(unknown))}.")
+    return protocol(name, version, "finetune", **{**settings, **choices})

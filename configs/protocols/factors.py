@@ -1,0 +1,10 @@
+"""Which part of the read-out knows which label or factor: linear probe and k-NN of each.
+
+Command:  python evaluate.py --model=RUN --protocol=factors
+"""
+
+from configs.protocols.common import protocol
+
+
+def get_config():
+    return protocol("factors", 1, "factors")
