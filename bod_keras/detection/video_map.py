@@ -1,0 +1,107 @@
+"""Video-mAP: mean average precision of tubes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from bod_keras.detection.average_precision import average_precision, match_by_overlap
+from bod_keras.detection.frame_map import mean_average_precision
+from bod_keras.detection.tubes import Tube, tube_iou
+
+# mAP@0.5:0.95, as COCO averages thresholds.
+STRICT = tuple(np.arange(50, 100, 5) / 100)
+
+
+def video_average_precision(
+    truth: Sequence[Tube],
+    detections: Sequence[Tube],
+    classes: Iterable[int],
+    thresholds: Sequence[float] = (0.2, 0.5),
+) -> dict[float, dict[int, float]]:
+    """Give the average precision of tubes for each threshold and class.
+
+    Every detected tube is ranked in each class by its score for it. It counts as in
+    `match_by_overlap`, with the overlap of `tube_iou`.
+
+    Args:
+        truth: annotated tubes.
+        detections: detected ones, from `link_tubes`.
+        classes: the classes that are evaluated, columns of the scores.
+        thresholds: least overlaps.
+
+    Returns:
+        Threshold to class number to average precision; nan for a class without an annotated tube.
+
+    Example:
+
+    >>> box = np.array([[0.0, 0.0, 1.0, 1.0]]).repeat(4, 0)
+    >>> truth = [Tube("a", np.arange(4), box, label=1)]
+    >>> found = [Tube("a", np.arange(1, 4), box[1:], scores=np.array([0.1, 0.9]))]
+    >>> video_average_precision(truth, found, [1], thresholds=(0.5, 0.8))
+    {0.5: {1: 1.0}, 0.8: {1: 0.0}}
+
+    Source: Weinzaepfel et al., "Learning to Track for Spatio-temporal Action Localization", ICCV
+    2015.
+    """
+    classes = list(classes)
+    overlaps = _overlaps(truth, detections)
+    labels = np.array([tube.label for tube in truth], int)
+    videos = {tube.video for tube in detections}
+    rows = {
+        video: np.array([n for n, tube in enumerate(detections) if tube.video == video])
+        for video in sorted(videos)
+    }
+    results: dict[float, dict[int, float]] = {}
+    for threshold in thresholds:
+        results[threshold] = {}
+        for label in classes:
+            mine = np.flatnonzero(labels == label)
+            column = np.array([tube.scores[label] for tube in detections], float)
+            hits = np.zeros(len(detections), bool)
+            # An annotated tube overlaps detections of its own video only.
+            for found in rows.values():
+                ranked = found[np.argsort(-column[found], kind="stable")]
+                hits[ranked] = match_by_overlap(overlaps[np.ix_(ranked, mine)], threshold)
+            results[threshold][label] = average_precision(column, hits, len(mine))
+    return results
+
+
+def video_map(
+    truth: Sequence[Tube], detections: Sequence[Tube], classes: Iterable[int]
+) -> dict[str, float]:
+    """Give the video-mAP at the usual thresholds.
+
+    Args:
+        truth: as in `video_average_precision`.
+        detections: as there.
+        classes: as there.
+
+    Returns:
+        "video_map@0.2", "video_map@0.5", "video_map@0.75" and "video_map@0.5:0.95", the mean over ten
+        thresholds.
+
+    Example:
+
+    >>> tube = Tube("a", np.arange(4), np.array([[0.0, 0.0, 1.0, 1.0]]).repeat(4, 0), label=0)
+    >>> video_map([tube], [tube._replace(scores=np.array([0.9]))], [0])["video_map@0.5:0.95"]
+    1.0
+    """
+    precisions = video_average_precision(truth, detections, classes, (0.2, *STRICT))
+    means = {at: mean_average_precision(per_class) for at, per_class in precisions.items()}
+    return {
+        **{f"video_map@{at}": means[at] for at in (0.2, 0.5, 0.75)},
+        "video_map@0.5:0.95": float(np.mean([means[at] for at in STRICT])),
+    }
+
+
+def _overlaps(truth: Sequence[Tube], detections: Sequence[Tube]) -> np.ndarray:
+    overlaps = np.zeros((len(detections), len(truth)))
+    by_video: dict[str, list[int]] = {}
+    for column, tube in enumerate(truth):
+        by_video.setdefault(tube.video, []).append(column)
+    for row, tube in enumerate(detections):
+        for column in by_video.get(tube.video, ()):
+            overlaps[row, column] = tube_iou(tube, truth[column])
+    return overlaps
