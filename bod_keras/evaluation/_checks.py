@@ -48,6 +48,23 @@ def check_classes(train_y: np.ndarray, test_y: np.ndarray, what: str) -> None:
         )
 
 
+def check_columns(labels: np.ndarray, classes, what: str) -> np.ndarray:
+    """Returns the position in `classes` of each label, int64 (N,), or raises for one not there."""
+    classes = np.asarray(classes)
+    order = np.argsort(classes, kind="stable")
+    if classes.ndim != 1 or (classes[order][1:] == classes[order][:-1]).any():
+        raise ValueError(
+            f"classes must name each class once, in the order of the columns, received {classes}."
+        )
+    unknown = np.setdiff1d(labels, classes)
+    if unknown.size:
+        raise ValueError(
+            f"{what} must hold only what classes names, received {unknown.tolist()[:5]} besides; "
+            f"classes has {len(classes)} entries. Give the classes of both splits."
+        )
+    return order[np.searchsorted(classes, labels, sorter=order)]
+
+
 def check_split(train_x, train_y, test_x, test_y) -> tuple[np.ndarray, ...]:
     """Returns the four arrays of a probe, checked one by one and against each other."""
     train_x = check_features(train_x, "train_x")

@@ -1,10 +1,11 @@
-"""Accuracy of the weighted nearest-neighbour classifier, which has nothing to train."""
+"""The weighted nearest-neighbour classifier, which has nothing to train."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from bod_keras.evaluation._checks import check_split
-
-_ROWS_AT_ONCE = 1024  # test rows per similarity matrix, so that memory does not grow with the test
+from bod_keras.evaluation._checks import check_columns, check_features, check_labels, check_split
+from bod_keras.evaluation.neighbours import nearest_neighbours
 
 
 def knn_accuracy(train_x, train_y, test_x, test_y, k: int = 20, temperature: float = 0.07) -> float:
@@ -14,7 +15,8 @@ def knn_accuracy(train_x, train_y, test_x, test_y, k: int = 20, temperature: flo
 
         v_c = sum over the k largest s_i of [y_i = c] exp(s_i / temperature),
 
-    and the largest vote wins (a tie: the smaller class). A zero vector has similarity 0 to all.
+    and the largest vote wins (a tie: the smaller class). A zero vector has similarity 0 to all, and
+    of equally similar samples the one with the smaller index is nearer.
 
     Args:
         train_x: features (N, K).
@@ -40,34 +42,49 @@ def knn_accuracy(train_x, train_y, test_x, test_y, k: int = 20, temperature: flo
         Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination",
         CVPR 2018 (arXiv:1805.01978), section 3.4.
     """
+    train_x, train_y, test_x, test_y = check_split(train_x, train_y, test_x, test_y)
+    classes = np.unique(train_y)
+    scores = knn_scores(train_x, train_y, test_x, classes, k, temperature)
+    return float(np.mean(classes[scores.argmax(axis=1)] == test_y))
+
+
+def knn_scores(
+    train_x, train_y, test_x, classes: Sequence, k: int = 20, temperature: float = 0.07
+) -> np.ndarray:
+    """Returns each class's share of the votes of `knn_accuracy`.
+
+    Args:
+        train_x: features (N, K).
+        train_y: classes (N,), integers or strings.
+        test_x: features (M, K).
+        classes: the C classes in the order of the columns; one that train lacks gets no vote.
+        k: neighbours that vote. If train has fewer samples, all of them vote.
+        temperature: of the exponential weights; smaller trusts the closest more.
+
+    Returns:
+        Shares (M, C) in [0, 1], float64; each row sums to 1.
+
+    Raises:
+        ValueError: if `k` or `temperature` is not positive, shapes disagree, features are not
+            finite, or train has a class that `classes` lacks.
+
+    Example:
+
+    >>> x = [[1.0, 0.0], [0.0, 1.0]]
+    >>> knn_scores(x, ["run", "jump"], [[3.0, 1.0]], ["jump", "run"], k=1).tolist()
+    [[0.0, 1.0]]
+    """
     if k < 1:
         raise ValueError(f"k must be at least 1 (neighbours that vote), received {k!r}. Try k=20.")
     if not temperature > 0:
         raise ValueError(
             f"temperature must be positive, received {temperature!r}. Try temperature=0.07."
         )
-    train_x, train_y, test_x, test_y = check_split(train_x, train_y, test_x, test_y)
-    classes, train_codes = np.unique(train_y, return_inverse=True)
-    train_x, test_x = _unit_rows(train_x), _unit_rows(test_x)
-    k = min(int(k), len(train_x))
-    correct = 0
-    for start in range(0, len(test_x), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        similarity = test_x[rows] @ train_x.T
-        nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
-        closest = np.take_along_axis(similarity, nearest, axis=1)
-        # Only ratios of votes matter, and the largest exponent is then 0.
-        weights = np.exp((closest - closest.max(axis=1, keepdims=True)) / temperature)
-        votes = np.zeros((len(similarity), len(classes)))
-        np.add.at(votes, (np.arange(len(votes))[:, None], train_codes[nearest]), weights)
-        correct += int(np.sum(classes[votes.argmax(axis=1)] == test_y[rows]))
-    return correct / len(test_x)
-
-
-def _unit_rows(features: np.ndarray) -> np.ndarray:
-    """Divides each row by its length; a zero row stays zero."""
-    # Dividing by the largest entry first keeps the squares within range.
-    largest = np.abs(features).max(axis=1, keepdims=True)
-    features = features / np.where(largest > 0, largest, 1.0)
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.where(length > 0, length, 1.0)
+    train_x, test_x = check_features(train_x, "train_x"), check_features(test_x, "test_x")
+    columns = check_columns(check_labels(train_y, len(train_x), "train_y"), classes, "train_y")
+    nearest, similarity = nearest_neighbours(train_x, test_x, min(int(k), len(train_x)))
+    # Only ratios of votes matter, and the largest exponent is then 0.
+    weights = np.exp((similarity - similarity[:, :1]) / temperature)
+    votes = np.zeros((len(test_x), len(classes)))
+    np.add.at(votes, (np.arange(len(votes))[:, None], columns[nearest]), weights)
+    return votes / votes.sum(axis=1, keepdims=True)

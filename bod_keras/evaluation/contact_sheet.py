@@ -1,0 +1,76 @@
+"""Queries and their nearest neighbours, one picture."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from bod_keras.evaluation.plots import _figure, _save
+
+_RIGHT, _WRONG = "#009E73", "#D55E00"  # green and red that colour-blind readers can tell apart
+_LONGEST_CAPTION = 24
+
+
+def contact_sheet(
+    frames: Sequence[Sequence[np.ndarray]],
+    captions: Sequence[Sequence[str]],
+    right: Sequence[Sequence[bool]],
+    png: str | os.PathLike,
+) -> None:
+    """Draws a row a query: its frame and those of its neighbours, right ones green, wrong ones red.
+
+    A tick or a cross before the caption says the same to whoever sees no colours.
+
+    Args:
+        frames: for each query 1 + k pictures (H, W, 3), RGB, uint8 or floats in [0, 1]: the
+            query's, then its neighbours', the nearest first.
+        captions: for each query 1 + k texts, shown below the pictures.
+        right: for each query k truth values, whether the neighbour shares the query's class.
+        png: the picture to write; missing folders are made.
+
+    Raises:
+        ValueError: if there is no query, or the three do not fit each other.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> png = pathlib.Path(tempfile.mkdtemp()) / "neighbours.png"
+    >>> grey = np.full((8, 8, 3), 128, np.uint8)
+    >>> contact_sheet([[grey, grey]], [["run", "jump"]], [[False]], png)
+    >>> png.exists()
+    True
+    """
+    sizes = [(len(f), len(c), len(r) + 1) for f, c, r in zip(frames, captions, right)]
+    counts = {len(frames), len(captions), len(right)}
+    if not sizes or len(counts) > 1 or len({n for row in sizes for n in row}) > 1:
+        raise ValueError(
+            "frames and captions must hold 1 + k entries for each query, right k, received "
+            f"{len(frames)}, {len(captions)} and {len(right)} queries with {sizes[:3]} entries "
+            "(right counted with the query)."
+        )
+    down, across = len(frames), len(frames[0])
+    height, width = np.shape(frames[0][0])[:2]
+    figure = _figure(0.3 + 1.45 * across, 0.4 + (1.4 * height / width + 0.3) * down)
+    axes = figure.subplots(down, across, squeeze=False)
+    for row in range(down):
+        for column in range(across):
+            axis = axes[row][column]
+            axis.imshow(frames[row][column])
+            axis.set_xticks([])
+            axis.set_yticks([])
+            good = column and right[row][column - 1]
+            mark = "" if column == 0 else "✓ " if good else "✗ "
+            axis.set_xlabel(mark + _short(captions[row][column]), fontsize=7)
+            axis.spines[:].set(
+                color="black" if column == 0 else _RIGHT if good else _WRONG,
+                linewidth=1.0 if column == 0 else 3.0,
+            )
+    axes[0][0].set_title("query", fontsize=9)
+    for column in range(1, across):
+        axes[0][column].set_title(f"neighbour {column}", fontsize=9)
+    _save(figure, png)
+
+
+def _short(text: str) -> str:
+    text = str(text)
+    return text if len(text) <= _LONGEST_CAPTION else text[: _LONGEST_CAPTION - 1] + "…"

@@ -1,0 +1,62 @@
+"""A few labelled samples of each class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def low_shot(
+    labels, per_class: int | None = None, share: float | None = None, seed: int = 0
+) -> np.ndarray:
+    """Draws a part of each class: so many samples, or a share of them.
+
+    Of the n_c samples of class c, `per_class` are drawn, or max(1, floor(share n_c + 1/2)). Fewer
+    samples of one seed are a part of more: the draw of 1 a class lies within that of 5.
+
+    Args:
+        labels: classes (N,), integers or strings.
+        per_class: samples of each class, at least 1.
+        share: share of each class, in (0, 1]. Exactly one of both must be given.
+        seed: of the draw.
+
+    Returns:
+        The numbers of the drawn samples, sorted, int64.
+
+    Raises:
+        ValueError: if neither or both are given or out of range, there are no labels, or a class
+            has fewer samples than `per_class`.
+
+    Example:
+
+    >>> labels = np.array([0, 1, 0, 1, 0, 1])
+    >>> labels[low_shot(labels, per_class=2)].tolist().count(1)
+    2
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.size == 0:
+        raise ValueError(
+            f"labels must hold one class per sample, shape (N,), received shape {labels.shape}."
+        )
+    if (per_class is None) == (share is None):
+        raise ValueError(
+            "Give one of per_class (samples of each class) and share (of each class), received "
+            f"per_class={per_class}, share={share}."
+        )
+    if per_class is not None and per_class < 1:
+        raise ValueError(f"per_class must be at least 1, received {per_class}.")
+    if share is not None and not 0 < share <= 1:
+        raise ValueError(f"share must lie in (0, 1], received {share}. Ten per cent are share=0.1.")
+    classes, counts = np.unique(labels, return_counts=True)
+    if per_class is not None and counts.min() < per_class:
+        small = {str(c): int(n) for c, n in zip(classes, counts) if n < per_class}
+        raise ValueError(
+            f"Every class needs at least per_class={per_class} samples, received classes with "
+            f"fewer: {dict(list(small.items())[:5])}{' ...' if len(small) > 5 else ''}. Lower "
+            "per_class, or leave these classes out of both splits."
+        )
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for label, count in zip(classes, counts):
+        wanted = per_class if share is None else max(1, int(share * count + 0.5))
+        chosen.append(rng.permutation(np.flatnonzero(labels == label))[:wanted])
+    return np.sort(np.concatenate(chosen))
