@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from bod_keras.evaluation._checks import check_split
+from bod_keras.evaluation._checks import check_columns, check_features, check_labels, check_split
 
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse L2 penalties, strongest first
 _DEFAULT_STRENGTH = 1.0
@@ -42,6 +42,25 @@ def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0) -> float:
     1.0
     """
     train_x, train_y, test_x, test_y = check_split(train_x, train_y, test_x, test_y)
+    strength = _strength(train_x, train_y, seed)
+    return _accuracy(train_x, train_y, test_x, test_y, strength)
+
+
+def linear_scores(
+    train_x, train_y, test_x, classes, seed: int = 0, solver: str = "lbfgs"
+) -> np.ndarray:
+    """Returns the probabilities (M, C) that `linear_probe`'s classifier gives to the classes."""
+    train_x, test_x = check_features(train_x, "train_x"), check_features(test_x, "test_x")
+    columns = check_columns(check_labels(train_y, len(train_x), "train_y"), classes, "train_y")
+    scaler = StandardScaler().fit(train_x)
+    classifier = LogisticRegression(C=_strength(train_x, np.asarray(train_y), seed), max_iter=2000)
+    classifier.fit(scaler.transform(train_x), columns)
+    scores = np.zeros((len(test_x), len(classes)))
+    scores[:, classifier.classes_] = classifier.predict_proba(scaler.transform(test_x))
+    return scores
+
+
+def _strength(train_x, train_y, seed: int) -> float:
     held_out = _held_out_mask(train_y, seed)
     strength = _DEFAULT_STRENGTH
     if held_out.any():
@@ -52,7 +71,7 @@ def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0) -> float:
             for c in _STRENGTHS
         ]
         strength = _STRENGTHS[int(np.argmax(accuracies))]
-    return _accuracy(train_x, train_y, test_x, test_y, strength)
+    return strength
 
 
 def _held_out_mask(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -10,8 +10,8 @@ def protocol(name, version, kind, **choices):
             "name": name,
             # Grows when a choice changes, so that two numbers of one name and version are comparable.
             "version": version,
-            "kind": kind,  # a key of bod_keras.evaluation.protocols.KINDS
-            # What is evaluated: clips a video, and 1 (the centre) or 3 crops of each.
+            "kind": kind,  # one of bod_keras.evaluation.protocols.KINDS
+            # What is tested of a video: clips, evenly spaced, and 1 (the centre) or 3 crops of each.
             "views": 1,
             "crops": 1,
             # Of the clips; None: as the model was pre-trained.
@@ -21,9 +21,22 @@ def protocol(name, version, kind, **choices):
             # Low-shot: labelled videos a class, or the share of them, that may be learned from; None: all.
             "per_class": config_dict.placeholder(int),
             "share": config_dict.placeholder(float),
+            "needs_labels": True,  # False: where none are known, the videos of the pre-training do
             **choices,
         }
     )
+
+
+def on_features(name, version, kind, **choices):
+    """A protocol on frozen features that are extracted once: "linear", "knn", "retrieval" and "factors"."""
+    settings = {
+        "views": 1,
+        "crops": 1,
+        "parts": (),  # of the read-out; none: all that the model has
+        "read_out": "parts",  # or "pooled", "projected" (bod_keras.evaluation.ReadOut)
+        "time_steps": 1,  # that "pooled" keeps
+    }
+    return protocol(name, version, kind, **{**settings, **choices})
 
 
 def finetuning(name, version, **choices):
@@ -45,9 +58,10 @@ def finetuning(name, version, **choices):
         "optimizer": "sgd",  # or "adam", "adamw"
         "momentum": 0.9,  # of sgd
         "learning_rate": 0.01,  # the peak
+        # L2, in the gradient, of all weights but biases and batch-norm's; adamw's is decoupled.
         "weight_decay": 0.0,
         "schedule": "cosine",  # or "step"
-        "steps": (),  # of "step": epochs (may be fractions) after which the rate is multiplied by `factor`
+        "steps": (),  # of "step": epochs after which the rate is multiplied by `factor`
         "factor": 0.1,
         "warmup_epochs": 0.0,
         "backbone_factor": 1.0,  # the encoder's learning rate is so many times the classifier's

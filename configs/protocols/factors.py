@@ -3,8 +3,8 @@
 Command:  python evaluate.py --model=RUN --protocol=factors
 """
 
-from configs.protocols.common import protocol
+from configs.protocols.common import on_features
 
 
 def get_config():
-    return protocol("factors", 1, "factors")
+    return on_features("factors", 1, "factors")

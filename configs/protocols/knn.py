@@ -3,8 +3,8 @@
 Command:  python evaluate.py --model=RUN --protocol=knn
 """
 
-from configs.protocols.common import protocol
+from configs.protocols.common import on_features
 
 
 def get_config():
-    return protocol("knn", 1, "knn")
+    return on_features("knn", 1, "knn", k=20, temperature=0.07)

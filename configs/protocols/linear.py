@@ -3,8 +3,8 @@
 Command:  python evaluate.py --model=RUN --protocol=linear
 """
 
-from configs.protocols.common import protocol
+from configs.protocols.common import on_features
 
 
 def get_config():
-    return protocol("linear", 1, "linear")
+    return on_features("linear", 1, "linear", solver="auto")

@@ -3,12 +3,23 @@
 import difflib
 import importlib
 
-from bod_keras.evaluation.protocols.read_protocol import read_protocol
+from bod_keras.evaluation.protocols.read_protocol import change_protocol, read_protocol
+from bod_keras.evaluation.protocols.results import combine, parts_of, result_tables
 from bod_keras.evaluation.protocols.subject import Split, Subject
 
 KINDS = ("detect", "diagnose", "factors", "finetune", "knn", "linear", "retrieval")
 
-__all__ = ["KINDS", "Split", "Subject", "read_protocol", "run_protocol"]
+__all__ = [
+    "KINDS",
+    "Split",
+    "Subject",
+    "change_protocol",
+    "combine",
+    "parts_of",
+    "read_protocol",
+    "result_tables",
+    "run_protocol",
+]
 
 
 def run_protocol(subject: Subject, protocol) -> dict:

@@ -1,12 +1,21 @@
-"""Which part of a read-out knows which label or factor of the videos."""
+"""The weighted vote of the nearest training videos."""
 
-from bod_keras.evaluation.factors import factor_probes
+from bod_keras.evaluation.knn import knn_scores
+from bod_keras.evaluation.protocols.classify import classify_features
 
 
-def run(subject, protocol):
-    """As `bod_keras.evaluation.factor_probes`, for every label column and part."""
-    splits = [
-        subject.labelled(split, protocol.views, protocol.crops)
-        for split in (subject.train, subject.test)
-    ]
-    return {"factors": factor_probes(*splits, seed=subject.seed)}
+def run(subject, protocol) -> dict:
+    """As `knn_scores`, for every label column and part.
+
+    Args:
+        subject: a `Subject`.
+        protocol: with `k` and `temperature`.
+
+    Returns:
+        As `classify_features`.
+    """
+
+    def score(train_x, train_y, test_x, classes):
+        return knn_scores(train_x, train_y, test_x, classes, protocol.k, protocol.temperature)
+
+    return classify_features(subject, protocol, "knn", score)

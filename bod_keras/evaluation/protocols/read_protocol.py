@@ -11,24 +11,57 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 
-def read_protocol(name: str, folder: str | Path, changes: Sequence[str] = ()) -> ConfigDict:
+def read_protocol(name: str, folder: str | Path) -> ConfigDict:
     """Reads a protocol by name, or by the path of its file.
 
     Args:
-        name: as in "linear-coclr", the file linear_coclr.py of `folder`; or a path that ends in .py.
+        name: as in "linear-coclr", the file linear_coclr.py of `folder`; or a path that ends in .py, whose
+            function `get_config()` returns the config.
         folder: of the protocols.
-        changes: "key=value" each; a dot leads into a nested config.
 
     Returns:
-        The locked config, with one more key: `modified`, a dict from each changed key to
-        `[what the file says, what it is now]`.
+        The config, locked, with one more key: `modified`, an empty `ConfigDict`.
 
     Raises:
-        ValueError: if there is no such protocol, no such key, or a value is of another type.
+        ValueError: if there is no such protocol, or the file has no config with a name, a version and a kind.
+
+    Example:
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "mine.py")
+    >>> _ = file.write_text(
+    ...     "from ml_collections import ConfigDict\\n"
+    ...     "def get_config():\\n"
+    ...     "    return ConfigDict({'name': 'mine', 'version': 1, 'kind': 'knn', 'k': 20})\\n")
+    >>> protocol = change_protocol(read_protocol(str(file), "."), ["k=5"])
+    >>> protocol.k, protocol.modified.k
+    (5, [20, 5])
     """
-    config = _config_of(_file_of(name, Path(folder)))
-    config.lock()
-    modified = {}
+    file = _file_of(name, Path(folder))
+    config = _config_of(file)
+    absent = [key for key in ("name", "version", "kind") if key not in config]
+    if absent:
+        raise ValueError(f"{file} describes no protocol: its config has no {', '.join(absent)}.")
+    with config.unlocked():
+        config.modified = ConfigDict()
+    return config.lock()
+
+
+def change_protocol(protocol: ConfigDict, changes: Sequence[str]) -> ConfigDict:
+    """Makes a protocol with other choices, which remembers what the first one said.
+
+    Args:
+        protocol: as `read_protocol` gives it.
+        changes: "key=value" each; a dot leads into a nested config. A value is a Python literal, or text.
+
+    Returns:
+        A new config. `modified` has, for each key that is not as in the file, `[there, now]`.
+
+    Raises:
+        ValueError: if there is no such key, or a value is of another type.
+    """
+    config = ConfigDict(protocol).lock()
+    modified = protocol.modified.to_dict()
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals:
@@ -41,8 +74,10 @@ def read_protocol(name: str, folder: str | Path, changes: Sequence[str] = ()) ->
                 f"{key} of the protocol {config.name} is {before!r}; --set={change} gives a value of another "
                 f"type ({error})."
             ) from None
-        if _value(config, key) != before:
-            modified[key] = [before, _value(config, key)]
+        now = _value(config, key)
+        before = modified.pop(key, [before])[0]
+        if now != before:
+            modified[key] = [before, now]
     with config.unlocked():
         config.modified = ConfigDict(modified)
     return config

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from bod_keras.data import Catalog, ClipDataset, Record
-from bod_keras.evaluation.features import extract_features
+from bod_keras.evaluation.feature_cache import FeatureCache
 
 
 class Split:
@@ -18,45 +19,86 @@ class Split:
 
     Args:
         catalog: the `Catalog` of the videos.
-        make_data: from a catalogue to the `ClipDataset` of its clips, with the settings of the run;
-            keywords replace settings: `make_data(catalog, recipe="none", batch_size=8)`.
+        make_data: from a catalogue to the `ClipDataset` of its clips, with the settings of the run and the
+            protocol; keywords replace settings: `make_data(catalog, recipe="none", batch_size=8)`.
         name: "train" or "test", for messages.
 
     Attributes:
         catalog, name: as given.
         records: list of `Record`.
-        labels: from a column ("label", or a factor's name) to the classes, one a record.
         class_names: names of the classes of "label", or an empty list.
-        data: the `ClipDataset` with the settings of the run.
-
-    Raises:
-        ValueError: if the videos have no labels.
+        data: the `ClipDataset` with the settings of the run and the protocol.
 
     Example:
 
     >>> records = [Record("a.mp4", label=0), Record("b.mp4", label=1)]
-    >>> make = lambda catalog, **settings: ClipDataset(catalog.records, batch_size=2, **settings)
-    >>> Split(Catalog(records, ["run", "jump"]), make, "test").labels
-    {'label': [0, 1]}
+    >>> make = lambda catalog, **settings: ClipDataset(catalog.records, batch_size=1, **settings)
+    >>> split = Split(Catalog(records, ["run", "jump"]), make, "test")
+    >>> split.labels, split.subset([1]).labels
+    ({'label': [0, 1]}, {'label': [1]})
     """
 
     def __init__(self, catalog: Catalog, make_data: Callable[..., ClipDataset], name: str):
         self.catalog, self.name = catalog, name
         self._make_data = make_data
         self.records: list[Record] = catalog.records
-        self.labels = _labels(catalog.records)
         self.class_names = catalog.class_names
         self.data = make_data(catalog)
+        self._made = [self.data]
+        self._unread: dict[str, str] = {}
 
-    def clips(self, rows=None, **settings) -> ClipDataset:
-        """Makes the `ClipDataset` of these records with other settings.
+    @functools.cached_property
+    def labels(self) -> dict[str, list]:
+        """From a column ("label", or a factor's name) to the classes, one a record.
+
+        Raises:
+            ValueError: if the videos have no labels.
+        """
+        return _labels(self.records)
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Path -> reason of each file that could not be read so far."""
+        return {k: v for data in self._made for k, v in data.skipped.items()} | self._unread
+
+    def subset(self, rows: Sequence[int]) -> Split:
+        """Makes the split of some of the videos, by their positions."""
+        records = [self.records[int(row)] for row in rows]
+        return Split(dataclasses.replace(self.catalog, records=records), self._make_data, self.name)
+
+    def clips(self, rows: Sequence[int] | None = None, **settings) -> ClipDataset:
+        """Makes the `ClipDataset` of these videos with other settings.
 
         Args:
-            rows: positions of the records to take; None for all.
+            rows: positions of the videos to take; None for all.
             **settings: keyword arguments of `ClipDataset`, instead of those of the run.
         """
         records = self.records if rows is None else [self.records[int(row)] for row in rows]
-        return self._make_data(dataclasses.replace(self.catalog, records=records), **settings)
+        self._made.append(
+            self._make_data(dataclasses.replace(self.catalog, records=records), **settings)
+        )
+        return self._made[-1]
+
+    def features(self, model, cache: FeatureCache, views: int, crops: int, **read_out):
+        """As `Subject.features`, of this split."""
+        # As many clips at once as a training step has.
+        at_once = max(1, self.data.batch_size * self.data.views // (views * crops))
+
+        def make(records):
+            catalog = dataclasses.replace(self.catalog, records=records)
+            return self._make_data(catalog, batch_size=min(at_once, len(records)))
+
+        features, index, unread = cache.features(
+            model,
+            self.records,
+            make,
+            views,
+            crops,
+            what=f"{len(self.records)} {self.name} videos",
+            **read_out,
+        )
+        self._unread |= unread
+        return features, index
 
 
 class Subject:
@@ -68,9 +110,26 @@ class Subject:
         train, test: a `Split` each.
         folder: where the protocol may put files.
         seed: of everything that is random in a protocol.
+        cache: a `FeatureCache`; None for one in the folder "features" beside `folder`.
 
     Attributes:
         encoder: `model.encoder`, or the model itself.
+
+    Example:
+
+    >>> import tempfile
+    >>> from bod_keras.data import array_records
+    >>> encoder = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Reshape((2, 48))])
+    >>> model = keras.Sequential([encoder, keras.layers.Dense(3)])
+    >>> records = array_records(np.zeros((2, 2, 4, 4, 3), np.uint8), labels=[0, 1])
+    >>> make = lambda catalog, **settings: ClipDataset(
+    ...     catalog.records, **{"frames": 2, "size": 4, "batch_size": 2, **settings})
+    >>> split = Split(Catalog(records), make, "test")
+    >>> subject = Subject(model, {}, split, split, tempfile.mkdtemp() + "/evaluation/linear")
+    >>> features, labels = subject.labelled(subject.test)
+    2 test videos: features are extracted
+    >>> features["pooled"].shape, labels["label"].tolist()
+    ((2, 3), [0, 1])
     """
 
     def __init__(
@@ -81,31 +140,43 @@ class Subject:
         test: Split,
         folder: str | Path,
         seed: int = 0,
+        cache: FeatureCache | None = None,
     ):
         self.model, self.config = model, config
         self.encoder = getattr(model, "encoder", model)
         self.train, self.test = train, test
         self.folder, self.seed = Path(folder), seed
+        self.cache = cache or FeatureCache(self.folder.parent / "features")
 
-    def features(self, split: Split, views: int = 1, crops: int = 1):
+    def features(
+        self,
+        split: Split,
+        views: int = 1,
+        crops: int = 1,
+        kind: str = "parts",
+        time_steps: int = 1,
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Features of a split's readable videos, frozen and averaged over views and crops.
+
+        They are extracted once and then taken from the cache.
 
         Args:
             split: `self.train` or `self.test`.
             views: clips of each video, evenly spaced.
             crops: crops of each clip, 1 or 3.
+            kind, time_steps: what is read out, as of `ReadOut`.
 
         Returns:
             `(features, index)`: a dict from part ("pooled", and of a framework "static" and "dynamic") to
             float32 (N, K), and the positions of these videos in `split.records`, int64 (N,).
         """
-        print(f"features of {len(split.data)} {split.name} videos ...", flush=True)
-        with split.data.clear_errors():
-            return extract_features(self.model, split.data.evaluation_numpy(views, crops))
+        return split.features(
+            self.model, self.cache, views, crops, kind=kind, time_steps=time_steps
+        )
 
-    def labelled(self, split: Split, views: int = 1, crops: int = 1):
+    def labelled(self, split: Split, views: int = 1, crops: int = 1, **read_out):
         """As `features`, with labels in place of the index: a dict from column to classes, array (N,)."""
-        features, index = self.features(split, views, crops)
+        features, index = self.features(split, views, crops, **read_out)
         labels = {name: np.asarray(column)[index] for name, column in split.labels.items()}
         return features, labels
 

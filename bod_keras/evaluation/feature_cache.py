@@ -1,0 +1,242 @@
+"""Features on disk, found again by the content of the model, the file and the settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from bod_keras.atomic_file import atomic_file
+from bod_keras.data import ClipDataset, Record, remote
+from bod_keras.data.array_store import ArrayRecord
+from bod_keras.data.remote_error import RemoteFileError
+from bod_keras.data.shard_store import SHARD_KEY
+from bod_keras.evaluation.features import iterate_features
+from bod_keras.evaluation.provenance import model_hash
+from bod_keras.evaluation.read_out import ReadOut
+from bod_keras.version import __version__
+
+_FORMAT = 1  # raise it when the same key would name other features
+_VIDEOS_A_FILE = 512  # what a killed extraction loses at most
+
+
+class FeatureCache:
+    """Extracts features once: a video that the cache has is not read again.
+
+    A row's key is the SHA-256 of the model (`model_hash`), what is read out of it, the clip's settings,
+    views and crops, this package's version, the backend, and the video: its path, span, size and time of
+    change; of an array its content. So one cache serves every fold and every part of a data set, another
+    model or a changed file is never taken for the old one, and an extraction that was killed goes on where
+    it was. Which files could not be read is kept, too. To begin afresh delete the folder.
+
+    Args:
+        folder: where the files are; it may be shared by models and data sets.
+
+    Attributes:
+        damaged: files of the cache that could not be read and were removed, path -> reason.
+
+    Example:
+
+    >>> import tempfile
+    >>> from bod_keras.data import array_records
+    >>> encoder = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Reshape((2, 48))])
+    >>> encoder = keras.Sequential([encoder, keras.layers.Dense(3)])
+    >>> records = array_records(np.zeros((2, 2, 4, 4, 3), np.uint8))
+    >>> make = lambda some: ClipDataset(some, frames=2, size=4, batch_size=2)
+    >>> cache = FeatureCache(tempfile.mkdtemp())
+    >>> for _ in range(2):
+    ...     features, index, skipped = cache.features(encoder, records, make, what="2 videos")
+    2 videos: features are extracted
+    2 videos: features are from the cache
+    >>> features["pooled"].shape, index.tolist()
+    ((2, 3), [0, 1])
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = Path(folder)
+        self.damaged: dict[str, str] = {}
+
+    def features(
+        self,
+        model: keras.Model,
+        records: Sequence[Record],
+        make_data: Callable[[list[Record]], ClipDataset],
+        views: int = 1,
+        crops: int = 1,
+        kind: str = "parts",
+        time_steps: int = 1,
+        what: str = "videos",
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, str]]:
+        """Gives the features of every readable video, from the cache where it has them.
+
+        Args:
+            model: a framework model or an encoder.
+            records: the videos.
+            make_data: from records to the `ClipDataset` that reads them.
+            views: clips of each video, evenly spaced.
+            crops: crops of each clip, 1 or 3.
+            kind: as of `ReadOut`.
+            time_steps: as of `ReadOut`.
+            what: what the progress bar and the message call the videos.
+
+        Returns:
+            `(features, index, skipped)`: a dict from part to float32 (N, K); the positions of these videos
+            in `records`, ascending, int64 (N,); and path -> reason of what could not be read.
+
+        Raises:
+            ValueError: as `ClipDataset`, of too many broken files, and `ReadOut`.
+        """
+        data = make_data(list(records))
+        settings = {
+            "format": _FORMAT,
+            "version": __version__,
+            "backend": keras.backend.backend(),
+            "model": model_hash(model),
+            "read_out": [kind, time_steps],
+            "clips": [data.frames, data.stride, data.size, views, crops],
+        }
+        folder = self.folder / _digest(settings)[:16]
+        rows, skipped = self._read(folder)
+        keys = [_digest([settings, identity]) for identity in map(_identity, records)]
+        missing = [i for i, key in enumerate(keys) if key not in rows and key not in skipped]
+        _tell(what, len(records), len(missing))
+        if missing:
+            some = [records[i] for i in missing]
+            stream = make_data(some)
+            found = _extract(ReadOut(model, kind, time_steps), stream, views, crops, what)
+            for first, last, features in found:
+                new = {keys[missing[i]]: values for i, values in features.items()}
+                failed = {
+                    keys[missing[i]]: stream.skipped[some[i].path]
+                    for i in range(first, last)
+                    if i not in features
+                }
+                _write(folder, new, failed)
+                rows |= new
+                skipped |= failed
+        index = np.array([i for i, key in enumerate(keys) if key in rows], np.int64)
+        unread = {records[i].path: skipped[key] for i, key in enumerate(keys) if key in skipped}
+        _check_share(unread, records, data.max_bad_share)
+        parts = rows[keys[index[0]]]
+        return (
+            {part: np.stack([rows[keys[i]][part] for i in index]) for part in parts},
+            index,
+            unread,
+        )
+
+    def _read(self, folder: Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
+        """Rows and skipped videos of every whole file; a damaged one is told and removed."""
+        rows, skipped = {}, {}
+        for file in sorted(folder.glob("[!.]*.npz")):
+            try:
+                with np.load(file, allow_pickle=False) as arrays:
+                    keys = arrays["keys"].tolist()
+                    parts = {name: arrays[f"part {name}"] for name in arrays["parts"].tolist()}
+                    failed = dict(zip(arrays["skipped"].tolist(), arrays["reasons"].tolist()))
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                self.damaged[str(file)] = str(error)
+                print(f"{file} is damaged ({error}); its features are computed again.", flush=True)
+                file.unlink()
+                continue
+            for row, key in enumerate(keys):
+                rows[key] = {name: values[row] for name, values in parts.items()}
+            skipped |= failed
+        return rows, skipped
+
+
+def _extract(read_out, stream, views, crops, what):
+    """Yields `(first, last, {position: {part: row}})` of spans of the stream's records, as they are done."""
+    rows, first, total = {}, 0, len(stream.records)
+    live = sys.stderr.isatty()
+    bar = tqdm(
+        total=total,
+        desc=what,
+        unit="video",
+        mininterval=0.5 if live else 10.0,
+        dynamic_ncols=live,
+        ncols=None if live else 120,
+    )
+    with bar, stream.clear_errors():
+        for features, index in iterate_features(read_out, stream.evaluation_numpy(views, crops)):
+            for row, position in enumerate(index.tolist()):
+                rows[position] = {part: values[row] for part, values in features.items()}
+            bar.update(int(index[-1]) + 1 - bar.n)
+            while index[-1] >= first + _VIDEOS_A_FILE:  # the stream is in order: the span is done
+                last = first + _VIDEOS_A_FILE
+                yield first, last, {i: rows.pop(i) for i in list(rows) if i < last}
+                first = last
+        bar.update(total - bar.n)
+    yield first, total, rows
+
+
+def _write(folder: Path, rows: Mapping[str, Mapping], skipped: Mapping[str, str]) -> None:
+    """Writes one file, named by what is in it."""
+    parts = list(next(iter(rows.values()))) if rows else []
+    arrays = {f"part {part}": np.stack([row[part] for row in rows.values()]) for part in parts}
+    name = _digest([*rows, *skipped])[:16]
+    with atomic_file(folder / f"{name}.npz") as part, open(part, "wb") as file:
+        np.savez(
+            file,
+            keys=np.array(list(rows), dtype="U64"),
+            parts=np.array(parts, dtype=str),
+            skipped=np.array(list(skipped), dtype="U64"),
+            reasons=np.array(list(skipped.values()), dtype=str),
+            **arrays,
+        )
+
+
+def _identity(record: Record) -> list:
+    """What tells a video from another, and from itself after a change."""
+    if isinstance(record, ArrayRecord):
+        content = np.ascontiguousarray(record.video)
+        return ["array", hashlib.sha256(content).hexdigest(), content.shape, record.span]
+    path, _, key = record.path.partition(SHARD_KEY)
+    file = path + SHARD_KEY[:-1] if key else path
+    if remote.is_remote(file):
+        try:
+            return [record.path, record.span, remote.size(file)]
+        except RemoteFileError as error:
+            return [record.path, record.span, str(error)]
+    try:
+        if os.path.isdir(file):
+            entries = sorted(os.scandir(file), key=lambda entry: entry.name)
+            state = [[e.name, e.stat().st_size, e.stat().st_mtime_ns] for e in entries]
+        else:
+            found = os.stat(file)
+            state = [found.st_size, found.st_mtime_ns]
+    except OSError as error:  # it is counted as broken when it is read
+        state = type(error).__name__
+    return [os.path.abspath(file), key, record.span, state]
+
+
+def _digest(value) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _tell(what: str, total: int, missing: int) -> None:
+    if not missing:
+        print(f"{what}: features are from the cache", flush=True)
+    elif missing == total:
+        print(f"{what}: features are extracted", flush=True)
+    else:
+        print(f"{what}: features of {total - missing} are from the cache", flush=True)
+
+
+def _check_share(unread: Mapping[str, str], records: Sequence[Record], share: float) -> None:
+    """The rule of `ClipDataset` for what the cache knows to be broken."""
+    total = len({record.path for record in records})
+    if len(unread) < total and len(unread) <= share * total:
+        return
+    named = "; ".join(f"{path}: {reason}" for path, reason in list(unread.items())[:5])
+    raise ValueError(
+        f"{len(unread)} of {total} video files cannot be read (max_bad_share={share}): {named}. "
+        "Repair or remove them, or allow more with max_bad_share."
+    )

@@ -1,0 +1,86 @@
+"""What the protocols that classify frozen features share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bod_keras.evaluation._checks import check_classes
+from bod_keras.evaluation.classification import classification_scores, write_classification
+
+
+def classify_features(subject, protocol, measure: str, score: Callable) -> dict:
+    """Scores every label column from every part of the features, and writes the tables of each.
+
+    Args:
+        subject: a `Subject`.
+        protocol: its config.
+        measure: what the accuracy is called, "linear" or "knn".
+        score: `score(train_x, train_y, test_x, classes)`, scores (M, C) of the test videos.
+
+    Returns:
+        `{"factors": {column: {part: measures, "chance": share}}, "files": [...]}`; measures are `measure` (the
+        top-1 accuracy), "top5" (None of five classes or fewer) and "mean_class".
+
+    Raises:
+        ValueError: if a part that the protocol names is not there, or classes do not fit.
+    """
+    train, test = labelled_splits(subject, protocol)
+    factors: dict[str, dict] = {}
+    files = []
+    for column, train_y in train[1].items():
+        test_y = test[1][column]
+        classes, names = classes_of(subject, column, train_y, test_y)
+        factors[column] = {}
+        for part, train_x in train[0].items():
+            scores = score(train_x, train_y, test[0][part], classes)
+            results = classification_scores(scores, np.searchsorted(classes, test_y), names)
+            factors[column][part] = {
+                measure: results["top1"],
+                "top5": results["top5"],
+                "mean_class": results["mean_class"],
+            }
+            files += write_classification(results, subject.folder / f"{column}-{part}")
+        factors[column]["chance"] = chance(test_y)
+    return {"factors": factors, "files": [str(f.relative_to(subject.folder)) for f in files]}
+
+
+def labelled_splits(subject, protocol) -> list[tuple[dict, dict]]:
+    """Gives features and labels of train and test, of the parts that a protocol names (none: all)."""
+    read_out = {"kind": protocol.read_out, "time_steps": protocol.time_steps}
+    splits = []
+    for split in (subject.train, subject.test):
+        features, labels = subject.labelled(split, protocol.views, protocol.crops, **read_out)
+        absent = [part for part in protocol.parts if part not in features]
+        if absent:
+            raise ValueError(
+                f"The protocol {protocol.name} asks for the parts {', '.join(protocol.parts)}, but the "
+                f"read-out of this model has {', '.join(features)}."
+            )
+        splits.append(({part: features[part] for part in protocol.parts or features}, labels))
+    columns = [sorted(labels) for _, labels in splits]
+    if columns[0] != columns[1]:
+        raise ValueError(
+            f"train and test must have the same label columns, received {columns[0]} and {columns[1]}. Give "
+            "both the same kind of list."
+        )
+    return splits
+
+
+def classes_of(subject, column: str, train_y, test_y) -> tuple[np.ndarray, list[str]]:
+    """Gives the classes of a column, ascending, and their names.
+
+    Raises:
+        ValueError: if train has one class, or lacks one of the test.
+    """
+    check_classes(np.asarray(train_y), np.asarray(test_y), f"column {column!r}")
+    named = subject.train.class_names if column == "label" else []
+    classes = np.arange(len(named)) if named else np.unique(train_y)
+    return classes, named or [str(c) for c in classes]
+
+
+def chance(test_y) -> float:
+    """Gives the accuracy of the best constant answer."""
+    counts = np.unique(test_y, return_counts=True)[1]
+    return float(counts.max() / counts.sum())
