@@ -9,8 +9,8 @@ from bod_keras.training.run_folder import RunFolder
 _SECTION = "evaluation_"
 # Of an evaluation: how it was made, and no result.
 _CIRCUMSTANCES = (
-    *("protocol", "views", "crops", "videos", "skipped", "blocked", "missing"),
-    *("environment", "provenance"),
+    *("protocol", "version", "modified", "views", "crops", "videos", "fold", "seed"),
+    *("skipped", "blocked", "missing", "warnings", "files", "environment", "provenance"),
 )
 # What differs in every run and says nothing, or is the run's name.
 _PASSED_OVER = ("name", "output", "environment.time_utc", "environment.git.dirty", "seconds")

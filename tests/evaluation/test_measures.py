@@ -102,7 +102,9 @@ def test_classification_by_hand(tmp_path):
     with open(per_class, newline="") as file:
         assert next(csv.DictReader(file))["taken_for"] == "class 1"
     assert matplotlib.image.imread(png).std() > 0
-    with pytest.raises(ValueError, match="labels must be columns of scores, 0 to 6, received 0 to 7"):
+    with pytest.raises(
+        ValueError, match="labels must be columns of scores, 0 to 6, received 0 to 7"
+    ):
         classification_scores(scores, [0, 0, 1, 5, 7], names)
 
 
