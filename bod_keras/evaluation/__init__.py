@@ -1,11 +1,17 @@
 """From trained weights to numbers: features, probes, tables, reports and pictures."""
 
+from bod_keras.evaluation.classification import classification_scores, write_classification
 from bod_keras.evaluation.comparison import compare_runs, read_reports
+from bod_keras.evaluation.confusion_plot import plot_confusion
+from bod_keras.evaluation.contact_sheet import contact_sheet
 from bod_keras.evaluation.embedding_statistics import embedding_statistics
 from bod_keras.evaluation.factors import factor_probes
 from bod_keras.evaluation.features import extract_features
-from bod_keras.evaluation.knn import knn_accuracy
-from bod_keras.evaluation.linear_probe import linear_probe
+from bod_keras.evaluation.knn import knn_accuracy, knn_scores
+from bod_keras.evaluation.linear_probe import linear_probe, linear_scores
+from bod_keras.evaluation.logistic_regression import fit_logistic_regression
+from bod_keras.evaluation.low_shot import low_shot
+from bod_keras.evaluation.neighbours import nearest_neighbours
 from bod_keras.evaluation.plots import (
     plot_factors,
     plot_history,
@@ -14,27 +20,38 @@ from bod_keras.evaluation.plots import (
 )
 from bod_keras.evaluation.provenance import file_list_hash, model_hash, provenance
 from bod_keras.evaluation.report import environment, write_report
+from bod_keras.evaluation.retrieval import retrieval_recalls
 from bod_keras.evaluation.spectrum import operator_eigenvalues
 from bod_keras.evaluation.tables import format_table, summarise
 
 __all__ = [
+    "classification_scores",
     "compare_runs",
+    "contact_sheet",
     "embedding_statistics",
     "environment",
     "extract_features",
     "factor_probes",
     "file_list_hash",
+    "fit_logistic_regression",
     "format_table",
     "knn_accuracy",
+    "knn_scores",
     "linear_probe",
+    "linear_scores",
+    "low_shot",
     "model_hash",
+    "nearest_neighbours",
     "operator_eigenvalues",
+    "plot_confusion",
     "plot_factors",
     "plot_history",
     "plot_monitors",
     "plot_spectrum",
     "provenance",
     "read_reports",
+    "retrieval_recalls",
     "summarise",
+    "write_classification",
     "write_report",
 ]

@@ -65,8 +65,11 @@ def check_columns(labels: np.ndarray, classes, what: str) -> np.ndarray:
     return order[np.searchsorted(classes, labels, sorter=order)]
 
 
-def check_split(train_x, train_y, test_x, test_y) -> tuple[np.ndarray, ...]:
-    """Returns the four arrays of a probe, checked one by one and against each other."""
+def check_split(train_x, train_y, test_x, test_y=None) -> tuple[np.ndarray | None, ...]:
+    """Returns the four arrays of a probe, checked one by one and against each other.
+
+    Without `test_y`, only that train has two classes is known of the classes.
+    """
     train_x = check_features(train_x, "train_x")
     test_x = check_features(test_x, "test_x")
     if train_x.shape[1] != test_x.shape[1]:
@@ -75,6 +78,7 @@ def check_split(train_x, train_y, test_x, test_y) -> tuple[np.ndarray, ...]:
             f"{train_x.shape[1]} and {test_x.shape[1]}. Extract both with the same model."
         )
     train_y = check_labels(train_y, len(train_x), "train_y")
-    test_y = check_labels(test_y, len(test_x), "test_y")
-    check_classes(train_y, test_y, "labels")
+    if test_y is not None:
+        test_y = check_labels(test_y, len(test_x), "test_y")
+    check_classes(train_y, train_y if test_y is None else test_y, "labels")
     return train_x, train_y, test_x, test_y

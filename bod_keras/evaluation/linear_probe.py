@@ -1,17 +1,21 @@
 """How much of a label a linear classifier reads from frozen features."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from bod_keras.evaluation._checks import check_columns, check_features, check_labels, check_split
+from bod_keras.evaluation._checks import check_columns, check_split
+from bod_keras.evaluation.logistic_regression import fit_logistic_regression
 
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse L2 penalties, strongest first
 _DEFAULT_STRENGTH = 1.0
+_SOLVERS = ("lbfgs", "keras")
 _HELD_OUT = 0.25  # share of each class of train on which the penalty is chosen
 
 
-def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0) -> float:
+def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0, solver: str = "lbfgs") -> float:
     """Returns the test accuracy of multinomial logistic regression on standardised features.
 
     The L2 penalty is chosen among five, 1/C with C = 0.001, 0.01, 0.1, 1 and 10, by accuracy on
@@ -24,6 +28,7 @@ def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0) -> float:
         test_x: features (M, K).
         test_y: classes (M,), each of which occurs in `train_y`.
         seed: of the draw of the quarter; nothing else is random.
+        solver: as in `linear_scores`.
 
     Returns:
         Share of test samples that are classified correctly, in [0, 1].
@@ -42,36 +47,58 @@ def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0) -> float:
     1.0
     """
     train_x, train_y, test_x, test_y = check_split(train_x, train_y, test_x, test_y)
-    strength = _strength(train_x, train_y, seed)
-    return _accuracy(train_x, train_y, test_x, test_y, strength)
+    classes = np.unique(train_y)
+    scores = linear_scores(train_x, train_y, test_x, classes, seed, solver)
+    return float(np.mean(classes[scores.argmax(axis=1)] == test_y))
 
 
 def linear_scores(
-    train_x, train_y, test_x, classes, seed: int = 0, solver: str = "lbfgs"
+    train_x, train_y, test_x, classes: Sequence, seed: int = 0, solver: str = "lbfgs"
 ) -> np.ndarray:
-    """Returns the probabilities (M, C) that `linear_probe`'s classifier gives to the classes."""
-    train_x, test_x = check_features(train_x, "train_x"), check_features(test_x, "test_x")
-    columns = check_columns(check_labels(train_y, len(train_x), "train_y"), classes, "train_y")
-    scaler = StandardScaler().fit(train_x)
-    classifier = LogisticRegression(C=_strength(train_x, np.asarray(train_y), seed), max_iter=2000)
-    classifier.fit(scaler.transform(train_x), columns)
-    scores = np.zeros((len(test_x), len(classes)))
-    scores[:, classifier.classes_] = classifier.predict_proba(scaler.transform(test_x))
-    return scores
+    """Returns the probabilities that the classifier of `linear_probe` gives to each class.
 
+    Args:
+        train_x: features (N, K).
+        train_y: classes (N,), integers or strings, at least two.
+        test_x: features (M, K).
+        classes: the C classes in the order of the columns; one that train lacks gets 0.
+        seed: of the draw of the quarter on which the penalty is chosen; nothing else is random.
+        solver: "lbfgs" (scikit-learn, float64, for small sets) or "keras" (float32 on Keras' device,
+            where all N K features must fit): two solvers of one objective
+            (`fit_logistic_regression`).
 
-def _strength(train_x, train_y, seed: int) -> float:
+    Returns:
+        Probabilities (M, C), float64.
+
+    Raises:
+        ValueError: if shapes disagree, features are not finite, train has one class or one that
+            `classes` lacks, or the solver is unknown.
+
+    Example:
+
+    >>> x = np.array([[0.0], [1.0], [8.0], [9.0]])
+    >>> linear_scores(x, [0, 0, 1, 1], x, [0, 1]).argmax(axis=1).tolist()
+    [0, 0, 1, 1]
+    """
+    if solver not in _SOLVERS:
+        raise ValueError(f"solver must be one of {', '.join(_SOLVERS)}, received {solver!r}.")
+    train_x, train_y, test_x, _ = check_split(train_x, train_y, test_x)
+    columns = check_columns(train_y, classes, "train_y")
     held_out = _held_out_mask(train_y, seed)
     strength = _DEFAULT_STRENGTH
     if held_out.any():
+        fit_x, fit_y = train_x[~held_out], columns[~held_out]
         accuracies = [
-            _accuracy(
-                train_x[~held_out], train_y[~held_out], train_x[held_out], train_y[held_out], c
+            np.mean(present[scores.argmax(axis=1)] == columns[held_out])
+            for present, scores in _probabilities(
+                fit_x, fit_y, train_x[held_out], _STRENGTHS, solver
             )
-            for c in _STRENGTHS
         ]
         strength = _STRENGTHS[int(np.argmax(accuracies))]
-    return strength
+    ((present, scores),) = _probabilities(train_x, columns, test_x, [strength], solver)
+    probabilities = np.zeros((len(test_x), len(classes)))
+    probabilities[:, present] = scores
+    return probabilities
 
 
 def _held_out_mask(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -85,9 +112,15 @@ def _held_out_mask(labels: np.ndarray, seed: int) -> np.ndarray:
     return mask
 
 
-def _accuracy(train_x, train_y, test_x, test_y, strength: float) -> float:
-    """Fits the scaler and the classifier to train, and scores test."""
+def _probabilities(train_x, train_y, test_x, strengths, solver):
+    """For each strength: the classes that train has, and their probabilities of test."""
     scaler = StandardScaler().fit(train_x)
-    classifier = LogisticRegression(C=strength, max_iter=2000)
-    classifier.fit(scaler.transform(train_x), train_y)
-    return float(np.mean(classifier.predict(scaler.transform(test_x)) == test_y))
+    train_x, test_x = scaler.transform(train_x), scaler.transform(test_x)
+    if solver == "keras":
+        present, targets = np.unique(train_y, return_inverse=True)
+        for predict in fit_logistic_regression(train_x, targets, len(present), strengths):
+            yield present, predict(test_x)
+        return
+    for strength in strengths:
+        classifier = LogisticRegression(C=strength, max_iter=2000).fit(train_x, train_y)
+        yield classifier.classes_, classifier.predict_proba(test_x)

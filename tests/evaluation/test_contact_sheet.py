@@ -1,0 +1,35 @@
+"""The sheet shows the frames, and right and wrong neighbours in their colours."""
+
+import cv2
+import numpy as np
+import pytest
+
+from bod_keras.evaluation import contact_sheet
+
+
+def count_colour(picture, rgb):
+    return int(np.all(np.abs(picture[..., ::-1].astype(int) - rgb) < 4, axis=-1).sum())
+
+
+def sheet(png, right):
+    queries, neighbours = np.array(right).shape
+    frames = [[np.full((30, 40, 3), (250, 20, 200), np.uint8)] * (neighbours + 1)] * queries
+    contact_sheet(frames, [["name"] * (neighbours + 1)] * queries, right, png)
+    return cv2.imread(str(png))
+
+
+def test_frames_and_colours(tmp_path):
+    green, red = (0, 158, 115), (213, 94, 0)
+    mixed = sheet(tmp_path / "new" / "a.png", [[True, False, False], [False, False, True]])
+    assert count_colour(mixed, (250, 20, 200)) > 8 * 5000  # 2 x 4 pictures
+    assert count_colour(mixed, red) > 1.7 * count_colour(mixed, green) > 0
+    right = sheet(tmp_path / "b.png", [[True, True, True]] * 2)
+    assert count_colour(right, red) == 0 < count_colour(right, green)
+
+
+def test_errors(tmp_path):
+    frame = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"received 1, 1 and 1 queries with \[\(2, 2, 3\)\]"):
+        contact_sheet([[frame] * 2], [["a", "b"]], [[True, True]], tmp_path / "a.png")
+    with pytest.raises(ValueError, match="received 0, 0 and 0 queries"):
+        contact_sheet([], [], [], tmp_path / "a.png")
