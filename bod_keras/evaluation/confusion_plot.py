@@ -73,7 +73,7 @@ def plot_confusion(confusion, class_names: Sequence[str], png: str | os.PathLike
                 ha="center",
                 va="center",
                 fontsize=9,
-                color="white" if share[row, column] > 0.6 else "black",
+                color="white" if share[row, column] > 0.35 else "black",
             )
     axis.set_xlabel("answer")
     axis.set_ylabel("true class")
