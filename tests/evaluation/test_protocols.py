@@ -1,0 +1,181 @@
+"""Every protocol of configs/protocols on UCF101 in small; what their files must say; slow truths."""
+
+import ast
+import csv
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from bod_keras.evaluation import linear_probe
+from bod_keras.evaluation.feature_cache import FeatureCache
+from bod_keras.evaluation.protocols import (
+    KINDS,
+    Subject,
+    change_protocol,
+    read_protocol,
+    run_protocol,
+)
+from tests.evaluation.ucf101_tree import CLASSES, read_splits, write_ucf101
+from tests.tiny_models import make_framework
+
+FOLDER = Path(__file__).parents[2] / "configs" / "protocols"
+NAMES = sorted(p.stem.replace("_", "-") for p in FOLDER.glob("*.py") if p.stem != "common")
+PUBLISHED = [name for name in NAMES if "-" in name]
+ON_FEATURES = [n for n in NAMES if read_protocol(n, FOLDER).kind in ("linear", "knn", "retrieval")]
+SMALL = ["frames=4", "size=8", "stride=2", "views=2"]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    return write_ucf101(tmp_path_factory.mktemp("ucf101"))
+
+
+@pytest.fixture(scope="module")
+def shared(tree, tmp_path_factory):
+    """A model, the splits, and the cache that all tests of this file fill."""
+    model = make_framework("VSimCLR")
+    return model, read_splits(tree, stride=2), FeatureCache(tmp_path_factory.mktemp("features"))
+
+
+def subject_of(shared, folder, seed=0):
+    model, splits, cache = shared
+    return Subject(model, {}, *splits, folder, seed, cache)
+
+
+def small(name, *changes):
+    protocol = read_protocol(name, FOLDER)
+    changes = [*SMALL, *changes]
+    return change_protocol(protocol, [c for c in changes if c.partition("=")[0] in protocol])
+
+
+@pytest.mark.parametrize("name", ON_FEATURES)
+def test_a_protocol_on_features_runs(shared, tmp_path, name):
+    protocol = small(name)
+    subject = subject_of(shared, tmp_path / "out")
+    result = run_protocol(subject, protocol)
+    scores = result["factors"]["label"]
+    parts = [part for part in scores if part != "chance"]
+    assert parts == list(protocol.parts or ("pooled", "static", "dynamic"))
+    assert scores["chance"] == pytest.approx(1 / 3)
+    for part in parts:
+        assert all(0 <= value <= 1 for value in scores[part].values() if value is not None)
+    assert result["files"]
+    for file in result["files"]:
+        assert (tmp_path / "out" / file).stat().st_size > 0, file
+
+
+@pytest.mark.parametrize("name", ["linear", "knn", "retrieval-rspnet"])
+def test_twice_is_identical_and_another_cache_changes_nothing(shared, tmp_path, name):
+    model, splits, _ = shared
+    first = run_protocol(subject_of(shared, tmp_path / "out"), small(name))
+    fresh = FeatureCache(tmp_path / "features")
+    subject = Subject(model, {}, *splits, tmp_path / "again", 0, fresh)
+    assert run_protocol(subject, small(name)) == first
+    for file in first["files"]:
+        assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_protocol_names_its_choices(name):
+    """And asks for clips of its own, so that another model is refused and not silently evaluated."""
+    module = ast.parse((FOLDER / f"{name.replace('-', '_')}.py").read_text())
+    entries = [line.partition(":")[0] for line in ast.get_docstring(module).splitlines()]
+    needed = ("Command", "Source", "Clips", "Views", "Batch norm", "Normalised")
+    for entry in (*needed, "Chosen", "Reported", "Differs", "Unverified"):
+        assert entry in entries
+    protocol = read_protocol(name, FOLDER)
+    assert protocol.name == name and protocol.version >= 1 and protocol.kind in KINDS
+    if name != "knn-lightly":
+        assert protocol.frames and protocol.size and protocol.stride
+    if protocol.kind == "finetune":
+        text = ast.get_docstring(module)
+        assert (protocol.checkpoint == "test") == ("ON TEST" in text)
+
+
+def test_our_own_protocols_never_choose_on_test():
+    for name in set(NAMES) - set(PUBLISHED):
+        assert read_protocol(name, FOLDER).get("checkpoint", "validation") == "validation"
+
+
+def test_the_linear_protocol_is_the_linear_probe(shared, tmp_path):
+    subject = subject_of(shared, tmp_path)
+    result = run_protocol(subject, small("linear"))
+    (train, train_y), (test, test_y) = (
+        subject.labelled(split, views=2) for split in (subject.train, subject.test)
+    )
+    for part in train:
+        truth = linear_probe(train[part], train_y["label"], test[part], test_y["label"])
+        assert result["factors"]["label"][part]["linear"] == truth
+
+
+def test_the_tables_hold_what_was_counted(shared, tmp_path):
+    result = run_protocol(subject_of(shared, tmp_path), small("knn", "k=3"))
+    with open(tmp_path / "label-static" / "confusion.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["class", *CLASSES] and [row[0] for row in rows[1:]] == list(CLASSES)
+    counts = np.array([row[1:] for row in rows[1:]], int)
+    assert counts.sum(axis=1).tolist() == [2, 2, 2]
+    assert np.trace(counts) / 6 == pytest.approx(result["factors"]["label"]["static"]["knn"])
+
+
+def test_neighbours_and_recalls_are_those_of_a_slow_search(shared, tmp_path):
+    """One query and one gallery video at a time, centred as CoCLR does it."""
+    subject = subject_of(shared, tmp_path)
+    result = run_protocol(subject, small("retrieval-coclr"))
+    (gallery, gallery_y), (queries, queries_y) = (
+        subject.labelled(split, views=2, kind="pooled") for split in (subject.train, subject.test)
+    )
+    gallery, queries = (
+        x["pooled"].astype("float64") - x["pooled"].astype("float64").mean(axis=0)
+        for x in (gallery, queries)
+    )
+    with open(tmp_path / "neighbours-pooled.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    hits = {k: 0 for k in (1, 5, 10)}
+    for q, query in enumerate(queries):
+        cosines = [
+            sum(a * b for a, b in zip(query, one)) / np.linalg.norm(query) / np.linalg.norm(one)
+            for one in gallery
+        ]
+        order = sorted(range(len(gallery)), key=lambda i: (-round(cosines[i], 12), i))
+        for rank in range(5):
+            row = rows[5 * q + rank]
+            assert row["query"] == subject.test.records[q].path and row["rank"] == str(rank + 1)
+            assert row["neighbour"] == subject.train.records[order[rank]].path
+        for k in hits:
+            found = {gallery_y["label"][i] for i in order[:k]}
+            hits[k] += queries_y["label"][q] in found
+    assert result["factors"]["label"]["pooled"] == {f"R@{k}": n / 6 for k, n in hits.items()}
+    assert result["gallery"] == 12  # so R@20 and R@50 are not there
+
+
+def test_a_part_that_is_not_there(shared, tmp_path):
+    protocol = small("knn", "parts=('static', 'motion')")
+    with pytest.raises(ValueError, match="asks for the parts static, motion, but .*pooled, static"):
+        run_protocol(subject_of(shared, tmp_path), protocol)
+
+
+def test_an_encoder_alone_has_one_part(shared, tmp_path):
+    model, splits, cache = shared
+    subject = Subject(model.encoder, {}, *splits, tmp_path, 0, cache)
+    assert list(run_protocol(subject, small("knn"))["factors"]["label"]) == ["pooled", "chance"]
+    with pytest.raises(ValueError, match="'projected' needs a framework .*Choose 'pooled'"):
+        run_protocol(subject, small("knn-slowfast"))
+
+
+def test_time_steps_are_laid_side_by_side(shared, tmp_path):
+    subject = subject_of(shared, tmp_path)
+    features, _ = subject.features(subject.test, kind="pooled", time_steps=4)
+    (batch,) = subject.test.clips(batch_size=6).evaluation_numpy()
+    frames = keras.ops.convert_to_numpy(subject.encoder(batch["views"][:, 0], training=False))
+    np.testing.assert_allclose(features["pooled"], frames.reshape(6, -1), rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="divide the 4 time steps .*received 3"):
+        subject.features(subject.test, kind="pooled", time_steps=3)
+
+
+def test_an_unknown_kind(shared, tmp_path):
+    protocol = change_protocol(read_protocol("knn", FOLDER), ["kind=retrival"])
+    with pytest.raises(ValueError, match="Received: 'retrival' .*Did you mean 'retrieval'"):
+        run_protocol(subject_of(shared, tmp_path), protocol)
