@@ -254,6 +254,9 @@ def report(runs, protocols):
         table = result_tables(found, protocol.kind)
         title = f"{protocol_name(protocol)}, version {protocol.version}: {len(runs)} run(s)"
         print(f"\n{title}\n{table}")
+        said = [w for _, _, results in found for result in results for w in result["warnings"]]
+        for warning in dict.fromkeys(said):
+            print(f"WARNING: {warning}")
         texts.append(table)
         if output is not None and protocol.kind == "factors":
             _plot(found, output.path / "factors.png")

@@ -1,6 +1,16 @@
-"""Our k-NN: weighted vote of the 20 nearest training videos by cosine similarity, temperature 0.07.
+"""Ours: weighted vote of the 20 nearest training videos by cosine similarity.
 
-Command:  python evaluate.py --model=RUN --protocol=knn
+Command:     python evaluate.py --model=RUN --protocol=knn
+Features:    of each part of the read-out (time mean of the encoder's features; static part; dynamic part)
+Views:       1 clip, centred in time, centre crop
+Batch norm:  frozen, its moving statistics; deterministic
+Normalised:  L2
+Optimiser:   none; the weight of a neighbour is exp(cosine / 0.07)
+Chosen:      nothing
+Reported:    on test, once
+Source:      the rule of Wu et al., arXiv 1805.01978, section 3.4, with the 20 neighbours of Caron et al.
+             (DINO), arXiv 2104.14294
+Unverified:  nothing: no publication has exactly these choices on videos
 """
 
 from configs.protocols.common import on_features

@@ -1,166 +1,181 @@
-"""What protocols share: their files and changes, cached features, and misuse that is found."""
+"""Every protocol of configs/protocols on UCF101 in small; what their files must say; slow truths."""
 
-import shutil
+import ast
+import csv
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-import bod_keras
-from bod_keras.data import ClipDataset, Record, array_records
+from bod_keras.evaluation import linear_probe
 from bod_keras.evaluation.feature_cache import FeatureCache
-from bod_keras.evaluation.protocols import change_protocol, misuse, read_protocol
-from bod_keras.evaluation.read_out import ReadOut
-from tests.video_files import make_ramp_clip, save_video
+from bod_keras.evaluation.protocols import (
+    KINDS,
+    Subject,
+    change_protocol,
+    read_protocol,
+    run_protocol,
+)
+from tests.evaluation.ucf101_tree import CLASSES, read_splits, write_ucf101
+from tests.tiny_models import make_framework
 
-SHAPE = (4, 8, 8, 3)
-PROTOCOLS = Path(__file__).parents[2] / "configs" / "protocols"
-
-
-@pytest.fixture
-def records(tmp_path):
-    for i in range(5):
-        save_video(tmp_path / f"{i}.avi", make_ramp_clip(8, offset=40 * i))
-    return [Record(str(tmp_path / f"{i}.avi"), label=i % 2) for i in range(5)]
-
-
-class Reader:
-    """Makes data sets and counts the videos that are asked for."""
-
-    def __init__(self):
-        self.asked = []
-
-    def __call__(self, records):
-        self.asked.append(len(records))
-        return ClipDataset(
-            records,
-            frames=4,
-            size=8,
-            batch_size=min(2, len(records)),
-            workers=0,
-            max_bad_share=0.5,
-        )
+FOLDER = Path(__file__).parents[2] / "configs" / "protocols"
+NAMES = sorted(p.stem.replace("_", "-") for p in FOLDER.glob("*.py") if p.stem != "common")
+PUBLISHED = [name for name in NAMES if "-" in name]
+ON_FEATURES = [n for n in NAMES if read_protocol(n, FOLDER).kind in ("linear", "knn", "retrieval")]
+SMALL = ["frames=4", "size=8", "stride=2", "views=2"]
 
 
-def test_features_are_extracted_once(records, tmp_path, capsys):
-    encoder = bod_keras.encoders.FrameCNN(SHAPE, widths=(4,))
-    cache, reader = FeatureCache(tmp_path / "features"), Reader()
-    features, index, skipped = cache.features(encoder, records[:3], reader)
-    stream = reader(records[:3]).evaluation_numpy()
-    direct = np.concatenate([encoder.predict(b["views"][:, 0], verbose=0) for b in stream])
-    np.testing.assert_allclose(features["pooled"], direct.mean(axis=1), atol=1e-6)
-    assert index.tolist() == [0, 1, 2] and skipped == {}
-    # Two more videos, in another order: only these are read.
-    reader.asked.clear()
-    capsys.readouterr()
-    more, index, _ = cache.features(encoder, records[::-1], reader)
-    assert reader.asked == [5, 2]
-    assert "features of 3 are from the cache" in capsys.readouterr().out
-    np.testing.assert_array_equal(more["pooled"][2:], features["pooled"][::-1])
-    again, _, _ = FeatureCache(tmp_path / "features").features(encoder, records[::-1], reader)
-    assert "features are from the cache" in capsys.readouterr().out
-    np.testing.assert_array_equal(again["pooled"], more["pooled"])
-    # Other weights, other views: nothing of it fits.
-    encoder.trainable_weights[0].assign(2 * encoder.trainable_weights[0])
-    other, _, _ = cache.features(encoder, records[:3], reader)
-    assert not np.allclose(other["pooled"], features["pooled"])
-    cache.features(encoder, records[:3], reader, views=2)
-    assert capsys.readouterr().out.count("features are extracted") == 2
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    return write_ucf101(tmp_path_factory.mktemp("ucf101"))
 
 
-def test_a_video_that_has_changed_is_read_again(records, tmp_path):
-    encoder = bod_keras.encoders.FrameCNN(SHAPE, widths=(4,))
-    cache, reader = FeatureCache(tmp_path / "features"), Reader()
-    before, _, _ = cache.features(encoder, records, reader)
-    shutil.copy(records[4].path, records[0].path)
-    after, _, _ = cache.features(encoder, records, reader)
-    assert reader.asked == [5, 5, 5, 1]
-    np.testing.assert_allclose(after["pooled"][0], before["pooled"][4], atol=1e-6)
+@pytest.fixture(scope="module")
+def shared(tree, tmp_path_factory):
+    """A model, the splits, and the cache that all tests of this file fill."""
+    model = make_framework("VSimCLR")
+    return model, read_splits(tree, stride=2), FeatureCache(tmp_path_factory.mktemp("features"))
 
 
-def test_a_broken_video_is_named_each_time(records, tmp_path):
-    encoder = bod_keras.encoders.FrameCNN(SHAPE, widths=(4,))
-    with open(records[1].path, "wb") as file:
-        file.write(b"no video")
-    for _ in range(2):
-        cache = FeatureCache(tmp_path / "features")
-        _, index, skipped = cache.features(encoder, records, Reader())
-        assert index.tolist() == [0, 2, 3, 4] and list(skipped) == [records[1].path]
+def subject_of(shared, folder, seed=0):
+    model, splits, cache = shared
+    return Subject(model, {}, *splits, folder, seed, cache)
 
 
-def test_a_damaged_cache_is_named_and_made_again(records, tmp_path, capsys):
-    encoder = bod_keras.encoders.FrameCNN(SHAPE, widths=(4,))
-    before, _, _ = FeatureCache(tmp_path / "features").features(encoder, records, Reader())
-    (file,) = (tmp_path / "features").rglob("*.npz")
-    file.write_bytes(file.read_bytes()[:100])
-    after, _, _ = FeatureCache(tmp_path / "features").features(encoder, records, Reader())
-    assert f"{file} is damaged" in capsys.readouterr().out
-    np.testing.assert_allclose(after["pooled"], before["pooled"], atol=1e-6)
+def small(name, *changes):
+    protocol = read_protocol(name, FOLDER)
+    changes = [*SMALL, *changes]
+    return change_protocol(protocol, [c for c in changes if c.partition("=")[0] in protocol])
 
 
-def test_videos_in_memory_are_told_apart_by_content(tmp_path):
-    encoder = bod_keras.encoders.FrameCNN(SHAPE, widths=(4,))
-    videos = np.random.default_rng(0).integers(0, 255, (2, *SHAPE), dtype=np.uint8)
-    cache, reader = FeatureCache(tmp_path), Reader()
-    one, _, _ = cache.features(encoder, array_records(videos, labels=[0, 1]), reader)
-    two, _, _ = cache.features(encoder, array_records(videos[::-1], labels=[0, 1]), reader)
-    assert reader.asked == [2, 2, 2]
-    np.testing.assert_array_equal(one["pooled"], two["pooled"][::-1])
+@pytest.mark.parametrize("name", ON_FEATURES)
+def test_a_protocol_on_features_runs(shared, tmp_path, name):
+    protocol = small(name)
+    subject = subject_of(shared, tmp_path / "out")
+    result = run_protocol(subject, protocol)
+    scores = result["factors"]["label"]
+    parts = [part for part in scores if part != "chance"]
+    assert parts == list(protocol.parts or ("pooled", "static", "dynamic"))
+    assert scores["chance"] == pytest.approx(1 / 3)
+    for part in parts:
+        assert all(0 <= value <= 1 for value in scores[part].values() if value is not None)
+    assert result["files"]
+    for file in result["files"]:
+        assert (tmp_path / "out" / file).stat().st_size > 0, file
 
 
-def test_time_steps_are_kept():
-    """`time_steps` features of one clip: the means of as many stretches of it."""
-    encoder = bod_keras.encoders.FrameCNN(SHAPE, widths=(4,))
-    clips = np.random.default_rng(0).random((2, *SHAPE), "float32")
-    (values,) = ReadOut(encoder, "pooled", time_steps=2).predict_on_batch(clips).values()
-    frames = encoder.predict(clips, verbose=0)
-    halves = np.concatenate([frames[:, :2].mean(axis=1), frames[:, 2:].mean(axis=1)], axis=1)
-    np.testing.assert_allclose(values, halves, atol=1e-6)
+@pytest.mark.parametrize("name", ["linear", "knn", "retrieval-rspnet"])
+def test_twice_is_identical_and_another_cache_changes_nothing(shared, tmp_path, name):
+    model, splits, _ = shared
+    first = run_protocol(subject_of(shared, tmp_path / "out"), small(name))
+    fresh = FeatureCache(tmp_path / "features")
+    subject = Subject(model, {}, *splits, tmp_path / "again", 0, fresh)
+    assert run_protocol(subject, small(name)) == first
+    for file in first["files"]:
+        assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
 
 
-def test_test_videos_that_were_seen(records, tmp_path):
-    train, test = records[:3], records[3:]
-    assert misuse.leaks(train, test, train) == []
-    with pytest.raises(ValueError, match="1 of the 3 test videos are in the training list, too"):
-        misuse.leaks(train, [*test, train[0]], train)
-    (said,) = misuse.leaks(train, [*test, train[0]], train, allow=True)[:1]
-    assert "says nothing of new videos" in said
-    (said,) = misuse.leaks(train, test, records)
-    assert said.startswith("Pre-training has seen 2 of the 2 test videos, without their labels")
-    (said,) = misuse.leaks(train, test, None)
-    assert "it is not known whether it has seen test videos" in said
-    shutil.copy(train[0].path, tmp_path / "copy.avi")
-    (said,) = misuse.leaks(train, [*test, Record(str(tmp_path / "copy.avi"))], train)
-    assert said.startswith("1 test videos are copies of training videos under another name")
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_protocol_names_its_choices(name):
+    """And asks for clips of its own, so that another model is refused and not silently evaluated."""
+    module = ast.parse((FOLDER / f"{name.replace('-', '_')}.py").read_text())
+    entries = [line.partition(":")[0] for line in ast.get_docstring(module).splitlines()]
+    needed = ("Command", "Source", "Clips", "Views", "Batch norm", "Normalised")
+    for entry in (*needed, "Chosen", "Reported", "Differs", "Unverified"):
+        assert entry in entries
+    protocol = read_protocol(name, FOLDER)
+    assert protocol.name == name and protocol.version >= 1 and protocol.kind in KINDS
+    if name != "knn-lightly":
+        assert protocol.frames and protocol.size and protocol.stride
+    if protocol.kind == "finetune":
+        text = ast.get_docstring(module)
+        assert (protocol.checkpoint == "test") == ("ON TEST" in text)
 
 
-def test_a_change_is_remembered_and_a_wrong_one_refused():
-    protocol = change_protocol(read_protocol("knn", PROTOCOLS), ["k=5", "temperature=0.07"])
-    assert protocol.k == 5 and protocol.modified.to_dict() == {"k": [20, 5]}
-    assert change_protocol(protocol, ["k=20"]).modified.to_dict() == {}
-    for change, message in (
-        ("kk=5", "The protocol knn has no 'kk'; .*Did you mean k?"),
-        ("k=many", "k of the protocol knn is 5; --set=k=many gives a value of another type"),
-        ("k", "--set takes KEY=VALUE, such as --set=k=5. Received: 'k'"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            change_protocol(protocol, [change])
-    with pytest.raises(ValueError, match="Received: retrival. Did you mean retrieval?"):
-        read_protocol("retrival", PROTOCOLS)
+def test_our_own_protocols_never_choose_on_test():
+    for name in set(NAMES) - set(PUBLISHED):
+        assert read_protocol(name, FOLDER).get("checkpoint", "validation") == "validation"
 
 
-def test_stretches_of_one_file_are_told_apart():
-    first, second, both = (Record("a.mp4", span=s) for s in ((0.0, 2.0), (2.0, 4.0), (1.0, 3.0)))
-    assert misuse.shared_videos([first], [second]) == []
-    assert misuse.shared_videos([first], [both]) == ["a.mp4"]
+def test_the_linear_protocol_is_the_linear_probe(shared, tmp_path):
+    subject = subject_of(shared, tmp_path)
+    result = run_protocol(subject, small("linear"))
+    (train, train_y), (test, test_y) = (
+        subject.labelled(split, views=2) for split in (subject.train, subject.test)
+    )
+    for part in train:
+        truth = linear_probe(train[part], train_y["label"], test[part], test_y["label"])
+        assert result["factors"]["label"][part]["linear"] == truth
 
 
-def test_another_number_of_frames_and_other_classes():
-    encoder = bod_keras.encoders.FrameCNN(SHAPE, widths=(4,))
-    misuse.check_clips(encoder, 4, 8, "linear")
-    with pytest.raises(ValueError, match="asks for clips of 16 frames .*--set=frames=4"):
-        misuse.check_clips(encoder, 16, 8, "linear")
-    with pytest.raises(ValueError, match="'run' in train only, 'walk' in test only"):
-        misuse.check_class_names(["jump", "run"], ["jump", "walk"])
-    with pytest.raises(ValueError, match="differ: their order"):
-        misuse.check_class_names(["jump", "run"], ["run", "jump"])
+def test_the_tables_hold_what_was_counted(shared, tmp_path):
+    result = run_protocol(subject_of(shared, tmp_path), small("knn", "k=3"))
+    with open(tmp_path / "label-static" / "confusion.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["class", *CLASSES] and [row[0] for row in rows[1:]] == list(CLASSES)
+    counts = np.array([row[1:] for row in rows[1:]], int)
+    assert counts.sum(axis=1).tolist() == [2, 2, 2]
+    assert np.trace(counts) / 6 == pytest.approx(result["factors"]["label"]["static"]["knn"])
+
+
+def test_neighbours_and_recalls_are_those_of_a_slow_search(shared, tmp_path):
+    """One query and one gallery video at a time, centred as CoCLR does it."""
+    subject = subject_of(shared, tmp_path)
+    result = run_protocol(subject, small("retrieval-coclr"))
+    (gallery, gallery_y), (queries, queries_y) = (
+        subject.labelled(split, views=2, kind="pooled") for split in (subject.train, subject.test)
+    )
+    gallery, queries = (
+        x["pooled"].astype("float64") - x["pooled"].astype("float64").mean(axis=0)
+        for x in (gallery, queries)
+    )
+    with open(tmp_path / "neighbours-pooled.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    hits = {k: 0 for k in (1, 5, 10)}
+    for q, query in enumerate(queries):
+        cosines = [
+            sum(a * b for a, b in zip(query, one)) / np.linalg.norm(query) / np.linalg.norm(one)
+            for one in gallery
+        ]
+        order = sorted(range(len(gallery)), key=lambda i: (-round(cosines[i], 12), i))
+        for rank in range(5):
+            row = rows[5 * q + rank]
+            assert row["query"] == subject.test.records[q].path and row["rank"] == str(rank + 1)
+            assert row["neighbour"] == subject.train.records[order[rank]].path
+        for k in hits:
+            found = {gallery_y["label"][i] for i in order[:k]}
+            hits[k] += queries_y["label"][q] in found
+    assert result["factors"]["label"]["pooled"] == {f"R@{k}": n / 6 for k, n in hits.items()}
+    assert result["gallery"] == 12  # so R@20 and R@50 are not there
+
+
+def test_a_part_that_is_not_there(shared, tmp_path):
+    protocol = small("knn", "parts=('static', 'motion')")
+    with pytest.raises(ValueError, match="asks for the parts static, motion, but .*pooled, static"):
+        run_protocol(subject_of(shared, tmp_path), protocol)
+
+
+def test_an_encoder_alone_has_one_part(shared, tmp_path):
+    model, splits, cache = shared
+    subject = Subject(model.encoder, {}, *splits, tmp_path, 0, cache)
+    assert list(run_protocol(subject, small("knn"))["factors"]["label"]) == ["pooled", "chance"]
+    with pytest.raises(ValueError, match="'projected' needs a framework .*Choose 'pooled'"):
+        run_protocol(subject, small("knn-slowfast"))
+
+
+def test_time_steps_are_laid_side_by_side(shared, tmp_path):
+    subject = subject_of(shared, tmp_path)
+    features, _ = subject.features(subject.test, kind="pooled", time_steps=4)
+    (batch,) = subject.test.clips(batch_size=6).evaluation_numpy()
+    frames = keras.ops.convert_to_numpy(subject.encoder(batch["views"][:, 0], training=False))
+    np.testing.assert_allclose(features["pooled"], frames.reshape(6, -1), rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="divide the 4 time steps .*received 3"):
+        subject.features(subject.test, kind="pooled", time_steps=3)
+
+
+def test_an_unknown_kind(shared, tmp_path):
+    protocol = change_protocol(read_protocol("knn", FOLDER), ["kind=retrival"])
+    with pytest.raises(ValueError, match="Received: 'retrival' .*Did you mean 'retrieval'"):
+        run_protocol(subject_of(shared, tmp_path), protocol)

@@ -26,40 +26,42 @@ def classify_features(subject, protocol, measure: str, score: Callable) -> dict:
     Raises:
         ValueError: if a part that the protocol names is not there, or classes do not fit.
     """
-    train, test = labelled_splits(subject, protocol)
+    (train_x, train_y, _), (test_x, test_y, _) = labelled_splits(subject, protocol)
     factors: dict[str, dict] = {}
     files = []
-    for column, train_y in train[1].items():
-        test_y = test[1][column]
-        classes, names = classes_of(subject, column, train_y, test_y)
+    for column, known in train_y.items():
+        wanted = test_y[column]
+        classes, names = classes_of(subject, column, known, wanted)
         factors[column] = {}
-        for part, train_x in train[0].items():
-            scores = score(train_x, train_y, test[0][part], classes)
-            results = classification_scores(scores, np.searchsorted(classes, test_y), names)
+        for part in train_x:
+            scores = score(train_x[part], known, test_x[part], classes)
+            results = classification_scores(scores, np.searchsorted(classes, wanted), names)
             factors[column][part] = {
                 measure: results["top1"],
                 "top5": results["top5"],
                 "mean_class": results["mean_class"],
             }
             files += write_classification(results, subject.folder / f"{column}-{part}")
-        factors[column]["chance"] = chance(test_y)
+        factors[column]["chance"] = chance(wanted)
     return {"factors": factors, "files": [str(f.relative_to(subject.folder)) for f in files]}
 
 
-def labelled_splits(subject, protocol) -> list[tuple[dict, dict]]:
-    """Gives features and labels of train and test, of the parts that a protocol names (none: all)."""
+def labelled_splits(subject, protocol) -> list[tuple[dict, dict, np.ndarray]]:
+    """Gives features, labels and positions of train and test, of the parts that a protocol names."""
     read_out = {"kind": protocol.read_out, "time_steps": protocol.time_steps}
     splits = []
     for split in (subject.train, subject.test):
-        features, labels = subject.labelled(split, protocol.views, protocol.crops, **read_out)
+        features, index = subject.features(split, protocol.views, protocol.crops, **read_out)
         absent = [part for part in protocol.parts if part not in features]
         if absent:
             raise ValueError(
                 f"The protocol {protocol.name} asks for the parts {', '.join(protocol.parts)}, but the "
                 f"read-out of this model has {', '.join(features)}."
             )
-        splits.append(({part: features[part] for part in protocol.parts or features}, labels))
-    columns = [sorted(labels) for _, labels in splits]
+        labels = {name: np.asarray(column)[index] for name, column in split.labels.items()}
+        chosen = {part: features[part] for part in protocol.parts or features}
+        splits.append((chosen, labels, index))
+    columns = [sorted(labels) for _, labels, _ in splits]
     if columns[0] != columns[1]:
         raise ValueError(
             f"train and test must have the same label columns, received {columns[0]} and {columns[1]}. Give "

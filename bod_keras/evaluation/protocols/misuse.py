@@ -49,14 +49,15 @@ def check_class_names(train: Sequence[str], test: Sequence[str]) -> None:
         train, test: the names in the order of the labels; an empty list where none are known.
 
     Raises:
-        ValueError: if they differ: then one label stands for two classes.
+        ValueError: if they differ: then one label stands for two classes. Further classes at the end of train
+            do no harm.
 
     Example:
 
     >>> check_class_names(["run", "jump"], ["run", "jump"])
     """
     train, test = list(train), list(test)
-    if not train or not test or train == test:
+    if not train or not test or train[: len(test)] == test:
         return
     extra = [f"{name!r} in train only" for name in train if name not in test]
     extra += [f"{name!r} in test only" for name in test if name not in train]

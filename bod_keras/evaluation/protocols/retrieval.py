@@ -28,7 +28,7 @@ def run(subject, protocol) -> dict:
         [...]}`. An R@k with k beyond the gallery is left out. The files are neighbours-PART.csv, the nearest
         training videos of every test video, and neighbours-PART-COLUMN.png.
     """
-    (gallery, gallery_y), (queries, queries_y) = labelled_splits(subject, protocol)
+    (gallery, gallery_y, *read), (queries, queries_y, *tested) = labelled_splits(subject, protocol)
     factors: dict[str, dict] = {}
     for column, train_y in gallery_y.items():
         classes_of(subject, column, train_y, queries_y[column])
@@ -50,17 +50,12 @@ def run(subject, protocol) -> dict:
         index, similarity = nearest_neighbours(
             gallery[part], queries[part], min(_NEIGHBOURS, rows), protocol.centre
         )
-        files += _write(subject, protocol, part, index, similarity)
+        files += _write(subject, part, read + tested, index, similarity)
     return {"factors": factors, "gallery": rows, "files": files}
 
 
-def _write(subject, protocol, part: str, index: np.ndarray, similarity: np.ndarray) -> list[str]:
-    """The table of a part, and a contact sheet of it for each label column."""
-    read_out = {"kind": protocol.read_out, "time_steps": protocol.time_steps}
-    read = [
-        subject.features(split, protocol.views, protocol.crops, **read_out)[1]
-        for split in (subject.train, subject.test)
-    ]
+def _write(subject, part: str, read, index: np.ndarray, similarity: np.ndarray) -> list[str]:
+    """The table of a part, and a contact sheet of it for each label column; read: positions in the splits."""
     train = [subject.train.records[i] for i in read[0]]
     test = [subject.test.records[i] for i in read[1]]
     table = f"neighbours-{part}.csv"
