@@ -14,6 +14,9 @@ CONFIG = {"name": "a", "seed": 0, "decoupled": True, "clips": {"frames": 8, "wei
 def evaluation(accuracy, files="f" * 64, views=1, model="0" * 64, version=1):
     return {
         "protocol": "linear",
+        "version": version,
+        "fold": None,
+        "seed": 0,
         "views": views,
         "skipped": {},
         "label": {"pooled": accuracy, "best": "pooled"},
@@ -53,7 +56,7 @@ def test_two_runs_beside_each_other(tmp_path, capsys):
     assert ["2 runs."] in lines and ["", "plain", "bod"] in lines
     assert [line for line in lines if line[0] == "decoupled"] == [["decoupled", "false", "true"]]
     assert lines[-1] == ["linear: label.pooled", "0.250", "0.750"]
-    for same in ("clips", "seconds", "time_utc", "name", "not comparable"):
+    for same in ("linear: version", "linear: seed", "clips", "seconds", "time_utc", "name", "not comparable"):
         assert same not in output
 
 
