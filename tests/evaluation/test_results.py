@@ -1,0 +1,60 @@
+"""Results of several splits and seeds as one, and the tables."""
+
+import statistics
+
+import pytest
+
+from bod_keras.evaluation.protocols import combine, result_tables
+
+
+def result(seed, top1, fold=1):
+    parts = {p: {"linear": top1 - i / 10, "top5": None} for i, p in enumerate(("pooled", "static"))}
+    return {
+        "fold": fold,
+        "seed": seed,
+        "version": 1,
+        "videos": [8, 4],
+        "factors": {"label": {**parts, "chance": 0.25}},
+        "provenance": {"seconds": 1.5, "seed": seed},
+    }
+
+
+def test_one_result_stays_as_it_is():
+    assert combine([result(0, 0.5)]) == result(0, 0.5)
+
+
+def test_several_give_mean_and_deviation():
+    values = [0.5, 0.7, 0.9]
+    each = [result(seed, top1) for seed, top1 in enumerate(values)]
+    combined = combine(each)
+    assert combined["factors"]["label"]["pooled"]["linear"] == pytest.approx(0.7)
+    assert combined["factors"]["label"]["pooled"]["top5"] is None
+    assert combined["deviation"] == {
+        "factors": {
+            "label": {
+                "pooled": {"linear": pytest.approx(statistics.stdev(values))},
+                "static": {"linear": pytest.approx(statistics.stdev(values))},
+                "chance": 0.0,
+            }
+        }
+    }
+    assert combined["each"] == each and combined["provenance"] == each[0]["provenance"]
+
+
+def test_runs_of_one_name_are_averaged_over_their_splits_too():
+    runs = [
+        ("plain", 0.02, [result(0, 0.5), result(0, 0.7, fold=2)]),
+        ("plain", 0.02, [result(1, 0.9), result(1, 0.5, fold=2)]),
+        ("decoupled", None, [result(0, 1.0), result(0, 1.0, fold=2)]),
+    ]
+    table = result_tables(runs, "linear").split("\n\n")[-1].splitlines()
+    deviation = statistics.stdev([0.5, 0.7, 0.9, 0.5])
+    header, plain, decoupled = table[-4], table[-2], table[-1]
+    assert header.split()[:6] == ["run", "seeds", "factor", "chance", "linear:", "pooled"]
+    assert plain.split()[:7] == ["plain", "4", "label", "0.250", "0.650", "±", f"{deviation:.3f}"]
+    assert decoupled.split()[:3] == ["decoupled", "2", "label"] and decoupled.endswith("-")
+
+
+def test_what_has_no_parts_shows_its_numbers():
+    runs = [("a", None, [{"frame_map": 0.5, "fold": None, "seed": 0, "videos": [1, 2]}])]
+    assert result_tables(runs, "detect").splitlines()[-1].split() == ["a", "1", "0.500"]

@@ -1,0 +1,126 @@
+"""evaluate.py as it is typed: splits, cache, low-shot, changed choices, misuse; on UCF101 in small."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bod_keras import experiment, training
+from bod_keras.evaluation import write_report
+from configs import base
+from tests.evaluation.ucf101_tree import write_ucf101
+
+ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.xdist_group("evaluate")  # one process: they share a run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a finished run, as train.py leaves it, with what the tests need of it."""
+    folder = tmp_path_factory.mktemp("run")
+    root, annotations = write_ucf101(folder)
+    config = base.get_config()
+    config.name, config.output, config.decoupled = "tiny", str(folder), False
+    config.data.update({"dataset": "ucf101", "root": root, "annotations": annotations})
+    config.clips.update({"frames": 4, "size": 8, "batch_size": 4, "workers": 0})
+    config.encoder.update({"name": "frame_cnn", "arguments": {"widths": (4, 6)}})
+    config.head.update({"hidden": 8, "width": 4})
+    model = experiment.build_model(config.to_dict(), steps_per_epoch=1)
+    path = folder / "tiny-seed0"
+    write_report(path / "report.json", config=config.to_dict(), training={"seconds_per_step": 0.1})
+    training.save_model(model, path / "model.keras")
+    return path
+
+
+def evaluate(run, *flags):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "evaluate.py"), f"--model={run}", *flags],
+        cwd=run.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def report(run, section):
+    return json.loads((run / "report.json").read_text())[f"evaluation_{section}"]
+
+
+def test_splits_are_averaged_and_the_second_time_comes_from_the_cache(run):
+    flags = ("--protocol=linear", "--protocol=knn", "--split=1,2", "--set=views=2")
+    flags += ("--set=parts=('static',)",)
+    code, first, errors = evaluate(run, *flags)
+    assert code == 0, errors
+    # All 18 videos are in the first split; the other one and the other protocol need no further ones.
+    assert first.count("features are extracted") == 2
+    assert "WARNING: Pre-training has seen 6 of the 6 test videos" in first.split("\n\n")[-1]
+    name = "linear-split1+2-parts=('static',)-views=2"
+    linear = report(run, name)
+    assert [one["fold"] for one in linear["each"]] == [1, 2]
+    scores = [one["factors"]["label"]["static"]["linear"] for one in linear["each"]]
+    assert linear["factors"]["label"]["static"]["linear"] == pytest.approx(sum(scores) / 2)
+    assert linear["modified"] == {"parts": [[], ["static"]], "views": [1, 2]}
+    for one in linear["each"]:
+        assert one["provenance"]["data"]["fold"] == one["fold"]
+        for file in one["files"]:
+            place = run / "evaluation" / name / f"split{one['fold']}-seed0" / file
+            assert place.stat().st_size > 0
+    code, second, errors = evaluate(run, *flags)
+    assert code == 0, errors
+    assert "extracted" not in second and "12 train videos: features are from the cache" in second
+    for one, other in zip(linear["each"], report(run, name)["each"], strict=True):
+        assert one["factors"] == other["factors"]
+    assert first.split("\n\n")[1:] == second.split("\n\n")[1:]  # the tables
+
+
+def test_a_model_for_other_clips_gets_one_clear_message(run):
+    before = (run / "report.json").read_bytes()
+    code, _, errors = evaluate(run, "--protocol=retrieval-tclr")
+    assert code == 1 and errors.startswith(
+        "evaluate.py: The protocol retrieval-tclr asks for clips"
+    )
+    assert (
+        "16 frames and 112 x 112 pixels, but this model was made for 4 frames and 8 x 8" in errors
+    )
+    assert (run / "report.json").read_bytes() == before
+
+
+def test_a_test_video_in_the_training_list_stops_it(run, tmp_path):
+    root = run.parent / "UCF-101"
+    for part, groups in (("train", (1, 2, 3)), ("test", (3, 4))):
+        names = ("ApplyEyeMakeup", "Archery")
+        lines = [
+            f"{root}/{name}/v_{name}_g{group:02d}_c01.avi {label}"
+            for label, name in enumerate(names)
+            for group in groups
+        ]
+        (tmp_path / f"{part}.txt").write_text("\n".join(lines))
+    flags = [f"--probe_{part}={tmp_path / part}.txt" for part in ("train", "test")]
+    code, _, errors = evaluate(run, "--protocol=knn", *flags)
+    assert code == 1 and "2 of the 4 test videos are in the training list" in errors
+    assert "--allow_overlap" in errors
+
+
+def test_low_shot_of_another_data_set_for_a_run_whose_videos_are_gone(run, tmp_path):
+    """As after a run was copied to another machine."""
+    copy = tmp_path / "copied-seed0"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("features", "evaluation"))
+    saved = json.loads((copy / "report.json").read_text())
+    saved["config"]["data"]["root"] = "/nowhere"
+    (copy / "report.json").write_text(json.dumps(saved))
+    flags = ["--dataset=ucf101", f"--root={run.parent}/UCF-101", "--split=2", "--seeds=0,1"]
+    flags += [f"--annotations={run.parent}/lists", "--per_class=1", "--protocol=knn"]
+    code, output, errors = evaluate(copy, *flags)
+    assert code == 0, errors
+    assert "it is not known whether it has seen test videos" in output and "±" in output
+    result = report(copy, "knn-ucf101-split2-1-per-class")
+    assert [(one["seed"], one["videos"]) for one in result["each"]] == [(0, [3, 6]), (1, [3, 6])]
+    hashes = {one["provenance"]["data"]["train"]["files_sha256"] for one in result["each"]}
+    assert len(hashes) == 2  # other videos were drawn
