@@ -56,7 +56,15 @@ def test_two_runs_beside_each_other(tmp_path, capsys):
     assert ["2 runs."] in lines and ["", "plain", "bod"] in lines
     assert [line for line in lines if line[0] == "decoupled"] == [["decoupled", "false", "true"]]
     assert lines[-1] == ["linear: label.pooled", "0.250", "0.750"]
-    for same in ("linear: version", "linear: seed", "clips", "seconds", "time_utc", "name", "not comparable"):
+    for same in (
+        "linear: version",
+        "linear: seed",
+        "clips",
+        "seconds",
+        "time_utc",
+        "name",
+        "not comparable",
+    ):
         assert same not in output
 
 

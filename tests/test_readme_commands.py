@@ -97,22 +97,6 @@ def test_ucf101_in_three_commands(ucf101):
     assert report["evaluation_linear"]["videos"] == [9, 4]
     assert re.search(r"vbyol_ucf101-bod +1 +label +0.500", printed[2])
     assert "9 train videos: features are extracted" in printed[2]
-    # Other protocols take the features of the first one.
-    more = [*evaluate, "--protocol=knn", "--protocol=retrieval", "--set=views=1", "--set=ks=(1,3)"]
-    with pytest.raises(AssertionError, match="The protocol linear has no 'ks'"):
-        run(more, ucf101)
-    more = [*evaluate[:-1], "--protocol=knn", "--protocol=retrieval", "--set=views=1", "--split=1"]
-    assert "features are extracted" not in run(more, ucf101)
-    report = json.loads((folder / "report.json").read_text())
-    made = report["evaluation_retrieval-split1-views=1"]["provenance"]
-    assert made["protocol"]["modified"] == {"views": [10, 1]}
-    assert made["data"]["train"]["videos"] == 9 and made["data"]["fold"] == 1
-    files = folder / "evaluation" / "retrieval-split1-views=1"
-    neighbours = (files / "neighbours-static.csv").read_text().splitlines()
-    assert len(neighbours) == 1 + 4 * 5 and "v_HandStandPushups_g01_c01.avi,1," in neighbours[11]
-    assert (files / "neighbours-static-label.png").stat().st_size > 1000
-    confusion = folder / "evaluation" / "knn-split1" / "label-pooled" / "confusion.csv"
-    assert confusion.read_text().splitlines()[0] == "class,ApplyEyeMakeup,HandstandPushups"
 
 
 def test_torchvision_weights_in_and_out(tmp_path):

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from bod_keras.encoders import FrameCNN
 from bod_keras.evaluation import extract_features
+from bod_keras.evaluation.read_out import ReadOut
 
 
 def clips(videos, views=1, seed=0):
@@ -131,3 +133,12 @@ def test_errors_of_the_model():
         extract_features(Framework("rank"), batches(clips(2), [2]))
     with pytest.raises(ValueError, match=r"part 'dynamic' of the videos \[0, 1\] must be finite"):
         extract_features(Framework("nan"), batches(clips(2), [2]))
+
+
+def test_pooled_features_keep_stretches_of_time():
+    encoder = FrameCNN((4, 8, 8, 3), widths=(4,))
+    batch = np.random.default_rng(0).random((2, 4, 8, 8, 3), "float32")
+    (values,) = ReadOut(encoder, "pooled", time_steps=2).predict_on_batch(batch).values()
+    frames = encoder.predict(batch, verbose=0)
+    halves = np.concatenate([frames[:, :2].mean(axis=1), frames[:, 2:].mean(axis=1)], axis=1)
+    np.testing.assert_allclose(values, halves, atol=1e-6)
