@@ -88,10 +88,11 @@ def main(argv):
             change_protocol(read_protocol(name, _FOLDER), _SET.value) for name in _PROTOCOL.value
         ]
         for protocol in protocols:
-            protocol.per_class, protocol.share = _PER_CLASS.value, _SHARE.value
+            protocol.per_class = _PER_CLASS.value or protocol.per_class
+            protocol.share = _SHARE.value or protocol.share
         runs = [_evaluate(RunFolder(folder), protocols) for folder in _MODELS.value]
         report(runs, protocols)
-    except (ImportError, ValueError, OSError) as error:
+    except (ImportError, RuntimeError, ValueError, OSError) as error:
         if _TRACEBACK.value:
             raise
         failure = f"evaluate.py: {error}"
@@ -211,7 +212,7 @@ class Videos:
     def __init__(self, config):
         self._config = config
         self._pretrained_on = _pretrained_on(config)
-        self._found = {}  # (fold, needs_labels) -> catalogues of train and test, warnings
+        self._found = {}  # fold -> catalogues of train and test, warnings
 
     def splits(self, protocol, fold, seed, model):
         """The config as the protocol wants it, the two `Split`s, and what has to be said of them."""
@@ -219,18 +220,15 @@ class Videos:
         clips = config["clips"]
         encoder = getattr(model, "encoder", model)
         misuse.check_clips(encoder, clips["frames"], clips["size"], protocol.name)
-        key = fold, protocol.needs_labels
-        if key not in self._found:
-            catalogs = _catalogs(config, protocol.needs_labels)
+        if fold not in self._found:
+            catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
             misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
             records = [catalog.records for catalog in catalogs]
-            warnings = []
-            if protocol.needs_labels:
-                warnings = misuse.leaks(*records, self._pretrained_on, _OVERLAP.value)
-            for warning in warnings:
+            warnings = misuse.leaks(*records, self._pretrained_on, _OVERLAP.value)
+            for warning in warnings:  # now, before hours of reading, and again with the table
                 print(f"WARNING: {warning}", flush=True)
-            self._found[key] = catalogs, warnings
-        catalogs, warnings = self._found[key]
+            self._found[fold] = catalogs, warnings
+        catalogs, warnings = self._found[fold]
 
         def make_data(catalog, **changes):
             if changes.get("flip", 0.0) is None and not catalog.flip_safe:
@@ -274,15 +272,6 @@ def as_in_the_run(protocol, config):
     wanted = {key: config["probe"].get(key, 1) for key in ("views", "crops")}
     changes = [f"{k}={v}" for k, v in wanted.items() if v != 1 and k not in protocol.modified]
     return change_protocol(protocol, changes)
-
-
-def _catalogs(config, needs_labels):
-    try:
-        return [experiment.probe_catalog(config, part) for part in ("train", "test")]
-    except ValueError:
-        if needs_labels:
-            raise
-        return [experiment.training_catalog(config)] * 2
 
 
 def _pretrained_on(config):

@@ -21,6 +21,15 @@ def check_features(features, what: str) -> np.ndarray:
     return features
 
 
+def check_widths(one: np.ndarray, other: np.ndarray, what: str) -> None:
+    """Raises unless two matrices of features have equally many columns."""
+    if one.shape[1] != other.shape[1]:
+        raise ValueError(
+            f"{what} must have the same number of columns, received {one.shape[1]} and "
+            f"{other.shape[1]}. Extract both with the same model."
+        )
+
+
 def check_labels(labels, rows: int, what: str) -> np.ndarray:
     """Returns `labels` as an array (N,) with one entry per row of the features, or raises."""
     labels = np.asarray(labels)
@@ -72,11 +81,7 @@ def check_split(train_x, train_y, test_x, test_y=None) -> tuple[np.ndarray | Non
     """
     train_x = check_features(train_x, "train_x")
     test_x = check_features(test_x, "test_x")
-    if train_x.shape[1] != test_x.shape[1]:
-        raise ValueError(
-            "train_x and test_x must have the same number of columns, received "
-            f"{train_x.shape[1]} and {test_x.shape[1]}. Extract both with the same model."
-        )
+    check_widths(train_x, test_x, "train_x and test_x")
     train_y = check_labels(train_y, len(train_x), "train_y")
     if test_y is not None:
         test_y = check_labels(test_y, len(test_x), "test_y")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bod_keras.evaluation._checks import check_features
+from bod_keras.evaluation._checks import check_features, check_widths
 
 _CELLS_AT_ONCE = 2**24  # of the similarity matrix, 128 MiB: memory does not grow with the queries
 _DECIMALS = 12  # of a similarity; what is beyond depends on the order in which a product is summed
@@ -37,11 +37,7 @@ def nearest_neighbours(
     """
     gallery = check_features(gallery, "gallery")
     queries = check_features(queries, "queries")
-    if gallery.shape[1] != queries.shape[1]:
-        raise ValueError(
-            "gallery and queries must have the same number of columns, received "
-            f"{gallery.shape[1]} and {queries.shape[1]}. Extract both with the same model."
-        )
+    check_widths(gallery, queries, "gallery and queries")
     if not 1 <= k <= len(gallery):
         raise ValueError(
             f"k must be between 1 and the rows of the gallery, {len(gallery)}, received {k!r}. "

@@ -25,8 +25,9 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
         A dict of plain values:
 
         * `protocol`: `name`, `version`, `modified` and `settings`, all of them as they were used;
-        * `data`: `source`, `fold`, and for `train` and `test` the number of `videos`, the `files_sha256`
-          (`file_list_hash`) and the `clips` that were cut out: frames, stride, size in pixels;
+        * `data`: `source` and `fold` of the run's config, and for `train` and `test` the `list` that took
+          their place (None: none did), the number of `videos`, the `files_sha256` (`file_list_hash`) and
+          the `clips` that were cut out: frames, stride, size in pixels;
         * `model`: `sha256` (`model_hash`) and the number of `parameters`;
         * `seed`, `seconds`, and the `environment()`: versions, git revision, machine, time.
 
@@ -49,7 +50,7 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
             f"a protocol must have a name and a version, received {sorted(settings)} without "
             f"{' and '.join(absent)}. Give it both: a number without them cannot be compared."
         )
-    data = subject.config.get("data", {})
+    data, lists = subject.config.get("data", {}), subject.config.get("probe", {})
     return {
         "protocol": {
             "name": settings.pop("name"),
@@ -60,8 +61,8 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
         "data": {
             "source": data.get("dataset") or data.get("source"),
             "fold": data.get("fold") if data.get("dataset") else None,
-            "train": _split(subject.train),
-            "test": _split(subject.test),
+            "train": _split(subject.train, lists.get("train")),
+            "test": _split(subject.test, lists.get("test")),
         },
         "model": {"sha256": model_hash(subject.model), "parameters": subject.model.count_params()},
         "seed": subject.seed,
@@ -155,12 +156,13 @@ def model_hash(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _split(split) -> dict | None:
+def _split(split, source: str | None) -> dict | None:
     """Returns what identifies one split of the videos."""
     if split is None:
         return None
     clips = {name: getattr(split.data, name, None) for name in ("frames", "stride", "size")}
     return {
+        "list": source or None,
         "videos": len(split.records),
         "files_sha256": file_list_hash(split.records),
         "clips": clips,

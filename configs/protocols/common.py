@@ -21,7 +21,6 @@ def protocol(name, version, kind, **choices):
             # Low-shot: labelled videos a class, or the share of them, that may be learned from; None: all.
             "per_class": config_dict.placeholder(int),
             "share": config_dict.placeholder(float),
-            "needs_labels": True,  # False: where none are known, the videos of the pre-training do
             **choices,
         }
     )

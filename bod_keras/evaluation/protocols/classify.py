@@ -51,14 +51,15 @@ def labelled_splits(subject, protocol) -> list[tuple[dict, dict, np.ndarray]]:
     read_out = {"kind": protocol.read_out, "time_steps": protocol.time_steps}
     splits = []
     for split in (subject.train, subject.test):
-        features, index = subject.features(split, protocol.views, protocol.crops, **read_out)
+        features, labels, index = subject.labelled(
+            split, protocol.views, protocol.crops, **read_out
+        )
         absent = [part for part in protocol.parts if part not in features]
         if absent:
             raise ValueError(
                 f"The protocol {protocol.name} asks for the parts {', '.join(protocol.parts)}, but the "
                 f"read-out of this model has {', '.join(features)}."
             )
-        labels = {name: np.asarray(column)[index] for name, column in split.labels.items()}
         chosen = {part: features[part] for part in protocol.parts or features}
         splits.append((chosen, labels, index))
     columns = [sorted(labels) for _, labels, _ in splits]

@@ -126,7 +126,7 @@ class Subject:
     ...     catalog.records, **{"frames": 2, "size": 4, "batch_size": 2, **settings})
     >>> split = Split(Catalog(records), make, "test")
     >>> subject = Subject(model, {}, split, split, tempfile.mkdtemp() + "/evaluation/linear")
-    >>> features, labels = subject.labelled(subject.test)
+    >>> features, labels, index = subject.labelled(subject.test)
     2 test videos: features are extracted
     >>> features["pooled"].shape, labels["label"].tolist()
     ((2, 3), [0, 1])
@@ -175,10 +175,10 @@ class Subject:
         )
 
     def labelled(self, split: Split, views: int = 1, crops: int = 1, **read_out):
-        """As `features`, with labels in place of the index: a dict from column to classes, array (N,)."""
+        """As `features`, with the labels before the index: a dict from column to classes, array (N,)."""
         features, index = self.features(split, views, crops, **read_out)
         labels = {name: np.asarray(column)[index] for name, column in split.labels.items()}
-        return features, labels
+        return features, labels, index
 
 
 def _labels(records: list[Record]) -> dict[str, list]:
