@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 
-from bod_keras.data.catalog import read_catalog
+from bod_keras.data.catalog import class_names, read_catalog
 from bod_keras.data.datasets.base import Catalog
-from bod_keras.data.record import Record
+from bod_keras.data.remote import is_folder, is_remote
 from bod_keras.data.shard_manifest import is_shard_folder, read_manifest
 
 
 def read_source(
     source: str | os.PathLike, root: str | os.PathLike | None = None, split: str | None = None
 ) -> Catalog:
-    """Read what `read_catalog` reads; with the class names of a folder a class, and of shards, and the
-    flips of their source.
+    """Read what `read_catalog` reads, with the class names of folders, and of shards with their flips, too.
 
     Args:
         source: as of `read_catalog`.
@@ -35,15 +34,7 @@ def read_source(
     """
     records = read_catalog(source, root=root, split=split)
     if not is_shard_folder(source):
-        return Catalog(records, _folder_classes(os.fspath(source), records))
+        is_dir = is_folder if is_remote(source) else os.path.isdir
+        return Catalog(records, class_names(source) if is_dir(source) else [])
     manifest = read_manifest(source)
     return Catalog(records, manifest["class_names"], manifest["flip_safe"])
-
-
-def _folder_classes(source: str, records: list[Record]) -> list[str]:
-    """Names of the top-level sub-folders, in the order of the labels; none of a list or a CSV file."""
-    inside = [record for record in records if record.path.startswith(source.rstrip("/") + "/")]
-    if len(inside) < len(records) or any(record.label is None for record in records):
-        return []
-    names = {r.label: r.path[len(source.rstrip("/")) + 1 :].split("/")[0] for r in records}
-    return [names[label] for label in sorted(names)]
