@@ -280,12 +280,15 @@ class ClipDataset:
         make = functools.partial(self._evaluation_batches, views, crops)
         return self._stream(make, "index", None, shape).prefetch(2)
 
-    def evaluation_numpy(self, views: int = 1, crops: int = 1) -> Iterator[dict[str, np.ndarray]]:
+    def evaluation_numpy(
+        self, views: int = 1, crops: int = 1, indices: Sequence[int] | None = None
+    ) -> Iterator[dict[str, np.ndarray]]:
         """Stream the batches of `evaluation` as NumPy arrays, without TensorFlow.
 
         Args:
             views: as in `evaluation`.
             crops: as in `evaluation`.
+            indices: which of `records` to read; None for all.
 
         Returns:
             Iterator of the dicts of `evaluation`.
@@ -294,7 +297,7 @@ class ClipDataset:
             ValueError: as `evaluation`; while iterating, if too many files are broken.
         """
         self._evaluation_shape(views, crops)
-        batches = self._evaluation_batches(views, crops)
+        batches = self._evaluation_batches(views, crops, indices)
         return ({**batch, "views": _to_float(batch["views"])} for batch in batches)
 
     def files(self, first: int, last: int) -> list[str]:
@@ -341,8 +344,11 @@ class ClipDataset:
             epoch, index = self._order.locate(number)
             yield Task(number, index, epoch, self.views)
 
-    def _evaluation_batches(self, views: int, crops: int) -> Iterator[dict]:
-        tasks = (Task(index, index, None, views, crops) for index in range(len(self)))
+    def _evaluation_batches(
+        self, views: int, crops: int, indices: Sequence[int] | None = None
+    ) -> Iterator[dict]:
+        chosen = range(len(self)) if indices is None else indices
+        tasks = (Task(index, index, None, views, crops) for index in chosen)
         yield from self._batches(tasks, "index", self._evaluation_shape(views, crops))
 
     def _batches(self, tasks: Iterator[Task], key: str, shape: tuple[int, ...]) -> Iterator[dict]:

@@ -109,16 +109,10 @@ class FeatureCache:
         missing = [i for i, key in enumerate(keys) if key not in rows and key not in skipped]
         _tell(what, len(records), len(missing))
         if missing:
-            some = [records[i] for i in missing]
-            stream = make_data(some)
-            found = _extract(ReadOut(model, kind, time_steps), stream, views, crops, what)
-            for first, last, features in found:
-                new = {keys[missing[i]]: values for i, values in features.items()}
-                failed = {
-                    keys[missing[i]]: stream.skipped[some[i].path]
-                    for i in range(first, last)
-                    if i not in features
-                }
+            read_out = ReadOut(model, kind, time_steps)
+            for span, features in _extract(read_out, data, missing, views, crops, what):
+                new = {keys[i]: values for i, values in features.items()}
+                failed = {keys[i]: data.skipped[records[i].path] for i in span if i not in features}
                 _write(folder, new, failed)
                 rows |= new
                 skipped |= failed
@@ -152,9 +146,10 @@ class FeatureCache:
         return rows, skipped
 
 
-def _extract(read_out, stream, views, crops, what):
-    """Yields `(first, last, {position: {part: row}})` of spans of the stream's records, as they are done."""
-    rows, first, total = {}, 0, len(stream.records)
+def _extract(read_out, data, indices, views, crops, what):
+    """Yields `(span, {index: {part: row}})` of spans of the records that are asked for, as they are done."""
+    place = {index: number for number, index in enumerate(indices)}
+    rows, first, total = {}, 0, len(indices)
     live = sys.stderr.isatty()
     bar = tqdm(
         total=total,
@@ -164,17 +159,19 @@ def _extract(read_out, stream, views, crops, what):
         dynamic_ncols=live,
         ncols=None if live else 120,
     )
-    with bar, stream.clear_errors():
-        for features, index in iterate_features(read_out, stream.evaluation_numpy(views, crops)):
-            for row, position in enumerate(index.tolist()):
-                rows[position] = {part: values[row] for part, values in features.items()}
-            bar.update(int(index[-1]) + 1 - bar.n)
-            while index[-1] >= first + _VIDEOS_A_FILE:  # the stream is in order: the span is done
-                last = first + _VIDEOS_A_FILE
-                yield first, last, {i: rows.pop(i) for i in list(rows) if i < last}
-                first = last
+    stream = data.evaluation_numpy(views, crops, indices)
+    with bar, data.clear_errors():
+        for features, index in iterate_features(read_out, stream):
+            for row, i in enumerate(index.tolist()):
+                rows[i] = {part: values[row] for part, values in features.items()}
+            done = place[int(index[-1])]  # the stream is in order
+            bar.update(done + 1 - bar.n)
+            while done >= first + _VIDEOS_A_FILE:
+                span = indices[first : first + _VIDEOS_A_FILE]
+                yield span, {i: rows.pop(i) for i in span if i in rows}
+                first += _VIDEOS_A_FILE
         bar.update(total - bar.n)
-    yield first, total, rows
+    yield indices[first:], rows
 
 
 def _write(folder: Path, rows: Mapping[str, Mapping], skipped: Mapping[str, str]) -> None:

@@ -45,9 +45,20 @@ class Reader:
         self.asked = []
 
     def __call__(self, records):
-        self.asked.append([Path(r.path).name for r in records])
+        names = [Path(r.path).name for r in records]
+        self.asked.append(names)
         settings = {**self.settings, "batch_size": min(self.settings["batch_size"], len(records))}
-        return ClipDataset(records, **settings)
+        data = ClipDataset(records, **settings)
+        stream = data.evaluation_numpy
+
+        def evaluation_numpy(views, crops=1, indices=None):
+            self.asked.append(
+                [names[i] for i in (range(len(names)) if indices is None else indices)]
+            )
+            return stream(views, crops, indices)
+
+        data.evaluation_numpy = evaluation_numpy
+        return data
 
     def read(self, cache, records, model=None, views=2, **kwargs):
         """Features, index, and the names of what was read again."""
@@ -210,3 +221,16 @@ def test_frames_and_shards_are_known_by_their_files(records, tmp_path):
     moved = tmp_path / "elsewhere"
     shutil.move(shards, moved)
     assert len(reader.read(cache, read_catalog(moved))[2]) == 7
+
+
+def test_a_broken_video_is_one_of_all_and_not_of_those_still_to_read(records, tmp_path):
+    """Nine of ten are in the cache; the tenth, which is broken, is a tenth of the videos."""
+    cache, reader = FeatureCache(tmp_path / "cache"), Reader(max_bad_share=0.1)
+    more = [Record(save_video(tmp_path / f"{i}.avi", make_ramp_clip(6 + i))) for i in (7, 8)]
+    reader.read(cache, [*records, *more])
+    (tmp_path / "broken").mkdir()
+    broken = write_broken(tmp_path / "broken")["cut.avi"][0]
+    _, index, skipped = cache.features(
+        make_encoder(), [Record(broken), *records, *more], reader, views=2
+    )
+    assert list(skipped) == [broken] and index.tolist() == list(range(1, 10))
