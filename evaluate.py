@@ -141,6 +141,7 @@ def evaluate(folder, protocols):
             probed, splits, warnings = videos.splits(protocol, fold, seed, model)
             subject = Subject(model, probed, *splits, place, seed, cache)
             results.append(measure(subject, protocol, fold, warnings))
+            _tell_skipped(splits)
         result = combine(results)
         evaluation.write_report(saved, **{f"evaluation_{name}": result})
         if protocol.kind == "factors":
@@ -318,6 +319,17 @@ def _integers(flag, texts, low, high=None):
 def _readable(split):
     skipped = split.skipped
     return sum(record.path not in skipped for record in split.records)
+
+
+def _tell_skipped(splits):
+    for split in splits:
+        if split.skipped:
+            total = len(split.records)
+            print(
+                f"{len(split.skipped)} of {total} {split.name} videos were skipped (all in report.json):"
+            )
+            for path, reason in list(split.skipped.items())[:5]:
+                print(f"  {path}: {reason}", flush=True)
 
 
 def _plot(runs, png):

@@ -124,3 +124,17 @@ def test_low_shot_of_another_data_set_for_a_run_whose_videos_are_gone(run, tmp_p
     assert [(one["seed"], one["videos"]) for one in result["each"]] == [(0, [3, 6]), (1, [3, 6])]
     hashes = {one["provenance"]["data"]["train"]["files_sha256"] for one in result["each"]}
     assert len(hashes) == 2  # other videos were drawn
+
+
+def test_a_broken_video_is_skipped_counted_and_named(run, tmp_path):
+    copy = tmp_path / "UCF-101"
+    shutil.copytree(run.parent / "UCF-101", copy)
+    broken = copy / "Archery" / "v_Archery_g05_c01.avi"
+    broken.write_bytes(b"no video")
+    flags = ["--dataset=ucf101", f"--root={copy}", f"--annotations={run.parent}/lists"]
+    code, output, errors = evaluate(run, *flags, "--protocol=knn")
+    assert code == 0, errors
+    assert "1 of 12 train videos were skipped (all in report.json):\n" in output
+    assert f"  {broken}: no video stream" in output
+    result = report(run, "knn-ucf101")
+    assert list(result["skipped"]) == [str(broken)] and result["videos"] == [11, 6]
