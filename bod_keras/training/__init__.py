@@ -3,8 +3,11 @@
 from bod_keras.training.batch_norm import BatchNorm
 from bod_keras.training.bilevel import BiLevel
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
+from bod_keras.training.distribution import KINDS as DISTRIBUTIONS
+from bod_keras.training.distribution import Distribution, choose_distribution
 from bod_keras.training.history_file import HistoryFile
 from bod_keras.training.lars import LARS
+from bod_keras.training.lost_process_error import LostProcessError
 from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress
@@ -17,14 +20,18 @@ __all__ = [
     "BiLevel",
     "BiLevelModel",
     "Checkpoint",
+    "DISTRIBUTIONS",
+    "Distribution",
     "HistoryFile",
     "LARS",
+    "LostProcessError",
     "Monitors",
     "Progress",
     "PushRunFolder",
     "RunFolder",
     "StopOnNonFinite",
     "StopOnSignal",
+    "choose_distribution",
     "load_checkpoint",
     "save_model",
     "steps_taken",
