@@ -1,5 +1,6 @@
 """All devices of one process or of several, by XLA's partitioner."""
 
+import contextlib
 import inspect
 import os
 
@@ -26,8 +27,8 @@ class JaxDistribution(Distribution):
         self.rank, self.processes = jax.process_index(), jax.process_count()
         self.replicas = jax.device_count()
         # Each process reads its own block: Keras needs not divide the data.
-        parallel = keras.distribution.DataParallel(auto_shard_dataset=False)
-        keras.distribution.set_distribution(parallel)
+        self._parallel = keras.distribution.DataParallel(auto_shard_dataset=False)
+        self.scope()
 
     def _join(self, timeout):
         names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
@@ -46,6 +47,11 @@ class JaxDistribution(Distribution):
         jax.distributed.initialize(
             address, int(count), int(number), **{k: v for k, v in wait.items() if k in known}
         )
+
+    def scope(self):
+        # For the whole process; again, since keras.utils.clear_session drops it.
+        keras.distribution.set_distribution(self._parallel)
+        return contextlib.nullcontext()
 
     def gather(self, numbers):
         with self.clear_errors():
