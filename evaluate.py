@@ -32,6 +32,7 @@ from bod_keras import evaluation, experiment
 from bod_keras.clean_exit import clean_exit
 from bod_keras.data import find_dataset
 from bod_keras.evaluation.feature_cache import FeatureCache
+from bod_keras.evaluation.finetuning import TrainingStoppedError
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.protocols import (
     Split,
@@ -82,7 +83,7 @@ def main(argv):
         sys.exit(
             "evaluate.py: --model is missing, such as --model=runs/demo-bod-seed0. See --help."
         )
-    failure = None
+    failure, code = None, 1
     try:
         protocols = [
             change_protocol(read_protocol(name, _FOLDER), _SET.value) for name in _PROTOCOL.value
@@ -92,20 +93,23 @@ def main(argv):
             protocol.share = _SHARE.value or protocol.share
         runs = [_evaluate(RunFolder(folder), protocols) for folder in _MODELS.value]
         report(runs, protocols)
-    except (ImportError, RuntimeError, ValueError, OSError) as error:
+    except TrainingStoppedError as stopped:
+        failure, code = str(stopped), 128 + stopped.number
+    except (ArithmeticError, ImportError, RuntimeError, ValueError, OSError) as error:
         if _TRACEBACK.value:
             raise
         failure = f"evaluate.py: {error}"
     # The error is let go of first: a stream that it still held would abort the interpreter at exit.
     gc.collect()
     if failure is not None:
-        sys.exit(failure)
+        print(failure, file=sys.stderr)
+        sys.exit(code)
 
 
 def _evaluate(folder, protocols):
     """Run the protocols on one run, and write the numbers into its report."""
     try:
-        folder.pull("report.json", "model.keras", "features/*")
+        folder.pull("report.json", "model.keras", "features/*", "evaluation/*/training-*")
         results = evaluate(folder, protocols)
     finally:
         if folder.path.exists():
@@ -170,7 +174,7 @@ def measure(subject, protocol, fold, warnings):
         "skipped": {k: v for split in splits for k, v in split.skipped.items()},
         "blocked": {k: v for split in splits for k, v in split.catalog.blocked.items()},
         "missing": [name for split in splits for name in split.catalog.missing],
-        "warnings": warnings,
+        "warnings": warnings + measured.pop("warnings", []),
         **measured,
         "provenance": evaluation.provenance(protocol, subject, time.perf_counter() - started),
     }
@@ -234,7 +238,8 @@ class Videos:
         def make_data(catalog, **changes):
             if changes.get("flip", 0.0) is None and not catalog.flip_safe:
                 changes["flip"] = 0.0  # a flip would change the label
-            return experiment.probe_data({**config, "clips": {**clips, **changes}}, catalog)
+            settings = {**config, "seed": seed, "clips": {**clips, **changes}}
+            return experiment.probe_data(settings, catalog)
 
         train, test = (Split(c, make_data, n) for c, n in zip(catalogs, ("train", "test")))
         if protocol.per_class or protocol.share:

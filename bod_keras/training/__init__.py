@@ -9,6 +9,8 @@ from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress
 from bod_keras.training.run_folder import PushRunFolder, RunFolder
+from bod_keras.training.seed_states import SeedStates
+from bod_keras.training.step_decay import StepDecay
 from bod_keras.training.stop_on_non_finite import StopOnNonFinite
 from bod_keras.training.stop_on_signal import StopOnSignal
 
@@ -23,6 +25,8 @@ __all__ = [
     "Progress",
     "PushRunFolder",
     "RunFolder",
+    "SeedStates",
+    "StepDecay",
     "StopOnNonFinite",
     "StopOnSignal",
     "load_checkpoint",

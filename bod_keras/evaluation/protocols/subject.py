@@ -61,6 +61,10 @@ class Split:
         """Path -> reason of each file that could not be read so far."""
         return {k: v for data in self._made for k, v in data.skipped.items()} | self._unread
 
+    def note_skipped(self, reasons: Mapping[str, str]) -> None:
+        """Notes files that could not be read when a result was made that is now taken from a file."""
+        self._unread |= reasons
+
     def subset(self, rows: Sequence[int]) -> Split:
         """Makes the split of some of the videos, by their positions."""
         records = [self.records[int(row)] for row in rows]
