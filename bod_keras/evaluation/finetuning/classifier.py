@@ -64,9 +64,8 @@ class Classifier(SeedStates, keras.Model):
         name="classifier",
         **kwargs,
     ):
-        # In the encoder's policy, so that `compile` scales the loss where float16 needs it.
-        super().__init__(name=name, **{"dtype": encoder.dtype_policy, **kwargs})
-        self.autocast = False  # the encoder casts for itself; the rest is float32
+        # The encoder casts for itself; the rest is float32 under every global policy.
+        super().__init__(name=name, **{"dtype": "float32", **kwargs})
         for key, value, known in (
             ("train", train, TRAINS),
             ("batch_norm", batch_norm, BATCH_NORMS),
@@ -133,8 +132,13 @@ class Classifier(SeedStates, keras.Model):
     def compile(self, optimizer="sgd", **kwargs):
         """As `keras.Model.compile`, with cross-entropy and the accuracy; AdamW's decay leaves out vectors.
 
-        Keras does not save that exclusion with an optimizer, so it is the model's business.
+        Keras does not save that exclusion with an optimizer, so it is the model's business. Where a layer of the
+        encoder computes in float16 the loss is scaled.
         """
+        layers = self.encoder._flatten_layers()
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if not scaled and any(layer.compute_dtype == "float16" for layer in layers):
+            optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.get(optimizer))
         super().compile(
             optimizer=optimizer,
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
