@@ -132,8 +132,8 @@ class Classifier(SeedStates, keras.Model):
     def compile(self, optimizer="sgd", **kwargs):
         """As `keras.Model.compile`, with cross-entropy and the accuracy; AdamW's decay leaves out vectors.
 
-        Keras does not save that exclusion with an optimizer, so it is the model's business. Where a layer of the
-        encoder computes in float16 the loss is scaled.
+        Keras does not save that exclusion with an optimizer, so it is the model's business. Where a layer of
+        the encoder computes in float16 the loss is scaled.
         """
         layers = self.encoder._flatten_layers()
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)

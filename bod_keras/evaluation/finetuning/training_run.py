@@ -99,7 +99,7 @@ class TrainingRun:
         callbacks += [best] if best else []
         callbacks += [training.HistoryFile(self.folder / "history.csv"), checkpoint]
         with self.data.clear_errors():
-            self._fit(model, steps, callbacks)
+            training.fit_rest(model, self._stream, steps, self.epochs, callbacks)
         if stop.received is not None:
             checkpoint.save()
             raise TrainingStoppedError(stop.received, training.steps_taken(model))
@@ -119,25 +119,6 @@ class TrainingRun:
         training.save_model(model, self.folder / "classifier.keras")
         for name in ("checkpoints", "best"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-
-    def _fit(self, model, steps, callbacks):
-        """Keras' fit over the rest; a started epoch is first completed by a shorter one."""
-        epoch, within = divmod(training.steps_taken(model), steps)
-        spans = [(epoch, epoch + 1, steps - within), (epoch + 1, self.epochs, steps)]
-        for first, last, span in spans if within else [(epoch, self.epochs, steps)]:
-            if first >= last:
-                return
-            model.fit(
-                self._stream(int(model.next_position)),
-                initial_epoch=first,
-                epochs=last,
-                steps_per_epoch=span,
-                shuffle=False,  # the stream is shuffled
-                callbacks=callbacks,
-                verbose=0,
-            )
-            if model.stop_training:
-                return
 
     def _stream(self, position: int):
         """Pairs of inputs and labels, as `fit` takes them."""

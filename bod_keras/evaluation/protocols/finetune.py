@@ -15,7 +15,7 @@ from bod_keras.evaluation.finetuning import Classifier, ClassProbabilities, Trai
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.protocols.classify import chance, classes_of
 from bod_keras.evaluation.provenance import file_list_hash, model_hash
-from bod_keras.training import StepDecay
+from bod_keras.training import StepDecay, run_lock
 
 CHECKPOINTS = ("validation", "last", "test")
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -39,6 +39,7 @@ def run(subject, protocol) -> dict:
         "validation", "test" (then a warning says so) or None: the last epoch.
 
     Raises:
+        BlockingIOError: if another process trains in that folder.
         ValueError: if a choice of the protocol is unknown, the label is not there, or a class has too few
             videos for a validation part.
         TrainingStoppedError: if a signal stops it.
@@ -50,10 +51,11 @@ def run(subject, protocol) -> dict:
     train_y, test_y = (np.searchsorted(classes, y) for y in (train_y, test_y))
     folder = subject.folder / f"training-{_key(subject, protocol, column)[:16]}"
     file = folder / "result.npz"
-    if file.exists():
-        print(f"Trained before: read from {file}", flush=True)
-    else:
-        _train_and_test(subject, protocol, (train_y, test_y), len(classes), folder, file)
+    with run_lock(folder):
+        if file.exists():
+            print(f"Trained before: read from {file}", flush=True)
+        else:
+            _train_and_test(subject, protocol, (train_y, test_y), len(classes), folder, file)
     probabilities, index, about = _read(file)
     for split in (subject.train, subject.test):
         split.note_skipped(about["skipped"][split.name])
