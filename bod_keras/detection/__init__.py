@@ -1,5 +1,6 @@
 """Action detection: which person does what, in boxes of frames."""
 
+from bod_keras.detection.action_detector import ActionDetector
 from bod_keras.detection.average_precision import average_precision, match_by_overlap
 from bod_keras.detection.box_iou import box_areas, box_iou
 from bod_keras.detection.frame_map import (
@@ -12,6 +13,7 @@ from bod_keras.detection.tubes import Tube, link_tubes, tube_iou
 from bod_keras.detection.video_map import video_average_precision, video_map
 
 __all__ = [
+    "ActionDetector",
     "FrameBoxes",
     "RoIAlign",
     "Tube",
