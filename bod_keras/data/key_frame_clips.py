@@ -38,7 +38,6 @@ class KeyFrameClips:
         timeout: seconds after which a worker that reads a clip is given up.
         max_bad_share: the stream stops with an error when more than this share of the files is broken.
         cache_mb: decoded videos are kept in memory up to this many MiB, by all workers together.
-        fps: of folders of frames.
 
     Attributes:
         boxes: room for boxes in a clip.
@@ -70,7 +69,6 @@ class KeyFrameClips:
         timeout: float = 120.0,
         max_bad_share: float = 0.1,
         cache_mb: float = 0,
-        fps: float | None = None,
     ):
         self.records = list(records)
         labels = {label for record in self.records for box in record.boxes for label in box.labels}
@@ -90,7 +88,6 @@ class KeyFrameClips:
             seed,
             augment or augmentation("none", size),
             cache_mb / max(1, workers),
-            fps,
         )
         self._order = EpochOrder(len(self.records), batch_size, seed)
         self._source = SampleSource(self._reader, workers, timeout)

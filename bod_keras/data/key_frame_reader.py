@@ -67,7 +67,6 @@ class KeyFrameReader:
         seed: of the augmentation.
         augment: of training clips.
         cache_mb: decoded videos are kept up to this many MiB.
-        fps: frames a second of folders of frames, which key frames that are known by time need.
 
     Example:
 
@@ -88,7 +87,6 @@ class KeyFrameReader:
     seed: int
     augment: ClipAugment
     cache_mb: float = 0
-    fps: float | None = None
     _store: FrameStore | None = dataclasses.field(default=None, init=False, repr=False)
 
     def __getstate__(self) -> dict:
@@ -109,7 +107,7 @@ class KeyFrameReader:
             OSError: if its storage does not answer.
         """
         if self._store is None:  # in the process that reads, not in the one that pickles
-            self._store = open_store((), self.cache_mb, self.fps)
+            self._store = open_store((), self.cache_mb)
         key_frame = self.records[task.index]
         view, rng = self._draw(task)
         try:

@@ -34,12 +34,11 @@ def key_frames(records: Sequence[Record], every: int = 1) -> list[KeyFrame]:
     """Collect the frames of videos that have boxes.
 
     Args:
-        records: with boxes, from `read_dataset`; those of AVA have one key frame each, those of UCF101-24
-            nearly one a frame.
-        every: take every so many-th annotated frame of a record, from its first on.
+        records: with boxes, from `read_dataset`; of AVA one record a key frame, of UCF101-24 one a video.
+        every: take every so many-th annotated frame of a video, from its first on.
 
     Returns:
-        `KeyFrame`s in the order of the records and of time.
+        `KeyFrame`s, video by video, in the order of time.
 
     Raises:
         ValueError: if `every` is below 1, or no record has a box.
@@ -52,22 +51,23 @@ def key_frames(records: Sequence[Record], every: int = 1) -> list[KeyFrame]:
     """
     if every < 1:
         raise ValueError(f"every must be at least 1 frame. Received: every={every}")
-    found = []
+    videos: dict[str, dict[tuple, list[Box]]] = {}
     for record in records:
-        moments: dict[tuple, list[Box]] = {}
         for box in record.boxes:
-            moments.setdefault((box.frame, None if box.frame is not None else box.time), []).append(
-                box
-            )
-        ordered = sorted(
-            moments, key=lambda moment: [value for value in moment if value is not None]
-        )
-        for frame, time in ordered[::every]:
-            boxes = tuple(moments[frame, time])
-            found.append(KeyFrame(record.path, boxes, frame, time))
-    if not found:
+            moments = videos.setdefault(record.path, {})
+            moments.setdefault((box.frame, box.time), []).append(box)
+    if not videos:
         raise ValueError(
             f"None of the {len(records)} videos has a box. Action detection needs a data set with boxes: "
             "ava2.1, ava2.2, ucf101-24 or boxes (docs/detection.md)."
         )
+    found = []
+    for path, moments in videos.items():
+        frames = [KeyFrame(path, tuple(boxes), *moment) for moment, boxes in moments.items()]
+        found += sorted(frames, key=in_time)[::every]
     return found
+
+
+def in_time(key_frame: KeyFrame) -> float:
+    """Give what orders the key frames of one video: the number, or the time where there is none."""
+    return key_frame.time if key_frame.frame is None else key_frame.frame
