@@ -105,7 +105,7 @@ def main(argv):
 def _evaluate(folder, protocols):
     """Run the protocols on one run, and write the numbers into its report."""
     try:
-        folder.pull("report.json", "model.keras", "features/*")
+        folder.pull("report.json", "model.keras", "features/*", "evaluation/*/detector-*")
         results = evaluate(folder, protocols)
     finally:
         if folder.path.exists():

@@ -106,11 +106,14 @@ class KeyFrameClips:
             targets[row, list(box.labels)] = 1
         return targets
 
-    def training(self, epoch: int = 0) -> Iterator[tuple[dict, np.ndarray, np.ndarray]]:
-        """Stream augmented batches without end.
+    def training(
+        self, epoch: int = 0, steps: int | None = None
+    ) -> Iterator[tuple[dict, np.ndarray, np.ndarray]]:
+        """Stream augmented batches.
 
         Args:
             epoch: the first one; the stream goes on with the following ones.
+            steps: number of batches; None for an endless stream.
 
         Yields:
             `(inputs, targets, mask)` for Keras' `fit`: "clips" float32 `(B, T, H, W, 3)` in [0, 1] and "boxes"
@@ -127,8 +130,11 @@ class KeyFrameClips:
                 now, index = self._order.locate(number)
                 yield Task(number, index, now, 1)
 
-        for samples in self._batches(tasks()):
-            yield self._arrays(samples)
+        with contextlib.closing(self._batches(tasks())) as batches:
+            for count, samples in enumerate(batches, start=1):
+                yield self._arrays(samples)
+                if count == steps:
+                    return
 
     def evaluation(self) -> Iterator[tuple[dict, np.ndarray]]:
         """Stream every readable key frame once, in order, whole frames, without randomness.

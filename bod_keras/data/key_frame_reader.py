@@ -158,7 +158,8 @@ class KeyFrameReader:
 
 def _cut(frame: np.ndarray, view: View, size: int) -> np.ndarray:
     height, width = frame.shape[:2]
-    top, left = round(view.top * height), round(view.left * width)
+    top = min(round(view.top * height), height - 1)
+    left = min(round(view.left * width), width - 1)
     bottom, right = (
         round((view.top + view.height) * height),
         round((view.left + view.width) * width),

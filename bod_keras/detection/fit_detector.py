@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 import keras
@@ -84,16 +83,18 @@ def fit_detector(
         return detector
     if done:
         print(f"The detector of {folder} goes on after epoch {done} of {epochs}", flush=True)
-    progress = Progress(epochs * data.steps_per_epoch, done * data.steps_per_epoch)
-    # Closed, not left to the garbage collector: it holds the worker processes.
-    with contextlib.closing(data.training(done)) as stream:
-        detector.fit(
-            stream,
-            steps_per_epoch=data.steps_per_epoch,
-            initial_epoch=done,
-            epochs=epochs,
-            callbacks=[progress, StopOnNonFinite(), Checkpoint(folder, keep=1)],
-            shuffle=False,  # the stream is
-            verbose=0,
-        )
+    steps = data.steps_per_epoch
+    detector.fit(
+        data.training(done, steps * (epochs - done)),
+        steps_per_epoch=steps,
+        initial_epoch=done,
+        epochs=epochs,
+        callbacks=[
+            Progress(epochs * steps, done * steps),
+            StopOnNonFinite(),
+            Checkpoint(folder, keep=1),
+        ],
+        shuffle=False,  # the stream is
+        verbose=0,
+    )
     return detector

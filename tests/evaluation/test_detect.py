@@ -135,6 +135,11 @@ def test_the_second_time_only_scores_and_another_choice_trains_anew(ava, tmp_pat
     assert "trained already" not in capsys.readouterr().out
 
 
+def test_a_protocol_of_another_data_set(ucf, tmp_path):
+    with pytest.raises(ValueError, match="evaluates class 79, .* these videos have 2 classes"):
+        ucf_result(ucf, tmp_path, "evaluated=(0, 79)")
+
+
 @pytest.fixture(scope="module")
 def ucf(tmp_path_factory):
     """Two videos, with the tubes of UCF101-24 as JSON."""

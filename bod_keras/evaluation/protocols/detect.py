@@ -57,9 +57,14 @@ def run(subject, protocol) -> dict:
     Raises:
         ValueError: if the videos have no boxes, or the encoder has no feature map.
     """
+    classes = len(subject.train.class_names)
+    if protocol.evaluated and max(protocol.evaluated) >= classes:
+        raise ValueError(
+            f"The protocol {protocol.name} evaluates class {max(protocol.evaluated)}, counted from 0, but "
+            f"these videos have {classes} classes. It is for another data set; --set=evaluated=() takes all."
+        )
     train = key_frames(subject.train.records, protocol.every_train)
     truth, test, start = _test_key_frames(subject, protocol)
-    classes = len(subject.train.class_names)
     settings = _reading(subject)
     size = settings["size"]
     detector = ActionDetector(
