@@ -76,6 +76,11 @@ def main(_):
 def train(config):
     """Run, or resume, one experiment. Returns the signal that stopped it early, or None."""
     folder = experiment.run_folder(config)
+    with training.run_lock(folder):
+        return _train_alone(config, folder)
+
+
+def _train_alone(config, folder):
     try:
         received, message = _train(config, folder)
     except Exception:

@@ -9,6 +9,7 @@ from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress
 from bod_keras.training.run_folder import PushRunFolder, RunFolder
+from bod_keras.training.run_lock import run_lock
 from bod_keras.training.stop_on_non_finite import StopOnNonFinite
 from bod_keras.training.stop_on_signal import StopOnSignal
 
@@ -26,6 +27,7 @@ __all__ = [
     "StopOnNonFinite",
     "StopOnSignal",
     "load_checkpoint",
+    "run_lock",
     "save_model",
     "steps_taken",
 ]
