@@ -109,7 +109,13 @@ def main(argv):
 def _evaluate(folder, protocols):
     """Run the protocols on one run, and write the numbers into its report."""
     try:
-        folder.pull("report.json", "model.keras", "features/*", "evaluation/*/training-*")
+        folder.pull(
+            "report.json",
+            "model.keras",
+            "features/*",
+            "evaluation/*/training-*",
+            "evaluation/*/detector-*",
+        )
         results = evaluate(folder, protocols)
     finally:
         if folder.path.exists():
@@ -207,6 +213,14 @@ def probe_config(config, fold, protocol):
         data["root"] = _ROOT.value or data["root"]
         data["annotations"] = _ANNOTATIONS.value or data["annotations"]
     data["fold"] = fold or data["fold"]
+    if protocol.get("built_in"):
+        if _DATASET.value or _TRAIN.value or _TEST.value:
+            raise ValueError(
+                f"The protocol {protocol.name} brings its own videos. Leave --dataset, --probe_train and "
+                "--probe_test out, or choose another protocol."
+            )
+        data |= experiment.built_in_discs(config)
+        probe |= {"train": "", "test": ""}
     clips = {key: protocol[key] for key in ("frames", "stride", "size") if protocol[key]}
     return {**config, "data": data, "probe": probe, "clips": {**config["clips"], **clips}}
 
@@ -217,7 +231,7 @@ class Videos:
     def __init__(self, config):
         self._config = config
         self._pretrained_on = _pretrained_on(config)
-        self._found = {}  # fold -> catalogues of train and test, warnings
+        self._found = {}  # fold and built-in data -> catalogues of train and test, warnings
 
     def splits(self, protocol, fold, seed, model):
         """The config as the protocol wants it, the two `Split`s, and what has to be said of them."""
@@ -225,15 +239,16 @@ class Videos:
         clips = config["clips"]
         encoder = getattr(model, "encoder", model)
         misuse.check_clips(encoder, clips["frames"], clips["size"], protocol.name)
-        if fold not in self._found:
+        place = (fold, protocol.get("built_in"))  # a protocol may bring its own videos
+        if place not in self._found:
             catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
             misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
             records = [catalog.records for catalog in catalogs]
             warnings = misuse.leaks(*records, self._pretrained_on, _OVERLAP.value)
             for warning in warnings:  # now, before hours of reading, and again with the table
                 print(f"WARNING: {warning}", flush=True)
-            self._found[fold] = catalogs, warnings
-        catalogs, warnings = self._found[fold]
+            self._found[place] = catalogs, warnings
+        catalogs, warnings = self._found[place]
 
         def make_data(catalog, **changes):
             if changes.get("flip", 0.0) is None and not catalog.flip_safe:

@@ -170,3 +170,18 @@ def test_a_killed_training_goes_on_and_an_epoch_chosen_on_test_is_said_to_be(run
     assert result["chosen_accuracy"] == max(float(row["val_accuracy"]) for row in rows)
     assert result["provenance"]["protocol"]["settings"]["recipe"] == "crop"
     assert (folder.parent / "label-classifier" / "confusion.png").exists()
+
+
+def test_a_protocol_that_brings_its_own_videos(run):
+    quick = ("epochs=1", "warmup_epochs=0.0", "every_train=16", "every_test=8", "bins=2")
+    flags = ["--protocol=detect-moving-discs", *(f"--set={choice}" for choice in quick)]
+    code, output, errors = evaluate(run, *flags)
+    assert code == 0, errors
+    assert "160 key frames to learn from, 128 to test on, 4 classes" in output
+    (name,) = (n for n in json.loads((run / "report.json").read_text()) if "discs" in n)
+    result = report(run, name.removeprefix("evaluation_"))
+    assert 0 < result["frame_map@0.5"] <= 1 and f"{result['frame_map@0.5']:.3f}" in output
+    assert result["provenance"]["data"]["source"] == "boxes" and result["videos"] == [160, 64]
+    folder = run / "evaluation" / name.removeprefix("evaluation_")
+    for file in result["files"]:
+        assert (folder / file).stat().st_size > 0

@@ -72,3 +72,40 @@ def finetuning(name, version, **choices):
     if unknown:
         raise ValueError(f"A protocol of the kind 'finetune' has no {', '.join(sorted(unknown))}.")
     return protocol(name, version, "finetune", **{**settings, **choices})
+
+
+def detection(name, version, **choices):
+    """A protocol "detect": a detector of the encoder, fine-tuned on annotated boxes, tested on given ones."""
+    settings = {
+        "multi_label": False,  # whether a person does several things at once
+        "evaluated": (),  # classes, as labels from 0; none: all
+        # Boxes of persons to test on: a .csv or .pkl file of a person detector; None: the annotated ones.
+        "persons": config_dict.placeholder(str),
+        "least_person_score": 0.0,  # that such a box needs
+        # Every so many-th annotated frame of a video.
+        "every_train": 1,
+        "every_test": 1,
+        "limit": config_dict.placeholder(
+            int
+        ),  # detections of a frame that count, the best; None: all
+        "tubes": False,  # whether boxes are linked, for video-mAP
+        # The head: bins of a box, and what is pooled how.
+        "bins": 7,
+        "time_pool": "mean",
+        "bin_pool": "max",
+        "dropout": 0.5,
+        # Of training clips: the part of the frame that is shown, flip and colours as of ClipAugment.
+        "crop_area": (0.5, 1.0),
+        "crop_aspect": (0.75, 1.333),
+        "flip": 0.5,
+        "jitter": (0.2, 0.2, 0.2, 0.05),
+        "jitter_probability": 0.0,
+        "batch_size": 16,
+        "epochs": 20,
+        "optimizer": "adamw",  # or sgd
+        "learning_rate": 1e-3,
+        "warmup_epochs": 1.0,
+        "weight_decay": 1e-4,
+        "built_in": "",  # "moving-discs": videos that come with the package
+    }
+    return protocol(name, version, "detect", **{**settings, **choices})

@@ -58,7 +58,7 @@ def run(subject, protocol) -> dict:
             _train_and_test(subject, protocol, (train_y, test_y), len(classes), folder, file)
     probabilities, index, about = _read(file)
     for split in (subject.train, subject.test):
-        split.note_skipped(about["skipped"][split.name])
+        split.skip(about["skipped"][split.name])
     results = classification_scores(probabilities, test_y[index], names)
     files = write_classification(results, subject.folder / f"{column}-classifier")
     files += [folder / "history.csv"]

@@ -61,9 +61,9 @@ class Split:
         """Path -> reason of each file that could not be read so far."""
         return {k: v for data in self._made for k, v in data.skipped.items()} | self._unread
 
-    def note_skipped(self, reasons: Mapping[str, str]) -> None:
-        """Notes files that could not be read when a result was made that is now taken from a file."""
-        self._unread |= reasons
+    def skip(self, unread: Mapping[str, str]) -> None:
+        """Notes files that could not be read otherwise than by `data` and `clips`: path -> reason."""
+        self._unread |= unread
 
     def subset(self, rows: Sequence[int]) -> Split:
         """Makes the split of some of the videos, by their positions."""
