@@ -141,6 +141,8 @@ def evaluate(folder, protocols):
             probed, splits, warnings = videos.splits(protocol, fold, seed, model)
             subject = Subject(model, probed, *splits, place, seed, cache)
             results.append(measure(subject, protocol, fold, warnings))
+            for verdict in results[-1].get("verdicts", ()):
+                print(f"  {verdict}", flush=True)
             _tell_skipped(splits)
         result = combine(results)
         evaluation.write_report(saved, **{f"evaluation_{name}": result})
@@ -333,14 +335,15 @@ def _tell_skipped(splits):
 
 
 def _plot(runs, png):
-    """The picture of the linear probe's accuracies, a group of bars a run."""
+    """The picture of the accuracies by the first measure, a group of bars a run."""
     rows = [{"name": name, "factors": r["factors"]} for name, _, results in runs for r in results]
     table, chance = {}, {}
     for row in evaluation.summarise(rows):
         for factor, scores in rows[0]["factors"].items():
             chance[factor] = scores["chance"]
             table.setdefault(row["name"], {})[factor] = {
-                part: row[f"factors.{factor}.{part}.linear"] for part in parts_of(scores)
+                part: row[f"factors.{factor}.{part}.{next(iter(scores[part]))}"]
+                for part in parts_of(scores)
             }
     evaluation.plot_factors(table, chance, png)
 

@@ -7,12 +7,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from bod_keras.evaluation._checks import check_columns, check_split
+from bod_keras.evaluation.held_out import held_out_mask
 from bod_keras.evaluation.logistic_regression import fit_logistic_regression
 
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse L2 penalties, strongest first
 _DEFAULT_STRENGTH = 1.0
 _SOLVERS = ("lbfgs", "keras")
-_HELD_OUT = 0.25  # share of each class of train on which the penalty is chosen
 
 
 def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0, solver: str = "lbfgs") -> float:
@@ -84,7 +84,7 @@ def linear_scores(
         raise ValueError(f"solver must be one of {', '.join(_SOLVERS)}, received {solver!r}.")
     train_x, train_y, test_x, _ = check_split(train_x, train_y, test_x)
     columns = check_columns(train_y, classes, "train_y")
-    held_out = _held_out_mask(train_y, seed)
+    held_out = held_out_mask(train_y, seed)
     strength = _DEFAULT_STRENGTH
     if held_out.any():
         fit_x, fit_y = train_x[~held_out], columns[~held_out]
@@ -99,17 +99,6 @@ def linear_scores(
     probabilities = np.zeros((len(test_x), len(classes)))
     probabilities[:, present] = scores
     return probabilities
-
-
-def _held_out_mask(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Marks a quarter of each class, at least one sample, never a class's only one."""
-    rng = np.random.default_rng(seed)
-    mask = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        if len(members) > 1:
-            mask[members[: max(1, int(_HELD_OUT * len(members)))]] = True
-    return mask
 
 
 def _probabilities(train_x, train_y, test_x, strengths, solver):

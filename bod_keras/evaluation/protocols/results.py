@@ -91,7 +91,7 @@ def result_tables(runs: Sequence[tuple[str, float | None, Sequence[Mapping]]], k
     if kind != "factors" and measures:
         tables.append(_by_measure(summary, factors, measures))
     if kind in _BY_PART:
-        shown = [m for m in measures if m in ("linear", "knn")]
+        shown = [m for m in measures if m in ("linear", "knn", "mlp")]
         tables.append(_by_part(summary, factors, shown))
     return "\n\n".join([*tables[:-1], f"{_LEGEND}\n{tables[-1]}"])
 
