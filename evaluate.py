@@ -159,7 +159,7 @@ def measure(subject, protocol, fold, warnings):
     keras.utils.set_random_seed(subject.seed)
     started = time.perf_counter()
     measured = run_protocol(subject, protocol)
-    splits = (subject.train, subject.test)
+    splits = [split for split in (subject.train, subject.test) if split is not None]
     return {
         "protocol": protocol.name,
         "version": protocol.version,
@@ -215,7 +215,7 @@ class Videos:
     def __init__(self, config):
         self._config = config
         self._pretrained_on = _pretrained_on(config)
-        self._found = {}  # fold -> catalogues of train and test, warnings
+        self._found = {}  # (fold, unlabelled) -> catalogues of train and test, warnings
 
     def splits(self, protocol, fold, seed, model):
         """The config as the protocol wants it, the two `Split`s, and what has to be said of them."""
@@ -223,22 +223,34 @@ class Videos:
         clips = config["clips"]
         encoder = getattr(model, "encoder", model)
         misuse.check_clips(encoder, clips["frames"], clips["size"], protocol.name)
-        if fold not in self._found:
-            catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
-            misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
-            records = [catalog.records for catalog in catalogs]
+        unlabelled = protocol.get("unlabelled", False)  # one list of videos is enough, then
+        if (fold, unlabelled) not in self._found:
+            if unlabelled:
+                catalogs = [None, experiment.unlabelled_catalog(config)]
+            else:
+                catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
+                misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
+            records = [catalog.records if catalog else [] for catalog in catalogs]
             warnings = misuse.leaks(*records, self._pretrained_on, _OVERLAP.value)
             for warning in warnings:  # now, before hours of reading, and again with the table
                 print(f"WARNING: {warning}", flush=True)
-            self._found[fold] = catalogs, warnings
-        catalogs, warnings = self._found[fold]
+            self._found[fold, unlabelled] = catalogs, warnings
+        catalogs, warnings = self._found[fold, unlabelled]
 
         def make_data(catalog, **changes):
             if changes.get("flip", 0.0) is None and not catalog.flip_safe:
                 changes["flip"] = 0.0  # a flip would change the label
             return experiment.probe_data({**config, "clips": {**clips, **changes}}, catalog)
 
-        train, test = (Split(c, make_data, n) for c, n in zip(catalogs, ("train", "test")))
+        train, test = (
+            None if catalog is None else Split(catalog, make_data, name)
+            for catalog, name in zip(catalogs, ("train", "test"))
+        )
+        if unlabelled and (protocol.per_class or protocol.share):
+            raise ValueError(
+                f"--per_class and --share choose among labelled videos, and {protocol.name} uses no labels. "
+                "Leave them out."
+            )
         if protocol.per_class or protocol.share:
             column = "label" if "label" in train.labels else next(iter(train.labels))
             rows = low_shot(train.labels[column], protocol.per_class, protocol.share, seed)
@@ -325,7 +337,7 @@ def _readable(split):
 
 def _tell_skipped(splits):
     for split in splits:
-        if split.skipped:
+        if split is not None and split.skipped:
             total = len(split.records)
             print(
                 f"{len(split.skipped)} of {total} {split.name} videos were skipped (all in report.json):"

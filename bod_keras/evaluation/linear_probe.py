@@ -1,5 +1,6 @@
 """How much of a label a linear classifier reads from frozen features."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -111,5 +112,11 @@ def _probabilities(train_x, train_y, test_x, strengths, solver):
             yield present, predict(test_x)
         return
     for strength in strengths:
-        classifier = LogisticRegression(C=strength, max_iter=2000).fit(train_x, train_y)
+        classifier = LogisticRegression(C=strength, max_iter=2000)
+        with warnings.catch_warnings():
+            # It takes labels with few samples each for numbers; one shot a class is a use of a probe.
+            warnings.filterwarnings(
+                "ignore", "The number of unique classes is greater", UserWarning
+            )
+            classifier.fit(train_x, train_y)
         yield classifier.classes_, classifier.predict_proba(test_x)

@@ -13,7 +13,7 @@ _LEGEND = (
     "constant answer."
 )
 _WIDEST = 12  # columns of a table that holds whatever numbers a protocol returned
-_BY_PART = ("linear", "knn", "factors")  # kinds whose table has a column a part
+_BY_PART = ("linear", "knn", "factors", "factors_real")  # kinds whose table has a column a part
 
 
 def combine(results: Sequence[Mapping]) -> dict:
@@ -52,8 +52,8 @@ def result_tables(runs: Sequence[tuple[str, float | None, Sequence[Mapping]]], k
         kind: the protocol's kind.
 
     Returns:
-        Text. Of "linear", "knn" and "factors" the last table has a row for each run and label column, and a
-        column for each part.
+        Text. Of "linear", "knn", "factors" and "factors_real" the last table has a row for each run and label
+        column, and a column for each part.
 
     Example:
 
@@ -88,7 +88,7 @@ def result_tables(runs: Sequence[tuple[str, float | None, Sequence[Mapping]]], k
             if isinstance(value, Real)
         )
     )
-    if kind != "factors" and measures:
+    if not kind.startswith("factors") and measures:
         tables.append(_by_measure(summary, factors, measures))
     if kind in _BY_PART:
         shown = [m for m in measures if m in ("linear", "knn", "mlp")]
