@@ -15,6 +15,7 @@ from bod_keras.evaluation.logistic_regression import fit_logistic_regression
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.mlp_probe import mlp_probe
 from bod_keras.evaluation.neighbours import nearest_neighbours
+from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.plots import (
     plot_factors,
     plot_history,
@@ -24,6 +25,7 @@ from bod_keras.evaluation.plots import (
 from bod_keras.evaluation.provenance import file_list_hash, model_hash, provenance
 from bod_keras.evaluation.report import environment, write_report
 from bod_keras.evaluation.retrieval import retrieval_recalls
+from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
 from bod_keras.evaluation.spectrum import operator_eigenvalues
 from bod_keras.evaluation.tables import format_table, summarise
 
@@ -48,6 +50,7 @@ __all__ = [
     "model_hash",
     "nearest_neighbours",
     "operator_eigenvalues",
+    "part_energy",
     "plot_confusion",
     "plot_factor_table",
     "plot_factors",
@@ -57,6 +60,8 @@ __all__ = [
     "provenance",
     "read_reports",
     "retrieval_recalls",
+    "sensitivity",
+    "shuffle_frames",
     "summarise",
     "write_classification",
     "write_report",

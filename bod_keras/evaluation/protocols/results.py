@@ -13,6 +13,7 @@ _LEGEND = (
     "constant answer."
 )
 _WIDEST = 12  # columns of a table that holds whatever numbers a protocol returned
+_COLUMNS = {"diagnose": ("sensitivity", "energy")}  # of a kind's many numbers, those in its table
 _BY_PART = ("linear", "knn", "factors", "factors_real")  # kinds whose table has a column a part
 
 
@@ -70,6 +71,7 @@ def result_tables(runs: Sequence[tuple[str, float | None, Sequence[Mapping]]], k
     first = runs[0][2][0]
     if "factors" not in first:
         names = [key for key in summary[0] if key not in ("name", "runs", "seconds_per_step")]
+        names = [n for n in names if n.startswith(_COLUMNS.get(kind, ""))]
         columns = {"name": "run", "runs": "runs", **{n: n for n in names[:_WIDEST]}}
         return format_table(summary, columns)
     factors = {
