@@ -12,7 +12,8 @@ from bod_keras.evaluation.diagnose_plots import plot_distances
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.protocols import Split, Subject, change_protocol, run_protocol
 from bod_keras.evaluation.protocols import diagnose as diagnose_module
-from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
+from bod_keras.evaluation.sensitivity import sensitivity
+from bod_keras.evaluation.shuffle_frames import shuffle_frames
 from bod_keras.evaluation.verdicts import sensitivity_verdicts
 from configs.protocols.diagnose import get_config
 from tests.tiny_models import make_framework, make_moving_views

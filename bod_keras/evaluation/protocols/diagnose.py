@@ -15,7 +15,8 @@ from bod_keras.evaluation.embedding_statistics import embedding_statistics
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.plots import plot_spectrum
 from bod_keras.evaluation.read_out import ReadOut
-from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
+from bod_keras.evaluation.sensitivity import sensitivity
+from bod_keras.evaluation.shuffle_frames import shuffle_frames
 from bod_keras.evaluation.verdicts import sensitivity_verdicts
 from bod_keras.koopman import linalg
 from bod_keras.koopman.layer import USUAL_THRESHOLD
