@@ -151,6 +151,8 @@ def evaluate(folder, protocols):
             probed, splits, warnings = videos.splits(protocol, fold, seed, model)
             subject = Subject(model, probed, *splits, place, seed, cache)
             results.append(measure(subject, protocol, fold, warnings))
+            for verdict in results[-1].get("verdicts", ()):
+                print(f"  {verdict}", flush=True)
             _tell_skipped(splits)
         result = combine(results)
         evaluation.write_report(saved, **{f"evaluation_{name}": result})
@@ -167,7 +169,7 @@ def measure(subject, protocol, fold, warnings):
     keras.utils.set_random_seed(subject.seed)
     started = time.perf_counter()
     measured = run_protocol(subject, protocol)
-    splits = (subject.train, subject.test)
+    splits = [split for split in (subject.train, subject.test) if split is not None]
     return {
         "protocol": protocol.name,
         "version": protocol.version,
@@ -231,7 +233,7 @@ class Videos:
     def __init__(self, config):
         self._config = config
         self._pretrained_on = _pretrained_on(config)
-        self._found = {}  # fold and built-in data -> catalogues of train and test, warnings
+        self._found = {}  # (fold, built-in data, unlabelled) -> catalogues of train and test, warnings
 
     def splits(self, protocol, fold, seed, model):
         """The config as the protocol wants it, the two `Split`s, and what has to be said of them."""
@@ -239,11 +241,15 @@ class Videos:
         clips = config["clips"]
         encoder = getattr(model, "encoder", model)
         misuse.check_clips(encoder, clips["frames"], clips["size"], protocol.name)
-        place = (fold, protocol.get("built_in"))  # a protocol may bring its own videos
+        unlabelled = protocol.get("unlabelled", False)  # one list of videos is enough, then
+        place = (fold, protocol.get("built_in"), unlabelled)  # a protocol may bring its own videos
         if place not in self._found:
-            catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
-            misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
-            records = [catalog.records for catalog in catalogs]
+            if unlabelled:
+                catalogs = [None, experiment.unlabelled_catalog(config)]
+            else:
+                catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
+                misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
+            records = [catalog.records if catalog else [] for catalog in catalogs]
             warnings = misuse.leaks(*records, self._pretrained_on, _OVERLAP.value)
             for warning in warnings:  # now, before hours of reading, and again with the table
                 print(f"WARNING: {warning}", flush=True)
@@ -256,7 +262,15 @@ class Videos:
             settings = {**config, "seed": seed, "clips": {**clips, **changes}}
             return experiment.probe_data(settings, catalog)
 
-        train, test = (Split(c, make_data, n) for c, n in zip(catalogs, ("train", "test")))
+        train, test = (
+            None if catalog is None else Split(catalog, make_data, name)
+            for catalog, name in zip(catalogs, ("train", "test"))
+        )
+        if unlabelled and (protocol.per_class or protocol.share):
+            raise ValueError(
+                f"--per_class and --share choose among labelled videos, and {protocol.name} uses no labels. "
+                "Leave them out."
+            )
         if protocol.per_class or protocol.share:
             column = "label" if "label" in train.labels else next(iter(train.labels))
             rows = low_shot(train.labels[column], protocol.per_class, protocol.share, seed)
@@ -343,7 +357,7 @@ def _readable(split):
 
 def _tell_skipped(splits):
     for split in splits:
-        if split.skipped:
+        if split is not None and split.skipped:
             total = len(split.records)
             print(
                 f"{len(split.skipped)} of {total} {split.name} videos were skipped (all in report.json):"
@@ -353,14 +367,15 @@ def _tell_skipped(splits):
 
 
 def _plot(runs, png):
-    """The picture of the linear probe's accuracies, a group of bars a run."""
+    """The picture of the accuracies by the first measure, a group of bars a run."""
     rows = [{"name": name, "factors": r["factors"]} for name, _, results in runs for r in results]
     table, chance = {}, {}
     for row in evaluation.summarise(rows):
         for factor, scores in rows[0]["factors"].items():
             chance[factor] = scores["chance"]
             table.setdefault(row["name"], {})[factor] = {
-                part: row[f"factors.{factor}.{part}.linear"] for part in parts_of(scores)
+                part: row[f"factors.{factor}.{part}.{next(iter(scores[part]))}"]
+                for part in parts_of(scores)
             }
     evaluation.plot_factors(table, chance, png)
 

@@ -127,6 +127,14 @@ def probe_catalog(config, part):
     return _usable(config, catalog)
 
 
+def unlabelled_catalog(config):
+    """The `Catalog` of videos for what needs no labels: the probe's of "test", or those of the training."""
+    data = config["data"]
+    if config["probe"]["test"] or data["dataset"] or data["source"] in ("", "built-in"):
+        return probe_catalog(config, "test")
+    return training_catalog(config)
+
+
 def probe_data(config, catalog):
     """The `ClipDataset` of a probe's catalogue."""
     clips = dict(config["clips"])

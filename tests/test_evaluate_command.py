@@ -185,3 +185,27 @@ def test_a_protocol_that_brings_its_own_videos(run):
     folder = run / "evaluation" / name.removeprefix("evaluation_")
     for file in result["files"]:
         assert (folder / file).stat().st_size > 0
+
+
+def test_a_folder_without_labels(run, tmp_path):
+    """What the parts know and are like; the run is plain, and its page says so."""
+    for number, file in enumerate(sorted((run.parent / "UCF-101").rglob("*.avi"))[:6]):
+        shutil.copy(file, tmp_path / f"{number}.avi")
+    flags = [f"--probe_test={tmp_path}", "--protocol=mine.py", "--protocol=diagnose"]
+    (run.parent / "mine.py").write_text(
+        "from configs.protocols import factors_real\n"
+        "def get_config():\n"
+        "    config = factors_real.get_config()\n"
+        "    config.update({'name': 'mine', 'clips': 2, 'speeds': (1, 2)})\n"
+        "    return config\n"
+    )
+    code, output, errors = evaluate(run, *flags, "--set=most_videos=5")
+    assert code == 0, errors
+    assert "5 test videos: features are extracted" in output
+    assert "  static part: " in output and "must not change when frames are shuffled" in output
+    found = report(run, "mine-most_videos=5")
+    assert list(found["factors"]) == ["file", "speed", "direction", "order"]
+    assert found["videos"] == [6] and found["provenance"]["data"]["train"] is None
+    page = run / "evaluation" / "diagnose-most_videos=5" / "diagnose.html"
+    assert "untrained split" in page.read_text(encoding="utf-8")
+    assert report(run, "diagnose-most_videos=5")["used"] == 5
