@@ -26,7 +26,7 @@ from bod_keras.evaluation.protocols import (
 )
 from bod_keras.evaluation.protocols.finetune import build_classifier
 from bod_keras.training import steps_taken
-from tests.tiny_models import weights_of
+from tests.tiny_models import numpy, weights_of
 
 FOLDER = Path(__file__).parents[2] / "configs" / "protocols"
 CLIPS = {"frames": 4, "size": 8, "views": 1, "batch_size": 2, "recipe": "crop"}
@@ -83,7 +83,7 @@ def finetune(tmp_path, *changes, **videos):
 def test_what_a_step_changes(train, batch_norm, weights, scale, statistics):
     model = Classifier(make_encoder(), 3, train, batch_norm)
     model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
-    before = {v.path: np.array(v) for v in model.variables}
+    before = {v.path: numpy(v).copy() for v in model.variables}
     model.train_on_batch(*make_batch())
     changed = {v.path: bool((before[v.path] != np.array(v)).any()) for v in model.variables}
     kinds = {"kernel": weights, "gamma": scale, "beta": scale, "moving_mean": statistics}
@@ -103,7 +103,7 @@ def test_a_step_of_the_classifier_is_softmax_regression_with_l2():
     model = Classifier(make_encoder(), 3, "head", "frozen", "l2", weight_decay=0.5)
     model.compile(keras.optimizers.SGD(0.2), run_eagerly=True)
     (inputs, labels), (kernel, bias) = make_batch(), weights_of(model.head)
-    x = np.array(model.encoder(inputs["views"][:, 0])).mean(axis=1)
+    x = numpy(model.encoder(inputs["views"][:, 0])).mean(axis=1)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     scores = np.exp(x @ kernel + bias)
     wrong = (scores / scores.sum(axis=1, keepdims=True) - np.eye(3)[labels]) / len(x)
@@ -120,7 +120,7 @@ def test_probabilities_are_averaged_over_the_views():
     views = rng.random((3, 5, 4, 8, 8, 3), "float32")
     batches = [{"views": views[:2], "index": [0, 1]}, {"views": views[2:], "index": [2]}]
     found, index = ClassProbabilities(model).of_videos(batches)
-    truth = [np.array(keras.ops.softmax(model(video))).mean(axis=0) for video in views]
+    truth = [numpy(keras.ops.softmax(model(video))).mean(axis=0) for video in views]
     np.testing.assert_allclose(found, truth, rtol=1e-4, atol=1e-6)
     assert index.tolist() == [0, 1, 2]
 
@@ -136,7 +136,7 @@ def test_a_stopped_training_resumes_and_equals_one_that_was_not(tmp_path):
 
         def measure(model):
             epoch = steps_taken(model) // 4
-            seen[epoch] = [np.array(v) for v in (*model.variables, *model.optimizer.variables)]
+            seen[epoch] = [numpy(v).copy() for v in (*model.variables, *model.optimizer.variables)]
             if epoch == stop_after:
                 os.kill(os.getpid(), signal.SIGTERM)
             return accuracies[epoch]
@@ -161,8 +161,8 @@ def test_a_stopped_training_resumes_and_equals_one_that_was_not(tmp_path):
         np.testing.assert_array_equal(one, other)
     assert any((one != other).any() for one, other in zip(whole[2], whole[3], strict=True))
     for one, other in zip(best.variables, again.variables, strict=True):
-        np.testing.assert_array_equal(np.array(one), np.array(other))
-    np.testing.assert_array_equal(np.array(best.head.kernel), whole[2][_place(best)])
+        np.testing.assert_array_equal(numpy(one), numpy(other))
+    np.testing.assert_array_equal(numpy(best.head.kernel), whole[2][_place(best)])
 
 
 def _place(model):

@@ -1,5 +1,7 @@
 """An encoder with a linear classifier, to be trained with labels."""
 
+import random
+
 import keras
 from keras import ops
 
@@ -93,7 +95,9 @@ class Classifier(SeedStates, keras.Model):
                 momentum=0.9, epsilon=1e-5, center=False, scale=False, dtype="float32"
             )
             self.norm.build(features)
-        self.dropout = keras.layers.Dropout(dropout, dtype="float32")
+        # A seed of its own, from Python's generator as Keras' own: without one Keras on PyTorch draws from
+        # PyTorch's generator, whose state is in no checkpoint.
+        self.dropout = keras.layers.Dropout(dropout, seed=random.randrange(2**31), dtype="float32")
         # Small weights: at the start every class is about as likely as any other.
         self.head = keras.layers.Dense(
             classes,
