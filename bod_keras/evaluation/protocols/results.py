@@ -8,10 +8,8 @@ from numbers import Real
 
 from bod_keras.evaluation.tables import format_table, summarise
 
-_LEGEND = (
-    "pooled: time mean of the encoder's features, static and dynamic: the two parts. chance: the best\n"
-    "constant answer."
-)
+_PARTS = "pooled: time mean of the encoder's features, static and dynamic: the two parts."
+_LEGENDS = {"finetune": "classifier: trained with labels on augmented clips."}
 _WIDEST = 12  # columns of a table that holds whatever numbers a protocol returned
 _COLUMNS = {"diagnose": ("sensitivity", "energy")}  # of a kind's many numbers, those in its table
 _BY_PART = ("linear", "knn", "factors", "factors_real")  # kinds whose table has a column a part
@@ -95,7 +93,8 @@ def result_tables(runs: Sequence[tuple[str, float | None, Sequence[Mapping]]], k
     if kind in _BY_PART:
         shown = [m for m in measures if m in ("linear", "knn", "mlp")]
         tables.append(_by_part(summary, factors, shown))
-    return "\n\n".join([*tables[:-1], f"{_LEGEND}\n{tables[-1]}"])
+    legend = f"{_LEGENDS.get(kind, _PARTS)} chance: the best\nconstant answer."
+    return "\n\n".join([*tables[:-1], f"{legend}\n{tables[-1]}"])
 
 
 def parts_of(scores: Mapping) -> list[str]:

@@ -61,6 +61,10 @@ class Split:
         """Path -> reason of each file that could not be read so far."""
         return {k: v for data in self._made for k, v in data.skipped.items()} | self._unread
 
+    def skip(self, unread: Mapping[str, str]) -> None:
+        """Notes files that could not be read otherwise than by `data` and `clips`: path -> reason."""
+        self._unread |= unread
+
     def subset(self, rows: Sequence[int]) -> Split:
         """Makes the split of some of the videos, by their positions."""
         records = [self.records[int(row)] for row in rows]
