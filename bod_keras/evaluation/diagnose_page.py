@@ -99,7 +99,7 @@ def diagnose_page(
         f'<li class="{verdict.partition(":")[0].replace(" ", "-")}">{html.escape(verdict)}</li>'
         for verdict in result["verdicts"]
     ]
-    notes = [f'<p class="note">{html.escape(note)}</p>' for note in result["notes"]]
+    notes = [f'<p class="note">{html.escape(note)}</p>' for note in result["warnings"]]
     halves = (
         ", in the half of the embedding that the part is read from, so that both need not sum to 1"
         if split.halves
