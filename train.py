@@ -125,7 +125,8 @@ def _train(config, folder):
             )
         shutil.rmtree(folder.path, ignore_errors=True)
         model = experiment.build_model(config, steps, data.augmenter())
-        model.compile(experiment.build_optimizer(config, steps))
+        chunks = config["optimizer"]["chunks"]
+        model.compile(experiment.build_optimizer(config, steps), chunks=chunks)
     done = training.steps_taken(model)
     report = folder.path / "report.json"
     evaluation.write_report(report, config=config, environment=evaluation.environment())

@@ -247,9 +247,14 @@ def build_optimizer(config, steps_per_epoch):
     """The optimizer with its schedule: linear warm-up, then a cosine that ends with the run."""
     settings = config["optimizer"]
     optimizer = _choose("optimizer.name", settings["name"], OPTIMIZERS)
-    accumulate = settings["accumulate"]
+    accumulate, chunks = settings["accumulate"], settings["chunks"]
     if accumulate < 1:
         raise ValueError(f"optimizer.accumulate must be at least 1. Received: {accumulate}")
+    if chunks < 1 or config["clips"]["batch_size"] % chunks:
+        raise ValueError(
+            "optimizer.chunks must divide clips.batch_size. "
+            f"Received: chunks={chunks}, batch_size={config['clips']['batch_size']}"
+        )
     momentum = {} if settings["name"] == "adamw" else {"momentum": settings["momentum"]}
     return optimizer(
         _learning_rate(config, steps_per_epoch),

@@ -220,6 +220,7 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace
         ({"clips.batch_size": 64}, "between 1 and the number of videos"),
         ({"encoder.name": "frame_cn"}, "Did you mean frame_cnn?"),
         ({"koopman.threshold": -1.0}, "threshold must be positive (0.1 is usual). Received: -1.0"),
+        ({"optimizer.chunks": 3}, "must divide clips.batch_size. Received: chunks=3, batch_size=8"),
         ({"bilevel.scope": "body"}, "scope must be one of 'head', 'all'. Received: 'body'"),
     ],
 )

@@ -19,8 +19,9 @@ from keras.ops import convert_to_numpy
 import bod_keras
 from tests.parity.run_steps import BATCH, FRAMES, SIZE, make_clips
 
-# Name: framework, its arguments, the lower level's (None: none), the learning rate. The rate is such that three
-# steps do not multiply rounding: the losses of VICReg and Barlow Twins are large and steep on four videos.
+# Name: framework, its arguments, the lower level's (None: none), the learning rate, and chunks if not 1. The
+# rate is such that three steps do not multiply rounding: the losses of VICReg and Barlow Twins are large and
+# steep on four videos.
 RATE = 2.0**-9
 CASES = {
     "v-SimCLR, head, 2 steps": (
@@ -41,6 +42,14 @@ CASES = {
         {"scope": "all", "inner_learning_rate": 0.02},
         RATE,
     ),
+    # The backbone on two pieces: with the pieces of two replicas, those of one device.
+    "v-BYOL, chunks": (
+        bod_keras.VBYOL,
+        {"predictor_hidden": 16, "momentum": 0.9},
+        None,
+        RATE,
+        2,
+    ),
     # Queues that wrap around in the second step.
     "v-MoCo": (
         bod_keras.VMoCo,
@@ -54,7 +63,6 @@ CASES = {
         None,
         RATE,
     ),
-    "v-BYOL": (bod_keras.VBYOL, {"predictor_hidden": 16, "momentum": 0.9}, None, RATE),
     "v-SimSiam": (bod_keras.VSimSiam, {"predictor_hidden": 16}, None, RATE),
     "v-VICReg": (
         bod_keras.VVICReg,
@@ -69,7 +77,7 @@ if os.environ.get("SLOW_TESTS") != "1":
         del CASES[covered]
 
 
-def make_model(framework, arguments, settings, rate):
+def make_model(framework, arguments, settings, rate, chunks=1):
     encoder = bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), widths=(4, 8))
     split = bod_keras.KoopmanSplit(0.3, method="resolvent", order=16, ridge=0.1, basis=3)
     bilevel = None
@@ -87,7 +95,8 @@ def make_model(framework, arguments, settings, rate):
             average.assign(weight)
     # Eagerly on one device: that is quicker than to trace what takes three steps.
     one = tf.distribute.get_strategy().num_replicas_in_sync == 1
-    model.compile(keras.optimizers.SGD(rate, momentum=0.9), run_eagerly=one)
+    optimizer = keras.optimizers.SGD(rate, momentum=0.9)
+    model.compile(optimizer, run_eagerly=one, chunks=chunks)
     return model
 
 

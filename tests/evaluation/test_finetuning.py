@@ -207,6 +207,15 @@ def test_adamw_decays_no_vectors():
     assert optimizer.weight_decay == 0.1 and model._settings["weight_decay"] == 0.0
 
 
+def test_the_loss_is_scaled_where_the_encoder_computes_in_float16():
+    keras.config.set_dtype_policy("mixed_float16")
+    encoder = make_encoder()
+    keras.config.set_dtype_policy("float32")  # as in evaluate.py
+    protocol = read_protocol("finetune", FOLDER)
+    optimizer = build_classifier(encoder, 3, protocol, steps_per_epoch=1).optimizer
+    assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
