@@ -209,3 +209,4 @@ def test_a_folder_without_labels(run, tmp_path):
     page = run / "evaluation" / "diagnose-most_videos=5" / "diagnose.html"
     assert "untrained split" in page.read_text(encoding="utf-8")
     assert report(run, "diagnose-most_videos=5")["used"] == 5
+    assert "WARNING: This is a plain run" in output

@@ -76,6 +76,7 @@ class ActionDetector(keras.Model):
                 raise ValueError(f"{name} must be one of {', '.join(_POOLS)}, received {pool!r}.")
         if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
             raise ValueError(f"classes must be a positive integer, received {classes!r}.")
+        self.autocast = False  # the encoder casts for itself; half precision would move the boxes
         self.features = features
         self.classes, self.multi_label = classes, bool(multi_label)
         self.time_pool, self.bin_pool = time_pool, bin_pool

@@ -60,10 +60,16 @@ clips of one video, 0 is best. Uniformity: log mean exp(-2 |x - y|²) over diffe
 spread.</p>
 $embeddings
 <h2>All numbers</h2>
-<p>They are in report.json of the run, section evaluation_diagnose, with where they come from.</p>
+<p>They are in report.json of the run, in the section of this protocol, with where they come from.</p>
 </body>
 </html>
 """)
+
+_CAPTIONS = {
+    "sensitivity": "how far each part moves",
+    "distances": "distances of the eigenvalues from 1, with the threshold",
+    "energy": "shares of the energy, over clips",
+}
 
 
 def diagnose_page(
@@ -99,7 +105,7 @@ def diagnose_page(
         f'<li class="{verdict.partition(":")[0].replace(" ", "-")}">{html.escape(verdict)}</li>'
         for verdict in result["verdicts"]
     ]
-    notes = [f'<p class="note">{html.escape(note)}</p>' for note in result["notes"]]
+    notes = [f'<p class="note">{html.escape(note)}</p>' for note in result["warnings"]]
     halves = (
         ", in the half of the embedding that the part is read from, so that both need not sum to 1"
         if split.halves
@@ -160,6 +166,7 @@ def _figures(pictures: Mapping, names: Sequence[str]) -> str:
     found = []
     for name in names:
         data = base64.b64encode(Path(pictures[name]).read_bytes()).decode()
-        image = f'<img alt="{html.escape(name)}" src="data:image/png;base64,{data}">'
-        found.append(f"<figure>{image}<figcaption>{html.escape(name)}</figcaption></figure>")
+        caption = html.escape(_CAPTIONS.get(name, name.replace("spectrum ", "eigenvalues of the ")))
+        image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+        found.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     return '<div class="pictures">\n' + "\n".join(found) + "\n</div>\n"

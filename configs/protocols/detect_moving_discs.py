@@ -1,4 +1,4 @@
-"""Ours: action detection on built-in videos of discs, which a CPU learns in a minute.
+"""Ours: action detection on built-in videos of discs, which a small encoder learns on a CPU in minutes.
 
 Command:     python evaluate.py --model=RUN --protocol=detect-moving-discs
 Videos:      160 to learn from, 64 to test on, written once into the run's `built_in.folder`: two discs each

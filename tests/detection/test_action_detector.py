@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from bod_keras.detection import ActionDetector
+from bod_keras.detection import ActionDetector, RoIAlign
 from bod_keras.encoders import FrameCNN, feature_map
 from tests.tiny_models import numpy
 
@@ -57,9 +57,19 @@ def test_it_comes_back_from_a_file(tmp_path):
     np.testing.assert_array_equal(numpy(again(inputs)), logits)
 
 
-def test_half_precision_gives_logits_in_float32():
+def test_half_precision_leaves_boxes_and_logits_in_float32():
     keras.config.set_dtype_policy("mixed_bfloat16")
-    logits = make_detector()(make_inputs())
+    dtypes = []
+
+    class Spy(RoIAlign):
+        def call(self, maps, boxes):
+            dtypes.append(keras.backend.standardize_dtype(boxes.dtype))
+            return super().call(maps, boxes)
+
+    detector = make_detector()
+    detector.roi_align = Spy(3)
+    logits = detector(make_inputs())
+    assert dtypes == ["float32"] and detector.roi_align.compute_dtype == "bfloat16"
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
     assert np.isfinite(numpy(logits)).all()
 

@@ -137,12 +137,12 @@ def test_the_second_time_only_scores_and_another_choice_trains_anew(ava, tmp_pat
 
 def test_a_protocol_of_another_data_set(ucf, tmp_path):
     with pytest.raises(ValueError, match="evaluates class 79, .* these videos have 2 classes"):
-        ucf_result(ucf, tmp_path, "evaluated=(0, 79)")
+        ucf_results(ucf, tmp_path, "evaluated=(0, 79)")
 
 
 @pytest.fixture(scope="module")
 def ucf(tmp_path_factory):
-    """Two videos, with the tubes of UCF101-24 as JSON."""
+    """Two videos and one that is broken, with the tubes of UCF101-24 as JSON."""
     folder = tmp_path_factory.mktemp("ucf")
     content = {"class_names": ["Basketball", "Biking"], "splits": {"train": [], "test": []}}
     content["videos"] = {}
@@ -154,22 +154,29 @@ def ucf(tmp_path_factory):
         tubes = [{"label": n, "frames": list(range(1, 7)), "boxes": boxes}]
         content["splits"][split] = [name]
         content["videos"][name] = {"size": [24, 32], "tubes": tubes}
+    broken = "Biking/v_test_g02_c01"
+    (folder / "videos" / f"{broken}.avi").write_bytes(b"no video")
+    content["splits"]["test"].append(broken)
+    content["videos"][broken] = content["videos"][name]
     write_files(folder, {"gt/ucf101_24.json": json.dumps(content)})
     return str(folder / "videos"), str(folder / "gt")
 
 
-def ucf_result(ucf, folder, *changes):
+def ucf_results(ucf, folder, *changes):
     model = FrameCNN((2, 16, 16, 3), widths=(4,))
     protocol = read_protocol("detect-ucf101-24", FOLDER)
     protocol = change_protocol(protocol, ["frames=2", "size=16", *QUICK, *changes])
-    subject = subject_of(model, folder, "ucf101-24", *ucf, frames=2, size=16, stride=2)
-    return run_protocol(subject, protocol)
+    clips = {"frames": 2, "size": 16, "stride": 2, "max_bad_share": 0.5}
+    subject = subject_of(model, folder, "ucf101-24", *ucf, **clips)
+    return run_protocol(subject, protocol), subject
 
 
 def test_ucf101_24_on_every_frame(ucf, tmp_path):
-    """One class in the test: every box is right, so all is 1."""
-    result = ucf_result(ucf, tmp_path)
-    assert result["key_frames"] == [1, 6] and result["classes"] == 1
+    """One class in the test: every box that can be read is right, so all is 1."""
+    result, subject = ucf_results(ucf, tmp_path)
+    assert result["key_frames"] == [1, 12] and result["boxes"] == 6 and result["classes"] == 1
+    ((path, reason),) = subject.test.skipped.items()
+    assert path.endswith("v_test_g02_c01.avi") and reason.startswith("no video stream")
     for name in ("frame_map@0.5", "video_map@0.2", "video_map@0.5", "video_map@0.5:0.95"):
         assert result[name] == 1.0
     assert rows_of(tmp_path / "detections.csv")[0][:2] == ["Biking/v_test_g01_c01", "0001"]
@@ -181,11 +188,11 @@ def test_ucf101_24_from_given_boxes(ucf, tmp_path):
         f"v_test_g01_c01,{t},{(1 + t) / 32},0.125,{(13 + t) / 32},0.875,,0.9" for t in (1, 2, 3)
     ]
     persons = write_files(tmp_path, {"boxes.csv": "\n".join([*rows, "else,1,0,0,1,1,,1.0"])})
-    result = ucf_result(ucf, tmp_path / "out", f"persons={persons}/boxes.csv")
+    result, _ = ucf_results(ucf, tmp_path / "out", f"persons={persons}/boxes.csv")
     assert result["frame_map@0.5"] == 0.5 and result["boxes"] == 3
     assert result["video_map@0.2"] == 1.0 and result["video_map@0.75"] == 0.0
     write_files(tmp_path, {"boxes.csv": "else,1,0,0,1,1,,1.0"})
     with pytest.raises(
         ValueError, match=r"Not one of the 1 videos .*Biking/v_test_.* Received: \['else'"
     ):
-        ucf_result(ucf, tmp_path / "out", f"persons={persons}/boxes.csv")
+        ucf_results(ucf, tmp_path / "out", f"persons={persons}/boxes.csv")

@@ -173,7 +173,9 @@ def test_the_page_has_every_part_and_opens_offline(split, tmp_path, monkeypatch)
     subject, found = diagnose(split, tmp_path, model)
     page = (subject.folder / "diagnose.html").read_text(encoding="utf-8")
     assert (
-        "Diagnosis of a &lt;run&gt;" in page and found["notes"] == [] and 'class="note"' not in page
+        "Diagnosis of a &lt;run&gt;" in page
+        and found["warnings"] == []
+        and 'class="note"' not in page
     )
     for section in ("Verdicts", "Sensitivity", "Eigenvalues of", "Energy of", "Embeddings"):
         assert f"<h2>{section}" in page
@@ -196,7 +198,7 @@ def test_a_plain_run_says_that_its_parts_are_not_its_own(split, tmp_path):
     model = make_framework("VSimCLR", decoupled=False)
     subject, found = diagnose(split, tmp_path, model, "most_videos=5")
     page = (subject.folder / "diagnose.html").read_text(encoding="utf-8")
-    assert "untrained split" in found["notes"][0] and 'class="note"' in page
+    assert "untrained split" in found["warnings"][0] and 'class="note"' in page
     assert list(found["eigenvalues"]) == ["embedding"] and found["used"] == 5
     assert found["energy"]["static"] + found["energy"]["dynamic"] == pytest.approx(1)
 

@@ -67,7 +67,7 @@ def folder(tmp_path_factory):
 
 
 class ColourReader(keras.Model):
-    """A static part that is the video; a dynamic part: the mean step between frames, and if steps differ."""
+    """A static part that is the video; a dynamic part: the step between frames, or that steps differ."""
 
     def __init__(self):
         super().__init__()
@@ -82,7 +82,7 @@ class ColourReader(keras.Model):
         video = keras.ops.round(levels[:, 0, 0] / 25.0)
         return {
             "static": keras.ops.one_hot(video, VIDEOS),
-            "dynamic": keras.ops.stack([keras.ops.mean(steps, axis=1), uneven], axis=1),
+            "dynamic": keras.ops.stack([steps[:, 0] * (1 - uneven), uneven], axis=1),
         }
 
 

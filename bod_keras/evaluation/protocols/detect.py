@@ -67,14 +67,18 @@ def run(subject, protocol) -> dict:
     truth, test, start = _test_key_frames(subject, protocol)
     settings = _reading(subject)
     size = settings["size"]
+    features = _copy(feature_map(subject.encoder))
+    # What tells Keras to scale the loss.
+    half = any(layer.compute_dtype == "float16" for layer in features.layers)
     detector = ActionDetector(
-        _copy(feature_map(subject.encoder)),
+        features,
         classes,
         protocol.multi_label,
         protocol.bins,
         protocol.time_pool,
         protocol.bin_pool,
         protocol.dropout,
+        dtype="mixed_float16" if half else None,
     )
     augment = ClipAugment(
         size,
@@ -105,6 +109,7 @@ def run(subject, protocol) -> dict:
     asked = KeyFrameClips(test, batch_size=min(protocol.batch_size, len(test)), **settings)
     with _bar(len(test)) as bar:
         scores = score_boxes(detector, asked, bar.update)
+        bar.update(len(test) - bar.n)  # those that could not be read
     subject.train.skip(clips.skipped)
     subject.test.skip(asked.skipped)
     return {

@@ -40,7 +40,8 @@ def run(subject, protocol) -> dict:
     Returns:
         `"sensitivity"` (from a change to part to `sensitivity`), `"replaced"` (share of the pixels that another
         background replaced), `"energy"` (means of `part_energy`), `"embeddings"` (from part to
-        `embedding_statistics`), `"eigenvalues"`, `"used"` (the videos), `"verdicts"`, `"notes"` and `"files"`.
+        `embedding_statistics`), `"eigenvalues"`, `"threshold"`, `"used"` (the videos), `"verdicts"`,
+        `"warnings"` and `"files"`.
 
     Raises:
         ValueError: if the model is no framework, or fewer than two videos can be read.
@@ -73,7 +74,7 @@ def run(subject, protocol) -> dict:
         "threshold": threshold,
         "used": len(clips["replaced"]),
         "verdicts": sensitivity_verdicts(moved, replaced, protocol.changed, protocol.unchanged),
-        "notes": [] if model.decoupling is not None else [_UNTRAINED],
+        "warnings": [] if model.decoupling is not None else [_UNTRAINED],
     }
     pictures = _draw(result, clips, protocol, subject.folder)
     page = diagnose_page(
