@@ -151,9 +151,11 @@ def _train(config, folder):
         checkpoint,
         training.PushRunFolder(folder),
     ]
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    stream = data.training if on_tensorflow else data.training_numpy
     try:
         with data.clear_errors():
-            _fit(model, data, config["epochs"], callbacks)
+            training.fit_rest(model, stream, steps, config["epochs"], callbacks)
     finally:
         evaluation.write_report(
             report,
@@ -198,28 +200,6 @@ def _monitors(data, config, model):
     if model.augmenter is not None:
         views = keras.ops.convert_to_numpy(model.augmenter(views))  # centred squares
     return [training.Monitors(views, config["monitors"]["every"])]
-
-
-def _fit(model, data, epochs, callbacks):
-    """Keras' fit over the rest of the run; a started epoch is first completed by a shorter one."""
-    steps = data.steps_per_epoch
-    on_tensorflow = keras.backend.backend() == "tensorflow"
-    streams = data.training if on_tensorflow else data.training_numpy
-    epoch, within = divmod(training.steps_taken(model), steps)
-    spans = [(epoch, epoch + 1, steps - within), (epoch + 1, epochs, steps)]
-    for first, last, span in spans if within else [(epoch, epochs, steps)]:
-        stream = streams(position=int(model.next_position))
-        model.fit(
-            stream,
-            initial_epoch=first,
-            epochs=last,
-            steps_per_epoch=span,
-            shuffle=False,  # the stream is shuffled
-            callbacks=callbacks,
-            verbose=0,
-        )
-        if model.stop_training:
-            return
 
 
 def _finish(model, data, config, folder):

@@ -59,6 +59,7 @@ class ClipDataset:
         gap_law: "uniform" or "decreasing" (`sample_views`).
         class_balanced: show each class equally often, by `label`; an epoch is as long as before.
         weights: of the mixed data sets, how often each is shown; None for their sizes.
+        labels: a class a record, integers, for training with labels: every batch then has them, too.
         shard: index of this host and number of hosts.
         seed: of order, frames and augmentation, >= 0.
         cache_mb: decoded videos are kept in memory up to this many MiB, by all workers together.
@@ -100,6 +101,7 @@ class ClipDataset:
         gap_law: str = "uniform",
         class_balanced: bool = False,
         weights: Sequence[float] | None = None,
+        labels: Sequence[int] | None = None,
         shard: tuple[int, int] = (0, 1),
         seed: int = 0,
         cache_mb: float = 0,
@@ -118,6 +120,12 @@ class ClipDataset:
             if value < least:
                 raise ValueError(f"{name} must be at least {least}. Received: {name}={value}")
         check_gap_law(gap_law, views, min_gap)
+        self._labels = None if labels is None else np.asarray(labels, np.int32)
+        if labels is not None and self._labels.shape != (len(self.records),):
+            raise ValueError(
+                f"labels must hold one class for each of the {len(self.records)} records. "
+                f"Received: shape {self._labels.shape}"
+            )
         if not timeout > 0:
             raise ValueError(f"timeout must be more than 0 seconds. Received: timeout={timeout}")
         if not 0 <= max_bad_share <= 1:
@@ -233,7 +241,8 @@ class ClipDataset:
 
         Returns:
             `tf.data.Dataset` of `{"views": float32 (batch, views, frames, size, size, 3) in [0, 1],
-            "position": int32 (batch,)}`; of `augment="device"` uint8, in `device_size`.
+            "position": int32 (batch,)}`; of `augment="device"` uint8, in `device_size`. With `labels`
+            also `"label": int32 (batch,)`.
 
         Raises:
             ValueError: if `position` is negative.
@@ -365,7 +374,7 @@ class ClipDataset:
 
     def _batches(self, tasks: Iterator[Task], key: str, shape: tuple[int, ...]) -> Iterator[dict]:
         """Readable samples in batches, uint8; a last batch that is not full only if the tasks end."""
-        views, numbers = np.empty((self.batch_size, *shape), np.uint8), []
+        views, tasks_read = np.empty((self.batch_size, *shape), np.uint8), []
         window = self.batch_size + 4 * self.workers
         source = self._training_source if key == "position" else self._source
         with contextlib.closing(source.samples(tasks, shape, window)) as samples:
@@ -376,13 +385,19 @@ class ClipDataset:
                 if sample.reason is not None:
                     self._skip(path, sample.reason)
                     continue
-                views[len(numbers)] = sample.clips
-                numbers.append(sample.task.number)
-                if len(numbers) == self.batch_size:
-                    yield {"views": views, key: np.array(numbers, np.int32)}
-                    views, numbers = np.empty_like(views), []
-        if numbers:
-            yield {"views": views[: len(numbers)], key: np.array(numbers, np.int32)}
+                views[len(tasks_read)] = sample.clips
+                tasks_read.append(sample.task)
+                if len(tasks_read) == self.batch_size:
+                    yield self._batch(views, key, tasks_read)
+                    views, tasks_read = np.empty_like(views), []
+        if tasks_read:
+            yield self._batch(views[: len(tasks_read)], key, tasks_read)
+
+    def _batch(self, views: np.ndarray, key: str, tasks: Sequence[Task]) -> dict:
+        batch = {"views": views, key: np.array([task.number for task in tasks], np.int32)}
+        if self._labels is not None:
+            batch["label"] = self._labels[[task.index for task in tasks]]
+        return batch
 
     def _while_storage_answers(self, samples: Iterator[Sample]) -> Iterator[Sample]:
         try:
@@ -413,7 +428,8 @@ class ClipDataset:
         """tf.data around an iterator of NumPy batches; floats are made from bytes in its threads."""
         tf = _tensorflow()
         views = tf.TensorSpec((rows, *shape), tf.uint8)
-        signature = {"views": views, key: tf.TensorSpec((rows,), tf.int32)}
+        names = [key] if self._labels is None else [key, "label"]
+        signature = {"views": views, **{name: tf.TensorSpec((rows,), tf.int32) for name in names}}
         stream = tf.data.Dataset.from_generator(make, output_signature=signature)
         if key == "position" and self._on_device:
             return stream

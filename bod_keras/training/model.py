@@ -7,9 +7,10 @@ from bod_keras.training import autodiff
 from bod_keras.training.batch_norm import BatchNorm
 from bod_keras.training.bilevel import bilevel_gradient
 from bod_keras.training.pieces import check_chunks, run_in_pieces, vjp_in_pieces
+from bod_keras.training.seed_states import SeedStates
 
 
-class BiLevelModel(keras.Model):
+class BiLevelModel(SeedStates, keras.Model):
     """Base of models that train by a bi-level update around a backbone.
 
     A subclass says what is computed; the step (lower level, hypergradient, pull-back through the backbone,
@@ -225,28 +226,6 @@ class BiLevelModel(keras.Model):
                 'hypergradient="finite_difference", scope="head", bod_keras.training.BatchNorm in their place, '
                 "or another backend."
             )
-
-    def _seeds(self):
-        weights = {id(v) for v in self.weights}
-        return [v for v in self.non_trainable_variables if id(v) not in weights]
-
-    def save_own_variables(self, store):
-        """As Keras does, and the states of random seeds (dropout), which Keras leaves out."""
-        super().save_own_variables(store)
-        for index, seed in enumerate(self._seeds()):
-            store[f"seed_{index}"] = ops.convert_to_numpy(seed)
-
-    def load_own_variables(self, store):
-        names = [name for name in store.keys() if name.startswith("seed_")]
-        seeds = self._seeds()
-        if len(names) != len(seeds):
-            raise ValueError(
-                f"The file holds the states of {len(names)} random seeds, this model has {len(seeds)}. "
-                "Build the model as it was when it was saved."
-            )
-        for index, seed in enumerate(seeds):
-            seed.assign(store[f"seed_{index}"])
-        super().load_own_variables({k: store[k] for k in store.keys() if k not in names})
 
     # -- the step ------------------------------------------------------------------------------------------
 
