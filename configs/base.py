@@ -116,6 +116,7 @@ def get_config():
             "cache_mb": 0,
             "workers": 2,  # processes
             "timeout": 120.0,
+            "service": "",  # in their place `python -m bod_keras.data serve` on other machines (docs/input.md)
             "max_bad_share": 0.1,
         }
     )

@@ -13,6 +13,7 @@ import numpy as np
 from bod_keras.data.array_store import ArrayRecord
 from bod_keras.data.augment import augmentation
 from bod_keras.data.clips import check_gap_law
+from bod_keras.data.input_service import InputService
 from bod_keras.data.order import EpochOrder, record_groups
 from bod_keras.data.reader import ClipReader, Task
 from bod_keras.data.record import Record
@@ -65,6 +66,8 @@ class ClipDataset:
         workers: processes that read and augment; 0 does it in this process. Videos in memory
             (`array_records`) are always read in this process.
         timeout: seconds after which a worker that reads a sample is given up, and its file with it.
+        service: addresses of servers that read and augment the training clips in the place of `workers`,
+            ``grpc://HOST:PORT`` with commas between (`InputService`); empty for none.
         max_bad_share: the stream stops with an error when more than this share of the files is
             broken, and always when all are.
 
@@ -105,6 +108,7 @@ class ClipDataset:
         workers: int = 2,
         timeout: float = 120.0,
         max_bad_share: float = 0.1,
+        service: str = "",
     ):
         parts = [[r] if isinstance(r, Record) else list(r) for r in records]
         mixed = any(not isinstance(r, Record) for r in records)
@@ -160,7 +164,15 @@ class ClipDataset:
         self._skipped: dict[str, str] = {}
         self._looped: set[str] = set()
         self._files = len({record.path for record in self.records})
-        self._source = SampleSource(self._reader, self.workers, timeout)
+        self._source = self._training_source = SampleSource(self._reader, self.workers, timeout)
+        if service:
+            if arrays:
+                raise ValueError(
+                    "service reads files. Received: videos in memory (array_records), which servers do not have"
+                )
+            self._training_source = InputService(
+                service.split(","), self._order, self._reader, timeout
+            )
 
     def __len__(self) -> int:
         return len(self.records)
@@ -364,7 +376,8 @@ class ClipDataset:
         """Readable samples in batches, uint8; a last batch that is not full only if the tasks end."""
         views, tasks_read = np.empty((self.batch_size, *shape), np.uint8), []
         window = self.batch_size + 4 * self.workers
-        with contextlib.closing(self._source.samples(tasks, shape, window)) as samples:
+        source = self._training_source if key == "position" else self._source
+        with contextlib.closing(source.samples(tasks, shape, window)) as samples:
             for sample in self._while_storage_answers(samples):
                 path = self.records[sample.task.index].path
                 if sample.looped:

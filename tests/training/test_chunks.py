@@ -21,6 +21,7 @@ from tests.tiny_models import (
 )
 
 BACKEND = keras.backend.backend()
+EAGER = BACKEND != "jax"  # which compiles every operation by itself, and for minutes
 HEAD = bod_keras.BiLevel(inner_learning_rate=0.1)
 VIEWS = make_moving_views(
     videos=8
@@ -56,7 +57,7 @@ class InPieces(keras.Model):
         return ops.stack(features)
 
 
-# JAX compiles every operation of every model: one framework there.
+# JAX takes long to compile: one framework there.
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", ["VMoCo"] if BACKEND == "jax" else TINY)
 def test_the_step_is_that_of_the_whole_batch(name, variant):
@@ -67,28 +68,32 @@ def test_the_step_is_that_of_the_whole_batch(name, variant):
     models, histories = [], []
     for chunks in (1, 2):
         optimizer = keras.optimizers.SGD(rate, momentum=0.9)
-        arguments = {**VARIANTS[variant], "ridge": 0.1, "chunks": chunks}
+        arguments = {**VARIANTS[variant], "ridge": 0.1, "chunks": chunks, "eager": EAGER}
         model = make_framework(name, optimizer=optimizer, encoder=frame_encoder(), **arguments)
         before = weights_of(model.encoder)
         histories.append(train(model, VIEWS))
         models.append(model)
     for key, values in histories[0].items():
         assert values == pytest.approx(histories[1][key], rel=1e-4), key
-    assert_same_weights(*models, atol=1e-5, rtol=1e-5)
+    for one, other in zip(*[model.weights for model in models]):
+        # Keys of a queue come from the split, which multiplies rounding.
+        atol = 1e-4 if one.path.endswith("_queue/rows") else 1e-5
+        values = [ops.convert_to_numpy(weight) for weight in (one, other)]
+        np.testing.assert_allclose(*values, atol=atol, rtol=1e-5, err_msg=one.path)
     moved = [np.abs(x - y).max() for x, y in zip(before, weights_of(models[1].encoder))]
     assert max(moved) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["VMoCo"] if BACKEND == "jax" else ["VSimCLR", "VMoCo"])
-def test_batch_statistics_and_random_numbers_are_those_of_the_pieces(name):
+@pytest.mark.parametrize("decoupled", [False, True] if EAGER else [False])
+def test_batch_statistics_and_random_numbers_are_those_of_the_pieces(decoupled):
     """Both passes see the same dropout; moving statistics move once a piece."""
     models = []
     for chunks in (1, 2):
         encoder = frame_encoder(statistics=True, dropout=0.5)
         if chunks == 1:
             encoder = InPieces(encoder.inputs, encoder.outputs)
-        arguments = {"bilevel": HEAD, "ridge": 0.1, "chunks": chunks}
-        model = make_framework(name, encoder=encoder, **arguments)
+        arguments = {"decoupled": decoupled, "ridge": 0.1, "chunks": chunks, "eager": EAGER}
+        model = make_framework("VMoCo", encoder=encoder, **arguments)
         train(model, VIEWS)
         models.append(model)
     assert_same_weights(*models, atol=1e-5, rtol=1e-5)
@@ -96,7 +101,9 @@ def test_batch_statistics_and_random_numbers_are_those_of_the_pieces(name):
     np.testing.assert_array_equal(*seeds)
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled there")
+@pytest.mark.skipif(
+    BACKEND != "tensorflow", reason="JAX's other tests are compiled, PyTorch's none"
+)
 def test_a_compiled_step_equals_an_eager_one_and_a_saved_model_goes_on(tmp_path):
     views, models = make_moving_views(), []
     for eager in (True, False):
