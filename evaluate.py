@@ -32,6 +32,7 @@ from bod_keras import evaluation, experiment
 from bod_keras.clean_exit import clean_exit
 from bod_keras.data import find_dataset
 from bod_keras.evaluation.feature_cache import FeatureCache
+from bod_keras.evaluation.finetuning import TrainingStoppedError
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.protocols import (
     Split,
@@ -82,7 +83,7 @@ def main(argv):
         sys.exit(
             "evaluate.py: --model is missing, such as --model=runs/demo-bod-seed0. See --help."
         )
-    failure = None
+    failure, code = None, 1
     try:
         protocols = [
             change_protocol(read_protocol(name, _FOLDER), _SET.value) for name in _PROTOCOL.value
@@ -92,20 +93,29 @@ def main(argv):
             protocol.share = _SHARE.value or protocol.share
         runs = [_evaluate(RunFolder(folder), protocols) for folder in _MODELS.value]
         report(runs, protocols)
-    except (ImportError, RuntimeError, ValueError, OSError) as error:
+    except TrainingStoppedError as stopped:
+        failure, code = str(stopped), 128 + stopped.number
+    except (ArithmeticError, ImportError, RuntimeError, ValueError, OSError) as error:
         if _TRACEBACK.value:
             raise
         failure = f"evaluate.py: {error}"
     # The error is let go of first: a stream that it still held would abort the interpreter at exit.
     gc.collect()
     if failure is not None:
-        sys.exit(failure)
+        print(failure, file=sys.stderr)
+        sys.exit(code)
 
 
 def _evaluate(folder, protocols):
     """Run the protocols on one run, and write the numbers into its report."""
     try:
-        folder.pull("report.json", "model.keras", "features/*")
+        folder.pull(
+            "report.json",
+            "model.keras",
+            "features/*",
+            "evaluation/*/training-*",
+            "evaluation/*/detector-*",
+        )
         results = evaluate(folder, protocols)
     finally:
         if folder.path.exists():
@@ -141,6 +151,8 @@ def evaluate(folder, protocols):
             probed, splits, warnings = videos.splits(protocol, fold, seed, model)
             subject = Subject(model, probed, *splits, place, seed, cache)
             results.append(measure(subject, protocol, fold, warnings))
+            for verdict in results[-1].get("verdicts", ()):
+                print(f"  {verdict}", flush=True)
             _tell_skipped(splits)
         result = combine(results)
         evaluation.write_report(saved, **{f"evaluation_{name}": result})
@@ -157,7 +169,7 @@ def measure(subject, protocol, fold, warnings):
     keras.utils.set_random_seed(subject.seed)
     started = time.perf_counter()
     measured = run_protocol(subject, protocol)
-    splits = (subject.train, subject.test)
+    splits = [split for split in (subject.train, subject.test) if split is not None]
     return {
         "protocol": protocol.name,
         "version": protocol.version,
@@ -170,7 +182,7 @@ def measure(subject, protocol, fold, warnings):
         "skipped": {k: v for split in splits for k, v in split.skipped.items()},
         "blocked": {k: v for split in splits for k, v in split.catalog.blocked.items()},
         "missing": [name for split in splits for name in split.catalog.missing],
-        "warnings": warnings,
+        "warnings": warnings + measured.pop("warnings", []),
         **measured,
         "provenance": evaluation.provenance(protocol, subject, time.perf_counter() - started),
     }
@@ -203,6 +215,14 @@ def probe_config(config, fold, protocol):
         data["root"] = _ROOT.value or data["root"]
         data["annotations"] = _ANNOTATIONS.value or data["annotations"]
     data["fold"] = fold or data["fold"]
+    if protocol.get("built_in"):
+        if _DATASET.value or _TRAIN.value or _TEST.value:
+            raise ValueError(
+                f"The protocol {protocol.name} brings its own videos. Leave --dataset, --probe_train and "
+                "--probe_test out, or choose another protocol."
+            )
+        data |= experiment.built_in_discs(config)
+        probe |= {"train": "", "test": ""}
     clips = {key: protocol[key] for key in ("frames", "stride", "size") if protocol[key]}
     return {**config, "data": data, "probe": probe, "clips": {**config["clips"], **clips}}
 
@@ -213,7 +233,7 @@ class Videos:
     def __init__(self, config):
         self._config = config
         self._pretrained_on = _pretrained_on(config)
-        self._found = {}  # fold -> catalogues of train and test, warnings
+        self._found = {}  # (fold, built-in data, unlabelled) -> catalogues of train and test, warnings
 
     def splits(self, protocol, fold, seed, model):
         """The config as the protocol wants it, the two `Split`s, and what has to be said of them."""
@@ -221,22 +241,36 @@ class Videos:
         clips = config["clips"]
         encoder = getattr(model, "encoder", model)
         misuse.check_clips(encoder, clips["frames"], clips["size"], protocol.name)
-        if fold not in self._found:
-            catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
-            misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
-            records = [catalog.records for catalog in catalogs]
+        unlabelled = protocol.get("unlabelled", False)  # one list of videos is enough, then
+        place = (fold, protocol.get("built_in"), unlabelled)  # a protocol may bring its own videos
+        if place not in self._found:
+            if unlabelled:
+                catalogs = [None, experiment.unlabelled_catalog(config)]
+            else:
+                catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
+                misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
+            records = [catalog.records if catalog else [] for catalog in catalogs]
             warnings = misuse.leaks(*records, self._pretrained_on, _OVERLAP.value)
             for warning in warnings:  # now, before hours of reading, and again with the table
                 print(f"WARNING: {warning}", flush=True)
-            self._found[fold] = catalogs, warnings
-        catalogs, warnings = self._found[fold]
+            self._found[place] = catalogs, warnings
+        catalogs, warnings = self._found[place]
 
         def make_data(catalog, **changes):
             if changes.get("flip", 0.0) is None and not catalog.flip_safe:
                 changes["flip"] = 0.0  # a flip would change the label
-            return experiment.probe_data({**config, "clips": {**clips, **changes}}, catalog)
+            settings = {**config, "seed": seed, "clips": {**clips, **changes}}
+            return experiment.probe_data(settings, catalog)
 
-        train, test = (Split(c, make_data, n) for c, n in zip(catalogs, ("train", "test")))
+        train, test = (
+            None if catalog is None else Split(catalog, make_data, name)
+            for catalog, name in zip(catalogs, ("train", "test"))
+        )
+        if unlabelled and (protocol.per_class or protocol.share):
+            raise ValueError(
+                f"--per_class and --share choose among labelled videos, and {protocol.name} uses no labels. "
+                "Leave them out."
+            )
         if protocol.per_class or protocol.share:
             column = "label" if "label" in train.labels else next(iter(train.labels))
             rows = low_shot(train.labels[column], protocol.per_class, protocol.share, seed)
@@ -323,7 +357,7 @@ def _readable(split):
 
 def _tell_skipped(splits):
     for split in splits:
-        if split.skipped:
+        if split is not None and split.skipped:
             total = len(split.records)
             print(
                 f"{len(split.skipped)} of {total} {split.name} videos were skipped (all in report.json):"
@@ -333,14 +367,15 @@ def _tell_skipped(splits):
 
 
 def _plot(runs, png):
-    """The picture of the linear probe's accuracies, a group of bars a run."""
+    """The picture of the accuracies by the first measure, a group of bars a run."""
     rows = [{"name": name, "factors": r["factors"]} for name, _, results in runs for r in results]
     table, chance = {}, {}
     for row in evaluation.summarise(rows):
         for factor, scores in rows[0]["factors"].items():
             chance[factor] = scores["chance"]
             table.setdefault(row["name"], {})[factor] = {
-                part: row[f"factors.{factor}.{part}.linear"] for part in parts_of(scores)
+                part: row[f"factors.{factor}.{part}.{next(iter(scores[part]))}"]
+                for part in parts_of(scores)
             }
     evaluation.plot_factors(table, chance, png)
 

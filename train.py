@@ -10,6 +10,7 @@ folder may lie on remote storage (docs/remote.md).
 """
 
 import contextlib
+import functools
 import gc
 import importlib.util
 import json
@@ -106,6 +107,11 @@ def train(config, distribution=None):
     """Run, or resume, one experiment. Returns the signal that stopped it early, or None."""
     distribution = distribution or training.choose_distribution("none")
     folder = experiment.run_folder(config, stores=distribution.is_chief)
+    with training.run_lock(folder) if distribution.is_chief else contextlib.nullcontext():
+        return _train_alone(config, folder, distribution)
+
+
+def _train_alone(config, folder, distribution):
     try:
         received, message = _train(config, folder, distribution)
     except Exception:
@@ -151,7 +157,8 @@ def _train(config, folder, distribution):
         fresh = model is None
         if fresh:
             model = experiment.build_model(config, steps, data.augmenter())
-            model.compile(experiment.build_optimizer(config, steps))
+            chunks = config["optimizer"]["chunks"]
+            model.compile(experiment.build_optimizer(config, steps), chunks=chunks)
     done = training.steps_taken(model)
     distribution.check_same(done, "checkpoint")  # all have read it, so that the chief may write now
     if fresh:
@@ -183,7 +190,8 @@ def _train(config, folder, distribution):
     found = None
     try:
         with data.clear_errors(), distribution.clear_errors():
-            _fit(model, data, config["epochs"], callbacks, distribution)
+            stream = functools.partial(distribution.stream, data)
+            training.fit_rest(model, stream, steps, config["epochs"], callbacks)
             found = distribution.gather_objects([data.skipped, sorted(data.looped)])
     finally:
         skipped, looped = _joined(found or [[data.skipped, data.looped]])
@@ -230,26 +238,6 @@ def _monitors(data, config, model):
     if model.augmenter is not None:
         views = keras.ops.convert_to_numpy(model.augmenter(views))  # centred squares
     return [training.Monitors(views, config["monitors"]["every"])]
-
-
-def _fit(model, data, epochs, callbacks, distribution):
-    """Keras' fit over the rest of the run; a started epoch is first completed by a shorter one."""
-    steps = data.steps_per_epoch
-    epoch, within = divmod(training.steps_taken(model), steps)
-    spans = [(epoch, epoch + 1, steps - within), (epoch + 1, epochs, steps)]
-    for first, last, span in spans if within else [(epoch, epochs, steps)]:
-        stream = distribution.stream(data, position=int(model.next_position))
-        model.fit(
-            stream,
-            initial_epoch=first,
-            epochs=last,
-            steps_per_epoch=span,
-            shuffle=False,  # the stream is shuffled
-            callbacks=callbacks,
-            verbose=0,
-        )
-        if model.stop_training:
-            return
 
 
 def _finish(model, data, config, folder):

@@ -18,6 +18,7 @@ from bod_keras.data import (
     read_source,
     without_blocked,
     write_digit_drift,
+    write_moving_discs,
 )
 from bod_keras.data.background_swap import BackgroundSwap
 from bod_keras.data.remote import is_folder, is_remote
@@ -135,6 +136,14 @@ def probe_catalog(config, part):
     return _usable(config, catalog)
 
 
+def unlabelled_catalog(config):
+    """The `Catalog` of videos for what needs no labels: the probe's of "test", or those of the training."""
+    data = config["data"]
+    if config["probe"]["test"] or data["dataset"] or data["source"] in ("", "built-in"):
+        return probe_catalog(config, "test")
+    return training_catalog(config)
+
+
 def probe_data(config, catalog):
     """The `ClipDataset` of a probe's catalogue."""
     clips = dict(config["clips"])
@@ -178,15 +187,28 @@ def _usable(config, catalog):
     return catalog
 
 
+def built_in_discs(config):
+    """``config.data`` of the built-in moving discs, which are written once."""
+    folder = _built_in_folder(config) / "moving-discs"
+    place = str(write_moving_discs(folder))
+    return {"dataset": "boxes", "root": place, "annotations": None, "source": "", "fold": 1}
+
+
+def _built_in_folder(config):
+    folder = config["built_in"]["folder"]
+    if is_remote(folder):
+        raise ValueError(
+            f"The built-in videos are written to a local folder. Received: built_in.folder={folder}"
+        )
+    return Path(folder)
+
+
 def _built_in(config):
     settings = dict(config["built_in"])
-    if is_remote(settings["folder"]):
-        raise ValueError(
-            f"The built-in videos are written to a local folder. Received: built_in.folder={settings['folder']}"
-        )
     # One folder a variant, so that another rho never overwrites or reuses this one.
     variant = "-".join(f"{k}{settings[k]}" for k in sorted(settings) if k != "folder")
-    folder = Path(settings.pop("folder")) / variant
+    settings.pop("folder")
+    folder = _built_in_folder(config) / variant
     return write_digit_drift(folder, seed=0, **settings)
 
 
@@ -234,9 +256,14 @@ def build_optimizer(config, steps_per_epoch):
     """The optimizer with its schedule: linear warm-up, then a cosine that ends with the run."""
     settings = config["optimizer"]
     optimizer = _choose("optimizer.name", settings["name"], OPTIMIZERS)
-    accumulate = settings["accumulate"]
+    accumulate, chunks = settings["accumulate"], settings["chunks"]
     if accumulate < 1:
         raise ValueError(f"optimizer.accumulate must be at least 1. Received: {accumulate}")
+    if chunks < 1 or config["clips"]["batch_size"] % chunks:
+        raise ValueError(
+            "optimizer.chunks must divide clips.batch_size. "
+            f"Received: chunks={chunks}, batch_size={config['clips']['batch_size']}"
+        )
     momentum = {} if settings["name"] == "adamw" else {"momentum": settings["momentum"]}
     return optimizer(
         _learning_rate(config, steps_per_epoch),

@@ -116,6 +116,7 @@ def get_config():
             "cache_mb": 0,
             "workers": 2,  # processes
             "timeout": 120.0,
+            "service": "",  # in their place `python -m bod_keras.data serve` on other machines (docs/input.md)
             "max_bad_share": 0.1,
         }
     )
@@ -178,6 +179,9 @@ def get_config():
             "weight_decay": 1e-4,
             "clipnorm": config_dict.placeholder(float),
             "accumulate": 1,  # steps whose gradients make one update; the lower level takes every step
+            # Pieces in which the encoder sees a batch: memory of one, negatives and gradient of all
+            # (docs/scaling.md).
+            "chunks": 1,
         }
     )
     # What training.Monitors measures every so many epochs (0: never), on this many videos of the first batch.

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import train
+from bod_keras.training import run_lock
 from configs import demo, videos
 from tests.video_files import make_ramp_clip, save_video, write_broken
 
@@ -219,6 +220,7 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace
         ({"clips.batch_size": 64}, "between 1 and the number of videos"),
         ({"encoder.name": "frame_cn"}, "Did you mean frame_cnn?"),
         ({"koopman.threshold": -1.0}, "threshold must be positive (0.1 is usual). Received: -1.0"),
+        ({"optimizer.chunks": 3}, "must divide clips.batch_size. Received: chunks=3, batch_size=8"),
         ({"bilevel.scope": "body"}, "scope must be one of 'head', 'all'. Received: 'body'"),
     ],
 )
@@ -239,6 +241,14 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     with pytest.raises(ValueError, match="holds files, but no run"):
         train.train(config.to_dict())
     assert (folder / "thesis.txt").exists()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path, workspace):
+    with run_lock(tmp_path / "demo-bod-smoke-seed0"):
+        done = command("train.py", *flags_of(workspace, output=tmp_path))
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"demo-bod-smoke-seed0 is in use: process {os.getpid()} on" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_kill_during_the_first_report_does_not_block_the_run(tmp_path, workspace):

@@ -1,10 +1,12 @@
 """evaluate.py as it is typed: splits, cache, low-shot, changed choices, misuse; on UCF101 in small."""
 
+import csv
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,15 +38,18 @@ def run(tmp_path_factory):
     return path
 
 
+def command(run, *flags):
+    """What starts evaluate.py: the arguments of `subprocess.run`."""
+    return {
+        "args": [sys.executable, str(ROOT / "evaluate.py"), f"--model={run}", *flags],
+        "cwd": run.parent,
+        "env": {**os.environ, "PYTHONPATH": str(ROOT)},
+        "text": True,
+    }
+
+
 def evaluate(run, *flags):
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "evaluate.py"), f"--model={run}", *flags],
-        cwd=run.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = subprocess.run(**command(run, *flags), capture_output=True, timeout=300)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr
 
@@ -138,3 +143,70 @@ def test_a_broken_video_is_skipped_counted_and_named(run, tmp_path):
     assert f"  {broken}: no video stream" in output
     result = report(run, "knn-ucf101")
     assert list(result["skipped"]) == [str(broken)] and result["videos"] == [11, 6]
+
+
+def test_a_killed_training_goes_on_and_an_epoch_chosen_on_test_is_said_to_be(run):
+    flags = ["--protocol=finetune", "--set=epochs=10", "--set=warmup_epochs=0.0", "--set=views=1"]
+    flags += ["--set=crops=1", "--set=batch_size=4", "--set=checkpoint='test'"]
+    process = subprocess.Popen(**command(run, *flags), stderr=subprocess.DEVNULL)
+    try:
+        while not list(run.glob("evaluation/finetune-*/training-*/checkpoints/step-*.keras")):
+            assert process.poll() is None
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    (folder,) = run.glob("evaluation/finetune-*/training-*")
+    assert not (folder / "result.npz").exists()
+    code, output, errors = evaluate(run, *flags)
+    assert code == 0, errors
+    assert "12 labelled videos, 3 steps an epoch, 10 epochs, resumed at step " in output
+    assert "WARNING: finetune chooses the epoch on the test videos" in output.split("\n\n")[-1]
+    result = report(run, folder.parent.name)
+    assert result["chosen_on"] == "test" and result["epochs"] == 10
+    with open(folder / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(3, 31, 3))
+    assert result["chosen_accuracy"] == max(float(row["val_accuracy"]) for row in rows)
+    assert result["provenance"]["protocol"]["settings"]["recipe"] == "crop"
+    assert (folder.parent / "label-classifier" / "confusion.png").exists()
+
+
+def test_a_protocol_that_brings_its_own_videos(run):
+    quick = ("epochs=1", "warmup_epochs=0.0", "every_train=16", "every_test=8", "bins=2")
+    flags = ["--protocol=detect-moving-discs", *(f"--set={choice}" for choice in quick)]
+    code, output, errors = evaluate(run, *flags)
+    assert code == 0, errors
+    assert "160 key frames to learn from, 128 to test on, 4 classes" in output
+    (name,) = (n for n in json.loads((run / "report.json").read_text()) if "discs" in n)
+    result = report(run, name.removeprefix("evaluation_"))
+    assert 0 < result["frame_map@0.5"] <= 1 and f"{result['frame_map@0.5']:.3f}" in output
+    assert result["provenance"]["data"]["source"] == "boxes" and result["videos"] == [160, 64]
+    folder = run / "evaluation" / name.removeprefix("evaluation_")
+    for file in result["files"]:
+        assert (folder / file).stat().st_size > 0
+
+
+def test_a_folder_without_labels(run, tmp_path):
+    """What the parts know and are like; the run is plain, and its page says so."""
+    for number, file in enumerate(sorted((run.parent / "UCF-101").rglob("*.avi"))[:6]):
+        shutil.copy(file, tmp_path / f"{number}.avi")
+    flags = [f"--probe_test={tmp_path}", "--protocol=mine.py", "--protocol=diagnose"]
+    (run.parent / "mine.py").write_text(
+        "from configs.protocols import factors_real\n"
+        "def get_config():\n"
+        "    config = factors_real.get_config()\n"
+        "    config.update({'name': 'mine', 'clips': 2, 'speeds': (1, 2)})\n"
+        "    return config\n"
+    )
+    code, output, errors = evaluate(run, *flags, "--set=most_videos=5")
+    assert code == 0, errors
+    assert "5 test videos: features are extracted" in output
+    assert "  static part: " in output and "must not change when frames are shuffled" in output
+    found = report(run, "mine-most_videos=5")
+    assert list(found["factors"]) == ["file", "speed", "direction", "order"]
+    assert found["videos"] == [6] and found["provenance"]["data"]["train"] is None
+    page = run / "evaluation" / "diagnose-most_videos=5" / "diagnose.html"
+    assert "untrained split" in page.read_text(encoding="utf-8")
+    assert report(run, "diagnose-most_videos=5")["used"] == 5
+    assert "WARNING: This is a plain run" in output

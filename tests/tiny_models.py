@@ -64,10 +64,12 @@ def make_framework(
     eager=True,
     ridge=1e-2,
     dropout=0.0,
+    encoder=None,
+    chunks=1,
     **kwargs,
 ):
     """A compiled model of the class `name`; equal seeds give equal weights, on every backend."""
-    encoder = bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), widths=(4, 6))
+    encoder = encoder or bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), widths=(4, 6))
     if dropout:
         features = keras.layers.Dropout(dropout, seed=seed)(encoder.output)
         encoder = keras.Model(encoder.input, features)
@@ -97,7 +99,7 @@ def make_framework(
         draw_matrices(network, rng)
     for prototypes in getattr(model, "clusters", {}).values():
         prototypes.normalise()
-    model.compile(optimizer or keras.optimizers.SGD(0.1), run_eagerly=eager)
+    model.compile(optimizer or keras.optimizers.SGD(0.1), run_eagerly=eager, chunks=chunks)
     return model
 
 

@@ -21,6 +21,9 @@ from bod_keras.data.datasets import (
 )
 from bod_keras.data.frame_folder_store import FrameFolderStore
 from bod_keras.data.frame_folders import frame_names
+from bod_keras.data.key_frame_clips import KeyFrameClips
+from bod_keras.data.key_frames import KeyFrame, key_frames
+from bod_keras.data.moving_discs import write_moving_discs
 from bod_keras.data.open_store import open_store
 from bod_keras.data.pipeline import ClipDataset
 from bod_keras.data.record import Box, Record
@@ -60,6 +63,8 @@ __all__ = [
     "ClipDataset",
     "FrameFolderStore",
     "FrameStore",
+    "KeyFrame",
+    "KeyFrameClips",
     "Record",
     "ShardSettings",
     "ShardStore",
@@ -78,6 +83,7 @@ __all__ = [
     "iterate_clips",
     "iterate_frames",
     "jitter_matrix",
+    "key_frames",
     "digit_drift_arrays",
     "find_dataset",
     "frame_times",
@@ -101,6 +107,7 @@ __all__ = [
     "without_blocked",
     "write_blocklist",
     "write_digit_drift",
+    "write_moving_discs",
     "write_shards",
 ]
 

@@ -2,6 +2,7 @@
 
 verify   match annotations with files, decode each file once, report what is broken
 shards   write TFRecord shards of JPEG frames
+serve    read and augment for other machines: input workers of the tf.data service
 """
 
 import importlib
@@ -11,6 +12,7 @@ import sys
 COMMANDS = {
     "verify": "bod_keras.data.commands.verify",
     "shards": "bod_keras.data.commands.shards",
+    "serve": "bod_keras.data.commands.serve",
 }
 
 

@@ -42,6 +42,33 @@ RECIPES: Mapping[str, Mapping] = MappingProxyType(
             "jitter": (0.2, 0.2, 0.2, 0.05),
             "jitter_probability": 0.8,
         },
+        # For training with labels. Of the frame's area, 0.28 to 0.57 is a square of 224 pixels out of a
+        # short side of 256 to 320, whether frames are 4:3 or 16:9.
+        "crop": {"crop_area": (0.25, 1.0), "crop_aspect": (0.75, 1.333), "flip": 0.5},
+        "scale_jitter": {"crop_area": (0.28, 0.57), "crop_aspect": (1.0, 1.0), "flip": 0.5},
+        "scale_jitter_colour": {
+            "crop_area": (0.28, 0.57),
+            "crop_aspect": (1.0, 1.0),
+            "flip": 0.5,
+            "jitter": (0.4, 0.4, 0.4, 0.1),
+            "jitter_probability": 0.8,
+            "grey_probability": 0.2,
+        },
+        "coclr_probe": {
+            "crop_area": (0.2, 1.0),
+            "crop_aspect": (0.75, 1.333),
+            "flip": 0.5,
+            "jitter": (0.4, 0.4, 0.4, 0.1),
+            "jitter_probability": 0.3,
+        },
+        "tclr_probe": {
+            "crop_area": (0.27, 0.75),
+            "crop_aspect": (1.0, 1.0),
+            "flip": 0.5,
+            "jitter": (0.1, 0.1, 0.1, 0.05),
+            "jitter_probability": 0.15,
+            "grey_probability": 0.1,
+        },
         "none": {},
     }
 )
@@ -230,6 +257,9 @@ def augmentation(name: str, size: int, **overrides) -> ClipAugment:
     - "cvrl": the recipe of CVRL; view 1 is blurred seldom and solarised at times.
     - "rho": the recipe of the rho-MoCo/BYOL/SimCLR/SwAV study.
     - "motion": mild and without flips, for data whose label is the direction of motion.
+    - "crop", "scale_jitter": crop and flip, as RSPNet and SlowFast train with labels;
+      "scale_jitter_colour" the latter with colours, as it fine-tunes on UCF101.
+    - "coclr_probe", "tclr_probe": those of the linear probes of CoCLR and TCLR.
     - "none": a centred square, resized; nothing is random.
 
     The published crops are 224 pixels wide, and sigmas of the blur are in pixels: at a much

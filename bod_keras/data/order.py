@@ -72,8 +72,18 @@ class EpochOrder:
         if self._groups is not None:
             self._slots = _allot(shares or [1.0] * len(groups), records)
             self._check_repetition()
+        self._remember()
+
+    def _remember(self) -> None:
         # Two epochs: a batch in flight may straddle them.
         self.entries = functools.lru_cache(maxsize=2)(self._draw)
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in self.__dict__.items() if name != "entries"}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__ |= state
+        self._remember()
 
     def position(self, sample: int) -> int:
         """Give the position of a sample of this host.

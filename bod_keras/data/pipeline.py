@@ -14,6 +14,7 @@ import numpy as np
 from bod_keras.data.array_store import ArrayRecord
 from bod_keras.data.augment import augmentation
 from bod_keras.data.clips import check_gap_law
+from bod_keras.data.input_service import InputService
 from bod_keras.data.order import EpochOrder, record_groups
 from bod_keras.data.reader import ClipReader, Task
 from bod_keras.data.record import Record
@@ -60,12 +61,15 @@ class ClipDataset:
         gap_law: "uniform" or "decreasing" (`sample_views`).
         class_balanced: show each class equally often, by `label`; an epoch is as long as before.
         weights: of the mixed data sets, how often each is shown; None for their sizes.
+        labels: a class a record, integers, for training with labels: every batch then has them, too.
         shard: index of this host and number of hosts.
         seed: of order, frames and augmentation, >= 0.
         cache_mb: decoded videos are kept in memory up to this many MiB, by all workers together.
         workers: processes that read and augment; 0 does it in this process. Videos in memory
             (`array_records`) are always read in this process.
         timeout: seconds after which a worker that reads a sample is given up, and its file with it.
+        service: addresses of servers that read and augment the training clips in the place of `workers`,
+            ``grpc://HOST:PORT`` with commas between (`InputService`); empty for none.
         max_bad_share: the stream stops with an error when more than this share of the files is
             broken, and always when all are.
 
@@ -99,12 +103,14 @@ class ClipDataset:
         gap_law: str = "uniform",
         class_balanced: bool = False,
         weights: Sequence[float] | None = None,
+        labels: Sequence[int] | None = None,
         shard: tuple[int, int] = (0, 1),
         seed: int = 0,
         cache_mb: float = 0,
         workers: int = 2,
         timeout: float = 120.0,
         max_bad_share: float = 0.1,
+        service: str = "",
     ):
         parts = [[r] if isinstance(r, Record) else list(r) for r in records]
         mixed = any(not isinstance(r, Record) for r in records)
@@ -116,6 +122,12 @@ class ClipDataset:
             if value < least:
                 raise ValueError(f"{name} must be at least {least}. Received: {name}={value}")
         check_gap_law(gap_law, views, min_gap)
+        self._labels = None if labels is None else np.asarray(labels, np.int32)
+        if labels is not None and self._labels.shape != (len(self.records),):
+            raise ValueError(
+                f"labels must hold one class for each of the {len(self.records)} records. "
+                f"Received: shape {self._labels.shape}"
+            )
         if not timeout > 0:
             raise ValueError(f"timeout must be more than 0 seconds. Received: timeout={timeout}")
         if not 0 <= max_bad_share <= 1:
@@ -154,7 +166,15 @@ class ClipDataset:
         self._skipped: dict[str, str] = {}
         self._looped: set[str] = set()
         self._files = len({record.path for record in self.records})
-        self._source = SampleSource(self._reader, self.workers, timeout)
+        self._source = self._training_source = SampleSource(self._reader, self.workers, timeout)
+        if service:
+            if arrays:
+                raise ValueError(
+                    "service reads files. Received: videos in memory (array_records), which servers do not have"
+                )
+            self._training_source = InputService(
+                service.split(","), self._order, self._reader, timeout
+            )
 
     def __len__(self) -> int:
         return len(self.records)
@@ -223,7 +243,8 @@ class ClipDataset:
 
         Returns:
             `tf.data.Dataset` of `{"views": float32 (batch, views, frames, size, size, 3) in [0, 1],
-            "position": int32 (batch,)}`; of `augment="device"` uint8, in `device_size`.
+            "position": int32 (batch,)}`; of `augment="device"` uint8, in `device_size`. With `labels`
+            also `"label": int32 (batch,)`.
 
         Raises:
             ValueError: if `position` is negative.
@@ -358,9 +379,10 @@ class ClipDataset:
 
     def _batches(self, tasks: Iterator[Task], key: str, shape: tuple[int, ...]) -> Iterator[dict]:
         """Readable samples in batches, uint8; a last batch that is not full only if the tasks end."""
-        views, numbers = np.empty((self.batch_size, *shape), np.uint8), []
+        views, tasks_read = np.empty((self.batch_size, *shape), np.uint8), []
         window = self.batch_size + 4 * self.workers
-        with contextlib.closing(self._source.samples(tasks, shape, window)) as samples:
+        source = self._training_source if key == "position" else self._source
+        with contextlib.closing(source.samples(tasks, shape, window)) as samples:
             for sample in self._while_storage_answers(samples):
                 path = self.records[sample.task.index].path
                 if sample.looped:
@@ -368,13 +390,19 @@ class ClipDataset:
                 if sample.reason is not None:
                     self._skip(path, sample.reason)
                     continue
-                views[len(numbers)] = sample.clips
-                numbers.append(sample.task.number)
-                if len(numbers) == self.batch_size:
-                    yield {"views": views, key: np.array(numbers, np.int32)}
-                    views, numbers = np.empty_like(views), []
-        if numbers:
-            yield {"views": views[: len(numbers)], key: np.array(numbers, np.int32)}
+                views[len(tasks_read)] = sample.clips
+                tasks_read.append(sample.task)
+                if len(tasks_read) == self.batch_size:
+                    yield self._batch(views, key, tasks_read)
+                    views, tasks_read = np.empty_like(views), []
+        if tasks_read:
+            yield self._batch(views[: len(tasks_read)], key, tasks_read)
+
+    def _batch(self, views: np.ndarray, key: str, tasks: Sequence[Task]) -> dict:
+        batch = {"views": views, key: np.array([task.number for task in tasks], np.int32)}
+        if self._labels is not None:
+            batch["label"] = self._labels[[task.index for task in tasks]]
+        return batch
 
     def _while_storage_answers(self, samples: Iterator[Sample]) -> Iterator[Sample]:
         try:
@@ -405,7 +433,8 @@ class ClipDataset:
         """tf.data around an iterator of NumPy batches; floats are made from bytes in its threads."""
         tf = _tensorflow()
         views = tf.TensorSpec((rows, *shape), tf.uint8)
-        signature = {"views": views, key: tf.TensorSpec((rows,), tf.int32)}
+        names = [key] if self._labels is None else [key, "label"]
+        signature = {"views": views, **{name: tf.TensorSpec((rows,), tf.int32) for name in names}}
         stream = tf.data.Dataset.from_generator(make, output_signature=signature)
         if key == "position" and self._on_device:
             return stream

@@ -11,6 +11,7 @@ from bod_keras.data.clips import clip_span, even_views, sample_rng, sample_views
 from bod_keras.data.crops import cut_out, shrink, three_crops
 from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
+from bod_keras.data.record_frames import record_frames
 from bod_keras.data.store import FrameStore
 from bod_keras.data.video_file import VideoError
 
@@ -99,7 +100,7 @@ class ClipReader:
         record = self.records[task.index]
         rng = sample_rng(self.seed, task.epoch or 0, task.index)
         try:
-            first, length = self._extent(record)
+            first, length = record_frames(self._store, record)
             if task.epoch is None:
                 clips = even_views(length, self.frames, self.stride, task.views)
             else:
@@ -135,21 +136,3 @@ class ClipReader:
         flat = self._store.frames(path, clips.ravel(), cut)
         for view, clip in enumerate(flat.reshape(out.shape)):
             out[view] = augment.finish(clip, rngs[view], view)
-
-    def _extent(self, record: Record) -> tuple[int, int]:
-        """First frame and number of frames of a record's part of its video."""
-        length = self._store.length(record.path)
-        if record.span is None:
-            return 0, length
-        fps = self._store.fps(record.path)
-        if not fps:
-            raise VideoError(record.path, "it has no frame rate, which a span in seconds needs")
-        first, last = (round(second * fps) for second in record.span)
-        last = min(length, max(last, first + 1))
-        if first >= last:
-            raise VideoError(
-                record.path,
-                f"the span {record.span[0]:g} to {record.span[1]:g} s begins after the end of the "
-                f"video, at {length / fps:.2f} s",
-            )
-        return first, last - first

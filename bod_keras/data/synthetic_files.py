@@ -142,7 +142,7 @@ def _fill(folder: Path, manifest: dict, progress: Callable[[int, int], None] | N
         )
         for index, clip in enumerate(clips):
             name = f"{split}/{index:06d}.avi"
-            _write_lossless(folder / name, clip)
+            write_lossless(folder / name, clip)
             rows.append((name, split, int(static[index]), int(dynamic[index])))
             if progress is not None:
                 progress(len(rows), total)
@@ -153,8 +153,8 @@ def _fill(folder: Path, manifest: dict, progress: Callable[[int, int], None] | N
     (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def _write_lossless(path: Path, clip: np.ndarray) -> None:
-    """Write one RGB clip as FFV1, and make sure that it arrived."""
+def write_lossless(path: Path, clip: np.ndarray) -> None:
+    """Write one RGB clip, uint8 `(frames, height, width, 3)`, as FFV1, and make sure that it arrived."""
     height, width = clip.shape[1:3]
     codec = cv2.VideoWriter_fourcc(*"FFV1")
     name = os.path.abspath(path)

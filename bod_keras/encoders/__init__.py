@@ -1,6 +1,7 @@
 """Encoders: clips (B, T, H, W, 3) to frame features (B, T', C), pooled over space only."""
 
 from bod_keras.encoders.c3d import C3D
+from bod_keras.encoders.feature_map import feature_map
 from bod_keras.encoders.frame_cnn import FrameCNN
 from bod_keras.encoders.frame_encoder import FrameEncoder
 from bod_keras.encoders.mc3 import MC3_18
@@ -22,4 +23,5 @@ __all__ = [
     "RematModel",
     "SlowOnlyR50",
     "VideoViT",
+    "feature_map",
 ]

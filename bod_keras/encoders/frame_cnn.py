@@ -21,14 +21,15 @@ class FoldTime(layers.Layer):
 
 @keras.saving.register_keras_serializable("bod_keras")
 class UnfoldTime(layers.Layer):
-    """Undo `FoldTime`: (B T, C) and the clips (B, T, ...) they came from -> (B, T, C)."""
+    """Undo `FoldTime`: (B T, ..., C) and the clips (B, T, ...) they came from -> (B, T, ..., C)."""
 
     def call(self, features, clips):
         time = clips.shape[1] if clips.shape[1] is not None else ops.shape(clips)[1]
-        return ops.reshape(features, (-1, time, features.shape[-1]))
+        sizes = zip(features.shape[1:], ops.shape(features)[1:])
+        return ops.reshape(features, (-1, time, *(now if n is None else n for n, now in sizes)))
 
     def compute_output_shape(self, features_shape, clips_shape):
-        return (clips_shape[0], clips_shape[1], features_shape[-1])
+        return (*clips_shape[:2], *features_shape[1:])
 
 
 def FrameCNN(  # noqa: N802

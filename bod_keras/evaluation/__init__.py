@@ -5,13 +5,17 @@ from bod_keras.evaluation.comparison import compare_runs, read_reports
 from bod_keras.evaluation.confusion_plot import plot_confusion
 from bod_keras.evaluation.contact_sheet import contact_sheet
 from bod_keras.evaluation.embedding_statistics import embedding_statistics
+from bod_keras.evaluation.factor_table import factor_table
+from bod_keras.evaluation.factor_table_plot import plot_factor_table
 from bod_keras.evaluation.factors import factor_probes
 from bod_keras.evaluation.features import extract_features
 from bod_keras.evaluation.knn import knn_accuracy, knn_scores
 from bod_keras.evaluation.linear_probe import linear_probe, linear_scores
 from bod_keras.evaluation.logistic_regression import fit_logistic_regression
 from bod_keras.evaluation.low_shot import low_shot
+from bod_keras.evaluation.mlp_probe import mlp_probe
 from bod_keras.evaluation.neighbours import nearest_neighbours
+from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.plots import (
     plot_factors,
     plot_history,
@@ -21,6 +25,8 @@ from bod_keras.evaluation.plots import (
 from bod_keras.evaluation.provenance import file_list_hash, model_hash, provenance
 from bod_keras.evaluation.report import environment, write_report
 from bod_keras.evaluation.retrieval import retrieval_recalls
+from bod_keras.evaluation.sensitivity import sensitivity
+from bod_keras.evaluation.shuffle_frames import shuffle_frames
 from bod_keras.evaluation.spectrum import operator_eigenvalues
 from bod_keras.evaluation.tables import format_table, summarise
 
@@ -32,6 +38,7 @@ __all__ = [
     "environment",
     "extract_features",
     "factor_probes",
+    "factor_table",
     "file_list_hash",
     "fit_logistic_regression",
     "format_table",
@@ -40,10 +47,13 @@ __all__ = [
     "linear_probe",
     "linear_scores",
     "low_shot",
+    "mlp_probe",
     "model_hash",
     "nearest_neighbours",
     "operator_eigenvalues",
+    "part_energy",
     "plot_confusion",
+    "plot_factor_table",
     "plot_factors",
     "plot_history",
     "plot_monitors",
@@ -51,6 +61,8 @@ __all__ = [
     "provenance",
     "read_reports",
     "retrieval_recalls",
+    "sensitivity",
+    "shuffle_frames",
     "summarise",
     "write_classification",
     "write_report",

@@ -1,39 +1,49 @@
 """Which part of a read-out knows which factor of the data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from bod_keras.evaluation._checks import check_classes, check_features, check_labels
 from bod_keras.evaluation.knn import knn_accuracy
 from bod_keras.evaluation.linear_probe import linear_probe
+from bod_keras.evaluation.mlp_probe import mlp_probe
 
 _Split = tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]
+MEASURES = {
+    "linear": linear_probe,
+    "knn": lambda *arrays, seed: knn_accuracy(*arrays),
+    "mlp": mlp_probe,
+}
 
 
-def factor_probes(train: _Split, test: _Split, seed: int = 0) -> dict[str, dict]:
+def factor_probes(
+    train: _Split, test: _Split, seed: int = 0, measures: Sequence[str] = ("linear", "knn")
+) -> dict[str, dict]:
     """Returns the accuracy with which each factor is read from each part of the features.
 
     Every pair of a factor (say "static", "dynamic") and a part (say "pooled", "static", "dynamic")
-    gets a linear probe and a nearest-neighbour vote with their defaults.
+    gets the probes that are asked for, with their defaults: a linear one, a vote of nearest neighbours, a
+    network with one hidden layer.
 
     Args:
         train: `(features, labels)`: a dict from part to (N, K) as `extract_features` returns it,
             and a dict from factor to classes (N,).
         test: the same for the test split, with the same parts and factors.
-        seed: of the linear probes.
+        seed: of the probes.
+        measures: one or more of "linear" (`linear_probe`), "knn" (`knn_accuracy`) and "mlp" (`mlp_probe`).
 
     Returns:
         A dict of plain Python values, from factor to a dict with, for each part,
-        `{"linear": accuracy, "knn": accuracy}`, and two more entries: `"chance"`, the accuracy of
-        the best constant answer on test (1 / classes where they are balanced), and `"best"`,
-        `{"part": name, "linear": accuracy}` of the part with the largest linear accuracy on test
-        (a tie: the first). As a maximum it is optimistic: compare it with other maxima only.
+        `{measure: accuracy, ...}`, and two more entries: `"chance"`, the accuracy of the best
+        constant answer on test (1 / classes where they are balanced), and `"best"`,
+        `{"part": name, measure: accuracy}` of the part with the largest accuracy on test by the first
+        measure (a tie: the first part). As a maximum it is optimistic: compare it with other maxima only.
 
     Raises:
-        ValueError: if train and test differ in parts, factors or widths, a class occurs in test
-            only, a factor has one class, lengths disagree, or features are not finite (part or
-            factor and split are named).
+        ValueError: if a measure is unknown, train and test differ in parts, factors or widths, a class
+            occurs in test only, a factor has one class, lengths disagree, or features are not finite
+            (part or factor and split are named).
 
     Example:
 
@@ -43,6 +53,11 @@ def factor_probes(train: _Split, test: _Split, seed: int = 0) -> dict[str, dict]
     >>> factor_probes(split, split)["static"]["best"]
     {'part': 'pooled', 'linear': 1.0}
     """
+    unknown = [measure for measure in measures if measure not in MEASURES]
+    if unknown or not measures:
+        raise ValueError(
+            f"measures must name one or more of {', '.join(MEASURES)}, received {list(measures)}."
+        )
     _check_splits(train, test)
     results: dict[str, dict] = {}
     for factor in train[1]:
@@ -50,14 +65,11 @@ def factor_probes(train: _Split, test: _Split, seed: int = 0) -> dict[str, dict]
         scores: dict = {}
         for part in train[0]:
             arrays = (train[0][part], train_y, test[0][part], test_y)
-            scores[part] = {
-                "linear": linear_probe(*arrays, seed=seed),
-                "knn": knn_accuracy(*arrays),
-            }
-        best = max(train[0], key=lambda part: scores[part]["linear"])
+            scores[part] = {measure: MEASURES[measure](*arrays, seed=seed) for measure in measures}
+        best = max(train[0], key=lambda part: scores[part][measures[0]])
         counts = np.unique(test_y, return_counts=True)[1]
         scores["chance"] = float(counts.max() / counts.sum())
-        scores["best"] = {"part": best, "linear": scores[best]["linear"]}
+        scores["best"] = {"part": best, measures[0]: scores[best][measures[0]]}
         results[factor] = scores
     return results
 

@@ -22,6 +22,7 @@ from bod_keras.data.shard_store import SHARD_KEY
 from bod_keras.evaluation.features import iterate_features
 from bod_keras.evaluation.provenance import model_hash
 from bod_keras.evaluation.read_out import ReadOut
+from bod_keras.evaluation.variant_read_out import VariantReadOut
 from bod_keras.version import __version__
 
 _FORMAT = 1  # raise it when the same key would name other features
@@ -73,6 +74,7 @@ class FeatureCache:
         crops: int = 1,
         kind: str = "parts",
         time_steps: int = 1,
+        variants: Mapping[str, Sequence[int]] | None = None,
         what: str = "videos",
     ) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, str]]:
         """Gives the features of every readable video, from the cache where it has them.
@@ -85,6 +87,7 @@ class FeatureCache:
             crops: crops of each clip, 1 or 3.
             kind: as of `ReadOut`.
             time_steps: as of `ReadOut`.
+            variants: if given, as of `VariantReadOut`, whose parts are then those of the features.
             what: what the progress bar and the message call the videos.
 
         Returns:
@@ -103,6 +106,8 @@ class FeatureCache:
             "read_out": [kind, time_steps],
             "clips": [data.frames, data.stride, data.size, views, crops],
         }
+        if variants:
+            settings["variants"] = {name: list(map(int, rows)) for name, rows in variants.items()}
         folder = self.folder / _digest(settings)[:16]
         rows, skipped = self._read(folder)
         keys = [_digest([settings, identity]) for identity in map(_identity, records)]
@@ -110,6 +115,8 @@ class FeatureCache:
         _tell(what, len(records), len(missing))
         if missing:
             read_out = ReadOut(model, kind, time_steps)
+            if variants:
+                read_out = VariantReadOut(read_out, variants)
             for span, features in _extract(read_out, data, missing, views, crops, what):
                 new = {keys[i]: values for i, values in features.items()}
                 failed = {keys[i]: data.skipped[records[i].path] for i in span if i not in features}

@@ -1,5 +1,6 @@
 """How much of a label a linear classifier reads from frozen features."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,12 +8,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from bod_keras.evaluation._checks import check_columns, check_split
+from bod_keras.evaluation.held_out import held_out_mask
 from bod_keras.evaluation.logistic_regression import fit_logistic_regression
 
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse L2 penalties, strongest first
 _DEFAULT_STRENGTH = 1.0
 _SOLVERS = ("lbfgs", "keras")
-_HELD_OUT = 0.25  # share of each class of train on which the penalty is chosen
 
 
 def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0, solver: str = "lbfgs") -> float:
@@ -84,7 +85,7 @@ def linear_scores(
         raise ValueError(f"solver must be one of {', '.join(_SOLVERS)}, received {solver!r}.")
     train_x, train_y, test_x, _ = check_split(train_x, train_y, test_x)
     columns = check_columns(train_y, classes, "train_y")
-    held_out = _held_out_mask(train_y, seed)
+    held_out = held_out_mask(train_y, seed)
     strength = _DEFAULT_STRENGTH
     if held_out.any():
         fit_x, fit_y = train_x[~held_out], columns[~held_out]
@@ -101,17 +102,6 @@ def linear_scores(
     return probabilities
 
 
-def _held_out_mask(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Marks a quarter of each class, at least one sample, never a class's only one."""
-    rng = np.random.default_rng(seed)
-    mask = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        if len(members) > 1:
-            mask[members[: max(1, int(_HELD_OUT * len(members)))]] = True
-    return mask
-
-
 def _probabilities(train_x, train_y, test_x, strengths, solver):
     """For each strength: the classes that train has, and their probabilities of test."""
     scaler = StandardScaler().fit(train_x)
@@ -122,5 +112,11 @@ def _probabilities(train_x, train_y, test_x, strengths, solver):
             yield present, predict(test_x)
         return
     for strength in strengths:
-        classifier = LogisticRegression(C=strength, max_iter=2000).fit(train_x, train_y)
+        classifier = LogisticRegression(C=strength, max_iter=2000)
+        with warnings.catch_warnings():
+            # It takes labels with few samples each for numbers; one shot a class is a use of a probe.
+            warnings.filterwarnings(
+                "ignore", "The number of unique classes is greater", UserWarning
+            )
+            classifier.fit(train_x, train_y)
         yield classifier.classes_, classifier.predict_proba(test_x)

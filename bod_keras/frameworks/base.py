@@ -20,7 +20,7 @@ class ContrastiveModel(BiLevelModel):
 
     With `standardize` the static part is first brought to mean 0 and variance 1 over the batch. Otherwise an
     encoder that learns the motion first, where that is easy, lets s become the same for all videos: L(s) stays
-    at that of chance, with almost no gradient.
+    at that of chance, with almost no gradient. A framework may name more ``standardized_parts``.
 
     With a `motion_view` the dynamic part is contrasted between the last view and a further one, which that
     layer makes of the first; the other parts between the views as they are.
@@ -59,6 +59,8 @@ class ContrastiveModel(BiLevelModel):
     Reference:
         Song et al., arXiv 2407.14069.
     """
+
+    standardized_parts = ("static",)
 
     def __init__(
         self,
@@ -215,7 +217,7 @@ class ContrastiveModel(BiLevelModel):
         # Of all replicas, each of which then computes the loss of the joint batch.
         seen = {part: [gather(view) for view in x] for part, x in seen.items()}
         if self.standardize and decoupling is not None:
-            seen["static"] = _standardised(seen["static"])
+            seen |= {part: _standardised(seen[part]) for part in self.standardized_parts}
         return seen, split
 
     def _prediction(self, embeddings, views):

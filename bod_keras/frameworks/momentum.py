@@ -85,7 +85,7 @@ class MomentumModel(ContrastiveModel):
         return 1.0 - (1.0 - self.momentum) * 0.5 * (1.0 + ops.cos(np.pi * done))
 
     def targets(self, clips, views, training):
-        features = self.momentum_encoder(clips, training=training)
+        features = self.target_features(self.momentum_encoder, clips, views, training)
         embeddings = self.momentum_head(features, training=training)
         return self.split_views(embeddings, self.momentum_split, views, training)[0]
 

@@ -1,5 +1,7 @@
 """v-SwAV: predict a clip's cluster assignment from another clip."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -17,18 +19,28 @@ class VSwAV(ContrastiveModel):
 
     Of rho > 2 views, each is swapped with the next one, as in rho-SwAV.
 
+    Cosines of a part of width D with random prototypes have the deviation 1 / sqrt(D). So that the wide dynamic
+    part is told from the prototypes as sharply as the static one, its temperature and epsilon are
+
+        dynamic_temperature = temperature sqrt(D_static / D_dynamic),
+        dynamic epsilon = epsilon dynamic_temperature / temperature,
+
+    and `standardize` acts on both parts: what all videos have in common in a part would else be the same score
+    for all, which the prototypes can make still more equal by falling together.
+
     Args:
         encoder: a built Keras model, clips (B, T, H, W, 3) to frame features (B, T', C).
         decoupling: None for plain v-SwAV, or a `KoopmanSplit` for BOD-VCL.
         bilevel: None or a `BiLevel`.
         temperature: of the base and the static loss.
-        dynamic_temperature: of the dynamic loss; as `temperature` if None.
+        dynamic_temperature: of the dynamic loss; as above if None.
         prototypes: number of prototypes of each part.
         freeze_steps: steps at the start that leave the prototypes alone; an epoch in the published recipe.
         queue_size: embeddings of earlier videos with which the codes are balanced, once there are so many and
             `queue_steps` steps are taken; 0 for none. It helps where a batch is smaller than the prototypes.
         queue_steps: as above; 15 epochs in SwAV.
-        epsilon, iterations: of `sinkhorn`.
+        epsilon: of `sinkhorn`, for the base and the static part.
+        iterations: of `sinkhorn`.
         **kwargs: as in `ContrastiveModel`.
 
     Call arguments:
@@ -51,6 +63,8 @@ class VSwAV(ContrastiveModel):
     Reference:
         Feichtenhofer et al., arXiv 2104.14558 (rho-SwAV); Caron et al., arXiv 2006.09882.
     """
+
+    standardized_parts = ("static", "dynamic")
 
     def __init__(
         self,
@@ -77,9 +91,15 @@ class VSwAV(ContrastiveModel):
         self.epsilon = epsilon
         self.iterations = iterations
         self.clusters, self.queues, self.swapped = {}, {}, {}
+        if dynamic_temperature is None and decoupling is not None:
+            ratio = self.parts["static"] / self.parts["dynamic"]
+            dynamic_temperature = temperature * math.sqrt(ratio)
         temperatures = part_temperatures(self.parts, temperature, dynamic_temperature)
         for part, width in self.parts.items():
-            self.swapped[part] = SwappedPrediction(temperatures[part], epsilon, iterations)
+            sharpness = temperatures[part] / temperature
+            self.swapped[part] = SwappedPrediction(
+                temperatures[part], epsilon * sharpness, iterations
+            )
             self.clusters[part] = Prototypes(prototypes, name=f"{part}_prototypes")
             self.clusters[part].build((None, width))
             if queue_size:

@@ -173,12 +173,18 @@ class KoopmanSplit(keras.layers.Layer):
 
     def split(self, embeddings, training=False):
         """The whole result of the split, a `Split`, for statistics, losses and plots."""
+        splits = self.block_splits(embeddings, training)
+        return splits[-1][1]._replace(static=splits[0][1].static)
+
+    def block_splits(self, embeddings, training=False):
+        """What is split by itself, a list of (embeddings, `Split`): with `halves` each half, else the whole.
+
+        The static part is that of the first entry, the dynamic part that of the last.
+        """
         self._check_shape(embeddings.shape)
-        if not self.halves:
-            return self._split(embeddings, training)
         half = self._width(embeddings.shape)
-        static = self._split(embeddings[..., :half], training).static
-        return self._split(embeddings[..., half:], training)._replace(static=static)
+        blocks = [embeddings[..., :half], embeddings[..., half:]] if self.halves else [embeddings]
+        return [(block, self._split(block, training)) for block in blocks]
 
     def _split(self, embeddings, training):
         past, future = linalg.transitions(embeddings, self.normalize)

@@ -5,6 +5,7 @@ from bod_keras.training.bilevel import BiLevel
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
 from bod_keras.training.distribution import KINDS as DISTRIBUTIONS
 from bod_keras.training.distribution import Distribution, choose_distribution
+from bod_keras.training.fit_rest import fit_rest
 from bod_keras.training.history_file import HistoryFile
 from bod_keras.training.lars import LARS
 from bod_keras.training.lost_process_error import LostProcessError
@@ -12,6 +13,9 @@ from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress
 from bod_keras.training.run_folder import PushRunFolder, RunFolder
+from bod_keras.training.run_lock import run_lock
+from bod_keras.training.seed_states import SeedStates
+from bod_keras.training.step_decay import StepDecay
 from bod_keras.training.stop_on_non_finite import StopOnNonFinite
 from bod_keras.training.stop_on_signal import StopOnSignal
 
@@ -29,10 +33,14 @@ __all__ = [
     "Progress",
     "PushRunFolder",
     "RunFolder",
+    "SeedStates",
+    "StepDecay",
     "StopOnNonFinite",
     "StopOnSignal",
     "choose_distribution",
+    "fit_rest",
     "load_checkpoint",
+    "run_lock",
     "save_model",
     "steps_taken",
 ]

@@ -115,6 +115,38 @@ def vjp(fn, inputs):
     return output.detach(), _detach(auxiliary), pullback
 
 
+def loop(body, carry, count, after=()):
+    """``carry, y = body(carry, index)`` for each index below `count`, strictly one after the other.
+
+    So that the memory of one turn is free before the next one begins, compiled or not.
+
+    Args:
+        body: a pure function; `y` is a tensor or None. On JAX the index is a tensor.
+        carry: a nested structure of tensors, whose shapes stay.
+        count: number of turns.
+        after: tensors that must have been computed before the first turn begins.
+
+    Returns:
+        ``(carry, ys)``, the y of all turns stacked.
+    """
+    if BACKEND == "jax":
+        # A loop of XLA's: of the same code written twice it would compute only one, and keep the results.
+        return jax.lax.scan(body, carry, jax.numpy.arange(count))
+    ys, done = [], list(after)
+    for index in range(count):
+        # A graph of TensorFlow would run all turns at once.
+        with tf.control_dependencies(done) if BACKEND == "tensorflow" else contextlib.nullcontext():
+            carry, y = body(carry, index)
+        ys.append(y)
+        done = keras.tree.flatten((carry, y)) if y is not None else keras.tree.flatten(carry)
+    return carry, None if ys[0] is None else ops.stack(ys)
+
+
+def check(condition, message, value):
+    """Raise an error with the message and the value where a tensor of TensorFlow's is false."""
+    tf.debugging.Assert(condition, [message, "Received:", value])
+
+
 def compiled(fn):
     """A pure function of tensors, traced once for each shape of them; on PyTorch the function itself."""
     if BACKEND == "jax":

@@ -6,9 +6,11 @@ from keras import ops
 from bod_keras.training import autodiff
 from bod_keras.training.batch_norm import BatchNorm
 from bod_keras.training.bilevel import bilevel_gradient
+from bod_keras.training.pieces import check_chunks, run_in_pieces, vjp_in_pieces
+from bod_keras.training.seed_states import SeedStates
 
 
-class BiLevelModel(keras.Model):
+class BiLevelModel(SeedStates, keras.Model):
     """Base of models that train by a bi-level update around a backbone.
 
     A subclass says what is computed; the step (lower level, hypergradient, pull-back through the backbone,
@@ -54,6 +56,7 @@ class BiLevelModel(keras.Model):
     """
 
     bilevel = None
+    chunks = 1
 
     def add_state(self):
         """Create what every bi-level model keeps.
@@ -104,6 +107,12 @@ class BiLevelModel(keras.Model):
         """Layers that only serve `targets`, and so are not differentiated."""
         return []
 
+    def target_features(self, network, clips, views, training):
+        """The output of a network for all clips, without gradient; in training by `chunks`."""
+        if training:
+            return run_in_pieces(network, clips, views, self.chunks)
+        return network(clips, training=False)
+
     def all_views(self, views):
         """The views (B, V, ...) of a batch, augmented, and what the model adds to them. Nothing by default."""
         return views
@@ -120,19 +129,32 @@ class BiLevelModel(keras.Model):
     def is_learning(self):
         """None, or a boolean tensor: where it is false a step leaves all trainable weights as they are."""
 
-    def compile(self, optimizer="adamw", **kwargs):
+    def compile(self, optimizer="adamw", chunks=1, **kwargs):
         """As `keras.Model.compile`; weight decay leaves out biases and batch-norm parameters.
 
         Keras does not save that exclusion with an optimizer, so it is the model's business. The optimizer is
         that of the upper level: clipping, gradient accumulation, weight averages and loss scaling act on the
         hypergradient and on its steps. The lower level steps on every batch, also between accumulated ones.
 
+        Args:
+            optimizer: as in Keras.
+            chunks: pieces in which the backbone sees a training batch; all else sees the whole batch: split,
+                projection head, negatives, lower level. Memory is that of a piece, at the cost of one forward
+                pass more. The gradient is that of the whole batch, unless the backbone has batch statistics
+                (`bod_keras.training.pieces`).
+            **kwargs: as in Keras.
+
         Raises:
-            ValueError: ``jit_compile=True`` where the step cannot be compiled.
+            ValueError: ``jit_compile=True`` where the step cannot be compiled; chunks below 1, or more than 1
+                where the lower level moves the backbone.
         """
+        self._check_chunks(chunks, kwargs.get("jit_compile"))
         if kwargs.get("jit_compile") is True:
             self._check_jit()
         super().compile(optimizer=optimizer, **kwargs)
+        self.chunks = chunks
+        if chunks > 1 and autodiff.BACKEND == "tensorflow":
+            self.jit_compile = False  # what "auto" may have chosen
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if inner.weight_decay and not inner.built:
             inner.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -140,6 +162,22 @@ class BiLevelModel(keras.Model):
             not self.optimizer.built
         ):  # a compiled step may read its state before it is first applied
             self.optimizer.build(self.trainable_variables)
+
+    def _check_chunks(self, chunks, jit_compile):
+        if chunks < 1:
+            raise ValueError(
+                f"chunks must be at least 1, the whole batch. Received: chunks={chunks}"
+            )
+        if chunks > 1 and self._has_lower_level and self.bilevel.scope == "all":
+            raise ValueError(
+                f'scope="all" moves the backbone within a step, so that chunks={chunks} cannot cache its '
+                'features. Use scope="head", or an encoder with remat=True and chunks=1.'
+            )
+        if chunks > 1 and jit_compile is True and autodiff.BACKEND == "tensorflow":
+            raise ValueError(
+                f"jit_compile=True: XLA on TensorFlow merges the two passes of chunks={chunks}, and keeps what "
+                'they are to forget. Use jit_compile="auto", which does not compile, or the JAX backend.'
+            )
 
     def _check_jit(self):
         """Refuse ``jit_compile=True`` where Keras would turn it off with a warning, or would go wrong."""
@@ -154,6 +192,9 @@ class BiLevelModel(keras.Model):
                 f"jit_compile=True: XLA on TensorFlow has no eigensolver, which {', '.join(without)} uses. "
                 'Use KoopmanSplit(method="resolvent", count=None), the JAX backend, or jit_compile="auto".'
             )
+
+    def get_compile_config(self):
+        return {**super().get_compile_config(), "chunks": self.chunks}
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing, as the model is built when it is made; Keras would read a batch and start the data again."""
@@ -189,28 +230,6 @@ class BiLevelModel(keras.Model):
                 "or another backend."
             )
 
-    def _seeds(self):
-        weights = {id(v) for v in self.weights}
-        return [v for v in self.non_trainable_variables if id(v) not in weights]
-
-    def save_own_variables(self, store):
-        """As Keras does, and the states of random seeds (dropout), which Keras leaves out."""
-        super().save_own_variables(store)
-        for index, seed in enumerate(self._seeds()):
-            store[f"seed_{index}"] = ops.convert_to_numpy(seed)
-
-    def load_own_variables(self, store):
-        names = [name for name in store.keys() if name.startswith("seed_")]
-        seeds = self._seeds()
-        if len(names) != len(seeds):
-            raise ValueError(
-                f"The file holds the states of {len(names)} random seeds, this model has {len(seeds)}. "
-                "Build the model as it was when it was saved."
-            )
-        for index, seed in enumerate(seeds):
-            seed.assign(store[f"seed_{index}"])
-        super().load_own_variables({k: store[k] for k in store.keys() if k not in names})
-
     # -- the step ------------------------------------------------------------------------------------------
 
     def _learn(self, data):
@@ -219,6 +238,7 @@ class BiLevelModel(keras.Model):
 
     def _take_step(self, data):
         clips, views, position = self._unpack(data, training=True)
+        check_chunks(clips, views, self.chunks)
         head = self._lower_weights()
         inside = {id(v) for v in head}
         outer = [v for v in self.trainable_variables if id(v) not in inside]
@@ -238,7 +258,7 @@ class BiLevelModel(keras.Model):
                 lambda: self.targets(clips, views, training=True), outer_values, head_values, frozen
             )
 
-        def backbone(values):
+        def backbone(values, clips, state_now):
             return call(lambda: self.backbone(clips, training=True), values, head_values, state_now)
 
         def upper(values, inputs):
@@ -258,7 +278,9 @@ class BiLevelModel(keras.Model):
             return call(loss, outer_values, values, frozen)[0]
 
         if outer:
-            features, state_after, pull_back = autodiff.vjp(backbone, outer_values)
+            features, state_after, pull_back = vjp_in_pieces(
+                backbone, outer_values, clips, views, state_now, self.chunks
+            )
             inputs = [features]
         else:
             inputs, state_after = [], state_now
@@ -272,6 +294,8 @@ class BiLevelModel(keras.Model):
             reduce=autodiff.sum_over_replicas,
             **self._inner_state(head),
         )
+        # Before anything is assigned: in pieces the backbone runs again, from the state that it had.
+        outer_gradients = pull_back(update.cotangents[0]) if outer else []
         logs, new_state = update.auxiliary
         learning = self.is_learning()
         if learning is not None:
@@ -279,7 +303,6 @@ class BiLevelModel(keras.Model):
             before = [ops.copy(x) for x in autodiff.current_values(moving)]
         autodiff.assign(state, new_state)
         self._keep_inner_state(head, update)
-        outer_gradients = pull_back(update.cotangents[0]) if outer else []
         gradients = zip(outer + head, outer_gradients + update.gradients)
         gradient_of = {id(variable): gradient for variable, gradient in gradients}
         trainable = self.trainable_variables

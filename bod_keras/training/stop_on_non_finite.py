@@ -39,6 +39,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
             names = "\n".join(f"  {name}" for name in self.files(first, following - 1))
             message += f" The batch held positions {first} to {following - 1}:\n{names}\n"
         raise FloatingPointError(
-            f"{message} Look at these inputs; if they are sound, lower the learning rate or clip "
-            "gradients (--config.optimizer.clipnorm=1.0). The last checkpoint is from before this step."
+            f"{message} Look at these inputs; if they are sound, lower the learning rate "
+            "(evaluate.py: --set=learning_rate=0.001) or clip gradients (train.py: "
+            "--config.optimizer.clipnorm=1.0). The last checkpoint is from before this step."
         )

@@ -36,3 +36,76 @@ def on_features(name, version, kind, **choices):
         "time_steps": 1,  # that "pooled" keeps
     }
     return protocol(name, version, kind, **{**settings, **choices})
+
+
+def finetuning(name, version, **choices):
+    """A protocol of the kind "finetune": the encoder, a mean over time, dropout and a linear classifier."""
+    settings = {
+        "views": 10,
+        "crops": 3,
+        "label": config_dict.placeholder(str),  # the column; None: "label", or the first factor
+        "train": "all",  # or "head": the classifier on an encoder whose weights stay
+        # "train": as usual; "adapt": its statistics follow the labelled clips, its weights stay; "frozen".
+        "batch_norm": "train",
+        "normalize": "none",  # of the features before the classifier: or "l2", "l2+batch_norm"
+        "dropout": 0.0,
+        "recipe": "crop",  # of bod_keras.data.RECIPES
+        # Probability; None: the recipe's, 0 for data sets whose labels a flip would change.
+        "flip": config_dict.placeholder(float),
+        "epochs": 100,
+        "batch_size": 32,
+        "optimizer": "sgd",  # or "adam", "adamw"
+        "momentum": 0.9,  # of sgd
+        "learning_rate": 0.01,  # the peak
+        # L2, in the gradient, of all weights but biases and batch-norm's; adamw's is decoupled.
+        "weight_decay": 0.0,
+        "schedule": "cosine",  # to 0; or "step"
+        "steps": (),  # of "step": epochs after which the rate is multiplied by `factor`
+        "factor": 0.1,
+        "warmup_epochs": 0.0,  # linear, from 0
+        # Which epoch is tested: "validation": the best on a part of train, with one centred clip a video;
+        # "last"; "test": as "validation" but on test, only to reproduce what was published so.
+        "checkpoint": "validation",
+        "validation_share": 0.1,  # of each class
+    }
+    unknown = choices.keys() - settings.keys() - {"frames", "stride", "size"}
+    if unknown:
+        raise ValueError(f"A protocol of the kind 'finetune' has no {', '.join(sorted(unknown))}.")
+    return protocol(name, version, "finetune", **{**settings, **choices})
+
+
+def detection(name, version, **choices):
+    """A protocol "detect": a detector of the encoder, fine-tuned on annotated boxes, tested on given ones."""
+    settings = {
+        "multi_label": False,  # whether a person does several things at once
+        "evaluated": (),  # classes, as labels from 0; none: all
+        # Boxes of persons to test on: a .csv or .pkl file of a person detector; None: the annotated ones.
+        "persons": config_dict.placeholder(str),
+        "least_person_score": 0.0,  # that such a box needs
+        # Every so many-th annotated frame of a video.
+        "every_train": 1,
+        "every_test": 1,
+        "limit": config_dict.placeholder(
+            int
+        ),  # detections of a frame that count, the best; None: all
+        "tubes": False,  # whether boxes are linked, for video-mAP
+        # The head: bins of a box, and what is pooled how.
+        "bins": 7,
+        "time_pool": "mean",
+        "bin_pool": "max",
+        "dropout": 0.5,
+        # Of training clips: the part of the frame that is shown, flip and colours as of ClipAugment.
+        "crop_area": (0.5, 1.0),
+        "crop_aspect": (0.75, 1.333),
+        "flip": 0.5,
+        "jitter": (0.2, 0.2, 0.2, 0.05),
+        "jitter_probability": 0.0,
+        "batch_size": 16,
+        "epochs": 20,
+        "optimizer": "adamw",  # or sgd
+        "learning_rate": 1e-3,
+        "warmup_epochs": 1.0,
+        "weight_decay": 1e-4,
+        "built_in": "",  # "moving-discs": videos that come with the package
+    }
+    return protocol(name, version, "detect", **{**settings, **choices})

@@ -180,9 +180,27 @@ def test_arrays_are_read_in_this_process():
         assert (sample // 20 == index).all() and (np.diff(sample, axis=1) == 1).all()
 
 
+def test_labels_come_with_their_clips():
+    clips = np.ascontiguousarray(
+        np.broadcast_to(40 * np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1, 1), (6, 5, 16, 16, 3))
+    )
+    options = {**OPTIONS, "recipe": "none", "labels": range(10, 16)}
+    dataset = ClipDataset(array_records(clips), **options)
+    streamed = list(dataset.training(steps=3).as_numpy_iterator())
+    batches = [batch for (batch,) in dataset.training_numpy(steps=3)]
+    for batch in (*streamed, *batches, *dataset.evaluation_numpy()):
+        levels = np.rint(batch["views"][:, 0, 0, 0, 0, 0] * 255).astype(int)
+        assert batch["label"].dtype == np.int32
+        assert (levels == 40 * (batch["label"] - 10)).all()
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
+        (
+            {"labels": [0]},
+            r"labels must hold one class for each of the 6 records. Received: shape .1,.",
+        ),
         ({"timeout": 0}, "timeout must be more than 0 seconds. Received: timeout=0"),
         ({"gap_law": "x"}, "gap_law must be one of"),
         ({"shard": (1, 1)}, r"Received: shard=\(1, 1\)"),

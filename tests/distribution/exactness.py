@@ -53,7 +53,14 @@ ENGINES += MORE if SLOW else []
 # Tracing and compiling take the time. PyTorch does neither, so there every case is cheap.
 FEW = ["v-MoCo", "v-SimCLR, motion view"]
 CASES = {
-    "mirrored": ["v-SimCLR, head, 2 steps", "v-SimCLR, all", "v-SwAV", "v-BYOL", "v-VICReg", *FEW],
+    "mirrored": [
+        "v-SimCLR, head, 2 steps",
+        "v-SimCLR, all",
+        "v-SwAV",
+        "v-BYOL, chunks",
+        "v-VICReg",
+        *FEW,
+    ],
     "multiworker": FEW,
     "jax": FEW[1:],
     "torch": [],

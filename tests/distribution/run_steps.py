@@ -56,7 +56,13 @@ CASES = {
         None,
         RATE,
     ),
-    "v-BYOL": (bod_keras.VBYOL, {"predictor_hidden": 16, "momentum": 0.9}, None, RATE),
+    # The backbone on two pieces: with the pieces of two replicas, those of one device.
+    "v-BYOL, chunks": (
+        bod_keras.VBYOL,
+        {"predictor_hidden": 16, "momentum": 0.9, "chunks": 2},
+        None,
+        RATE,
+    ),
     "v-SimSiam": (bod_keras.VSimSiam, {"predictor_hidden": 16}, None, RATE),
     "v-VICReg": (
         bod_keras.VVICReg,
@@ -83,6 +89,7 @@ CASES = {
 
 def make_model(framework, arguments, settings, rate, eager):
     arguments = dict(arguments)
+    chunks = arguments.pop("chunks", 1)
     encoder = bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), widths=(4, 8))
     split = bilevel = None
     if arguments.pop("plain", False) is False:
@@ -104,7 +111,8 @@ def make_model(framework, arguments, settings, rate, eager):
     if hasattr(model, "momentum_encoder"):
         for weight, average in model._momentum_pairs():
             average.assign(keras.ops.copy(weight.value))
-    model.compile(keras.optimizers.SGD(rate, momentum=0.9), run_eagerly=eager)
+    optimizer = keras.optimizers.SGD(rate, momentum=0.9)
+    model.compile(optimizer, run_eagerly=eager, chunks=chunks)
     return model
 
 

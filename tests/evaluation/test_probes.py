@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bod_keras.evaluation import factor_probes, knn_accuracy, linear_probe
+from bod_keras.evaluation import factor_probes, knn_accuracy, linear_probe, mlp_probe
 
 
 def blobs(count, classes=4, width=6, spread=0.3, seed=0):
@@ -26,7 +26,7 @@ def slow_knn(train_x, train_y, test_x, test_y, k, temperature):
     return correct / len(test_x)
 
 
-@pytest.mark.parametrize("probe", [linear_probe, knn_accuracy])
+@pytest.mark.parametrize("probe", [linear_probe, knn_accuracy, mlp_probe])
 def test_separable_is_perfect_and_noise_is_chance(probe):
     train, test = blobs(80, seed=0), blobs(40, seed=1)
     assert probe(*train, *test) == 1.0
@@ -37,7 +37,7 @@ def test_separable_is_perfect_and_noise_is_chance(probe):
     assert abs(probe(noise[0], labels, noise[1], labels) - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 400)
 
 
-@pytest.mark.parametrize("probe", [linear_probe, knn_accuracy])
+@pytest.mark.parametrize("probe", [linear_probe, knn_accuracy, mlp_probe])
 def test_twice_is_identical_and_labels_may_be_text(probe):
     (train_x, train_y), (test_x, test_y) = blobs(60, spread=2.0), blobs(60, spread=2.0, seed=1)
     first = probe(train_x, train_y, test_x, test_y)
@@ -89,7 +89,7 @@ def test_knn_arguments(bad):
         knn_accuracy(*blobs(8), *blobs(8), **bad)
 
 
-@pytest.mark.parametrize("probe", [linear_probe, knn_accuracy])
+@pytest.mark.parametrize("probe", [linear_probe, knn_accuracy, mlp_probe])
 def test_errors_of_the_probes(probe):
     x, y = blobs(8)
     with pytest.raises(ValueError, match=r"train_x must be a matrix .* received shape \(8,\)"):

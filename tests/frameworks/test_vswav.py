@@ -116,3 +116,31 @@ def test_codes_of_the_models_scores_are_balanced():
     truth = references.sinkhorn(scores, 0.2, 200)
     np.testing.assert_allclose(codes, truth, atol=1e-4)
     assert np.ptp(codes, axis=0).max() > 0.05  # not uniform
+
+
+def test_the_dynamic_part_is_told_from_its_prototypes_as_sharply_as_the_static_one():
+    """Cosines with random vectors have the deviation 1 / sqrt(width): the temperature and epsilon follow it."""
+    model = make_framework("VSwAV", temperature=0.2, epsilon=0.06)
+    ratio = np.sqrt(model.parts["static"] / model.parts["dynamic"])
+    assert ratio != 1
+    settings = {part: (loss.temperature, loss.epsilon) for part, loss in model.swapped.items()}
+    assert settings["static"] == (0.2, 0.06)
+    np.testing.assert_allclose(settings["dynamic"], (0.2 * ratio, 0.06 * ratio), rtol=1e-12)
+    model = make_framework("VSwAV", temperature=0.2, dynamic_temperature=0.1, epsilon=0.06)
+    assert (model.swapped["dynamic"].temperature, model.swapped["dynamic"].epsilon) == (0.1, 0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"), [("VSwAV", {"static", "dynamic"}), ("VSimCLR", {"static"})]
+)
+def test_the_parts_that_are_standardised(name, parts):
+    model = make_framework(name, standardize=True)
+    clips = make_clips(make_views())
+    seen, _ = model.split_views(model(clips), model.decoupling, 2, training=False)
+    found = {
+        part for part, x in seen.items() if np.abs(numpy(x[0] + x[1]).mean(axis=0)).max() < 1e-5
+    }
+    assert found == parts
+    for part in parts:
+        deviations = numpy(keras.ops.concatenate(seen[part])).std(axis=0)
+        assert deviations.max() == pytest.approx(1, abs=0.01)

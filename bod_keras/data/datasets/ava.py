@@ -14,7 +14,7 @@ from bod_keras.data.datasets.restricted_pickle import read_pickle
 from bod_keras.data.record import Box, Record
 
 _FIRST, _LAST = 902, 1798  # the annotated seconds of every film
-_RATE = 30  # frames a second of AVA's extracted frames
+RATE = 30  # frames a second of AVA's extracted frames
 _HALF_SEGMENT = 1.5  # AVA's segments are the 3 seconds around a key frame
 _ACTIONS = re.compile(r'name:\s*"((?:[^"\\]|\\.)*)"\s*(?:label_)?id:\s*(\d+)')
 
@@ -97,12 +97,29 @@ def read_ava_predictions(path: str | os.PathLike) -> dict[tuple[str, int], tuple
     return boxes
 
 
-def _listed(annotations: str, split: str, version: str, start: float) -> Iterator[Record]:
+def read_ava_excluded(annotations: str, split: str, version: str) -> set[tuple[str, int]]:
+    """Read the key frames that AVA's evaluation leaves out.
+
+    Args:
+        annotations: folder of `ava_{split}_excluded_timestamps_v{version}.csv`.
+        split: "train", "val" or "test".
+        version: "2.1" or "2.2".
+
+    Returns:
+        Pairs of video and second of the film.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+    """
     dotted = re.escape(version)
     name = f"ava_{split}_excluded_timestamps_v{version}.csv"
     source = annotation_file(annotations, rf"ava_{split}_excluded_timestamps_v{dotted}\.csv", name)
-    excluded = {tuple(line.split(",")) for line in lines_of(source)}
-    excluded = {(video, int(float(second))) for video, second in excluded}
+    rows = {tuple(line.split(",")) for line in lines_of(source)}
+    return {(video, int(float(second))) for video, second in rows}
+
+
+def _listed(annotations: str, split: str, version: str, start: float) -> Iterator[Record]:
+    excluded = read_ava_excluded(annotations, split, version)
     for (video, second), boxes in _key_frames(annotations, split, version, start).items():
         if (video, second) not in excluded:
             time = second - start
@@ -118,7 +135,7 @@ def _listed(annotations: str, split: str, version: str, start: float) -> Iterato
 def _with_frames(record: Record) -> Record:
     if not os.path.isdir(record.path):
         return record
-    boxes = (dataclasses.replace(box, frame=round(box.time * _RATE)) for box in record.boxes)
+    boxes = (dataclasses.replace(box, frame=round(box.time * RATE)) for box in record.boxes)
     return dataclasses.replace(record, boxes=tuple(boxes))
 
 

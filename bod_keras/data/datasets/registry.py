@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from bod_keras.data.datasets.ava import read_ava
 from bod_keras.data.datasets.base import Catalog
+from bod_keras.data.datasets.boxes import read_boxes
 from bod_keras.data.datasets.diving48 import read_diving48
 from bod_keras.data.datasets.files import VideoFiles
 from bod_keras.data.datasets.finegym import read_finegym
@@ -50,6 +51,7 @@ DATASETS: Mapping[str, _DataSet] = MappingProxyType(
         "gym288": _DataSet(partial(read_finegym, name="gym288"), ("train", "val"), "val"),
         **_AVA,
         "ucf101-24": _DataSet(read_ucf101_24, ("train", "test"), "test", ignore_case=True),
+        "boxes": _DataSet(read_boxes, ("train", "test"), "test"),
     }
 )
 

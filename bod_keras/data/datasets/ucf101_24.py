@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 
 import numpy as np
 
 from bod_keras.atomic_file import atomic_file
 from bod_keras.data.datasets.base import Catalog, annotation_file, lines_of, read_json
+from bod_keras.data.datasets.boxes import tube_boxes
 from bod_keras.data.datasets.files import VideoFiles
 from bod_keras.data.datasets.restricted_pickle import read_pickle
-from bod_keras.data.record import Box, Record
+from bod_keras.data.record import Record
 
 _CLASSES = (
     *("Basketball", "BasketballDunk", "Biking", "CliffDiving", "CricketBowling", "Diving"),
@@ -55,7 +55,7 @@ def read_ucf101_24(
             name,
             label=class_names.index(name.partition("/")[0]),
             split=split,
-            boxes=tuple(_boxes(content["videos"][name])),
+            boxes=tuple(tube_boxes(content["videos"][name])),
         )
         for split in splits
         for name in content["splits"][split]
@@ -158,11 +158,3 @@ def _listed_splits(folder: str, videos: dict) -> dict[str, list[str]]:
         f"pyannot.pkl does not say which videos are for testing: put testlist01.txt beside it, in "
         f"{folder or '.'}."
     )
-
-
-def _boxes(video: dict) -> Iterator[Box]:
-    height, width = video["size"]
-    for track, tube in enumerate(video["tubes"]):
-        for frame, (x1, y1, x2, y2) in zip(tube["frames"], tube["boxes"], strict=True):
-            corners = (x1 / width, y1 / height, x2 / width, y2 / height)
-            yield Box(corners, labels=(tube["label"],), frame=frame, track=track)

@@ -7,7 +7,7 @@ from bod_keras.evaluation.protocols.read_protocol import change_protocol, read_p
 from bod_keras.evaluation.protocols.results import combine, parts_of, result_tables
 from bod_keras.evaluation.protocols.subject import Split, Subject
 
-KINDS = ("factors", "knn", "linear", "retrieval")
+KINDS = ("detect", "diagnose", "factors", "factors_real", "finetune", "knn", "linear", "retrieval")
 
 __all__ = [
     "KINDS",

@@ -1,10 +1,59 @@
 """Which part of a read-out knows which label or factor of the videos."""
 
+from bod_keras.evaluation.factor_table import factor_table
+from bod_keras.evaluation.factor_table_plot import plot_factor_table
 from bod_keras.evaluation.factors import factor_probes
 from bod_keras.evaluation.protocols.classify import labelled_splits
 
 
 def run(subject, protocol):
-    """As `bod_keras.evaluation.factor_probes`, for every label column and part."""
+    """As `bod_keras.evaluation.factor_probes`, for every label column and part.
+
+    Args:
+        subject: a `Subject`.
+        protocol: with `measures`, and `static_factors` and `dynamic_factors`: names of the columns that are
+            static and dynamic; if both kinds and both parts are there, the table of `factor_table` is made.
+
+    Returns:
+        `{"factors": as factor_probes}`, and with the table `"table"`, `"verdicts"` (sentences) and `"files"`.
+
+    Raises:
+        ValueError: if a column that `--set` names is not there.
+    """
     train, test = (split[:2] for split in labelled_splits(subject, protocol))
-    return {"factors": factor_probes(train, test, seed=subject.seed)}
+    kinds = {kind: _columns(protocol, kind, train[1]) for kind in ("static", "dynamic")}
+    found = factor_probes(train, test, subject.seed, protocol.measures)
+    result = {"factors": found}
+    if all(kinds.values()) and {"static", "dynamic"} <= set(train[0]):
+        result |= tabulate(found, kinds, protocol.measures, subject.folder)
+    return result
+
+
+def tabulate(found, kinds, measures, folder) -> dict:
+    """The table of `factor_table` of the probes but k-NN, in words and as factor_table.png in `folder`.
+
+    Args:
+        found: as `factor_probes` returns it.
+        kinds: from "static" and "dynamic" to the factors of that kind.
+        measures: of `found`.
+        folder: for the picture.
+
+    Returns:
+        `{"table": ..., "verdicts": [...], "files": [...]}`.
+    """
+    shown = [measure for measure in measures if measure != "knn"] or list(measures)
+    table, sentences = factor_table(found, kinds["static"], kinds["dynamic"], shown)
+    own = {factor: kind for kind, factors in kinds.items() for factor in factors}
+    plot_factor_table(table, own, folder / "factor_table.png")
+    return {"table": table, "verdicts": sentences, "files": ["factor_table.png"]}
+
+
+def _columns(protocol, kind, labels) -> list[str]:
+    """Those of the protocol's static or dynamic factors that the videos have."""
+    key = f"{kind}_factors"
+    absent = [name for name in protocol[key] if name not in labels]
+    if absent and key in protocol.modified:
+        raise ValueError(
+            f"--set={key} names {', '.join(absent)}; the columns of these videos are {', '.join(labels)}."
+        )
+    return [name for name in protocol[key] if name in labels]

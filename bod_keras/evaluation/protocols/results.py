@@ -8,12 +8,11 @@ from numbers import Real
 
 from bod_keras.evaluation.tables import format_table, summarise
 
-_LEGEND = (
-    "pooled: time mean of the encoder's features, static and dynamic: the two parts. chance: the best\n"
-    "constant answer."
-)
+_PARTS = "pooled: time mean of the encoder's features, static and dynamic: the two parts."
+_LEGENDS = {"finetune": "classifier: trained with labels on augmented clips."}
 _WIDEST = 12  # columns of a table that holds whatever numbers a protocol returned
-_BY_PART = ("linear", "knn", "factors")  # kinds whose table has a column a part
+_COLUMNS = {"diagnose": ("sensitivity", "energy")}  # of a kind's many numbers, those in its table
+_BY_PART = ("linear", "knn", "factors", "factors_real")  # kinds whose table has a column a part
 
 
 def combine(results: Sequence[Mapping]) -> dict:
@@ -52,8 +51,8 @@ def result_tables(runs: Sequence[tuple[str, float | None, Sequence[Mapping]]], k
         kind: the protocol's kind.
 
     Returns:
-        Text. Of "linear", "knn" and "factors" the last table has a row for each run and label column, and a
-        column for each part.
+        Text. Of "linear", "knn", "factors" and "factors_real" the last table has a row for each run and label
+        column, and a column for each part.
 
     Example:
 
@@ -70,6 +69,7 @@ def result_tables(runs: Sequence[tuple[str, float | None, Sequence[Mapping]]], k
     first = runs[0][2][0]
     if "factors" not in first:
         names = [key for key in summary[0] if key not in ("name", "runs", "seconds_per_step")]
+        names = [n for n in names if n.startswith(_COLUMNS.get(kind, ""))]
         columns = {"name": "run", "runs": "runs", **{n: n for n in names[:_WIDEST]}}
         return format_table(summary, columns)
     factors = {
@@ -88,12 +88,13 @@ def result_tables(runs: Sequence[tuple[str, float | None, Sequence[Mapping]]], k
             if isinstance(value, Real)
         )
     )
-    if kind != "factors" and measures:
+    if not kind.startswith("factors") and measures:
         tables.append(_by_measure(summary, factors, measures))
     if kind in _BY_PART:
-        shown = [m for m in measures if m in ("linear", "knn")]
+        shown = [m for m in measures if m in ("linear", "knn", "mlp")]
         tables.append(_by_part(summary, factors, shown))
-    return "\n\n".join([*tables[:-1], f"{_LEGEND}\n{tables[-1]}"])
+    legend = f"{_LEGENDS.get(kind, _PARTS)} chance: the best\nconstant answer."
+    return "\n\n".join([*tables[:-1], f"{legend}\n{tables[-1]}"])
 
 
 def parts_of(scores: Mapping) -> list[str]:

@@ -61,6 +61,10 @@ class Split:
         """Path -> reason of each file that could not be read so far."""
         return {k: v for data in self._made for k, v in data.skipped.items()} | self._unread
 
+    def skip(self, unread: Mapping[str, str]) -> None:
+        """Notes files that could not be read otherwise than by `data` and `clips`: path -> reason."""
+        self._unread |= unread
+
     def subset(self, rows: Sequence[int]) -> Split:
         """Makes the split of some of the videos, by their positions."""
         records = [self.records[int(row)] for row in rows]
@@ -79,14 +83,24 @@ class Split:
         )
         return self._made[-1]
 
-    def features(self, model, cache: FeatureCache, views: int, crops: int, **read_out):
-        """As `Subject.features`, of this split."""
-        # As many clips at once as a training step has.
-        at_once = max(1, self.data.batch_size * self.data.views // (views * crops))
+    def features(
+        self,
+        model,
+        cache: FeatureCache,
+        views: int,
+        crops: int,
+        frames: int | None = None,
+        **read_out,
+    ):
+        """As `Subject.features`, of this split; `frames` of a clip if not those of the run."""
+        # As many frames at once as a training step has.
+        of_a_video = views * crops * (frames or self.data.frames)
+        at_once = max(1, self.data.batch_size * self.data.views * self.data.frames // of_a_video)
+        settings = {"frames": frames} if frames else {}
 
         def make(records):
             catalog = dataclasses.replace(self.catalog, records=records)
-            return self._make_data(catalog, batch_size=min(at_once, len(records)))
+            return self._make_data(catalog, batch_size=min(at_once, len(records)), **settings)
 
         features, index, unread = cache.features(
             model,

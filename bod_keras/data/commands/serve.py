@@ -1,0 +1,103 @@
+"""Read and augment training clips for other machines: input workers of the tf.data service.
+
+python -m bod_keras.data serve --port=5050 --workers=8 --host=input1     # on the machine input1
+python train.py --config=... --config.clips.service=grpc://input1:5050,grpc://input1:5051,...
+
+Each worker is a process with a dispatcher and a worker of the tf.data service, on a port of its own: --port,
+--port + 1, and so on. What they read is said by the run that uses them, so the same workers serve one run after
+the other, and several at a time. They must see its videos by the same paths. They end with this command.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+from bod_keras.data.input_service import TOKEN, answer
+
+
+def main(argv: list[str]) -> None:
+    """Start the processes and wait: for a signal, or until one of them ends."""
+    options = _parse(argv)
+    if options.child:
+        _serve(options)
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    command = [sys.executable, "-m", "bod_keras.data", "serve", "--child", f"--host={options.host}"]
+    children = []
+    try:
+        for place in range(options.workers):
+            port = options.port and options.port + place
+            children.append(
+                subprocess.Popen(
+                    [*command, f"--port={port}"],
+                    stdin=subprocess.PIPE,  # which closes when this process ends, however it ends
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+        addresses = [child.stdout.readline().strip() for child in children]
+        if not all(addresses):
+            sys.exit("python -m bod_keras.data serve: a worker did not start; see above.")
+        print(f"--config.clips.service={','.join(addresses)}", flush=True)
+        os.wait()
+        sys.exit("python -m bod_keras.data serve: a worker ended, so all are ended. Start again.")
+    except KeyboardInterrupt:
+        sys.exit(0)
+    finally:
+        for child in children:
+            child.kill()
+
+
+def _serve(options: argparse.Namespace) -> None:
+    """One dispatcher and one worker in this process, until its standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")
+
+    @tf.function
+    def registered(key, number):
+        return tf.numpy_function(answer, [key, number], [tf.uint8, tf.bool, tf.string, tf.string])
+
+    graph = registered.get_concrete_function(
+        tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int64)
+    ).graph
+    tokens = [op.get_attr("token").decode() for op in graph.get_operations() if op.type == "PyFunc"]
+    if tokens != [TOKEN]:
+        sys.exit(
+            f"TensorFlow {tf.__version__} names Python functions otherwise than this package expects: "
+            f"{tokens} in the place of {TOKEN}. Read with clips.workers instead."
+        )
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer(service.DispatcherConfig(port=options.port))
+    port = dispatcher.target.rpartition(":")[2]
+    worker = service.WorkerServer(
+        service.WorkerConfig(
+            dispatcher_address=f"localhost:{port}", worker_address=f"{options.host}:%port%"
+        )
+    )
+    print(f"grpc://{options.host}:{port}", flush=True)
+    sys.stdin.read()
+    del worker, dispatcher
+    os._exit(0)  # not to wait for calls that are under way
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bod_keras.data serve",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--port", type=int, default=5050, help="of the first worker; 0 finds free ones")
+    add("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    add("--host", default=socket.gethostname(), help="name of this machine (default: %(default)s)")
+    add("--child", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    if options.workers < 1 or options.port < 0:
+        parser.error("--workers must be at least 1 and --port at least 0")
+    return options

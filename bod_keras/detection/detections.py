@@ -1,0 +1,148 @@
+"""Scored boxes of key frames as what the metrics take, and as a table."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bod_keras.atomic_file import atomic_file
+from bod_keras.data.key_frames import KeyFrame
+from bod_keras.data.record import Record
+from bod_keras.detection.frame_map import FrameBoxes
+from bod_keras.detection.person_boxes import moment_of, video_names
+from bod_keras.detection.tubes import Tube, link_tubes
+
+_LEAST = 1e-3  # of a score in the table
+
+
+def annotated_boxes(key_frames: Sequence[KeyFrame]) -> FrameBoxes:
+    """Give the annotations of key frames, a row for each class of a box.
+
+    Example:
+
+    >>> from bod_keras.data import Box
+    >>> one = KeyFrame("a.avi", (Box((0, 0, 1, 1), (3, 5), frame=7),), frame=7)
+    >>> annotated_boxes([one]).labels.tolist()
+    [3, 5]
+    """
+    rows = [
+        ((one.path, moment_of(one)), box.corners, label)
+        for one in key_frames
+        for box in one.boxes
+        for label in box.labels
+    ]
+    frames, corners, labels = zip(*rows) if rows else ((), (), ())
+    return FrameBoxes(frames, np.array(corners).reshape(-1, 4), np.array(labels, int))
+
+
+def scored_boxes(key_frames: Sequence[KeyFrame], scores: Mapping[int, np.ndarray]) -> FrameBoxes:
+    """Give the detections of key frames, a row for each box and class.
+
+    Args:
+        key_frames: with their boxes; a box that a person detector found has a score, which multiplies those
+            of its classes.
+        scores: from the position of a key frame to the class scores of its boxes (`score_boxes`).
+
+    Returns:
+        A `FrameBoxes`.
+
+    Example:
+
+    >>> from bod_keras.data import Box
+    >>> one = KeyFrame("a.avi", (Box((0, 0, 1, 1), frame=7, score=0.5),), frame=7)
+    >>> scored_boxes([one], {0: np.array([[0.2, 0.8]])}).scores.tolist()
+    [0.1, 0.4]
+    """
+    frames, corners, values = [], [], []
+    for i, of_boxes in scores.items():
+        one = key_frames[i]
+        for box, of_classes in zip(one.boxes, of_boxes):
+            frames.append((one.path, moment_of(one)))
+            corners.append(box.corners)
+            values.append(of_classes * (1.0 if box.score is None else box.score))
+    values = np.array(values, np.float64)
+    if not frames:
+        return FrameBoxes((), np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))
+    classes = values.shape[1]
+    return FrameBoxes(
+        [frame for frame in frames for _ in range(classes)],
+        np.repeat(np.array(corners), classes, axis=0),
+        np.tile(np.arange(classes), len(frames)),
+        values.ravel(),
+    )
+
+
+def annotated_tubes(records: Sequence[Record]) -> list[Tube]:
+    """Give the tubes of records whose boxes have frame numbers and tracks.
+
+    Example:
+
+    >>> from bod_keras.data import Box
+    >>> boxes = tuple(Box((0, 0, 1, 1), (2,), frame=n, track=0) for n in range(3))
+    >>> (tube,) = annotated_tubes([Record("a.avi", boxes=boxes)])
+    >>> tube.label, tube.frames.tolist()
+    (2, [0, 1, 2])
+    """
+    tubes: dict[tuple, list] = {}
+    for record in records:
+        for box in record.boxes:
+            for label in box.labels:
+                tubes.setdefault((record.path, box.track, label), []).append(
+                    (box.frame, box.corners)
+                )
+    found = []
+    for (path, _, label), rows in tubes.items():
+        frames, corners = zip(*sorted(rows))
+        found.append(Tube(path, np.array(frames), np.array(corners), label=label))
+    return found
+
+
+def linked_tubes(
+    key_frames: Sequence[KeyFrame], scores: Mapping[int, np.ndarray], gap: int
+) -> list[Tube]:
+    """Link the scored boxes of each video (`link_tubes`).
+
+    Args:
+        key_frames, scores: as of `scored_boxes`.
+        gap: frames that a tube may miss.
+
+    Returns:
+        Tubes of all videos.
+    """
+    videos: dict[str, list] = {}
+    for i, of_boxes in scores.items():
+        one = key_frames[i]
+        for box, of_classes in zip(one.boxes, of_boxes):
+            value = of_classes * (1.0 if box.score is None else box.score)
+            videos.setdefault(one.path, []).append((moment_of(one), box.corners, value))
+    return [
+        tube
+        for path, rows in videos.items()
+        for tube in link_tubes(path, *(np.array(column) for column in zip(*rows)), gap=gap)
+    ]
+
+
+def write_detections(
+    detections: FrameBoxes, path: str | os.PathLike, start: int = 0, folders: bool = False
+) -> None:
+    """Write detections as AVA's evaluation server takes them, without a header.
+
+    A row is video, second (four digits) or frame, left, top, right, bottom as shares, class counted from 1,
+    score. Scores below 0.001 are left out.
+
+    Args:
+        detections: from `scored_boxes`.
+        path: of the file.
+        start: second of the film at which the files start.
+        folders: whether a video is named with its folder.
+    """
+    with atomic_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for (video, moment), corners, label, score in zip(*detections):
+            if score >= _LEAST:
+                name = video_names(video)[0 if folders else 1]
+                sides = [f"{side:.4f}" for side in corners]
+                writer.writerow([name, f"{moment + start:04d}", *sides, label + 1, f"{score:.5f}"])

@@ -1,0 +1,98 @@
+"""The boxes of a person detector in the place of the annotated ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+
+from bod_keras.data.datasets.ava import RATE
+from bod_keras.data.key_frames import KeyFrame, in_time
+from bod_keras.data.record import Box
+
+
+def video_names(path: str) -> tuple[str, str]:
+    """Give the two names of a video in a table of boxes: with the folder it is in, and without.
+
+    >>> video_names("/data/Biking/v_Biking_g01_c01.avi")
+    ('Biking/v_Biking_g01_c01', 'v_Biking_g01_c01')
+    """
+    stem = os.path.basename(path if os.path.isdir(path) else os.path.splitext(path)[0])
+    return f"{os.path.basename(os.path.dirname(path))}/{stem}", stem
+
+
+def moment_of(key_frame: KeyFrame, start: float = 0.0) -> int:
+    """Give what a table of boxes calls a key frame: its second in the film, or else its number.
+
+    >>> moment_of(KeyFrame("a.mp4", (), time=2.0), start=900.0)
+    902
+    """
+    if key_frame.time is None:
+        return key_frame.frame
+    return round(key_frame.time + start)
+
+
+def predicted_key_frames(
+    annotated: Sequence[KeyFrame],
+    predictions: Mapping[tuple[str, int], Sequence[Box]],
+    *,
+    least_score: float = 0.0,
+    start: float = 0.0,
+    excluded: Collection[tuple[str, int]] = (),
+) -> list[KeyFrame]:
+    """Give the key frames with the boxes that a person detector has found.
+
+    An annotated key frame without a predicted box stays, empty. A predicted one that is not annotated is added:
+    what is detected there is false.
+
+    Args:
+        annotated: from `key_frames`.
+        predictions: from `read_ava_predictions`: video and second of the film, or number of the frame from 0
+            where the data set counts frames. A video is named by its file, or by its folder and file.
+        least_score: boxes below it are left out.
+        start: second of the film at which its file starts.
+        excluded: key frames, as in `predictions`, that are not added.
+
+    Returns:
+        `KeyFrame`s, video by video, in the order of time.
+
+    Raises:
+        ValueError: if not one of the predicted videos is annotated.
+
+    Example:
+
+    >>> annotated = [KeyFrame("a.avi", (Box((0, 0, 1, 1), (3,), frame=7),), frame=7)]
+    >>> predictions = {("a", 7): [Box((0, 0, 1, 1), score=0.8)], ("a", 8): [Box((0, 0, 1, 1))]}
+    >>> [(one.frame, len(one.boxes)) for one in predicted_key_frames(annotated, predictions)]
+    [(7, 1), (8, 1)]
+    """
+    videos: dict[str, dict[int, KeyFrame]] = {}
+    for one in annotated:
+        videos.setdefault(one.path, {})[moment_of(one, start)] = one
+    paths = {name: path for path in videos for name in reversed(video_names(path))}
+    if not any(video in paths for video, _ in predictions):
+        names = sorted({video for video, _ in predictions})
+        expected = " or ".join(video_names(next(iter(videos))))
+        raise ValueError(
+            f"Not one of the {len(names)} videos of the person boxes is among the {len(videos)} annotated "
+            f"ones. Expected names such as {expected}. Received: {names[:3]}"
+        )
+    by_seconds = annotated[0].time is not None
+    found: dict[str, dict[int, KeyFrame]] = {
+        path: {moment: KeyFrame(path, (), one.frame, one.time) for moment, one in moments.items()}
+        for path, moments in videos.items()
+    }
+    for (video, moment), boxes in predictions.items():
+        path = paths.get(video)
+        if path is None or (video, moment) in excluded:
+            continue
+        kept = tuple(box for box in boxes if box.score is None or box.score >= least_score)
+        there = found[path].get(moment)
+        if there is not None:
+            found[path][moment] = KeyFrame(path, kept, there.frame, there.time)
+        elif kept and by_seconds:
+            time = moment - start
+            frame = round(time * RATE) if os.path.isdir(path) else None
+            found[path][moment] = KeyFrame(path, kept, frame, time)
+        elif kept:
+            found[path][moment] = KeyFrame(path, kept, moment)
+    return [one for moments in found.values() for one in sorted(moments.values(), key=in_time)]

@@ -1,0 +1,49 @@
+"""What a detector says of the boxes of key frames."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+from keras import ops
+
+from bod_keras.data.key_frame_clips import KeyFrameClips
+from bod_keras.detection.action_detector import ActionDetector
+
+
+def score_boxes(
+    detector: ActionDetector, data: KeyFrameClips, progress=None
+) -> dict[int, np.ndarray]:
+    """Gives the class scores of every box of every readable key frame.
+
+    Args:
+        detector: an `ActionDetector`.
+        data: the key frames.
+        progress: called with the number of key frames done after each batch; None is silent.
+
+    Returns:
+        From the position of a key frame in `data.records` to its scores, float32 `(len(boxes), classes)`.
+
+    Raises:
+        ValueError: if too many videos are broken.
+
+    Example:
+
+    >>> score_boxes(detector, clips)[0].shape  # doctest: +SKIP
+    (3, 80)
+    """
+    found = {}
+    with contextlib.closing(data.evaluation()) as batches:
+        for inputs, index in batches:
+            short = data.batch_size - len(index)
+            if short:  # filled up, for another shape would be compiled again
+                inputs = {
+                    key: np.concatenate([x, x[:1].repeat(short, 0)]) for key, x in inputs.items()
+                }
+            logits = detector.predict_on_batch(inputs)
+            scores = ops.convert_to_numpy(detector.scores(logits))
+            for row, i in enumerate(index.tolist()):
+                found[i] = scores[row, : len(data.records[i].boxes)]
+            if progress is not None:
+                progress(len(index))
+    return found

@@ -1,0 +1,172 @@
+"""A diagnosis as one HTML page that opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+
+_PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>$title</title>
+<style>
+body { font: 16px/1.5 sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { padding: .2rem .9rem; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; }
+figure { margin: 1rem 0; } img { max-width: 100%; } figcaption, .about { color: #555; }
+ul.verdicts { list-style: none; padding: 0; }
+ul.verdicts li { padding: .3rem .7rem; margin: .3rem 0; border-left: .4rem solid #999; background: #f6f6f6; }
+ul.verdicts li.holds { border-color: #0a7d4f; } ul.verdicts li.does-not-hold { border-color: #c0392b; }
+ul.verdicts li.unclear { border-color: #e69f00; }
+p.note { padding: .6rem .9rem; background: #fff6dd; border: 1px solid #e6c766; }
+.pictures { display: flex; flex-wrap: wrap; } .pictures figure { flex: 1 1 24rem; }
+</style>
+</head>
+<body>
+<h1>$title</h1>
+<p class="about">$about</p>
+$notes
+<h2>Verdicts</h2>
+<ul class="verdicts">
+$verdicts
+</ul>
+<h2>Sensitivity</h2>
+<p>How far a part moves when a clip is changed: mean |f(x) - f(x')| over the mean |f(x) - f(y)| of different
+videos. 0: it does not notice; 1: it moves as far as another video is away. The other background replaced
+$replaced of the pixels.</p>
+$sensitivity
+<h2>Eigenvalues of the operators</h2>
+<p>Every clip has an operator that predicts each frame's embedding from the one before. Eigenvalues near 1
+belong to what stays, all others to what changes; on the unit circle nothing grows or fades. The split is
+$rule.</p>
+$eigenvalues
+<h2>Energy of the parts</h2>
+<p>The share of the predicted frames' energy that a part has: |X A<sub>S</sub>|² or |X A<sub>D</sub>|² over
+the sum of both$halves. Overlap is 2 &lt;X A<sub>S</sub>, X A<sub>D</sub>&gt; over the same sum, 0 if the two
+are orthogonal.</p>
+$energy
+<h2>Embeddings</h2>
+<p>Of two clips of each video, rows divided by their length. Effective rank: exp of the entropy of the singular
+values, in how many directions videos differ (1: all are one point). Alignment: mean squared distance of two
+clips of one video, 0 is best. Uniformity: log mean exp(-2 |x - y|²) over different videos, lower is more
+spread.</p>
+$embeddings
+<h2>All numbers</h2>
+<p>They are in report.json of the run, in the section of this protocol, with where they come from.</p>
+</body>
+</html>
+""")
+
+_CAPTIONS = {
+    "sensitivity": "how far each part moves",
+    "distances": "distances of the eigenvalues from 1, with the threshold",
+    "energy": "shares of the energy, over clips",
+}
+
+
+def diagnose_page(
+    result: Mapping, pictures: Mapping[str, str | os.PathLike], name: str, split
+) -> str:
+    """Lays out a diagnosis, with its pictures inside of the text.
+
+    Args:
+        result: as the protocol "diagnose" returns it.
+        pictures: PNG files: "sensitivity", "distances", "energy", and "spectrum BLOCK" of each block of
+            eigenvalues.
+        name: of the run.
+        split: its `KoopmanSplit`.
+
+    Returns:
+        HTML without scripts and without links.
+    """
+    spectra = [key for key in pictures if key.startswith("spectrum ")]
+    blocks = result["eigenvalues"]
+    eigenvalue_rows = [
+        [block, s["number"], f"{s['within_threshold']:.1%}", s["median_distance"], s["largest"]]
+        for block, s in blocks.items()
+    ]
+    columns = [
+        "effective_rank",
+        "alignment",
+        "uniformity",
+        "positive_similarity",
+        "negative_similarity",
+    ]
+    parts = result["embeddings"]
+    verdicts = [
+        f'<li class="{verdict.partition(":")[0].replace(" ", "-")}">{html.escape(verdict)}</li>'
+        for verdict in result["verdicts"]
+    ]
+    notes = [f'<p class="note">{html.escape(note)}</p>' for note in result["warnings"]]
+    halves = (
+        ", in the half of the embedding that the part is read from, so that both need not sum to 1"
+        if split.halves
+        else ""
+    )
+    return _PAGE.substitute(
+        title=html.escape(f"Diagnosis of {name}"),
+        about=f"{result['used']} videos, drawn by the seed; nothing was trained.",
+        notes="\n".join(notes),
+        verdicts="\n".join(verdicts),
+        replaced=f"{result['replaced']:.0%}",
+        sensitivity=_table(
+            ["change", *next(iter(result["sensitivity"].values()))],
+            [[change, *of.values()] for change, of in result["sensitivity"].items()],
+        )
+        + _figures(pictures, ["sensitivity"]),
+        rule=_rule(split),
+        eigenvalues=_figures(pictures, spectra)
+        + _figures(pictures, ["distances"])
+        + _table(
+            [
+                "of",
+                "number",
+                f"within {result['threshold']:g} of 1",
+                "median |λ - 1|",
+                "largest |λ|",
+            ],
+            eigenvalue_rows,
+        ),
+        halves=halves,
+        energy=_table(list(result["energy"]), [list(result["energy"].values())])
+        + _figures(pictures, ["energy"]),
+        embeddings=_table(
+            ["part", *(column.replace("_", " ") for column in columns)],
+            [[part, *(values[column] for column in columns)] for part, values in parts.items()],
+        ),
+    )
+
+
+def _rule(split) -> str:
+    """Which eigenvalues a split takes as static, in words."""
+    if split.count is None and split.threshold is not None:
+        return f"by threshold: those within {split.threshold:g} of 1, or the closest where there is none"
+    count = split.count or 1
+    return f"by count: the {count} closest to 1 of each clip (a conjugate pair stays together)"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence]) -> str:
+    head = "".join(f"<th>{html.escape(str(cell))}</th>" for cell in header)
+    lines = [f"<tr>{head}</tr>"]
+    for row in rows:
+        cells = [f"{c:.3f}" if isinstance(c, float) else html.escape(str(c)) for c in row]
+        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return "<table>\n" + "\n".join(lines) + "\n</table>\n"
+
+
+def _figures(pictures: Mapping, names: Sequence[str]) -> str:
+    found = []
+    for name in names:
+        data = base64.b64encode(Path(pictures[name]).read_bytes()).decode()
+        caption = html.escape(_CAPTIONS.get(name, name.replace("spectrum ", "eigenvalues of the ")))
+        image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+        found.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
+    return '<div class="pictures">\n' + "\n".join(found) + "\n</div>\n"

@@ -1,0 +1,15 @@
+"""An encoder trained with labels, and tested on videos."""
+
+from bod_keras.evaluation.finetuning.best_epoch import BestEpoch
+from bod_keras.evaluation.finetuning.class_probabilities import ClassProbabilities
+from bod_keras.evaluation.finetuning.classifier import Classifier
+from bod_keras.evaluation.finetuning.training_run import TrainingRun
+from bod_keras.evaluation.finetuning.training_stopped_error import TrainingStoppedError
+
+__all__ = [
+    "BestEpoch",
+    "ClassProbabilities",
+    "Classifier",
+    "TrainingRun",
+    "TrainingStoppedError",
+]

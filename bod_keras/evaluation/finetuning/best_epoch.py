@@ -1,0 +1,75 @@
+"""The epoch with the best accuracy, kept as a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from bod_keras.training import save_model, steps_taken
+
+_NAME = re.compile(r"epoch-(\d+)-(.+)\.keras")
+
+
+class BestEpoch(keras.callbacks.Callback):
+    """After each epoch measures the model, and keeps it if no epoch before was as good.
+
+    A file holds epoch and accuracy in its name, so that both are there or neither. The one before stays until
+    the next epoch begins: then there is a checkpoint of this one, and a run that resumes finds the best of the
+    epochs that it does not repeat.
+
+    Args:
+        folder: where to keep it.
+        measure: from the model to its accuracy.
+        steps: of an epoch; one that was stopped before is not measured.
+        name: of the accuracy in the logs.
+
+    Example:
+
+    >>> import tempfile
+    >>> best = BestEpoch(tempfile.mkdtemp(), measure=lambda model: 0.5, steps=10)
+    >>> best.found() is None
+    True
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        measure: Callable[[keras.Model], float],
+        steps: int,
+        name: str = "val_accuracy",
+    ):
+        super().__init__()
+        self.folder, self.measure = Path(folder), measure
+        self.steps, self.name = steps, name
+
+    def found(self) -> tuple[int, float, Path] | None:
+        """Gives the best epoch so far, counted from 1, its accuracy and its file."""
+        files = self._files()
+        return files[-1] if files else None
+
+    def on_train_begin(self, logs=None):
+        done = steps_taken(self.model) // self.steps
+        for epoch, _, file in self._files():
+            if epoch > done:  # will be measured again
+                file.unlink()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for _, _, file in self._files()[:-1]:
+            file.unlink()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if steps_taken(self.model) != (epoch + 1) * self.steps:
+            logs[self.name] = float("nan")
+            return
+        accuracy = float(self.measure(self.model))
+        logs[self.name] = accuracy
+        best = self.found()
+        if best is None or accuracy > best[1]:
+            save_model(self.model, self.folder / f"epoch-{epoch + 1:06d}-{accuracy!r}.keras")
+
+    def _files(self) -> list[tuple[int, float, Path]]:
+        named = ((path, _NAME.fullmatch(path.name)) for path in self.folder.glob("epoch-*.keras"))
+        return sorted((int(m[1]), float(m[2]), path) for path, m in named if m)

@@ -1,0 +1,60 @@
+"""What a classifier says of videos: the mean over their clips of the classes' probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import keras
+import numpy as np
+from keras import ops
+
+from bod_keras.evaluation.features import iterate_features
+
+
+class ClassProbabilities(keras.Model):
+    """A classifier's softmax, as a read-out that is averaged over the views of a video.
+
+        p(class | video) = 1 / V sum_v softmax(logits(clip_v))
+
+    Args:
+        classifier: a model from clips (B, T, H, W, 3) to logits (B, C).
+
+    Call arguments:
+        clips: (B, T, H, W, 3), RGB in [0, 1].
+
+    Returns:
+        `{"probabilities": float32 (B, C)}`.
+
+    Example:
+
+    >>> classifier = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
+    >>> batch = {"views": np.ones((2, 5, 4, 2, 2, 3), "float32"), "index": np.array([0, 1])}
+    >>> probabilities, index = ClassProbabilities(classifier).of_videos([batch])
+    >>> probabilities.shape, probabilities.sum(axis=1).round(3).tolist()
+    ((2, 3), [1.0, 1.0])
+    """
+
+    order = ("probabilities",)
+
+    def __init__(self, classifier: keras.Model):
+        super().__init__(name="class_probabilities")
+        self.classifier = classifier
+
+    def call(self, clips):
+        return {"probabilities": ops.softmax(self.classifier(clips, training=False), axis=-1)}
+
+    def of_videos(self, dataset: Iterable[Mapping]) -> tuple[np.ndarray, np.ndarray]:
+        """Gives the probabilities of every video.
+
+        Args:
+            dataset: as of `bod_keras.evaluation.extract_features`; not empty.
+
+        Returns:
+            `(probabilities, index)`, float32 (N, C) and int64 (N,).
+
+        Raises:
+            ValueError: as `extract_features`.
+        """
+        batches = list(iterate_features(self, dataset))
+        probabilities = np.concatenate([found["probabilities"] for found, _ in batches])
+        return probabilities, np.concatenate([index for _, index in batches])

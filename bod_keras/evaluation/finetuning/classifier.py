@@ -1,0 +1,199 @@
+"""An encoder with a linear classifier, to be trained with labels."""
+
+import random
+
+import keras
+from keras import ops
+
+from bod_keras.training import SeedStates
+
+TRAINS = ("all", "head")
+BATCH_NORMS = ("train", "adapt", "frozen")
+NORMALIZATIONS = ("none", "l2", "l2+batch_norm")
+
+
+@keras.saving.register_keras_serializable("bod_keras")
+class Classifier(SeedStates, keras.Model):
+    """The time mean of an encoder's features, normalisation, dropout, and one linear layer.
+
+        logits = W dropout(normalize(mean_t encoder(clip)_t)) + b
+        loss   = cross-entropy + weight_decay / 2 |w|^2
+
+    where w are all weights that train and are no vectors: biases and batch-norm's are left out.
+
+    Args:
+        encoder: a built model from clips (B, T, H, W, 3) to frame features (B, T', C). It is trained itself,
+            not a copy.
+        classes: number of classes.
+        train: "all", or "head": the encoder's weights stay.
+        batch_norm: the encoder's batch normalisation. "train": as usual. "adapt": its scale and shift stay, its
+            statistics follow the clips. "frozen": it does as in inference, and nothing of it changes.
+        normalize: of the time mean: "none", "l2", or "l2+batch_norm", with a batch normalisation without scale
+            and shift of its own.
+        dropout: rate before the linear layer.
+        weight_decay: L2, as above; AdamW has its own instead.
+
+    Call arguments:
+        inputs: clips (B, T, H, W, 3) in [0, 1]; or a dict of a stream, `"views"` (B, 1, T, H, W, 3) and
+            `"position"` (B,), of which the model keeps where the data stand: `first_position`, `next_position`,
+            `steps_taken`.
+        training: whether it is a training step.
+
+    Returns:
+        Logits (B, classes), float32.
+
+    Raises:
+        ValueError: if an argument is none of those named, or the encoder does not keep time.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from bod_keras.encoders import FrameCNN
+    >>> model = Classifier(FrameCNN((4, 8, 8, 3), widths=(4,)), classes=3, train="head", batch_norm="frozen")
+    >>> tuple(model(np.zeros((2, 4, 8, 8, 3), "float32")).shape), len(model.trainable_variables)
+    ((2, 3), 2)
+    """
+
+    def __init__(
+        self,
+        encoder,
+        classes,
+        train="all",
+        batch_norm="train",
+        normalize="none",
+        dropout=0.0,
+        weight_decay=0.0,
+        name="classifier",
+        **kwargs,
+    ):
+        # The encoder casts for itself; the rest is float32 under every global policy.
+        super().__init__(name=name, **{"dtype": "float32", **kwargs})
+        for key, value, known in (
+            ("train", train, TRAINS),
+            ("batch_norm", batch_norm, BATCH_NORMS),
+            ("normalize", normalize, NORMALIZATIONS),
+        ):
+            if value not in known:
+                raise ValueError(f"{key} must be one of {', '.join(known)}. Received: {value!r}")
+        if len(encoder.output_shape) != 3:
+            raise ValueError(
+                "encoder must give frame features (batch, time, channels). Received an output of shape "
+                f"{encoder.output_shape}"
+            )
+        self.encoder, self.classes = encoder, classes
+        self._settings = {
+            "train": train,
+            "batch_norm": batch_norm,
+            "normalize": normalize,
+            "dropout": dropout,
+            "weight_decay": weight_decay,
+        }
+        features = (None, encoder.output_shape[-1])
+        self.norm = None
+        if normalize == "l2+batch_norm":
+            self.norm = keras.layers.BatchNormalization(
+                momentum=0.9, epsilon=1e-5, center=False, scale=False, dtype="float32"
+            )
+            self.norm.build(features)
+        # A seed of its own, from Python's generator as Keras' own: without one Keras on PyTorch draws from
+        # PyTorch's generator, whose state is in no checkpoint.
+        self.dropout = keras.layers.Dropout(dropout, seed=random.randrange(2**31), dtype="float32")
+        # Small weights: at the start every class is about as likely as any other.
+        self.head = keras.layers.Dense(
+            classes,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            dtype="float32",
+        )
+        self.head.build(features)
+        for counter in ("first_position", "next_position", "steps_taken"):
+            weight = self.add_weight(
+                name=counter, shape=(), dtype="int32", trainable=False, initializer="zeros"
+            )
+            setattr(self, counter, weight)
+        self._freeze()
+        self.built = True
+
+    def call(self, inputs, training=False):
+        clips = inputs
+        if isinstance(inputs, dict):
+            clips = inputs["views"][:, 0]
+            if training:
+                self._count(inputs["position"])
+        learns, batch_norm = self._settings["train"] == "all", self._settings["batch_norm"]
+        # A frozen encoder without moving statistics is deterministic, its dropout off.
+        features = self.encoder(clips, training=training and (learns or batch_norm != "frozen"))
+        if not learns:
+            features = ops.stop_gradient(features)
+        pooled = ops.mean(ops.cast(features, "float32"), axis=1)
+        if self._settings["normalize"] != "none":
+            pooled = ops.normalize(pooled, axis=-1)
+        if self.norm is not None:
+            pooled = self.norm(pooled, training=training)
+        if training and self._settings["weight_decay"]:
+            self.add_loss(self._penalty())
+        return self.head(self.dropout(pooled, training=training))
+
+    def compile(self, optimizer="sgd", **kwargs):
+        """As `keras.Model.compile`, with cross-entropy and the accuracy; AdamW's decay leaves out vectors.
+
+        Keras does not save that exclusion with an optimizer, so it is the model's business. Where a layer of
+        the encoder computes in float16 the loss is scaled.
+        """
+        layers = self.encoder._flatten_layers()
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if not scaled and any(layer.compute_dtype == "float16" for layer in layers):
+            optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.get(optimizer))
+        super().compile(
+            optimizer=optimizer,
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            **kwargs,
+        )
+        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if inner.weight_decay and not inner.built:
+            inner.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def get_compile_config(self):
+        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "classes": self.classes,
+            **self._settings,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        encoder = keras.saving.deserialize_keras_object(config["encoder"])
+        return cls(**{**config, "encoder": encoder})
+
+    def _freeze(self):
+        """What does not train, by Keras' flags: a layer's stops its statistics, a weight's only the weight."""
+        self.encoder.trainable = self._settings["train"] == "all"
+        for layer in self.encoder._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = self._settings["batch_norm"] != "frozen"
+                if self._settings["batch_norm"] == "adapt":
+                    for weight in layer.trainable_variables:
+                        weight.trainable = False
+
+    def _penalty(self):
+        squares = [
+            ops.sum(ops.square(ops.cast(w, "float32")))
+            for w in self.trainable_variables
+            if len(w.shape) > 1
+        ]
+        return 0.5 * self._settings["weight_decay"] * sum(squares)
+
+    def _count(self, position):
+        position = ops.cast(position, "int32")
+        self.first_position.assign(ops.min(position))
+        self.next_position.assign(ops.max(position) + 1)
+        self.steps_taken.assign(self.steps_taken + 1)

@@ -1,0 +1,236 @@
+"""Action detection: an encoder with a detection head, fine-tuned on given person boxes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import json
+import sys
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from bod_keras.atomic_file import atomic_file
+from bod_keras.data import ClipAugment, KeyFrameClips, key_frames, read_ava_predictions
+from bod_keras.data.datasets.ava import read_ava_excluded
+from bod_keras.detection import (
+    ActionDetector,
+    fit_detector,
+    frame_average_precision,
+    mean_average_precision,
+    score_boxes,
+    video_average_precision,
+    video_map,
+)
+from bod_keras.detection.detections import (
+    annotated_boxes,
+    annotated_tubes,
+    linked_tubes,
+    scored_boxes,
+    write_detections,
+)
+from bod_keras.detection.person_boxes import moment_of, predicted_key_frames
+from bod_keras.encoders import feature_map
+from bod_keras.evaluation.provenance import model_hash
+from bod_keras.version import __version__
+
+_GAP = 5  # frames that a tube may miss, at least
+_CUT = 900  # second at which the usual cuts of AVA's films start
+# What training does not depend on.
+_OF_THE_TEST = ("evaluated", "persons", "least_person_score", "every_test", "limit", "tubes")
+
+
+def run(subject, protocol) -> dict:
+    """Fine-tunes a detector on the boxes of train, and measures it on those of test.
+
+    Args:
+        subject: a `Subject` whose videos have boxes; its encoder is copied, not changed.
+        protocol: see `detection` in configs/protocols/common.py.
+
+    Returns:
+        `{"frame_map@0.5": share, "classes": classes that could be measured, "key_frames": [train, test],
+        "boxes": tested boxes, "files": [...]}`, and with `protocol.tubes` the entries of `video_map`. The files
+        are per_class.csv and detections.csv.
+
+    Raises:
+        ValueError: if the videos have no boxes, or the encoder has no feature map.
+    """
+    classes = len(subject.train.class_names)
+    if protocol.evaluated and max(protocol.evaluated) >= classes:
+        raise ValueError(
+            f"The protocol {protocol.name} evaluates class {max(protocol.evaluated)}, counted from 0, but "
+            f"these videos have {classes} classes. It is for another data set; --set=evaluated=() takes all."
+        )
+    train = key_frames(subject.train.records, protocol.every_train)
+    truth, test, start = _test_key_frames(subject, protocol)
+    settings = _reading(subject)
+    size = settings["size"]
+    features = _copy(feature_map(subject.encoder))
+    # What tells Keras to scale the loss.
+    half = any(layer.compute_dtype == "float16" for layer in features.layers)
+    detector = ActionDetector(
+        features,
+        classes,
+        protocol.multi_label,
+        protocol.bins,
+        protocol.time_pool,
+        protocol.bin_pool,
+        protocol.dropout,
+        dtype="mixed_float16" if half else None,
+    )
+    augment = ClipAugment(
+        size,
+        tuple(protocol.crop_area),
+        tuple(protocol.crop_aspect),
+        flip=protocol.flip if subject.train.catalog.flip_safe else 0.0,
+        jitter=tuple(protocol.jitter),
+        jitter_probability=protocol.jitter_probability,
+    )
+    settings |= {"classes": classes, "seed": subject.seed}
+    clips = KeyFrameClips(
+        train, augment=augment, batch_size=min(protocol.batch_size, len(train)), **settings
+    )
+    print(
+        f"{len(train)} key frames to learn from, {len(test)} to test on, {classes} classes",
+        flush=True,
+    )
+    detector = fit_detector(
+        detector,
+        clips,
+        subject.folder / f"detector-{_key(subject, protocol, train)}",
+        epochs=protocol.epochs,
+        optimizer=protocol.optimizer,
+        learning_rate=protocol.learning_rate,
+        warmup_epochs=protocol.warmup_epochs,
+        weight_decay=protocol.weight_decay,
+    )
+    asked = KeyFrameClips(test, batch_size=min(protocol.batch_size, len(test)), **settings)
+    with _bar(len(test)) as bar:
+        scores = score_boxes(detector, asked, bar.update)
+        bar.update(len(test) - bar.n)  # those that could not be read
+    subject.train.skip(clips.skipped)
+    subject.test.skip(asked.skipped)
+    return {
+        **_measure(subject, protocol, truth, test, scores, start),
+        "key_frames": [len(train), len(test)],
+    }
+
+
+def _test_key_frames(subject, protocol) -> tuple[list, list, int]:
+    """Annotated key frames, those that are tested with the boxes that are given, and where files start."""
+    data = subject.config.get("data", {})
+    name = data.get("dataset") or ""
+    start = _CUT if name.endswith("-15min") else 0
+    records = subject.test.records
+    if not protocol.persons:
+        truth = key_frames(records, protocol.every_test)
+        return truth, truth, start
+    excluded = set()
+    if name.startswith("ava"):
+        version = name.removeprefix("ava").partition("-")[0]
+        folder = data.get("annotations") or data["root"]
+        excluded = read_ava_excluded(folder, subject.test.records[0].split, version)
+    truth = key_frames(records)
+    found = predicted_key_frames(
+        truth,
+        read_ava_predictions(protocol.persons),
+        least_score=protocol.least_person_score,
+        start=start,
+        excluded=excluded,
+    )
+    videos: dict[str, list] = {}
+    for one in found:
+        videos.setdefault(one.path, []).append(one)
+    chosen = [one for frames in videos.values() for one in frames[:: protocol.every_test]]
+    moments = {(one.path, moment_of(one)) for one in chosen}
+    return [one for one in truth if (one.path, moment_of(one)) in moments], chosen, start
+
+
+def _measure(subject, protocol, truth, test, scores, start) -> dict:
+    """The numbers, and the files."""
+    names = subject.train.class_names
+    evaluated = list(protocol.evaluated) or list(range(len(names)))
+    # What could not be read is told, not counted as missed.
+    read = {(test[i].path, moment_of(test[i])) for i in scores}
+    unread = {(one.path, moment_of(one)) for one in test} - read
+    annotated, detections = annotated_boxes(truth), scored_boxes(test, scores)
+    per_class = frame_average_precision(
+        annotated, detections, evaluated, excluded=unread, limit=protocol.limit
+    )
+    columns = {"frame_ap@0.5": per_class}
+    result = {"frame_map@0.5": mean_average_precision(per_class)}
+    if protocol.tubes:
+        broken = {path for path, _ in unread}
+        records = [r for r in subject.test.records if r.path not in broken]
+        tubes = annotated_tubes(records)
+        linked = linked_tubes(test, scores, max(_GAP, 2 * protocol.every_test))
+        linked = [tube for tube in linked if tube.video not in broken]
+        result |= video_map(tubes, linked, evaluated)
+        columns["video_ap@0.5"] = video_average_precision(tubes, linked, evaluated, (0.5,))[0.5]
+    counts = np.bincount(annotated.labels, minlength=len(names))
+    with (
+        atomic_file(subject.folder / "per_class.csv") as part,
+        open(part, "w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["class", "boxes", *columns])
+        for label in evaluated:
+            values = (column[label] for column in columns.values())
+            cells = ("" if np.isnan(value) else f"{value:.4f}" for value in values)
+            writer.writerow([names[label], counts[label], *cells])
+    folders = all(one.time is None for one in test[:1])
+    write_detections(detections, subject.folder / "detections.csv", start, folders)
+    return {
+        **result,
+        "classes": sum(not np.isnan(value) for value in per_class.values()),
+        "boxes": sum(len(one) for one in scores.values()),
+        "files": ["per_class.csv", "detections.csv"],
+    }
+
+
+def _reading(subject) -> dict:
+    """How clips are read, as `KeyFrameClips` takes it."""
+    data = subject.train.data
+    config = subject.config.get("clips", {})
+    return {
+        **{key: getattr(data, key) for key in ("frames", "stride", "size", "workers")},
+        "max_bad_share": data.max_bad_share,
+        **{key: config[key] for key in ("timeout", "cache_mb") if key in config},
+    }
+
+
+def _copy(model: keras.Model) -> keras.Model:
+    """A model of the same weights, to be trained: the subject's stay as they are."""
+    twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
+    twin.set_weights(model.get_weights())
+    twin.trainable = True
+    return twin
+
+
+def _key(subject, protocol, train) -> str:
+    """A name for what training depends on, so that no other detector is taken for this one."""
+    choices = {k: v for k, v in protocol.to_dict().items() if k not in (*_OF_THE_TEST, "modified")}
+    content = [
+        __version__,
+        keras.backend.backend(),
+        model_hash(subject.encoder),
+        subject.seed,
+        {k: v for k, v in _reading(subject).items() if k in ("frames", "stride", "size")},
+        choices,
+        [dataclasses.astuple(one) for one in train],
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _bar(total: int) -> tqdm:
+    live = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        desc="scores",
+        unit="key frame",
+        mininterval=0.5 if live else 10.0,
+        dynamic_ncols=live,
+        ncols=None if live else 120,
+    )

@@ -1,0 +1,260 @@
+"""An encoder, or a classifier on it, trained with labels on augmented clips, then tested."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from bod_keras.atomic_file import atomic_file
+from bod_keras.evaluation.classification import classification_scores, write_classification
+from bod_keras.evaluation.finetuning import Classifier, ClassProbabilities, TrainingRun
+from bod_keras.evaluation.low_shot import low_shot
+from bod_keras.evaluation.protocols.classify import chance, classes_of
+from bod_keras.evaluation.provenance import file_list_hash, model_hash
+from bod_keras.training import StepDecay, run_lock
+
+CHECKPOINTS = ("validation", "last", "test")
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("cosine", "step")
+
+
+def run(subject, protocol) -> dict:
+    """Trains a `Classifier` on the training videos, and tests the epoch that the protocol chooses.
+
+    All that is trained, and the probabilities of the test videos, stay in the folder training-HASH, where the
+    hash is of the model, the videos, the protocol and the seed. A training that was stopped goes on there, and
+    one that is finished is read from there.
+
+    Args:
+        subject: a `Subject`; its model stays as it is.
+        protocol: with the keys of `finetuning` in configs/protocols/common.py.
+
+    Returns:
+        `{"factors": {column: {"classifier": {"top1", "top5", "mean_class"}, "chance": share}}, "files": [...],
+        "epoch", "epochs", "chosen_on", "chosen_accuracy", "seconds_per_step", "warnings"}`. "chosen_on" is
+        "validation", "test" (then a warning says so) or None: the last epoch.
+
+    Raises:
+        BlockingIOError: if another process trains in that folder.
+        ValueError: if a choice of the protocol is unknown, the label is not there, or a class has too few
+            videos for a validation part.
+        TrainingStoppedError: if a signal stops it.
+    """
+    _check(protocol)
+    column = _column(subject, protocol)
+    train_y, test_y = (np.asarray(s.labels[column]) for s in (subject.train, subject.test))
+    classes, names = classes_of(subject, column, train_y, test_y)
+    train_y, test_y = (np.searchsorted(classes, y) for y in (train_y, test_y))
+    folder = subject.folder / f"training-{_key(subject, protocol, column)[:16]}"
+    file = folder / "result.npz"
+    with run_lock(folder):
+        if file.exists():
+            print(f"Trained before: read from {file}", flush=True)
+        else:
+            _train_and_test(subject, protocol, (train_y, test_y), len(classes), folder, file)
+    probabilities, index, about = _read(file)
+    for split in (subject.train, subject.test):
+        split.skip(about["skipped"][split.name])
+    results = classification_scores(probabilities, test_y[index], names)
+    files = write_classification(results, subject.folder / f"{column}-classifier")
+    files += [folder / "history.csv"]
+    measures = {key: results[key] for key in ("top1", "top5", "mean_class")}
+    return {
+        "factors": {column: {"classifier": measures, "chance": chance(test_y[index])}},
+        "files": [str(f.relative_to(subject.folder)) for f in files],
+        **about["training"],
+        "warnings": _warnings(protocol),
+    }
+
+
+def _train_and_test(subject, protocol, labels, classes, folder, file):
+    train_y, test_y = labels
+    rows, held_out = _parts(protocol, train_y, subject.seed)
+    data = subject.train.clips(
+        rows,
+        labels=train_y[rows],
+        recipe=protocol.recipe,
+        flip=protocol.flip,
+        batch_size=protocol.batch_size,
+        augment="cpu",
+        views=1,
+        min_gap=0,
+        gap_law="uniform",
+    )
+    at_once = max(1, protocol.batch_size // (protocol.views * protocol.crops))
+    test = subject.test.clips(batch_size=at_once)
+    measure = None
+    if protocol.checkpoint == "validation":
+        validation = subject.train.clips(held_out, batch_size=protocol.batch_size)
+        measure = _accuracy(validation, train_y[held_out])
+    elif protocol.checkpoint == "test":
+        measure = _accuracy(subject.test.clips(batch_size=protocol.batch_size), test_y)
+    keras.utils.set_random_seed(subject.seed)  # of the classifier's first weights, and of dropout
+    training = TrainingRun(folder, data, protocol.epochs, measure)
+    model, epoch, accuracy = training.train(
+        lambda: build_classifier(subject.encoder, classes, protocol, data.steps_per_epoch)
+    )
+    batches = test.evaluation_numpy(protocol.views, protocol.crops)
+    probabilities, index = ClassProbabilities(model).of_videos(batches)
+    about = {
+        "skipped": {s.name: s.skipped for s in (subject.train, subject.test)},
+        "training": {
+            "epoch": epoch,
+            "epochs": protocol.epochs,
+            "chosen_on": None if measure is None else protocol.checkpoint,
+            "chosen_accuracy": accuracy,
+            "seconds_per_step": training.seconds_per_step,
+        },
+    }
+    with atomic_file(file) as part, open(part, "wb") as stream:
+        np.savez(stream, probabilities=probabilities, index=index, about=json.dumps(about))
+    training.finish(model)
+
+
+def build_classifier(encoder, classes: int, protocol, steps_per_epoch: int) -> Classifier:
+    """Makes the compiled `Classifier` of a protocol on a copy of an encoder.
+
+    Args:
+        encoder: the built encoder; it stays as it is.
+        classes: number of classes.
+        protocol: as of `run`.
+        steps_per_epoch: by which the protocol's epochs become steps.
+
+    Returns:
+        The model.
+
+    Example:
+
+    >>> from ml_collections import ConfigDict
+    >>> from bod_keras.encoders import FrameCNN
+    >>> protocol = ConfigDict(dict(
+    ...     train="all", batch_norm="train", normalize="none", dropout=0.5, weight_decay=1e-4, momentum=0.9,
+    ...     optimizer="sgd", schedule="cosine", learning_rate=0.1, warmup_epochs=1, epochs=5))
+    >>> model = build_classifier(FrameCNN((4, 8, 8, 3), widths=(4,)), 3, protocol, steps_per_epoch=10)
+    >>> type(model.optimizer).__name__, model.classes
+    ('SGD', 3)
+    """
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(encoder))
+    copy.set_weights(encoder.get_weights())
+    decoupled = protocol.optimizer == "adamw"
+    model = Classifier(
+        copy,
+        classes,
+        protocol.train,
+        protocol.batch_norm,
+        protocol.normalize,
+        protocol.dropout,
+        0.0 if decoupled else protocol.weight_decay,
+    )
+    rate = _learning_rate(protocol, steps_per_epoch)
+    optimizer = {
+        "sgd": lambda: keras.optimizers.SGD(rate, momentum=protocol.momentum),
+        "adam": lambda: keras.optimizers.Adam(rate),
+        "adamw": lambda: keras.optimizers.AdamW(rate, weight_decay=protocol.weight_decay),
+    }[protocol.optimizer]()
+    model.compile(optimizer)
+    return model
+
+
+def _learning_rate(protocol, steps_per_epoch):
+    warmup = round(protocol.warmup_epochs * steps_per_epoch)
+    if protocol.schedule == "step":
+        boundaries = [round(epoch * steps_per_epoch) for epoch in protocol.steps]
+        return StepDecay(protocol.learning_rate, boundaries, protocol.factor, warmup)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else protocol.learning_rate,
+        max(1, protocol.epochs * steps_per_epoch - warmup),
+        warmup_target=protocol.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _accuracy(data, labels):
+    """From a model to its top-1 accuracy, with one centred clip a video."""
+    compiled: dict = {}
+
+    def measure(model):
+        if model not in compiled:
+            compiled[model] = ClassProbabilities(model)
+        probabilities, index = compiled[model].of_videos(data.evaluation_numpy())
+        return np.mean(probabilities.argmax(axis=1) == labels[index])
+
+    return measure
+
+
+def _parts(protocol, labels, seed):
+    """Positions of the videos that are trained on, and of those on which the epoch is chosen."""
+    rows = np.arange(len(labels))
+    if protocol.checkpoint != "validation":
+        return rows, rows[:0]
+    classes, counts = np.unique(labels, return_counts=True)
+    held_out = low_shot(labels, share=protocol.validation_share, seed=seed)
+    left = np.setdiff1d(rows, held_out)
+    if counts.min() < 2 or len(np.unique(labels[left])) < len(classes):
+        raise ValueError(
+            f"The protocol {protocol.name} chooses the epoch on a part of each class of the training videos "
+            f"(validation_share={protocol.validation_share}), but the smallest class has {counts.min()}. Give "
+            "more videos a class, or test the last epoch with --set=checkpoint=last."
+        )
+    return left, held_out
+
+
+def _column(subject, protocol) -> str:
+    known = list(subject.train.labels)
+    column = protocol.label or ("label" if "label" in known else known[0])
+    for split in (subject.train, subject.test):
+        if column not in split.labels:
+            raise ValueError(
+                f"The {split.name} videos have no label column {column!r}; they have "
+                f"{', '.join(split.labels)}. Choose one with --set=label."
+            )
+    return column
+
+
+def _key(subject, protocol, column) -> str:
+    """A hash of everything that the result depends on."""
+    settings = protocol.to_dict()
+    settings.pop("modified", None)
+    splits = [
+        {
+            "files": file_list_hash(split.records),
+            "order": [Path(record.path).name for record in split.records],
+            "clips": [split.data.frames, split.data.stride, split.data.size],
+        }
+        for split in (subject.train, subject.test)
+    ]
+    content = [settings, column, subject.seed, model_hash(subject.encoder), splits]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read(file):
+    with np.load(file) as stored:
+        return stored["probabilities"], stored["index"], json.loads(str(stored["about"]))
+
+
+def _warnings(protocol) -> list[str]:
+    if protocol.checkpoint != "test":
+        return []
+    return [
+        f"{protocol.name} chooses the epoch on the test videos, as it was published: the number is too high. "
+        "--set=checkpoint=validation does not."
+    ]
+
+
+def _check(protocol):
+    known = {"checkpoint": CHECKPOINTS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+    for key, values in known.items():
+        if protocol[key] not in values:
+            raise ValueError(
+                f"{key} of the protocol {protocol.name} must be one of {', '.join(values)}. Received: "
+                f"{protocol[key]!r}"
+            )
+    if not 0 <= protocol.warmup_epochs < protocol.epochs:
+        raise ValueError(
+            f"warmup_epochs of the protocol {protocol.name} must lie in 0 to epochs. Received: "
+            f"{protocol.warmup_epochs} of {protocol.epochs}"
+        )

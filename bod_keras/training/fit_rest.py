@@ -1,0 +1,50 @@
+"""Keras' fit over what is left of a run."""
+
+from collections.abc import Callable, Iterable
+
+import keras
+
+from bod_keras.training.model import steps_taken
+
+
+def fit_rest(
+    model: keras.Model, stream: Callable[[int], Iterable], steps: int, epochs: int, callbacks: list
+) -> None:
+    """Train a model that may have been trained before; a started epoch is first completed by a shorter one.
+
+    Args:
+        model: compiled; it keeps ``next_position`` and ``steps_taken``, as a `BiLevelModel` does.
+        stream: from the position of the first sample to the batches from there on, as `fit` takes them.
+        steps: of an epoch.
+        epochs: of the whole run.
+        callbacks: of `fit`.
+
+    Example:
+        >>> import bod_keras
+        >>> encoder = bod_keras.encoders.FrameCNN((4, 16, 16, 3), widths=(4,))
+        >>> model = bod_keras.VSimCLR(encoder, projection_head=bod_keras.ProjectionHead(8, 4))
+        >>> model.compile("sgd")
+        >>> def stream(position):
+        ...     while True:
+        ...         yield ({"views": np.ones((2, 2, 4, 16, 16, 3)), "position": position + np.arange(2)},)
+        ...         position += 2
+        >>> fit_rest(model, stream, steps=1, epochs=2, callbacks=[])
+        >>> int(model.steps_taken), int(model.next_position)
+        (2, 4)
+    """
+    epoch, within = divmod(steps_taken(model), steps)
+    spans = [(epoch, epoch + 1, steps - within), (epoch + 1, epochs, steps)]
+    for first, last, span in spans if within else [(epoch, epochs, steps)]:
+        if first >= last:
+            return
+        model.fit(
+            stream(int(model.next_position)),
+            initial_epoch=first,
+            epochs=last,
+            steps_per_epoch=span,
+            shuffle=False,  # the stream is shuffled
+            callbacks=callbacks,
+            verbose=0,
+        )
+        if model.stop_training:
+            return

@@ -1,0 +1,45 @@
+"""What Keras leaves out of a saved model: how far its random numbers have gone."""
+
+from keras import ops
+
+
+class SeedStates:
+    """Mix-in of a `keras.Model`: the states of random seeds (dropout) are saved with its weights.
+
+    So a model that is loaded from a checkpoint draws what the saved one would have drawn next.
+
+    Raises:
+        ValueError: when weights are loaded, if the model has another number of seeds than the file.
+
+    Example:
+        >>> import keras
+        >>> class Net(SeedStates, keras.Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.dropout = keras.layers.Dropout(0.5)
+        >>> store = {}
+        >>> Net().save_own_variables(store)
+        >>> list(store)
+        ['seed_0']
+    """
+
+    def _seeds(self):
+        weights = {id(v) for v in self.weights}
+        return [v for v in self.non_trainable_variables if id(v) not in weights]
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        for index, seed in enumerate(self._seeds()):
+            store[f"seed_{index}"] = ops.convert_to_numpy(seed)
+
+    def load_own_variables(self, store):
+        names = [name for name in store.keys() if name.startswith("seed_")]
+        seeds = self._seeds()
+        if len(names) != len(seeds):
+            raise ValueError(
+                f"The file holds the states of {len(names)} random seeds, this model has {len(seeds)}. "
+                "Build the model as it was when it was saved."
+            )
+        for index, seed in enumerate(seeds):
+            seed.assign(store[f"seed_{index}"])
+        super().load_own_variables({k: store[k] for k in store.keys() if k not in names})

@@ -1,0 +1,65 @@
+"""Training of a detector: killed and gone on with, it is the same as in one go."""
+
+import keras
+import numpy as np
+import pytest
+
+from bod_keras.data import ClipAugment, KeyFrameClips
+from bod_keras.detection import ActionDetector, fit_detector, score_boxes
+from bod_keras.encoders import FrameCNN, feature_map
+from bod_keras.training import Progress
+from tests.detection.discs import disc_key_frames, write_discs
+from tests.tiny_models import assert_same_weights, numpy
+
+SHAPE = (4, 16, 16, 3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = write_discs(tmp_path_factory.mktemp("discs"), train=4, test=1, frames=4)
+    settings = {"classes": 4, "frames": 4, "size": 16, "batch_size": 4, "workers": 0}
+    augment = ClipAugment(16, crop_area=(0.5, 1.0))
+    return KeyFrameClips(disc_key_frames(root, "train", every=2), augment=augment, **settings)
+
+
+def make_detector():
+    keras.utils.set_random_seed(0)
+    return ActionDetector(feature_map(FrameCNN(SHAPE, widths=(4,))), 4, False, bins=3, dropout=0)
+
+
+def test_a_run_that_was_killed_goes_on(data, tmp_path, monkeypatch, capsys):
+    settings = {"epochs": 3, "optimizer": "sgd", "learning_rate": 0.1, "warmup_epochs": 1}
+    whole = fit_detector(make_detector(), data, tmp_path / "whole", **settings)
+
+    def kill(progress, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Progress, "on_epoch_begin", kill)
+        fit_detector(make_detector(), data, tmp_path / "killed", **settings)
+    resumed = fit_detector(make_detector(), data, tmp_path / "killed", **settings)
+    assert "goes on after epoch 2 of 3" in capsys.readouterr().out
+    assert_same_weights(whole, resumed, rtol=1e-4, atol=1e-6)
+    again = fit_detector(make_detector(), data, tmp_path / "killed", **settings)
+    assert "is trained already" in capsys.readouterr().out
+    assert_same_weights(again, resumed)
+
+
+def test_scores_are_those_of_single_key_frames(data):
+    detector = make_detector()
+    scores = score_boxes(detector, data)
+    assert list(scores) == list(range(len(data.records)))
+    for inputs, index in data.evaluation():
+        for row, i in enumerate(index):
+            one = {key: x[row : row + 1] for key, x in inputs.items()}
+            expected = numpy(detector.scores(detector(one, training=False)))[0]
+            np.testing.assert_allclose(scores[i], expected, atol=1e-5)
+            np.testing.assert_allclose(scores[i].sum(-1), 1, atol=1e-5)
+
+
+def test_bad_arguments(data, tmp_path):
+    with pytest.raises(ValueError, match="optimizer must be adamw or sgd. Received: 'lamb'"):
+        fit_detector(make_detector(), data, tmp_path, epochs=1, optimizer="lamb")
+    with pytest.raises(ValueError, match="Received: epochs=2, warmup_epochs=2"):
+        fit_detector(make_detector(), data, tmp_path, epochs=2, warmup_epochs=2)

@@ -1,0 +1,211 @@
+"""Sensitivities and energies with known answers, verdicts, and the page of a small model on real files."""
+
+import re
+
+import numpy as np
+import pytest
+
+import bod_keras
+from bod_keras.data import Catalog, ClipDataset, read_catalog
+from bod_keras.data.background_swap import BackgroundSwap
+from bod_keras.evaluation.diagnose_plots import plot_distances
+from bod_keras.evaluation.part_energy import part_energy
+from bod_keras.evaluation.protocols import Split, Subject, change_protocol, run_protocol
+from bod_keras.evaluation.protocols import diagnose as diagnose_module
+from bod_keras.evaluation.sensitivity import sensitivity
+from bod_keras.evaluation.shuffle_frames import shuffle_frames
+from bod_keras.evaluation.verdicts import sensitivity_verdicts
+from configs.protocols.diagnose import get_config
+from tests.tiny_models import make_framework, make_moving_views
+from tests.video_files import save_video
+
+
+def time_mean(clips):
+    return clips.mean(axis=1).reshape(len(clips), -1)
+
+
+def steps(clips):
+    """From frame to frame, so that nothing is left of what stands still."""
+    return np.diff(clips, axis=1).reshape(len(clips), -1)
+
+
+def test_an_encoder_that_ignores_order_and_one_that_sees_only_order():
+    clips = make_moving_views(videos=6, frames=6)[:, 0]
+    shuffled = shuffle_frames(clips, np.random.default_rng(0))
+    assert sensitivity(time_mean(clips), time_mean(shuffled)) < 1e-6
+    assert sensitivity(steps(clips), steps(shuffled)) > 0.5
+
+
+def test_what_stands_still_and_what_moves_under_another_background():
+    rng = np.random.default_rng(0)
+    clips = np.empty((4, 5, 8, 8, 3), "float32")
+    clips[:] = rng.uniform(0, 0.4, (4, 1, 1, 1, 3))
+    for video, path in enumerate(rng.permuted(np.tile(np.arange(8), (4, 1)), axis=1)[:, :5]):
+        clips[video, np.arange(5), path, path] = 1.0  # a dot that no pixel sees twice
+    swapped = np.asarray(BackgroundSwap(0.08)(clips))
+    dots = [(x.min(axis=-1) == 1.0).reshape(4, -1).astype(float) for x in (clips, swapped)]
+    assert sensitivity(*dots) == 0.0
+    medians = [np.median(x, axis=1).reshape(4, -1) for x in (clips, swapped)]
+    assert sensitivity(*medians) > 0.5
+
+
+def test_sensitivity_is_what_loops_over_videos_give():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 5, 7))
+    moved = np.mean([np.linalg.norm(a - b) for a, b in zip(x, y)])
+    between = [np.linalg.norm(x[i] - x[j]) for i in range(5) for j in range(5) if i != j]
+    assert sensitivity(x, y) == pytest.approx(moved / np.mean(between))
+    assert sensitivity(3 * x, 3 * y) == pytest.approx(sensitivity(x, y))
+    assert np.isnan(sensitivity(np.ones((3, 2)), np.zeros((3, 2))))
+    with pytest.raises(ValueError, match="two or more, received 1 and 1"):
+        sensitivity(x[:1], y[:1])
+
+
+def test_no_clip_keeps_its_order():
+    clips = np.tile(np.arange(2.0).reshape(1, 2, 1, 1, 1), (20, 1, 1, 1, 1))
+    shuffled = shuffle_frames(clips, np.random.default_rng(0))
+    assert (shuffled[:, :, 0, 0, 0] == [1, 0]).all()
+
+
+def slow_energy(frames, threshold, ridge):
+    """By the D x D operator and its eigenvectors."""
+    x = frames / np.linalg.norm(frames, axis=1, keepdims=True)
+    past, future = x[:-1], x[1:]
+    gram = past @ past.T
+    gram += ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
+    operator = past.T @ np.linalg.solve(gram, future)
+    values, vectors = np.linalg.eig(operator)
+    near = np.abs(values - 1) <= threshold
+    static = (vectors * (values * near)) @ np.linalg.inv(vectors)
+    parts = past @ static.real, past @ (operator - static.real)
+    energies = [np.sum(part**2) for part in parts]
+    overlap = 2 * np.sum(parts[0] * parts[1]) / sum(energies)
+    return energies[0] / sum(energies), energies[1] / sum(energies), overlap
+
+
+def moving_frames(clips=3, width=6, time=6):
+    """A constant and a rotation, with some noise, in a random basis."""
+    rng = np.random.default_rng(0)
+    frames = 0.1 * rng.normal(size=(clips, time, width))
+    angle = 0.9 * np.arange(time) + rng.uniform(0, 6, (clips, 1))
+    frames[:, :, 0] += 1.0
+    frames[:, :, 1] += 0.7 * np.cos(angle)
+    frames[:, :, 2] += 0.7 * np.sin(angle)
+    return (frames @ np.linalg.qr(rng.normal(size=(width, width)))[0]).astype("float32")
+
+
+def test_energies_are_those_of_the_full_operator():
+    frames = moving_frames()
+    layer = bod_keras.KoopmanSplit(threshold=0.3, ridge=1e-3, method="eig", basis=2)
+    layer.build(frames.shape)
+    found = part_energy(layer, frames)
+    truth = np.array([slow_energy(clip.astype("float64"), 0.3, 1e-3) for clip in frames])
+    for name, expected in zip(("static", "dynamic", "overlap"), truth.T):
+        np.testing.assert_allclose(found[name], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_energies_of_halves_are_those_of_each_half():
+    frames = np.concatenate([moving_frames(), moving_frames()[::-1]], axis=-1)
+    halves = bod_keras.KoopmanSplit(threshold=0.3, halves=True, basis=2)
+    whole = bod_keras.KoopmanSplit(threshold=0.3, basis=2)
+    halves.build(frames.shape)
+    whole.build(frames[..., :6].shape)
+    found = part_energy(halves, frames)
+    first, second = part_energy(whole, frames[..., :6]), part_energy(whole, frames[..., 6:])
+    np.testing.assert_allclose(found["static"], first["static"], rtol=1e-4)
+    np.testing.assert_allclose(found["dynamic"], second["dynamic"], rtol=1e-4)
+
+
+def test_one_operator_for_all_clips():
+    frames = moving_frames(clips=8)
+    layer = bod_keras.KoopmanSplit(threshold=0.3, operator="batch", dynamic="mean", momentum=0.0)
+    layer(frames, training=True)
+    found = part_energy(layer, frames)
+    np.testing.assert_allclose(found["static"] + found["dynamic"], 1, rtol=1e-5)
+    assert (found["static"] > 0.5).all() and (found["dynamic"] > 0.1).all()
+
+
+def test_verdicts():
+    moved = {
+        "shuffled": {"static": 0.3, "dynamic": 0.4},
+        "background": {"static": float("nan"), "dynamic": 0.1},
+    }
+    first = [verdict.partition(":")[0] for verdict in sensitivity_verdicts(moved, 0.5)]
+    assert first == ["unclear", "unclear", "does not hold", "holds"]
+    first = [verdict.partition(":")[0] for verdict in sensitivity_verdicts(moved, 0.5, 0.4, 0.3)]
+    assert first == ["holds", "holds", "does not hold", "holds"]
+    assert sensitivity_verdicts(moved, 0.01)[3].startswith("not tested: ")
+    with pytest.raises(ValueError, match="unchanged=0.5, changed=0.5"):
+        sensitivity_verdicts(moved, 0.5, 0.5, 0.5)
+
+
+def test_no_eigenvalue(tmp_path):
+    with pytest.raises(ValueError, match=r"received \{'embedding': 0\}"):
+        plot_distances({"embedding": np.ones(0)}, 0.1, tmp_path / "d.png")
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    """Real files of dots that circle over levels of grey, an odd number of them."""
+    folder = tmp_path_factory.mktemp("videos")
+    for number, clip in enumerate(make_moving_views(videos=9, frames=8, size=16)[:, 0]):
+        save_video(folder / f"{number}.avi", np.round(255 * np.clip(clip, 0, 1)).astype(np.uint8))
+
+    def make(catalog, **changes):
+        settings = {"frames": 4, "size": 8, "batch_size": 4, "views": 1, "workers": 0, **changes}
+        return ClipDataset(catalog.records, **settings)
+
+    return Split(Catalog(read_catalog(folder)), make, "test")
+
+
+def diagnose(split, folder, model, *changes):
+    config = get_config()
+    config.modified = {}
+    subject = Subject(model, {"name": "a <run>"}, None, split, folder / "evaluation" / "diagnose")
+    return subject, run_protocol(subject, change_protocol(config, list(changes)))
+
+
+def test_the_page_has_every_part_and_opens_offline(split, tmp_path, monkeypatch):
+    encoder = bod_keras.encoders.FrameCNN((4, 8, 8, 3), widths=(4, 6))
+    layer = bod_keras.KoopmanSplit(halves=True, basis=3)
+    head = bod_keras.ProjectionHead(12, 8)
+    model = bod_keras.VSimCLR(encoder, layer, projection_head=head)
+    subject, found = diagnose(split, tmp_path, model)
+    page = (subject.folder / "diagnose.html").read_text(encoding="utf-8")
+    assert (
+        "Diagnosis of a &lt;run&gt;" in page
+        and found["warnings"] == []
+        and 'class="note"' not in page
+    )
+    for section in ("Verdicts", "Sensitivity", "Eigenvalues of", "Energy of", "Embeddings"):
+        assert f"<h2>{section}" in page
+    assert not re.search(r"<script|<link|https?:|url\(|@import", page)
+    sources = re.findall(r'src="([^"]{0,40})', page)
+    assert len(sources) == 5 and all(s.startswith("data:image/png;base64,") for s in sources)
+    assert len(re.findall(r"<li ", page)) == 4 == len(found["verdicts"])
+    assert list(found["eigenvalues"]) == ["static half", "dynamic half"]
+    assert found["used"] == 9 and found["sensitivity"]["shuffled"]["pooled"] < 1e-3
+    assert "$" not in page
+    for file in found["files"]:
+        assert (subject.folder / file).stat().st_size > 1000, file
+    monkeypatch.setattr(diagnose_module, "_draw", lambda *arguments: {})
+    monkeypatch.setattr(diagnose_module, "diagnose_page", lambda *arguments: "")
+    again = diagnose(split, tmp_path / "again", model)[1]
+    assert again == {**found, "files": ["diagnose.html"]}
+
+
+def test_a_plain_run_says_that_its_parts_are_not_its_own(split, tmp_path):
+    model = make_framework("VSimCLR", decoupled=False)
+    subject, found = diagnose(split, tmp_path, model, "most_videos=5")
+    page = (subject.folder / "diagnose.html").read_text(encoding="utf-8")
+    assert "untrained split" in found["warnings"][0] and 'class="note"' in page
+    assert list(found["eigenvalues"]) == ["embedding"] and found["used"] == 5
+    assert found["energy"]["static"] + found["energy"]["dynamic"] == pytest.approx(1)
+
+
+def test_an_encoder_alone_is_refused(split, tmp_path):
+    model = make_framework("VSimCLR")
+    with pytest.raises(
+        ValueError, match="diagnose reads the parts of a framework .* received the enc"
+    ):
+        diagnose(split, tmp_path, model.encoder)

@@ -1,0 +1,167 @@
+"""The backbone on pieces of a batch: the step is that of the whole batch, piece by piece."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import bod_keras
+from tests.tiny_models import (
+    FRAMES,
+    SIZE,
+    TINY,
+    assert_same_state,
+    assert_same_weights,
+    make_framework,
+    make_moving_views,
+    make_views,
+    state_of,
+    train,
+    weights_of,
+)
+
+BACKEND = keras.backend.backend()
+EAGER = BACKEND != "jax"  # which compiles every operation by itself, and for minutes
+HEAD = bod_keras.BiLevel(inner_learning_rate=0.1)
+VIEWS = make_moving_views(
+    videos=8
+)  # with real motion: of noise the operator is a matter of rounding
+VARIANTS = {"plain": {"decoupled": False}, "decoupled": {"bilevel": HEAD, "base_weight": 0.5}}
+
+
+def frame_encoder(statistics=False, dropout=0.0):
+    """Each frame by itself; with batch statistics and random numbers only where asked for."""
+    clips = keras.Input((FRAMES, SIZE, SIZE, 3))
+    x = layers.Conv3D(4, (1, 3, 3), (1, 2, 2), padding="same")(clips)
+    x = layers.BatchNormalization(momentum=0.9)(x) if statistics else layers.LayerNormalization()(x)
+    x = layers.Conv3D(6, (1, 3, 3), (1, 2, 2), padding="same")(layers.Activation("relu")(x))
+    if dropout:
+        x = layers.Dropout(dropout, seed=0)(x)
+    return keras.Model(clips, ops.mean(x, axis=(2, 3)))
+
+
+@keras.saving.register_keras_serializable("tests")
+class InPieces(keras.Model):
+    """The slow truth: an encoder that sees the videos of a batch in two turns, in one graph."""
+
+    def call(self, clips, training=None, mask=None):
+        if not training:
+            return super().call(clips, training=training)
+        videos = clips.shape[0] // 2
+        features = [None] * 2 * videos
+        for first in (0, 1):
+            rows = [v * videos + i for v in (0, 1) for i in range(first, videos, 2)]
+            piece = ops.stack([clips[row] for row in rows])
+            for row, one in zip(rows, ops.unstack(super().call(piece, training=True), len(rows))):
+                features[row] = one
+        return ops.stack(features)
+
+
+# JAX takes long to compile: one framework there.
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", ["VMoCo"] if BACKEND == "jax" else TINY)
+def test_the_step_is_that_of_the_whole_batch(name, variant):
+    """Losses, and every weight after two steps: gradients, queues, momentum networks, lower level."""
+    rate = (
+        2.0**-15 if name in ("VVICReg", "VBarlowTwins") else 2.0**-9
+    )  # theirs are large and steep
+    models, histories = [], []
+    for chunks in (1, 2):
+        optimizer = keras.optimizers.SGD(rate, momentum=0.9)
+        arguments = {**VARIANTS[variant], "ridge": 0.1, "chunks": chunks, "eager": EAGER}
+        model = make_framework(name, optimizer=optimizer, encoder=frame_encoder(), **arguments)
+        before = weights_of(model.encoder)
+        histories.append(train(model, VIEWS))
+        models.append(model)
+    for key, values in histories[0].items():
+        assert values == pytest.approx(histories[1][key], rel=1e-4), key
+    for one, other in zip(*[model.weights for model in models]):
+        # Keys of a queue come from the split, which multiplies rounding.
+        atol = 1e-4 if one.path.endswith("_queue/rows") else 1e-5
+        values = [ops.convert_to_numpy(weight) for weight in (one, other)]
+        np.testing.assert_allclose(*values, atol=atol, rtol=1e-5, err_msg=one.path)
+    moved = [np.abs(x - y).max() for x, y in zip(before, weights_of(models[1].encoder))]
+    assert max(moved) > 1e-3
+
+
+@pytest.mark.parametrize("decoupled", [False, True] if EAGER else [False])
+def test_batch_statistics_and_random_numbers_are_those_of_the_pieces(decoupled):
+    """Both passes see the same dropout; moving statistics move once a piece."""
+    models = []
+    for chunks in (1, 2):
+        encoder = frame_encoder(statistics=True, dropout=0.5)
+        if chunks == 1:
+            encoder = InPieces(encoder.inputs, encoder.outputs)
+        arguments = {"decoupled": decoupled, "ridge": 0.1, "chunks": chunks, "eager": EAGER}
+        model = make_framework("VMoCo", encoder=encoder, **arguments)
+        train(model, VIEWS)
+        models.append(model)
+    assert_same_weights(*models, atol=1e-5, rtol=1e-5)
+    seeds = [[ops.convert_to_numpy(s) for s in model._seeds()] for model in models]
+    np.testing.assert_array_equal(*seeds)
+
+
+@pytest.mark.skipif(
+    BACKEND != "tensorflow", reason="JAX's other tests are compiled, PyTorch's none"
+)
+def test_a_compiled_step_equals_an_eager_one_and_a_saved_model_goes_on(tmp_path):
+    views, models = make_moving_views(), []
+    for eager in (True, False):
+        encoder = frame_encoder(statistics=True, dropout=0.5)
+        arguments = {"decoupled": False, "chunks": 2, "eager": eager}
+        models.append(make_framework("VMoCo", encoder=encoder, **arguments))
+        train(models[-1], views, epochs=2)
+    assert_same_weights(*models, atol=1e-5, rtol=1e-4)
+    models[1].save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.chunks == 2
+    for model in (models[1], loaded):
+        train(model, views)
+    assert_same_state(models[1], loaded)
+
+
+def test_gradients_in_pieces_are_accumulated_like_any_other():
+    """Two batches of two pieces each are four pieces, of which two share their negatives."""
+    states = []
+    for chunks in (1, 2):
+        optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+        model = make_framework(
+            "VSimCLR", optimizer=optimizer, encoder=frame_encoder(), chunks=chunks
+        )
+        train(model, make_views(batch=8))
+        states.append(state_of(model))
+    for x, y in zip(*states):
+        np.testing.assert_allclose(x, y, atol=1e-5)
+
+
+def test_a_batch_that_does_not_divide_is_an_error():
+    message = "chunks=3 must divide the batch of videos"
+    model = make_framework("VSimCLR", chunks=3)
+    with pytest.raises(ValueError, match=f"{message}. Received: 4 videos"):
+        model.train_on_batch(make_views())
+    if BACKEND == "tensorflow":  # whose graphs do not know how large a batch will be
+        model = make_framework("VSimCLR", chunks=3, eager=False)
+        with pytest.raises(Exception, match=f"{message}[\\s\\S]*4"):
+            train(model, make_views())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"chunks": 0}, "chunks must be at least 1, the whole batch. Received: chunks=0"),
+        (
+            {"chunks": 2, "bilevel": bod_keras.BiLevel(scope="all", hypergradient="first_order")},
+            'scope="all" moves the backbone within a step, so that chunks=2',
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_framework("VSimCLR", **arguments)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="about XLA on TensorFlow")
+def test_xla_on_tensorflow_is_refused():
+    model = make_framework("VSimCLR", decoupled=False)
+    with pytest.raises(ValueError, match="merges the two passes of chunks=2"):
+        model.compile("sgd", chunks=2, jit_compile=True)
