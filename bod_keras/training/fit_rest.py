@@ -38,7 +38,7 @@ def fit_rest(
         if first >= last:
             return
         model.fit(
-            stream(int(model.next_position)),
+            stream(int(keras.ops.convert_to_numpy(model.next_position))),
             initial_epoch=first,
             epochs=last,
             steps_per_epoch=span,

@@ -59,7 +59,7 @@ class HistoryFile(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "step": steps_taken(self.model),
             "seconds": round(time.perf_counter() - self._started, 1),
-            "learning_rate": float(self.model.optimizer.learning_rate),
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
         }
         self._rows.append(row | {name: float(value) for name, value in (logs or {}).items()})
         with atomic_file(self.path) as part, open(part, "w", newline="", encoding="utf-8") as file:

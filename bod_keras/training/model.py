@@ -401,7 +401,8 @@ def steps_taken(model):
     Returns:
         The number of batches it was trained on, an int.
     """
-    return int(getattr(model, "steps_taken", model.optimizer.iterations))
+    # By an array: a strategy's variable is no number.
+    return int(ops.convert_to_numpy(getattr(model, "steps_taken", model.optimizer.iterations)))
 
 
 def _loss_scale(optimizer):

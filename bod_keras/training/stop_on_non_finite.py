@@ -35,7 +35,8 @@ class StopOnNonFinite(keras.callbacks.Callback):
             return
         message = f"Not finite at step {steps_taken(self.model)}: {', '.join(bad)}."
         if self.files is not None:
-            first, following = int(self.model.first_position), int(self.model.next_position)
+            positions = self.model.first_position, self.model.next_position
+            first, following = (int(keras.ops.convert_to_numpy(p)) for p in positions)
             names = "\n".join(f"  {name}" for name in self.files(first, following - 1))
             message += f" The batch held positions {first} to {following - 1}:\n{names}\n"
         raise FloatingPointError(
