@@ -194,7 +194,10 @@ class BiLevelModel(SeedStates, keras.Model):
             )
 
     def get_compile_config(self):
-        return {**super().get_compile_config(), "chunks": self.chunks}
+        config = super().get_compile_config()
+        return (
+            {**config, "chunks": self.chunks} if config else {}
+        )  # of a model that is not compiled
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
