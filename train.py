@@ -2,6 +2,7 @@
 
 python train.py --config=configs/demo.py:bod
 python train.py --config=configs/videos.py --config.data.source=/path/to/videos --config.clips.batch_size=32
+torchrun --nproc-per-node=8 train.py ...  (PyTorch; several GPUs and machines: docs/distribution.md)
 
 The run's folder gets encoder.keras, model.keras, history.csv, TensorBoard logs, report.json and plots. A run
 that was stopped (Ctrl-C, SIGTERM, a crash) resumes when the same command is given again. Videos and the run's
@@ -9,6 +10,7 @@ folder may lie on remote storage (docs/remote.md).
 """
 
 import contextlib
+import functools
 import gc
 import importlib.util
 import json
@@ -31,6 +33,18 @@ from bod_keras.koopman.layer import USUAL_THRESHOLD
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "A file of configs/, with its argument after a colon."
+)
+_DISTRIBUTION = flags.DEFINE_enum(
+    "distribution",
+    "auto",
+    training.DISTRIBUTIONS,
+    "Over which devices and processes; auto: as the environment says, or all GPUs of this machine.",
+)
+_DEVICES = flags.DEFINE_integer(
+    "devices", None, "Virtual CPU devices of this process, to try a distribution.", lower_bound=1
+)
+_TIMEOUT = flags.DEFINE_integer(
+    "timeout", 120, "Seconds after which a process that does not answer is lost.", lower_bound=1
 )
 _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show the Python traceback of an error.")
 
@@ -60,7 +74,13 @@ def parse_flags(argv):
 def main(_):
     received, failure = None, None
     try:
-        received = train(_CONFIG.value.to_dict())
+        # Before anything else is made on a device.
+        distribution = training.choose_distribution(
+            _DISTRIBUTION.value, _DEVICES.value, _TIMEOUT.value
+        )
+        with _chief_tells(distribution):
+            received = train(_CONFIG.value.to_dict(), distribution)
+        distribution.close()
     except (ImportError, ValueError, OSError, FloatingPointError) as error:
         if _TRACEBACK.value:
             raise
@@ -73,16 +93,27 @@ def main(_):
         sys.exit(128 + received)
 
 
-def train(config):
+@contextlib.contextmanager
+def _chief_tells(distribution):
+    """What is printed, once; errors are told by every process."""
+    if distribution.is_chief:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+def train(config, distribution=None):
     """Run, or resume, one experiment. Returns the signal that stopped it early, or None."""
-    folder = experiment.run_folder(config)
-    with training.run_lock(folder):
-        return _train_alone(config, folder)
+    distribution = distribution or training.choose_distribution("none")
+    folder = experiment.run_folder(config, stores=distribution.is_chief)
+    with training.run_lock(folder) if distribution.is_chief else contextlib.nullcontext():
+        return _train_alone(config, folder, distribution)
 
 
-def _train_alone(config, folder):
+def _train_alone(config, folder, distribution):
     try:
-        received, message = _train(config, folder)
+        received, message = _train(config, folder, distribution)
     except Exception:
         with contextlib.suppress(RemoteError):  # what stopped the run is what to tell
             folder.push()
@@ -100,7 +131,7 @@ def _train_alone(config, folder):
     return received
 
 
-def _train(config, folder):
+def _train(config, folder, distribution):
     """The run itself: the signal that stopped it or None, and the last line to print."""
     if _is_finished(folder, config):
         return None, (
@@ -110,53 +141,60 @@ def _train(config, folder):
     keras.config.set_dtype_policy(config["precision"])
 
     catalog = experiment.training_catalog(config)
-    data = experiment.training_data(config, catalog)
+    data = experiment.training_data(config, catalog, distribution)
     steps = data.steps_per_epoch
     total = config["epochs"] * steps
     folder.pull("history.csv", "checkpoints/*")
-    model, damaged = training.load_checkpoint(folder.path / "checkpoints")
-    for path in damaged:
-        print(f"{path} is damaged and was passed over.")
-    if model is None:
-        if damaged:
+    with distribution.scope():
+        model, damaged = training.load_checkpoint(folder.path / "checkpoints")
+        for path in damaged:
+            print(f"{path} is damaged and was passed over.")
+        if model is None and damaged:
             raise ValueError(
                 f"No checkpoint in {folder}/checkpoints is complete. Restore one, or delete {folder} to "
                 "start afresh."
             )
-        shutil.rmtree(folder.path, ignore_errors=True)
-        model = experiment.build_model(config, steps, data.augmenter())
-        chunks = config["optimizer"]["chunks"]
-        model.compile(experiment.build_optimizer(config, steps), chunks=chunks)
+        fresh = model is None
+        if fresh:
+            model = experiment.build_model(config, steps, data.augmenter())
+            chunks = config["optimizer"]["chunks"]
+            model.compile(experiment.build_optimizer(config, steps), chunks=chunks)
     done = training.steps_taken(model)
+    distribution.check_same(done, "checkpoint")  # all have read it, so that the chief may write now
+    if fresh:
+        shutil.rmtree(folder.path, ignore_errors=True)
     report = folder.path / "report.json"
     evaluation.write_report(report, config=config, environment=evaluation.environment())
     folder.push()  # storage that cannot be written is found out now, not after an epoch
     print(
         f"{folder}: {len(data)} videos, {steps} steps an epoch, {config['epochs']} epochs, "
         f"{model.encoder.count_params():,} encoder parameters, Keras on {keras.backend.backend()}"
+        + (f", {distribution.replicas} replicas" if distribution.replicas > 1 else "")
         + (f", resumed at step {done}" if done else ""),
         flush=True,
     )
 
-    progress = training.Progress(total, done)
+    progress = training.Progress(total, done, show=distribution.is_chief)
     checkpoint = training.Checkpoint(folder.path / "checkpoints", **config["checkpoint"])
-    stop = training.StopOnSignal()
+    stop = training.StopOnSignal(distribution.largest if distribution.processes > 1 else None)
     callbacks = [
         stop,
         training.StopOnNonFinite(data.files),
         progress,
-        *_monitors(data, config, model),
+        *_monitors(experiment.training_data(config, catalog), config, model),
         training.HistoryFile(folder.path / "history.csv"),
         *_tensorboard(folder.path / "tensorboard"),
         checkpoint,
         training.PushRunFolder(folder),
     ]
-    on_tensorflow = keras.backend.backend() == "tensorflow"
-    stream = data.training if on_tensorflow else data.training_numpy
+    found = None
     try:
-        with data.clear_errors():
+        with data.clear_errors(), distribution.clear_errors():
+            stream = functools.partial(distribution.stream, data)
             training.fit_rest(model, stream, steps, config["epochs"], callbacks)
+            found = distribution.gather_objects([data.skipped, sorted(data.looped)])
     finally:
+        skipped, looped = _joined(found or [[data.skipped, data.looped]])
         evaluation.write_report(
             report,
             training={
@@ -166,11 +204,11 @@ def _train(config, folder):
                 "videos": len(data),
                 "missing": catalog.missing,
                 "blocked": catalog.blocked,
-                "skipped": data.skipped,
-                "shorter_than_a_clip": sorted(data.looped),
+                "skipped": skipped,
+                "shorter_than_a_clip": looped,
             },
         )
-        _tell_skipped(data)
+        _tell_skipped(skipped, len(data))
     if stop.received is not None:
         checkpoint.save()
         steps = training.steps_taken(model)
@@ -251,10 +289,16 @@ def _flat(tree, prefix=""):
     }
 
 
-def _tell_skipped(data):
-    if data.skipped:
-        print(f"{len(data.skipped)} of {len(data)} videos were skipped (all in report.json):")
-        for path, reason in list(data.skipped.items())[:5]:
+def _joined(found):
+    """Of all processes: the skipped files with their reasons, and the videos shorter than a clip."""
+    skipped = {path: reason for files, _ in found for path, reason in files.items()}
+    return skipped, sorted({path for _, looped in found for path in looped})
+
+
+def _tell_skipped(skipped, total):
+    if skipped:
+        print(f"{len(skipped)} of {total} videos were skipped (all in report.json):")
+        for path, reason in list(skipped.items())[:5]:
             print(f"  {path}: {reason}")
 
 

@@ -76,9 +76,10 @@ FRAMEWORKS = {
 OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD, "lars": LARS}
 
 
-def run_folder(config):
+def run_folder(config, stores=True):
     """Where a run leaves its files: ``<output>/<name>-seed<seed>``, which may be on remote storage."""
-    return RunFolder(f"{config['output'].rstrip('/')}/{config['name']}-seed{config['seed']}")
+    where = f"{config['output'].rstrip('/')}/{config['name']}-seed{config['seed']}"
+    return RunFolder(where, stores)
 
 
 def training_catalog(config):
@@ -98,9 +99,17 @@ def training_catalog(config):
     return _usable(config, catalog)
 
 
-def training_data(config, catalog):
-    """The `ClipDataset` of a catalogue to pre-train on."""
+def training_data(config, catalog, distribution=None):
+    """The `ClipDataset` of a catalogue to pre-train on; of a `Distribution`, this process' part of it."""
     clips = dict(config["clips"])
+    if distribution is not None and distribution.replicas > 1:
+        if tuple(clips["shard"]) != (0, 1):
+            raise ValueError(
+                "clips.shard is set by the distribution. Received: "
+                f"clips.shard={tuple(clips['shard'])}, distribution={distribution.kind}. Leave one of them out."
+            )
+        clips["batch_size"] = distribution.local_batch(clips["batch_size"])
+        clips["shard"] = distribution.shard
     if clips["flip"] is None and not catalog.flip_safe:
         clips["flip"] = 0.0  # a flip would change the label
     records = catalog.records

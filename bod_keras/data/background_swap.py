@@ -3,10 +3,12 @@
 import keras
 from keras import ops
 
+from bod_keras.training.autodiff import next_rows
+
 
 @keras.saving.register_keras_serializable("bod_keras")
 class BackgroundSwap(keras.layers.Layer):
-    """Put what moves in a clip over the background of the next clip of the batch.
+    """Put what moves in a clip over the background of the next clip of the batch, that of all replicas.
 
     The background b of a clip x is the median of its frames, pixel by pixel. What differs from it moves:
 
@@ -57,7 +59,7 @@ class BackgroundSwap(keras.layers.Layer):
             )
         background = _median_frame(clips)
         change = ops.max(ops.abs(clips - background), axis=-1, keepdims=True)
-        return ops.where(change > self.threshold, clips, ops.roll(background, -1, axis=0))
+        return ops.where(change > self.threshold, clips, next_rows(background))
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -10,6 +10,7 @@ from keras import ops
 
 from bod_keras.data.augment import ClipAugment, augmentation
 from bod_keras.data.colour import GREY_WEIGHTS
+from bod_keras.training.autodiff import own_rows, replicas
 
 
 @keras.saving.register_keras_serializable("bod_keras")
@@ -137,9 +138,11 @@ class ClipAugmenter(keras.layers.Layer):
     def _draw(self, batch, views, height, width):
         """Every random number of a batch, by name, each (batch, views)."""
         s = self._settings
+        joint = (batch * replicas(), views)  # replicas draw alike, so each takes its own of all
 
         def uniform(low=0.0, high=1.0):
-            return low + (high - low) * keras.random.uniform((batch, views), seed=self._generator)
+            drawn = keras.random.uniform(joint, seed=self._generator)
+            return low + (high - low) * own_rows(drawn)
 
         def chance(probability):
             # One probability a view; a view beyond the last takes the last.

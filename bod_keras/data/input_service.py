@@ -73,10 +73,11 @@ class InputService:
     def samples(
         self, tasks: Iterable[Task], shape: tuple[int, ...], window: int = 1
     ) -> Iterator[Sample]:
-        """Read the samples of consecutive positions, as `SampleSource.samples`.
+        """Read the samples of a host from one on, as `SampleSource.samples`.
 
         Raises:
             OSError: if a server does not answer, or the storage of the files.
+            RuntimeError: if the positions are not consecutive.
         """
         for address in self.addresses:
             _connect(address)
@@ -89,7 +90,12 @@ class InputService:
         thread.start()
         self._running[thread] = stop
         try:
-            for task in itertools.chain([first], tasks):
+            for number, task in enumerate(itertools.chain([first], tasks), start=first.number):
+                if task.number != number:
+                    raise RuntimeError(
+                        "InputService reads consecutive positions. "
+                        f"Received: {task.number} in the place of {number}"
+                    )
                 try:
                     clips, looped, reason, failure = arrived.get(timeout=self._timeout)
                 except queue.Empty:
@@ -111,6 +117,7 @@ class InputService:
 
         spec = pickle.dumps((__version__, self._order, self._reader, views, shape))
         end, count = np.iinfo(np.int32).max, len(self.addresses)
+        size, hosts = self._order.batch_size, self._order.shard[1]  # as `EpochOrder.position`
         options = tf.data.Options()  # the graph calls Python, which its server has
         options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
         types = [tf.uint8, tf.bool, tf.string, tf.string]
@@ -125,7 +132,8 @@ class InputService:
             def read_all(spec, place=place):
                 load = [spec, tf.constant(_LOAD, tf.int64)]
                 key = tf.raw_ops.PyFunc(input=load, token=TOKEN, Tout=types)[2]
-                numbers = tf.data.Dataset.range(first + place, end, count)
+                samples = tf.data.Dataset.range(place, end, count)
+                numbers = samples.map(lambda n: first + n // size * size * hosts + n % size)
                 return numbers.map(functools.partial(read, key)).prefetch(4)
 
             stream = tf.data.Dataset.from_tensors(spec).flat_map(read_all).with_options(options)

@@ -11,13 +11,14 @@ from bod_keras.data.record import Record
 
 
 class EpochOrder:
-    """Maps a position of a host's stream to an epoch and a record.
+    """Maps a position of a run's stream to an epoch and a record, and a host's samples to positions.
 
-    With N records, b = `batch_size` and `shard = (i, h)`, an epoch of each of the h hosts has
-    `steps = N // (b h)` batches. Position g lies in epoch `e = g // (steps b)`, and holds entry
-    `(g mod steps b) h + i` of that epoch's seeded order of all N records. So within an epoch the
-    hosts share nothing, together they leave out only the last `N mod (b h)` records, others each
-    time, and step s of all hosts together is the s-th global batch of b h records.
+    With N records, a global batch of b h, `batch_size` b on each of h hosts, an epoch has
+    `steps = N // (b h)` batches. Position g lies in epoch `e = g // (steps b h)`, and holds entry
+    `g mod steps b h` of that epoch's seeded order of all N records. Every host takes a block of b of each
+    global batch, host 0 the first one. So within an epoch the hosts share nothing, together they leave
+    out only the last `N mod (b h)` records, others each time, and a run that goes on with another
+    number of hosts and the same global batch goes on in the same order.
 
     Without groups the order is a permutation. With groups (classes, or data sets) it has N entries,
     of which group k gets the share p_k, to within one: the group's records in a random order, again
@@ -38,9 +39,9 @@ class EpochOrder:
 
     Example:
 
-    >>> hosts = [EpochOrder(6, batch_size=1, shard=(i, 2)) for i in range(2)]
-    >>> sorted(host.locate(g)[1] for host in hosts for g in range(3))
-    [0, 1, 2, 3, 4, 5]
+    >>> hosts = [EpochOrder(12, batch_size=2, shard=(i, 2)) for i in range(2)]
+    >>> [[host.position(n) for n in range(6)] for host in hosts]
+    [[0, 1, 4, 5, 8, 9], [2, 3, 6, 7, 10, 11]]
     """
 
     def __init__(
@@ -84,18 +85,30 @@ class EpochOrder:
         self.__dict__ |= state
         self._remember()
 
+    def position(self, sample: int) -> int:
+        """Give the position of a sample of this host.
+
+        Args:
+            sample: number in this host's part of the stream, >= 0.
+
+        Returns:
+            Its position in the whole stream.
+        """
+        index, hosts = self.shard
+        step, row = divmod(sample, self.batch_size)
+        return (step * hosts + index) * self.batch_size + row
+
     def locate(self, position: int) -> tuple[int, int]:
         """Give the epoch and the record number of a position.
 
         Args:
-            position: position in this host's stream, >= 0.
+            position: position in the stream of all hosts, >= 0.
 
         Returns:
             `(epoch, record)`.
         """
-        epoch, offset = divmod(position, self.steps * self.batch_size)
-        index, hosts = self.shard
-        return epoch, int(self.entries(epoch)[offset * hosts + index])
+        epoch, entry = divmod(position, self.steps * self.batch_size * self.shard[1])
+        return epoch, int(self.entries(epoch)[entry])
 
     def _draw(self, epoch: int) -> np.ndarray:
         # Four words, so that it is no `sample_rng` of this epoch.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -36,7 +37,8 @@ class ClipDataset:
 
     Several hosts: each makes the data set with the same records, `seed` and `batch_size`, and its own
     `shard`. Then `batch_size` is a host's, the global batch is `batch_size * count`, an epoch has
-    `steps_per_epoch` steps on every host, and no two hosts read a record in the same epoch.
+    `steps_per_epoch` steps on every host, and no two hosts read a record in the same epoch. Positions
+    are those of the global stream; each host has a block of every global batch.
 
     A broken file is skipped and named in `skipped`; its positions drop out of the stream, and
     batches then span more positions (and may straddle epochs). A file that has vanished, may not be
@@ -235,8 +237,8 @@ class ClipDataset:
         """Stream augmented training batches with tf.data.
 
         Args:
-            position: global position of the first sample; to resume, one more than the last
-                position of the last batch that was used.
+            position: global position at which the stream of all hosts begins; to resume, one more than
+                the last position of the last global batch that was used.
             steps: number of batches; None for an endless stream.
 
         Returns:
@@ -361,7 +363,10 @@ class ClipDataset:
                     return
 
     def _training_tasks(self, position: int) -> Iterator[Task]:
-        for number in range(position, np.iinfo(np.int32).max):
+        for sample in itertools.count():
+            number = position + self._order.position(sample)
+            if number > np.iinfo(np.int32).max:
+                return
             epoch, index = self._order.locate(number)
             yield Task(number, index, epoch, self.views)
 

@@ -6,7 +6,7 @@ from keras import ops
 from bod_keras.frameworks.projection_head import ProjectionHead
 from bod_keras.koopman.layer import KoopmanSplit
 from bod_keras.losses.koopman_prediction import KoopmanPrediction
-from bod_keras.training.autodiff import gather, replicas
+from bod_keras.training.autodiff import gather, replicas, share
 from bod_keras.training.model import BiLevelModel
 
 
@@ -145,8 +145,8 @@ class ContrastiveModel(BiLevelModel):
     def part_loss(self, part, views, targets, training):
         """The framework's loss of one part, a scalar.
 
-        Let a `keras.losses.Loss` reduce it: under a `tf.distribute` strategy every replica sees the views of
-        all, and its loss must be its share of the whole.
+        Let a `keras.losses.Loss` reduce it: in a step of several replicas each sees the views of all, and Keras
+        or `share` makes that loss the replica's share of the whole.
 
         Args:
             part: "base", "static" or "dynamic".
@@ -181,7 +181,7 @@ class ContrastiveModel(BiLevelModel):
         embeddings = self.projection_head(features, training=training)
         parts, split = self.split_views(embeddings, self.decoupling, views, training)
         losses = {
-            part: self.part_loss(part, seen, targets[part] if targets else None, training)
+            part: share(self.part_loss(part, seen, targets[part] if targets else None, training))
             for part, seen in parts.items()
         }
         return losses, embeddings, split
@@ -224,7 +224,7 @@ class ContrastiveModel(BiLevelModel):
         """Mean over neighbouring views; of more than two, the last is paired with the first too."""
         parts = ops.split(embeddings, views, axis=0)
         pairs = list(zip(parts, parts[1:] + parts[:1]))[: views if views > 2 else 1]
-        return sum(self.prediction(a, b) for a, b in pairs) / len(pairs)
+        return share(sum(self.prediction(a, b) for a, b in pairs) / len(pairs))
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

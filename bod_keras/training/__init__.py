@@ -3,9 +3,12 @@
 from bod_keras.training.batch_norm import BatchNorm
 from bod_keras.training.bilevel import BiLevel
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
+from bod_keras.training.distribution import KINDS as DISTRIBUTIONS
+from bod_keras.training.distribution import Distribution, choose_distribution
 from bod_keras.training.fit_rest import fit_rest
 from bod_keras.training.history_file import HistoryFile
 from bod_keras.training.lars import LARS
+from bod_keras.training.lost_process_error import LostProcessError
 from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress
@@ -21,8 +24,11 @@ __all__ = [
     "BiLevel",
     "BiLevelModel",
     "Checkpoint",
+    "DISTRIBUTIONS",
+    "Distribution",
     "HistoryFile",
     "LARS",
+    "LostProcessError",
     "Monitors",
     "Progress",
     "PushRunFolder",
@@ -31,6 +37,7 @@ __all__ = [
     "StepDecay",
     "StopOnNonFinite",
     "StopOnSignal",
+    "choose_distribution",
     "fit_rest",
     "load_checkpoint",
     "run_lock",

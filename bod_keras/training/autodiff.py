@@ -4,6 +4,7 @@ Functions are pure: they read variables only through `functional_call`, which re
 """
 
 import contextlib
+import functools
 
 import keras
 from keras import ops
@@ -15,6 +16,8 @@ elif BACKEND == "jax":
     import jax
 elif BACKEND == "torch":
     import torch
+
+    from bod_keras.training import torch_replicas
 else:
     raise ImportError(
         "bod_keras trains on the tensorflow, jax and torch backends of Keras. "
@@ -162,7 +165,8 @@ def apply_gradients(optimizer, gradients, variables):
         assign(optimizer.variables, new_state)
     elif BACKEND == "torch":
         with torch.no_grad():
-            optimizer.apply(gradients, variables)
+            # As Keras' optimizers do by themselves on TensorFlow.
+            optimizer.apply(sum_over_replicas(gradients), variables)
     else:
         optimizer.apply(gradients, variables)
 
@@ -174,40 +178,86 @@ def assign(variables, values):
 
 
 def replicas():
-    """Over how many replicas of a `tf.distribute` strategy the current scope trains; 1 elsewhere."""
-    if BACKEND != "tensorflow":
-        return 1
-    return tf.distribute.get_strategy().num_replicas_in_sync
+    """Over how many replicas the current step goes: those of a `tf.distribute` strategy, PyTorch's processes.
+
+    On JAX it is always 1: there a step is written for the joint batch, and XLA divides the work.
+    """
+    if BACKEND == "tensorflow":
+        return tf.distribute.get_strategy().num_replicas_in_sync
+    return torch_replicas.replicas() if BACKEND == "torch" else 1
 
 
-def _replica_context():
-    """That of the replica which runs this code; None outside of one, and where there is only one."""
-    return tf.distribute.get_replica_context() if replicas() > 1 else None
+def _is_replica():
+    """Whether this code is run by one of several replicas, and not for all of them together."""
+    if BACKEND == "tensorflow":
+        return replicas() > 1 and tf.distribute.get_replica_context() is not None
+    return replicas() > 1
+
+
+def _rank():
+    """Which of the replicas runs this code; a tensor on TensorFlow."""
+    if BACKEND == "tensorflow":
+        return tf.distribute.get_replica_context().replica_id_in_sync_group
+    return torch_replicas.rank()
 
 
 def gather(x):
     """The rows of all replicas, in the same order on each; differentiable. `x` itself outside of a replica."""
-    context = _replica_context()
-    if context is None:
+    if not _is_replica():
         return x
-    rows = context.all_gather(x, axis=0)
+    if BACKEND == "torch":
+        return torch_replicas.gather(x)
+    x = tf.identity(x)  # on the replica's device, which what comes from the data does not name
+    rows = tf.distribute.get_replica_context().all_gather(x, axis=0)
     rows.set_shape([None, *x.shape[1:]])  # unknown while tracing
     return rows
 
 
+def own_rows(x):
+    """The rows that `gather` would have put into `x` from this replica. `x` itself outside of a replica."""
+    if not _is_replica():
+        return x
+    count = ops.shape(x)[0] // replicas()
+    return x[_rank() * count : (_rank() + 1) * count]
+
+
+def next_rows(x):
+    """For each row of the joint batch the one that follows it; for the last the first."""
+    if not _is_replica():
+        return ops.roll(x, -1, axis=0)
+    first = gather(x[:1])
+    following = (_rank() + 1) % replicas()
+    return ops.concatenate([x[1:], first[following : following + 1]], axis=0)
+
+
 def sum_over_replicas(tensors):
     """The sums of equally shaped tensors; differentiable. The tensors themselves outside of a replica."""
-    context = _replica_context()
-    if context is None or not tensors:
+    if not tensors or not _is_replica():
         return tensors
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+    if BACKEND == "torch":
+        return torch_replicas.sum_over_replicas(tensors)
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+
+
+def share(loss):
+    """A loss that a `keras.losses.Loss` reduced, as this replica's share of the joint one.
+
+    On TensorFlow Keras has divided it by the number of replicas, on the other backends it does not.
+    """
+    return loss / replicas() if BACKEND == "torch" and replicas() > 1 else loss
 
 
 def mean_over_replicas(x):
     """As `sum_over_replicas`, of one tensor, divided by their number."""
-    if _replica_context() is None:
+    if not _is_replica():
         return x
     return sum_over_replicas([x])[0] / replicas()
+
+
+def moments(x, axes):
+    """Mean, with the axes kept, and variance over all replicas; they can be differentiated twice."""
+    mean = mean_over_replicas(ops.mean(x, axis=axes, keepdims=True))
+    return mean, mean_over_replicas(ops.mean(ops.square(x - mean), axis=axes))
 
 
 @contextlib.contextmanager
@@ -218,14 +268,47 @@ def synchronised(layers):
     take turns in one process and leave at different times, hence the count in the place of a flag.
     """
     norms = [v for v in layers if isinstance(v, keras.layers.BatchNormalization)]
-    norms = norms if _replica_context() else []
+    norms = norms if _is_replica() else []
     for norm in norms:
         norm.synchronized += 1
+        if BACKEND == "torch":  # where Keras cannot do it
+            object.__setattr__(norm, "_moments", functools.partial(_moments_of, norm))
     try:
         yield
     finally:
         for norm in norms:
             norm.synchronized -= 1
+            if BACKEND == "torch":
+                object.__delattr__(norm, "_moments")
+
+
+def _moments_of(norm, inputs, mask):
+    if mask is not None:
+        raise ValueError(
+            f"{norm.name} has a mask: batch statistics of masked inputs over several processes are not "
+            "supported on PyTorch. Train in one process, or without the mask."
+        )
+    mean, variance = moments(inputs, norm._reduction_axes)
+    return ops.squeeze(mean, axis=norm._reduction_axes), variance
+
+
+def multi_worker_function(step, strategy):
+    """What ``fit`` calls with an iterator over batches, where Keras' own would fail; None elsewhere.
+
+    Keras (3.15) averages the logs of several machines along an axis that scalars have not. Those of
+    `BiLevelModel` are the joint ones on every replica.
+    """
+    if BACKEND != "tensorflow" or not isinstance(
+        strategy, tf.distribute.MultiWorkerMirroredStrategy
+    ):
+        return None
+
+    @tf.function(autograph=False)
+    def take_step(iterator):
+        logs = strategy.run(step, args=(next(iterator),))
+        return {name: strategy.experimental_local_results(v)[0] for name, v in logs.items()}
+
+    return take_step
 
 
 def step_for_backend(learn):
@@ -233,8 +316,10 @@ def step_for_backend(learn):
 
     TensorFlow and PyTorch call it as ``step(data)``; JAX as ``step(state, data) -> (logs, state)``.
     """
-    if BACKEND != "jax":
+    if BACKEND == "tensorflow":
         return learn
+    if BACKEND == "torch":
+        return torch_replicas.step()(learn)
 
     def step(model, state, data):
         groups = (

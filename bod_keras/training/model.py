@@ -199,6 +199,9 @@ class BiLevelModel(SeedStates, keras.Model):
             {**config, "chunks": self.chunks} if config else {}
         )  # of a model that is not compiled
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing, as the model is built when it is made; Keras would read a batch and start the data again."""
+
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
@@ -361,14 +364,24 @@ class BiLevelModel(SeedStates, keras.Model):
         value, logs = self.upper_loss(features, targets, views, training=False)
         return self._log(value, logs)
 
+    def make_train_function(self, force=False):
+        strategy = getattr(self, "distribute_strategy", None)
+        own = autodiff.multi_worker_function(self.train_step, strategy)
+        if own is None:
+            return super().make_train_function(force)
+        if self.train_function is None or force:
+            self.train_function = own
+
     train_step = autodiff.step_for_backend(_learn)
     test_step = autodiff.step_for_backend(_evaluate)
 
     def _log(self, loss, logs):
         # Each replica's loss is its share of the whole, as Keras' losses scale it.
-        self._means["loss"].update_state(loss * autodiff.replicas())
-        for name, value in logs.items():
-            self._means[name].update_state(value)
+        values = {"loss": loss * autodiff.replicas(), **logs}
+        joint = ops.stack([ops.cast(value, "float32") for value in values.values()])
+        joint = autodiff.mean_over_replicas(ops.stop_gradient(joint))
+        for index, name in enumerate(values):
+            self._means[name].update_state(joint[index])
         return {name: mean.result() for name, mean in self._means.items()}
 
     def _record_position(self, position):

@@ -14,6 +14,7 @@ class Progress(keras.callbacks.Callback):
     Args:
         total: steps of the whole run.
         done: steps of it that were done before, in a resumed run.
+        show: whether to show it, or only to measure.
 
     Attributes:
         seconds_per_step: median over the run's steps so far, nan before the third one (the first ones
@@ -25,10 +26,11 @@ class Progress(keras.callbacks.Callback):
         100
     """
 
-    def __init__(self, total, done=0):
+    def __init__(self, total, done=0, show=True):
         super().__init__()
         self.total = total
         self.done = done
+        self.show = show
         self._times = []
         self._bar = None
 
@@ -41,6 +43,7 @@ class Progress(keras.callbacks.Callback):
         # In a log file one line every ten seconds is enough.
         live = sys.stderr.isatty()
         self._bar = tqdm(
+            disable=not self.show,
             total=self.total,
             initial=self.done,
             unit="step",

@@ -13,7 +13,7 @@ from bod_keras.data.remote_error import RemoteError
 
 
 class RunFolder:
-    """A folder to write to: the local one itself, or a temporary copy of one on remote storage.
+    """A folder to write to: the local one itself, or a temporary copy, such as of one on remote storage.
 
     Remote storage holds the truth. `pull` fetches what is needed of it, `push` brings there what is new and
     removes what was removed here; a whole file at a time, `last` at the end. So whoever is killed at any moment
@@ -21,6 +21,8 @@ class RunFolder:
 
     Args:
         where: path of the folder, which need not exist. It may have a scheme, as ``s3://bucket/runs/a``.
+        stores: false in all processes of a run but one: those read what is stored, also of a local folder into
+            a temporary copy, and store nothing.
 
     Attributes:
         path: the local folder.
@@ -37,7 +39,8 @@ class RunFolder:
 
     last = "model.keras"  # its being there says that the run is finished
 
-    def __init__(self, where):
+    def __init__(self, where, stores=True):
+        self.stores = stores
         self.is_remote = remote.is_remote(where)
         self.where = str(where).rstrip("/") if self.is_remote else str(Path(where))
         self.path = Path(self.where)
@@ -48,6 +51,8 @@ class RunFolder:
                     f"http can only be read; a run cannot be kept at {self.where}. Choose a local folder or "
                     "s3://BUCKET/FOLDER."
                 )
+        self._is_copy = self.is_remote or not stores
+        if self._is_copy:
             self.path = Path(tempfile.mkdtemp(prefix="bod_keras-"), Path(self.where).name)
             self.path.mkdir()
 
@@ -62,7 +67,8 @@ class RunFolder:
         """
         if self.is_remote:
             return remote.list_files(self.where) if remote.is_folder(self.where) else []
-        return [name for name in self._local() if not Path(name).name.startswith(PART)]
+        names = _files_of(Path(self.where))
+        return [name for name in names if not Path(name).name.startswith(PART)]
 
     def pull(self, *patterns):
         """Fetch the stored files that match one of the patterns, such as ``checkpoints/*``.
@@ -70,11 +76,15 @@ class RunFolder:
         Raises:
             RemoteError: the storage does not answer.
         """
-        if not self.is_remote:
+        if not self._is_copy:
             return
         for name in self.names():
             if any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
-                remote.download(f"{self.where}/{name}", self.path / name)
+                if self.is_remote:
+                    remote.download(f"{self.where}/{name}", self.path / name)
+                else:
+                    (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(Path(self.where, name), self.path / name)
                 self._known[name] = _state(self.path / name)
 
     def push(self):
@@ -83,9 +93,9 @@ class RunFolder:
         Raises:
             RemoteError: the storage does not answer, or refuses.
         """
-        if not self.is_remote:
+        if not self.is_remote or not self.stores:
             return
-        names = self._local()
+        names = _files_of(self.path)
         for name in sorted(names, key=lambda name: (name == self.last, name)):
             state = _state(self.path / name)
             if self._known.get(name) != state and not Path(name).name.startswith(PART):
@@ -96,15 +106,9 @@ class RunFolder:
             del self._known[name]
 
     def close(self):
-        """Remove the temporary copy of a remote folder."""
-        if self.is_remote:
+        """Remove the temporary copy, if it is one."""
+        if self._is_copy:
             shutil.rmtree(self.path.parent, ignore_errors=True)
-
-    def _local(self):
-        if not self.path.is_dir():
-            return []
-        files = (path for path in self.path.rglob("*") if path.is_file())
-        return sorted(path.relative_to(self.path).as_posix() for path in files)
 
 
 class PushRunFolder(keras.callbacks.Callback):
@@ -128,6 +132,13 @@ class PushRunFolder(keras.callbacks.Callback):
             self.folder.push()
         except RemoteError as error:
             print(f"\nNot stored, to be tried again after the next epoch: {error}", flush=True)
+
+
+def _files_of(folder):
+    if not folder.is_dir():
+        return []
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
 def _state(path):

@@ -10,6 +10,10 @@ class StopOnSignal(keras.callbacks.Callback):
 
     A second signal acts as usual. After training, `received` is the signal's number or None.
 
+    Args:
+        largest: what makes of a number the largest of all processes of a run, `Distribution.largest`: then all
+            stop at the same step, whichever of them was told to.
+
     Example:
         >>> from bod_keras.training import StopOnSignal
         >>> StopOnSignal().received is None
@@ -18,8 +22,9 @@ class StopOnSignal(keras.callbacks.Callback):
 
     signals = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self):
+    def __init__(self, largest=None):
         super().__init__()
+        self.largest = largest
         self.received = None
         self._previous = {}
 
@@ -28,6 +33,8 @@ class StopOnSignal(keras.callbacks.Callback):
             self._previous[number] = signal.signal(number, self._receive)
 
     def on_train_batch_end(self, batch, logs=None):
+        if self.largest is not None:
+            self.received = self.largest(self.received or 0) or None
         if self.received is not None:
             self.model.stop_training = True
 

@@ -8,7 +8,8 @@ from bod_keras.data.order import EpochOrder
 
 def epoch_of(order, epoch):
     span = order.steps * order.batch_size
-    located = [order.locate(g) for g in range(epoch * span, (epoch + 1) * span)]
+    samples = range(epoch * span, (epoch + 1) * span)
+    located = [order.locate(order.position(n)) for n in samples]
     assert {e for e, _ in located} == {epoch}
     return [index for _, index in located]
 
@@ -33,12 +34,14 @@ def test_a_rest_is_left_out_by_all_hosts_together_others_each_time():
     assert seen == set(range(23))
 
 
-def test_step_s_of_all_hosts_is_the_global_batch_of_one():
+def test_each_host_has_a_block_of_every_global_batch():
+    """In the order of the hosts: joined, their samples are the stream of one host, however many there are."""
     one, hosts = EpochOrder(24, 8), [EpochOrder(24, 2, shard=(i, 4)) for i in range(4)]
     for step in range(6):
-        expected = {one.locate(g)[1] for g in range(8 * step, 8 * step + 8)}
-        shown = {h.locate(g)[1] for h in hosts for g in range(2 * step, 2 * step + 2)}
-        assert shown == expected
+        expected = [(g, *one.locate(g)) for g in range(8 * step, 8 * step + 8)]
+        samples = range(2 * step, 2 * step + 2)
+        positions = [host.position(n) for host in hosts for n in samples]
+        assert [(g, *hosts[0].locate(g)) for g in positions] == expected
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():

@@ -1,0 +1,50 @@
+"""Processes that torchrun started, one a device."""
+
+import datetime
+import os
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from bod_keras.training.distribution.one_process import Distribution
+from bod_keras.training.lost_process_error import LostProcessError
+
+
+class TorchDistribution(Distribution):
+    """The processes of `torch.distributed`; the training step gathers and sums by `torch_replicas`."""
+
+    kind = "torch"
+
+    def __init__(self, devices, timeout):
+        if devices is not None:
+            raise ValueError(
+                "On PyTorch every process has one device: choose how many by torchrun --nproc-per-node. "
+                f"Received: devices={devices}"
+            )
+        missing = [n for n in ("RANK", "WORLD_SIZE", "MASTER_ADDR") if n not in os.environ]
+        if missing:
+            raise ValueError(
+                f"distribution=torch needs {', '.join(missing)} in the environment, as torchrun sets it: "
+                "torchrun --nproc-per-node=8 train.py ..."
+            )
+        self.timeout = timeout
+        gpu = torch.cuda.is_available()
+        if gpu:
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+        with LostProcessError.told():
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=datetime.timedelta(seconds=timeout)
+            )
+        self.rank, self.processes = dist.get_rank(), dist.get_world_size()
+        self.replicas = self.processes
+
+    def gather(self, numbers):
+        own = torch.from_numpy(np.array(numbers, "int32"))
+        parts = [torch.empty_like(own) for _ in range(self.processes)]
+        with LostProcessError.told():
+            dist.all_gather(parts, own)
+        return torch.stack(parts).numpy()
+
+    def close(self):
+        dist.destroy_process_group()

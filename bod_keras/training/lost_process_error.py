@@ -1,0 +1,29 @@
+"""`LostProcessError`: what the others of a job are told when one of its processes is gone."""
+
+import contextlib
+
+
+class LostProcessError(ConnectionError):
+    """Another process of a distributed run ended, or did not answer in time.
+
+    Example:
+        >>> from bod_keras.training import LostProcessError
+        >>> with LostProcessError.told(RuntimeError):
+        ...     raise RuntimeError("Connection closed by peer")
+        Traceback (most recent call last):
+        bod_keras.training.lost_process_error.LostProcessError: Another process of this run ...
+    """
+
+    @classmethod
+    @contextlib.contextmanager
+    def told(cls, kinds=RuntimeError):
+        """Raise it in the place of an engine's own errors, of one kind or a tuple of them."""
+        try:
+            yield
+        except kinds as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise cls(
+                "Another process of this run ended or did not answer in time; its own output says why. Start "
+                "all of them again: the run resumes from its last checkpoint, also with another number of "
+                f"processes. The engine said: {reason}"
+            ) from error

@@ -1,0 +1,120 @@
+"""The runs that are compared, and by how much they differ.
+
+    KERAS_BACKEND=torch python -m tests.distribution.exactness
+
+prints the table of all engines of a backend.
+"""
+
+import os
+import tempfile
+from collections import namedtuple
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tests.distribution import launch
+
+FLOOR = 0.01  # of an array's largest entry: biases before batch normalisation have no gradient but rounding
+SLOW = os.environ.get("SLOW_TESTS") == "1"
+
+Error = namedtuple("Error", "size name")
+Error.__doc__ = (
+    "The largest difference of a case, relative to its array's largest entry, and of which array."
+)
+
+
+class Engine(namedtuple("Engine", "backend kind processes devices")):
+    """A distribution: its backend and kind, how many processes, and virtual devices of each (0: one)."""
+
+    def __str__(self):
+        spread = [f"{self.processes} processes"] if self.processes > 1 else []
+        spread += [f"{self.devices} devices"] if self.devices else []
+        return f"{self.kind}, {' of '.join(spread)}"
+
+
+ENGINES = [
+    Engine("tensorflow", "mirrored", 1, 2),
+    Engine("tensorflow", "multiworker", 2, 0),
+    Engine("jax", "jax", 1, 2),
+    Engine("jax", "jax", 2, 0),
+    Engine("torch", "torch", 2, 0),
+]
+MORE = [
+    Engine("tensorflow", "mirrored", 1, 4),
+    Engine("tensorflow", "multiworker", 2, 2),
+    Engine("tensorflow", "multiworker", 4, 0),
+    Engine("jax", "jax", 1, 4),
+    Engine("jax", "jax", 2, 2),
+    Engine("torch", "torch", 4, 0),
+]
+ENGINES += MORE if SLOW else []
+
+# Tracing and compiling take the time. PyTorch does neither, so there every case is cheap.
+FEW = ["v-MoCo", "v-SimCLR, motion view"]
+CASES = {
+    "mirrored": [
+        "v-SimCLR, head, 2 steps",
+        "v-SimCLR, all",
+        "v-SwAV",
+        "v-BYOL, chunks",
+        "v-VICReg",
+        *FEW,
+    ],
+    "multiworker": FEW,
+    "jax": FEW[1:],
+    "torch": [],
+}
+
+
+def one_device(folder):
+    """``{case/name: array}`` of one device, for every case."""
+    return _run(Engine(keras.backend.backend(), "none", 1, 0), folder, _all_cases())
+
+
+def replicas(engine, folder):
+    """The same of a distribution, for its cases."""
+    return _run(engine, folder, [] if SLOW else CASES[engine.kind])
+
+
+def _all_cases():
+    """Those that one device needs on this backend; none for all."""
+    kinds = [engine.kind for engine in ENGINES if engine.backend == keras.backend.backend()]
+    chosen = [[] if SLOW else CASES[kind] for kind in kinds]
+    return [] if [] in chosen else sorted({case for cases in chosen for case in cases})
+
+
+def _run(engine, folder, cases):
+    path = Path(folder) / "steps.npz"
+    command = ["-m", "tests.distribution.run_steps", engine.kind, str(engine.devices), str(path)]
+    running = launch.start(command + cases, engine.kind, engine.processes)
+    codes, outputs = launch.finish(running)
+    if any(codes):
+        raise RuntimeError(
+            f"{engine} ended with {codes}:\n" + "\n".join(o[-3000:] for o in outputs)
+        )
+    return dict(np.load(path))
+
+
+def compare(one, several):
+    """The `Error` of each case."""
+    errors = {}
+    for key, value in several.items():
+        case, name = key.split("/")
+        size = np.abs(one[key] - value).max() / max(np.abs(one[key]).max(), FLOOR)
+        size = float(np.nan_to_num(size, nan=np.inf))
+        errors[case] = max(errors.get(case, Error(-1.0, "")), Error(size, name))
+    return errors
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        one = one_device(folder)
+        for engine in ENGINES:
+            if engine.backend == keras.backend.backend():
+                for case, error in compare(one, replicas(engine, folder)).items():
+                    print(f"{str(engine):40} {case:42} {error.size:.1e}  {error.name}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Several replicas train as one device on the joint batch does, on each engine."""
+
+import keras
+import pytest
+
+from tests.distribution import exactness
+
+pytestmark = pytest.mark.xdist_group("replicas")  # one process: they share the runs
+BACKEND = keras.backend.backend()
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    return exactness.one_device(tmp_path_factory.mktemp("one"))
+
+
+@pytest.mark.parametrize("engine", [e for e in exactness.ENGINES if e.backend == BACKEND], ids=str)
+def test_replicas_equal_one_device(engine, one_device, tmp_path):
+    """Losses as logged, trained weights, batch statistics, queues, momentum networks, counters."""
+    errors = exactness.compare(one_device, exactness.replicas(engine, tmp_path))
+    too_large = {case: error for case, error in errors.items() if not error.size <= 1e-5}
+    assert not too_large, too_large
+    for case, error in errors.items():
+        print(f"{engine}, {case}: {error}")  # for pytest -s
