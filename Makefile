@@ -41,8 +41,8 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks bench \
-  bench-input bench-encoders lint clean
+.PHONY: train test test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks \
+  bench bench-input bench-encoders lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \

@@ -386,12 +386,12 @@ def peak_memory(function):
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     function()
-    return (_resident("VmHWM") - before) / 1024
+    return (resident("VmHWM") - before) / 1024
 
 
-def _resident(field):
+def resident(field):
     return int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 

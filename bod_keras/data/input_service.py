@@ -77,6 +77,7 @@ class InputService:
 
         Raises:
             OSError: if a server does not answer, or the storage of the files.
+            RuntimeError: if the positions are not consecutive.
         """
         for address in self.addresses:
             _connect(address)
@@ -89,7 +90,12 @@ class InputService:
         thread.start()
         self._running[thread] = stop
         try:
-            for task in itertools.chain([first], tasks):
+            for number, task in enumerate(itertools.chain([first], tasks), start=first.number):
+                if task.number != number:
+                    raise RuntimeError(
+                        "InputService reads consecutive positions. "
+                        f"Received: {task.number} in the place of {number}"
+                    )
                 try:
                     clips, looped, reason, failure = arrived.get(timeout=self._timeout)
                 except queue.Empty:

@@ -139,7 +139,7 @@ class BiLevelModel(SeedStates, keras.Model):
         Args:
             optimizer: as in Keras.
             chunks: pieces in which the backbone sees a training batch; all else sees the whole batch: split,
-                projection head, negatives, lower level. Memory is that of a piece, at the cost of one forward
+                projection head, negatives, lower level. It keeps activations of one piece, for one forward
                 pass more. The gradient is that of the whole batch, unless the backbone has batch statistics
                 (`bod_keras.training.pieces`).
             **kwargs: as in Keras.
@@ -194,7 +194,10 @@ class BiLevelModel(SeedStates, keras.Model):
             )
 
     def get_compile_config(self):
-        return {**super().get_compile_config(), "chunks": self.chunks}
+        config = super().get_compile_config()
+        return (
+            {**config, "chunks": self.chunks} if config else {}
+        )  # of a model that is not compiled
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing, as the model is built when it is made; Keras would read a batch and start the data again."""

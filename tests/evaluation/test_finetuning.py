@@ -207,6 +207,18 @@ def test_adamw_decays_no_vectors():
     assert optimizer.weight_decay == 0.1 and model._settings["weight_decay"] == 0.0
 
 
+def test_a_classifier_that_was_not_compiled_is_saved_without(tmp_path):
+    model = Classifier(make_encoder(), 3, "head", "adapt", "l2+batch_norm", 0.5)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert not again.compiled
+    one, other = ({**m.get_config(), "encoder": None} for m in (model, again))
+    assert one == other
+    assert [v.trainable for v in again.variables] == [v.trainable for v in model.variables]
+    for one, other in zip(weights_of(model), weights_of(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_loss_is_scaled_where_the_encoder_computes_in_float16():
     keras.config.set_dtype_policy("mixed_float16")
     encoder = make_encoder()

@@ -156,6 +156,8 @@ class Classifier(SeedStates, keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self):
+        if not self.compiled:
+            return {}
         return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
 
     def compile_from_config(self, config):
