@@ -158,7 +158,10 @@ def assert_same_run(folder, whole):
     assert steps == sorted(set(steps)) and steps[-1] == 48
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+SLOW = pytest.mark.skipif(os.environ.get("SLOW_TESTS") != "1", reason="SLOW_TESTS=1 runs it")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=SLOW)])
 def test_a_stopped_run_resumes_to_the_same_weights(workspace, whole, stop):
     flags = flags_of(workspace, epochs=12, name=f"stopped{int(stop)}")
     folder = workspace / f"stopped{int(stop)}-seed0"
@@ -173,6 +176,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(workspace, whole, stop):
     assert_same_run(folder, whole)
 
 
+@SLOW
 def test_a_run_that_is_killed_again_and_again_reaches_the_same_weights(workspace, whole):
     """SIGKILL in the first epoch, then at random moments, of steps as of saving."""
     flags = flags_of(workspace, epochs=12, name="killed")

@@ -16,7 +16,12 @@ MODULES = sorted(module.name for module in pkgutil.walk_packages(bod_keras.__pat
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    module = importlib.import_module(name)
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name.split(".")[0] not in ("jax", "tensorflow", "torch"):
+            raise
+        pytest.skip(f"{error.name} is for another backend, and not installed")
     result = doctest.testmod(module, extraglobs={"np": np, **vars(module)})
     assert result.failed == 0
 

@@ -8,7 +8,7 @@ class LostProcessError(ConnectionError):
 
     Example:
         >>> from bod_keras.training import LostProcessError
-        >>> with LostProcessError.told(RuntimeError):
+        >>> with LostProcessError.told(RuntimeError):  # doctest: +ELLIPSIS
         ...     raise RuntimeError("Connection closed by peer")
         Traceback (most recent call last):
         bod_keras.training.lost_process_error.LostProcessError: Another process of this run ...

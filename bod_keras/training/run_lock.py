@@ -57,7 +57,8 @@ def run_lock(folder):
 
 def _lock_path(folder):
     if remote.is_remote(folder):
-        name = hashlib.sha256(folder.rstrip("/").encode()).hexdigest()[:16]
+        place = f"{os.environ.get('S3_ENDPOINT', '')} {folder.rstrip('/')}"
+        name = hashlib.sha256(place.encode()).hexdigest()[:16]
         return Path(tempfile.gettempdir(), f"bod_keras-{os.getuid()}-{name}.lock")
     folder = Path(folder).resolve()
     return folder.parent / f".{folder.name}.lock"

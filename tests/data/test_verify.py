@@ -219,7 +219,7 @@ def test_shards_are_not_for_this_command(tmp_path):
         (["verify", "--source=x", "--block=bad"], "with commas between, not 'bad'"),
         (["verify", "--source=nowhere"], "There is no folder or list file 'nowhere'"),
         (["verify", "--dataset=ucf101", "--root=nowhere"], "There is no folder 'nowhere'"),
-        (["verfy"], "the command must be one of verify, shards. Received: verfy"),
+        (["verfy"], "the command must be one of verify, shards, serve. Received: verfy"),
     ],
 )
 def test_wrong_flags_get_a_clear_message(flags, expected, capsys):

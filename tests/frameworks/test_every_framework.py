@@ -206,7 +206,8 @@ def loss_of_part(model, part, views, targets):
         scores = [references.normalise(view) @ vectors.T for view in views]
 
         def loss(i, j):
-            settings = (temperature, model.epsilon, model.iterations)
+            epsilon = model.epsilon * temperature / model.temperature
+            settings = (temperature, epsilon, model.iterations)
             there = references.swapped_prediction(scores[i], scores[j], *settings).mean()
             back = references.swapped_prediction(scores[j], scores[i], *settings).mean()
             return (there + back) / 2
