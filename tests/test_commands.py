@@ -198,6 +198,7 @@ def test_a_run_that_is_killed_again_and_again_reaches_the_same_weights(workspace
     assert_same_run(folder, whole)
 
 
+@SLOW
 def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace, whole):
     flags = flags_of(workspace, epochs=12, name="truncated")
     folder = workspace / "truncated-seed0"
