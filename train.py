@@ -175,7 +175,7 @@ def _train(config, folder, distribution):
     )
 
     # Each process measures on the whole first batch, not on its block of it.
-    alone = data if distribution.processes == 1 else experiment.training_data(config, catalog)
+    whole = data if distribution.processes == 1 else experiment.training_data(config, catalog)
     progress = training.Progress(total, done, show=distribution.is_chief)
     checkpoint = training.Checkpoint(folder.path / "checkpoints", **config["checkpoint"])
     stop = training.StopOnSignal(distribution.largest if distribution.processes > 1 else None)
@@ -183,7 +183,7 @@ def _train(config, folder, distribution):
         stop,
         training.StopOnNonFinite(data.files),
         progress,
-        *_monitors(alone, config, model),
+        *_monitors(whole, config, model),
         training.HistoryFile(folder.path / "history.csv"),
         *_tensorboard(folder.path / "tensorboard"),
         checkpoint,

@@ -33,7 +33,7 @@ from bod_keras.frameworks import (
     VVICReg,
 )
 from bod_keras.koopman import KoopmanSplit
-from bod_keras.training import LARS, BiLevel, RunFolder
+from bod_keras.training import LARS, BiLevel, RunFolder, warmup_cosine
 from bod_keras.weights import load_torch
 
 
@@ -294,13 +294,7 @@ def _learning_rate(config, steps_per_epoch):
                 f"optimizer.{key} must lie between 0 and the peak, {peak:g} (learning_rate, times batch size "
                 f"x accumulate / reference_batch if that is set). Received: {value}"
             )
-    return keras.optimizers.schedules.CosineDecay(
-        first,
-        max(1, config["epochs"] * steps_per_epoch - warmup),
-        alpha=final / peak if final else 0.0,
-        warmup_target=peak if warmup else None,
-        warmup_steps=warmup,
-    )
+    return warmup_cosine(peak, config["epochs"] * steps_per_epoch, warmup, first, final)
 
 
 def _choose(key, name, choices):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bod_keras.data.augment import ClipAugment, augmentation
+from bod_keras.data.check_bad_share import check_bad_share
 from bod_keras.data.key_frame_reader import KeyFrameReader
 from bod_keras.data.key_frames import KeyFrame
 from bod_keras.data.order import EpochOrder
@@ -155,7 +156,8 @@ class KeyFrameClips:
         with contextlib.closing(self._source.samples(tasks, self._shape, self._window)) as samples:
             for sample in samples:
                 if sample.reason is not None:
-                    self._skip(self.records[sample.task.index].path, sample.reason)
+                    self.skipped[self.records[sample.task.index].path] = sample.reason
+                    check_bad_share(self.skipped, self._files, self.max_bad_share)
                     continue
                 batch.append((sample.task, sample.clips[0].copy()))
                 if len(batch) == self.batch_size:
@@ -180,17 +182,6 @@ class KeyFrameClips:
         clips = np.stack([clip for _, clip in samples])
         inputs = {"clips": np.divide(clips, np.float32(255), dtype=np.float32), "boxes": corners}
         return inputs, targets, mask
-
-    def _skip(self, path: str, reason: str) -> None:
-        self.skipped[path] = reason
-        bad = len(self.skipped)
-        if bad < self._files and bad <= self.max_bad_share * self._files:
-            return
-        named = "; ".join(f"{p}: {why}" for p, why in list(self.skipped.items())[:5])
-        raise ValueError(
-            f"{bad} of {self._files} video files cannot be read (max_bad_share={self.max_bad_share}): {named}"
-            f"{'; ...' if bad > 5 else ''}. Repair or remove them, or allow more with max_bad_share."
-        )
 
 
 def _areas(corners: np.ndarray) -> np.ndarray:

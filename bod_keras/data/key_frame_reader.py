@@ -13,6 +13,7 @@ from bod_keras.data.key_frames import KeyFrame
 from bod_keras.data.open_store import open_store
 from bod_keras.data.reader import Task
 from bod_keras.data.store import FrameStore
+from bod_keras.data.video_errors import video_errors
 from bod_keras.data.video_file import VideoError
 
 # The side of the square on which a crop is drawn: crops are shares of a frame, whose size is not known yet.
@@ -110,7 +111,7 @@ class KeyFrameReader:
             self._store = open_store((), self.cache_mb)
         key_frame = self.records[task.index]
         view, rng = self._draw(task)
-        try:
+        with video_errors(key_frame.path):
             length = self._store.length(key_frame.path)
             wanted = self._number(key_frame, length)
             wanted = wanted + self.stride * (np.arange(self.frames) - self.frames // 2)
@@ -118,10 +119,6 @@ class KeyFrameReader:
             clip = self._store.frames(
                 key_frame.path, there, lambda frame, _: _cut(frame, view, self.size)
             )
-        except OSError as error:
-            if error.errno is None:  # not the system's: remote storage that does not answer
-                raise
-            raise VideoError(key_frame.path, (error.strerror or str(error)).lower()) from error
         if view.flip:
             clip = np.ascontiguousarray(clip[:, :, ::-1])
         if task.epoch is not None:

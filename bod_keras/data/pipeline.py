@@ -13,6 +13,7 @@ import numpy as np
 
 from bod_keras.data.array_store import ArrayRecord
 from bod_keras.data.augment import augmentation
+from bod_keras.data.check_bad_share import check_bad_share
 from bod_keras.data.clips import check_gap_law
 from bod_keras.data.input_service import InputService
 from bod_keras.data.order import EpochOrder, record_groups
@@ -414,18 +415,11 @@ class ClipDataset:
     def _skip(self, path: str, reason: str) -> None:
         """Note a broken file, and stop if there are too many."""
         self._skipped[path] = reason
-        bad, total = len(self._skipped), self._files
-        if bad < total and bad <= self.max_bad_share * total:
-            return
-        named = "; ".join(f"{p}: {why}" for p, why in list(self._skipped.items())[:5])
-        more = f"; and {bad - 5} more" if bad > 5 else ""
-        # One line, because TensorFlow escapes line breaks in messages.
-        self.failure = (
-            f"{bad} of {total} video files cannot be read "
-            f"(max_bad_share={self.max_bad_share}): {named}{more}. "
-            "Repair or remove them, or allow more with max_bad_share."
-        )
-        raise ValueError(self.failure)
+        try:
+            check_bad_share(self._skipped, self._files, self.max_bad_share)
+        except ValueError as error:
+            self.failure = str(error)
+            raise
 
     def _stream(
         self, make: Callable[[], Iterator[dict]], key: str, rows: int | None, shape: tuple[int, ...]

@@ -13,7 +13,7 @@ from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
 from bod_keras.data.record_frames import record_frames
 from bod_keras.data.store import FrameStore
-from bod_keras.data.video_file import VideoError
+from bod_keras.data.video_errors import video_errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +60,7 @@ class ClipReader:
     >>> from bod_keras.data import augmentation
     >>> centre = augmentation("none", 16)
     >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, 0, "uniform", centre, centre, 0)
+    >>> from bod_keras.data.video_file import VideoError
     >>> try:
     ...     reader.read(Task(0, index=0, epoch=0, views=2), np.empty((2, 8, 16, 16, 3), np.uint8))
     ... except VideoError as error:
@@ -99,7 +100,7 @@ class ClipReader:
             self._store = open_store(self.records, self.cache_mb)
         record = self.records[task.index]
         rng = sample_rng(self.seed, task.epoch or 0, task.index)
-        try:
+        with video_errors(record.path):
             first, length = record_frames(self._store, record)
             if task.epoch is None:
                 clips = even_views(length, self.frames, self.stride, task.views)
@@ -108,10 +109,6 @@ class ClipReader:
                     length, self.frames, self.stride, task.views, rng, self.min_gap, self.gap_law
                 )
             self._read_clips(record.path, first + clips, task, rng, out)
-        except OSError as error:
-            if error.errno is None:  # not the system's: remote storage that does not answer
-                raise
-            raise VideoError(record.path, (error.strerror or str(error)).lower()) from error
         return length < clip_span(self.frames, self.stride)
 
     def _read_clips(

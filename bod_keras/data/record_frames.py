@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
 from bod_keras.data.store import FrameStore
+from bod_keras.data.video_errors import video_errors
 from bod_keras.data.video_file import VideoError
 
 
@@ -71,11 +72,8 @@ def video_lengths(records: Sequence[Record]) -> list[int | None]:
     found: list[int | None] = []
     for record in records:
         try:
-            found.append(record_frames(store, record)[1])
+            with video_errors(record.path):
+                found.append(record_frames(store, record)[1])
         except VideoError:
-            found.append(None)
-        except OSError as error:
-            if error.errno is None:  # not the system's: remote storage that does not answer
-                raise
             found.append(None)
     return found

@@ -8,7 +8,14 @@ import keras
 
 from bod_keras.data.key_frame_clips import KeyFrameClips
 from bod_keras.detection.action_detector import ActionDetector
-from bod_keras.training import Checkpoint, Progress, StopOnNonFinite, load_checkpoint, steps_taken
+from bod_keras.training import (
+    Checkpoint,
+    Progress,
+    StopOnNonFinite,
+    load_checkpoint,
+    steps_taken,
+    warmup_cosine,
+)
 
 _OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
 
@@ -62,15 +69,12 @@ def fit_detector(
             "epochs must be at least 1, and more than warmup_epochs. "
             f"Received: epochs={epochs}, warmup_epochs={warmup_epochs}"
         )
-    saved, _ = load_checkpoint(folder)
+    saved, damaged = load_checkpoint(folder)
+    for path in damaged:
+        print(f"{path} is damaged and was passed over.", flush=True)
     if saved is None:
         steps, warmup = (round(n * data.steps_per_epoch) for n in (epochs, warmup_epochs))
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else learning_rate,
-            max(1, steps - warmup),
-            warmup_target=learning_rate if warmup else None,
-            warmup_steps=warmup,
-        )
+        rate = warmup_cosine(learning_rate, steps, warmup)
         more = {"momentum": momentum, "nesterov": True} if optimizer == "sgd" else {}
         built = _OPTIMIZERS[optimizer](rate, weight_decay=weight_decay, clipnorm=clipnorm, **more)
         built.exclude_from_weight_decay([w for w in detector.trainable_weights if len(w.shape) < 2])

@@ -18,6 +18,7 @@ from bod_keras.training.seed_states import SeedStates
 from bod_keras.training.step_decay import StepDecay
 from bod_keras.training.stop_on_non_finite import StopOnNonFinite
 from bod_keras.training.stop_on_signal import StopOnSignal
+from bod_keras.training.warmup_cosine import warmup_cosine
 
 __all__ = [
     "BatchNorm",
@@ -43,4 +44,5 @@ __all__ = [
     "run_lock",
     "save_model",
     "steps_taken",
+    "warmup_cosine",
 ]

@@ -15,7 +15,7 @@ from bod_keras.evaluation.finetuning import Classifier, ClassProbabilities, Trai
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.protocols.classify import chance, classes_of
 from bod_keras.evaluation.provenance import file_list_hash, model_hash
-from bod_keras.training import StepDecay, run_lock
+from bod_keras.training import StepDecay, run_lock, warmup_cosine
 
 CHECKPOINTS = ("validation", "last", "test")
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -165,12 +165,7 @@ def _learning_rate(protocol, steps_per_epoch):
     if protocol.schedule == "step":
         boundaries = [round(epoch * steps_per_epoch) for epoch in protocol.steps]
         return StepDecay(protocol.learning_rate, boundaries, protocol.factor, warmup)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else protocol.learning_rate,
-        max(1, protocol.epochs * steps_per_epoch - warmup),
-        warmup_target=protocol.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
+    return warmup_cosine(protocol.learning_rate, protocol.epochs * steps_per_epoch, warmup)
 
 
 def _accuracy(data, labels):
