@@ -93,7 +93,7 @@ def main():
     ]
     measured = Measured(args)
     rows = []
-    processes = {"speed": 1, "memory": len(CALLS) * len(SIDES)}
+    processes = {"speed": 1, "memory": len(args.calls) * len(SIDES)}
     processes["all"] = sum(processes.values())
     with tqdm(total=len(cases) * processes[args.what], unit="process") as progress:
         for case in cases:
@@ -112,6 +112,7 @@ def parse_arguments():
     add = parser.add_argument
     add("--encoders", type=names, default=list(NETWORKS), help=f"some of {','.join(NETWORKS)}")
     add("--sizes", type=names, default=SIZES, help=f"TxHxW,... (default: {','.join(SIZES)})")
+    add("--calls", type=names, default=CALLS, help=f"some of {','.join(CALLS)}")
     add("--batch", type=int, default=2, help="clips (default: %(default)s)")
     add("--repeats", type=int, default=5, help="rounds (default: %(default)s)")
     add("--threads", type=int, help="CPU threads of either side (default: all)")
@@ -137,6 +138,8 @@ def parse_arguments():
         parser.error(
             f"--encoders: expected some of {', '.join(NETWORKS)}, received {', '.join(unknown)}"
         )
+    if not set(args.calls) <= set(CALLS):
+        parser.error(f"--calls: expected some of {', '.join(CALLS)}, received {args.calls}")
     for size in args.sizes:
         if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){2}", size):
             parser.error(f"--sizes: expected TxHxW such as 16x112x112, received {size!r}")
@@ -204,7 +207,7 @@ def measure_row(args, case, measured, progress):
     if args.what != "memory":
         row.update(speed_cells(args, measured.get({**case, "what": "speed"}, progress)))
     if args.what != "speed":
-        for call in CALLS:
+        for call in args.calls:
             peaks = [measured.get({**case, "what": f"{call} {side}"}, progress) for side in SIDES]
             row[f"{call}: MiB"] = " / ".join(FAILED if p is None else f"{p:.0f}" for p in peaks)
     return row
@@ -216,7 +219,7 @@ def speed_cells(args, speed):
         "GFLOPs": f"{speed['multiply_adds'] / 1e9:.2f}" if speed else FAILED,
         "error": f"{speed['error']:.0e}" if speed else FAILED,
     }
-    for call in CALLS:
+    for call in args.calls:
         seconds = [speed["seconds"][f"{call} {side}"] for side in SIDES] if speed else None
         cells[f"{call}: clips/s"] = (
             " / ".join(f"{args.batch / s:.2f}" for s in seconds) if speed else FAILED

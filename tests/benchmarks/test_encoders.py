@@ -61,6 +61,7 @@ def test_a_process_that_fails_is_told_and_leaves_a_row(monkeypatch, capsys):
     [
         ("--encoders=R3D", "expected some of R3D18, .*received R3D"),
         ("--sizes=16x112", "expected TxHxW such as 16x112x112, received '16x112'"),
+        ("--calls=backward", "expected some of forward, forward.backward, received .*backward"),
         ("--batch=0", "must be at least 1"),
     ],
 )
