@@ -3,6 +3,8 @@
 Weights, results and moving statistics are Keras'; benchmarks/encoders.py measures what is gained.
 """
 
+import functools
+
 import keras
 from keras import ops
 
@@ -100,6 +102,31 @@ def _torch_convolution_2d(maps, kernel, strides, padding):
         maps.permute(0, 3, 1, 2), kernel, stride=strides, padding=padding
     )
     return outputs.permute(0, 2, 3, 1)
+
+
+@keras.saving.register_keras_serializable("bod_keras")
+class MaxPooling3D(keras.layers.MaxPooling3D):
+    """`keras.layers.MaxPooling3D` of the output of a ReLU, channels last, without padding.
+
+    PyTorch's kernel for images is vectorised over channels, its 3-D one is not. Where values tie, which of them
+    gets the gradient differs; of zeros, which alone tie often, the ReLU drops it.
+    """
+
+    def call(self, inputs):
+        if BACKEND != "torch":
+            return super().call(inputs)
+        length, height, width = self.pool_size
+        step = self.strides[0]
+        frames = inputs[:, ::step] if length == 1 else inputs
+        maps = torch.nn.functional.max_pool2d(
+            frames.flatten(0, 1).permute(0, 3, 1, 2), (height, width), self.strides[1:]
+        )
+        maps = maps.permute(0, 2, 3, 1).unflatten(0, frames.shape[:2])
+        if length == 1:
+            return maps
+        last = (inputs.shape[1] - length) // step * step
+        shifted = (maps[:, start : start + last + 1 : step] for start in range(length))
+        return functools.reduce(torch.maximum, shifted)
 
 
 @keras.saving.register_keras_serializable("bod_keras")
