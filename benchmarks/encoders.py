@@ -17,7 +17,12 @@ PyTorch's side is `tests/torch_networks`: the published networks of PyTorch's ow
 
     KERAS_BACKEND=tensorflow python benchmarks/encoders.py           # or jax, torch; PyTorch must be installed
     python benchmarks/encoders.py --encoders=R3D18 --sizes=16x112x112 --remat
+    python benchmarks/encoders.py --output=FOLDER                    # can be stopped, and goes on
     python benchmarks/encoders.py --help
+
+FOLDER/measured.json keeps what each process measured, as soon as it has, with the options that it depends on;
+what is kept is not measured again. To start anew, delete it. Backends may share a folder: PyTorch's memory is
+then measured once.
 
 How to read it: each speed is the best of the rounds, in which the four calls take turns in one process with the
 same number of threads; trust the ratios more than the clips/s. Where other programs want the same cores, take
@@ -28,9 +33,6 @@ and compilation need does not count.
 
 import argparse
 import csv
-import ctypes
-import gc
-import importlib
 import json
 import os
 import re
@@ -46,6 +48,15 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
+
+from benchmarks.encoder_calls import (  # noqa: E402
+    CALLS,
+    keras_calls,
+    keras_model,
+    peak_memory,
+    torch_calls,
+    torch_network,
+)
 
 # builder: in bod_keras.encoders; arguments: those that make the published network; twin: module and builder in
 # tests/torch_networks; tiny: arguments of both builders, for --smoke.
@@ -65,7 +76,6 @@ NETWORKS = {
 }
 SIZES = ("16x112x112", "8x224x224")
 SMOKE_SIZE = "4x32x32"
-CALLS = ("forward", "forward+backward")
 SIDES = ("Keras", "PyTorch")
 FAILED = "failed"
 
@@ -81,11 +91,16 @@ def main():
         for size in args.sizes
         for remat in ((False, True) if args.remat else (False,))
     ]
-    with tqdm(total=len(cases) * (1 + len(CALLS) * len(SIDES)), unit="process") as progress:
-        rows = [measure_row(args, case, progress) for case in cases]
+    measured = Measured(args)
+    rows = []
+    processes = {"speed": 1, "memory": len(args.calls) * len(SIDES)}
+    processes["all"] = sum(processes.values())
+    with tqdm(total=len(cases) * processes[args.what], unit="process") as progress:
+        for case in cases:
+            rows.append(measure_row(args, case, measured, progress))
+            if args.output:
+                write_table(rows, args.output)
     print_table(args, rows)
-    if args.output:
-        write_table(rows, args.output)
     sys.exit(any(FAILED in cell for row in rows for cell in row.values()))
 
 
@@ -97,15 +112,22 @@ def parse_arguments():
     add = parser.add_argument
     add("--encoders", type=names, default=list(NETWORKS), help=f"some of {','.join(NETWORKS)}")
     add("--sizes", type=names, default=SIZES, help=f"TxHxW,... (default: {','.join(SIZES)})")
+    add("--calls", type=names, default=CALLS, help=f"some of {','.join(CALLS)}")
     add("--batch", type=int, default=2, help="clips (default: %(default)s)")
     add("--repeats", type=int, default=5, help="rounds (default: %(default)s)")
     add("--threads", type=int, help="CPU threads of either side (default: all)")
     add(
         "--clock", choices=("wall", "cpu"), default="wall", help="cpu: for busy machines, see above"
     )
+    add(
+        "--what",
+        choices=("all", "speed", "memory"),
+        default="all",
+        help="all but one leaves columns out",
+    )
     add("--remat", action="store_true", help="a second row for each, with remat=True")
     add("--jit", action="store_true", help="compile by XLA on TensorFlow, too")
-    add("--output", type=Path, help="folder for encoders.md and encoders.csv")
+    add("--output", type=Path, help="folder of the tables, and of what is not to be measured again")
     add("--smoke", action="store_true", help=f"tiny encoders, {SMOKE_SIZE}, once: does it run?")
     add("--child", help=argparse.SUPPRESS)  # what a process of ours measures
     args = parser.parse_args()
@@ -116,6 +138,8 @@ def parse_arguments():
         parser.error(
             f"--encoders: expected some of {', '.join(NETWORKS)}, received {', '.join(unknown)}"
         )
+    if not set(args.calls) <= set(CALLS):
+        parser.error(f"--calls: expected some of {', '.join(CALLS)}, received {args.calls}")
     for size in args.sizes:
         if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){2}", size):
             parser.error(f"--sizes: expected TxHxW such as 16x112x112, received {size!r}")
@@ -127,36 +151,87 @@ def parse_arguments():
 # -- the parent: rows from processes of their own ----------------------------------------------------------
 
 
-def measure_row(args, case, progress):
+class Measured:
+    """What processes measured, by case and by the options that it depends on; kept in ``--output``."""
+
+    def __init__(self, args):
+        self.args = args
+        self.file = args.output / "measured.json" if args.output else None
+        self.results = {}
+        if self.file and self.file.exists():
+            self.results = json.loads(self.file.read_text())
+
+    def get(self, case, progress):
+        """The kept result, else that of a process of its own: None, which is not kept, if it fails."""
+        key = self.key(case)
+        if key not in self.results:
+            result = run_child(case, self.args.threads, progress)
+            if result is None:
+                return None
+            self.results[key] = result
+            self._write()
+        progress.update()
+        return self.results[key]
+
+    def key(self, case):
+        args = self.args
+        options = {"batch": args.batch, "threads": args.threads, "smoke": args.smoke}
+        if not case["what"].endswith("PyTorch"):
+            options.update(backend=backend(), jit=args.jit)
+        if case["what"] == "speed":
+            options.update(clock=args.clock, repeats=args.repeats)
+        else:
+            # The peak of PyTorch's side, which has no remat, is that of the row without.
+            case = {**case, "remat": case["remat"] and "backend" in options}
+        return " ".join(f"{name}={value}" for name, value in {**case, **options}.items())
+
+    def _write(self):
+        if self.file:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            new = self.file.with_suffix(".new")  # a stop while it is written leaves the old one
+            new.write_text(json.dumps(self.results, indent=1))
+            new.replace(self.file)
+
+
+def backend():
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+def measure_row(args, case, measured, progress):
     """The cells of one row, ``{column: text}``."""
     row = {
         "encoder": case["encoder"] + (" remat" if case["remat"] else ""),
         "clip": case["size"].replace("x", " x "),
     }
     progress.set_description(" ".join(row.values()))
-    speed = run_child({**case, "what": "speed"}, args.threads, progress)
-    row["parameters"] = f"{speed['parameters']:,}" if speed else FAILED
-    row["GFLOPs"] = f"{speed['multiply_adds'] / 1e9:.2f}" if speed else FAILED
-    row["error"] = f"{speed['error']:.0e}" if speed else FAILED
-    for call in CALLS:
+    if args.what != "memory":
+        row.update(speed_cells(args, measured.get({**case, "what": "speed"}, progress)))
+    if args.what != "speed":
+        for call in args.calls:
+            peaks = [measured.get({**case, "what": f"{call} {side}"}, progress) for side in SIDES]
+            row[f"{call}: MiB"] = " / ".join(FAILED if p is None else f"{p:.0f}" for p in peaks)
+    return row
+
+
+def speed_cells(args, speed):
+    cells = {
+        "parameters": f"{speed['parameters']:,}" if speed else FAILED,
+        "GFLOPs": f"{speed['multiply_adds'] / 1e9:.2f}" if speed else FAILED,
+        "error": f"{speed['error']:.0e}" if speed else FAILED,
+    }
+    for call in args.calls:
         seconds = [speed["seconds"][f"{call} {side}"] for side in SIDES] if speed else None
-        row[f"{call}: clips/s"] = (
+        cells[f"{call}: clips/s"] = (
             " / ".join(f"{args.batch / s:.2f}" for s in seconds) if speed else FAILED
         )
-        row[f"{call}: ratio"] = f"{seconds[1] / seconds[0]:.2f}" if speed else FAILED
-    for call in CALLS:
-        peaks = [
-            run_child({**case, "what": f"{call} {side}"}, args.threads, progress) for side in SIDES
-        ]
-        row[f"{call}: MiB"] = " / ".join(FAILED if p is None else f"{p:.0f}" for p in peaks)
-    return row
+        cells[f"{call}: ratio"] = f"{seconds[1] / seconds[0]:.2f}" if speed else FAILED
+    return cells
 
 
 def run_child(case, threads, progress):
     """What a process of its own measured, or None after telling how it ended."""
     command = [sys.executable, __file__, *sys.argv[1:], f"--child={json.dumps(case)}"]
     done = subprocess.run(command, env=environment(threads), capture_output=True, text=True)
-    progress.update()
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
     # Killed by signal 9 is, as a rule, out of memory.
@@ -179,9 +254,8 @@ def environment(threads):
 
 
 def print_table(args, rows):
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     print(
-        f"\nKeras on {backend}{', XLA' if args.jit else ''} / PyTorch eager; batch {args.batch}, "
+        f"\nKeras on {backend()}{', XLA' if args.jit else ''} / PyTorch eager; batch {args.batch}, "
         f"threads: {args.threads or 'all'}, {args.clock} time, best of {args.repeats}\n"
     )
     print(markdown(rows))
@@ -204,8 +278,8 @@ def markdown(rows):
 
 def write_table(rows, folder):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "encoders.md").write_text(markdown(rows) + "\n")
-    with open(folder / "encoders.csv", "w", newline="") as file:
+    (folder / f"encoders-{backend()}.md").write_text(markdown(rows) + "\n")
+    with open(folder / f"encoders-{backend()}.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -229,36 +303,6 @@ def measure(args, encoder, size, remat, what):
         model = keras_model(network.builder, {**network.arguments, **tiny}, clips.shape[1:], remat)
         return peak_memory(keras_calls(model, clips, args.jit)[call])
     return peak_memory(torch_calls(torch_network(network.twin, tiny), clips)[call])
-
-
-def keras_model(builder, arguments, clip, remat):
-    import bod_keras
-
-    if remat:
-        arguments = {**arguments, "remat": True}
-    return getattr(bod_keras.encoders, builder)(input_shape=clip, **arguments)
-
-
-def torch_network(twin, arguments):
-    """The twin of an encoder, with weights and moving statistics unlike their defaults."""
-    import torch
-
-    from tests.torch_networks import randomise
-
-    class FrameFeatures(torch.nn.Module):
-        """As an encoder, from clips in [0, 1] to frame features, but of clips (B, 3, T, H, W)."""
-
-        def __init__(self, network, mean, std):
-            super().__init__()
-            self.network = network
-            self.mean, self.std = (torch.tensor(x).view(3, 1, 1, 1) for x in (mean, std))
-
-        def forward(self, clips):
-            return self.network((clips - self.mean) / self.std).mean((3, 4)).transpose(1, 2)
-
-    module, name = twin.split(".")
-    module = importlib.import_module(f"tests.torch_networks.{module}")
-    return FrameFeatures(randomise(getattr(module, name)(**arguments)), module.MEAN, module.STD)
 
 
 def measure_speed(args, model, network, clips):
@@ -294,105 +338,6 @@ def measure_speed(args, model, network, clips):
 
 def _difference(ours, theirs):
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
-
-
-def keras_calls(model, clips, jit):
-    """``{call: function without arguments}``; each returns the features as an array when all is computed."""
-    import keras
-    from keras import ops
-
-    from bod_keras.training.autodiff import (
-        current_values,
-        functional_call,
-        no_gradient,
-        value_and_grad,
-    )
-
-    weights, state = model.trainable_variables, model.non_trainable_variables
-    variables = weights + state
-
-    def forward(values, statistics, clips):
-        return functional_call(
-            lambda: model(clips, training=False), variables, [*values, *statistics]
-        )[0]
-
-    def forward_backward(values, statistics, clips, slope):
-        def loss(values):
-            features, new = functional_call(
-                lambda: model(clips, training=True), variables, [*values, *statistics]
-            )
-            return ops.sum(features * slope), (features, new[len(weights) :])
-
-        return value_and_grad(loss, values)
-
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        forward = tf.function(forward, autograph=False, jit_compile=jit)
-        forward_backward = tf.function(forward_backward, autograph=False, jit_compile=jit)
-    elif backend == "jax":
-        import jax
-
-        forward, forward_backward = jax.jit(forward), jax.jit(forward_backward)
-    clips = ops.convert_to_tensor(clips)
-    slope = ops.convert_to_tensor(_slope(model.compute_output_shape(clips.shape)))
-    values, statistics = current_values(weights), current_values(state)
-
-    def run_forward():
-        with no_gradient():
-            return ops.convert_to_numpy(forward(values, statistics, clips))
-
-    def run_both():
-        _, (features, _), gradients = result = forward_backward(values, statistics, clips, slope)
-        if backend == "jax":  # the others return when the gradients are there
-            jax.block_until_ready(result)
-        return ops.convert_to_numpy(features)
-
-    return dict(zip(CALLS, (run_forward, run_both)))
-
-
-def torch_calls(network, clips):
-    """As `keras_calls`, in PyTorch eager with its default layout."""
-    import torch
-
-    clips = torch.tensor(clips).movedim(-1, 1).contiguous()
-    with torch.no_grad():
-        slope = torch.tensor(_slope(network.eval()(clips).shape))
-    weights = list(network.parameters())
-
-    def forward():
-        network.eval()
-        with torch.no_grad():
-            return network(clips).numpy()
-
-    def forward_backward():
-        network.train()
-        features = network(clips)
-        torch.autograd.grad((features * slope).sum(), weights)
-        return features.detach().numpy()
-
-    return dict(zip(CALLS, (forward, forward_backward)))
-
-
-def _slope(shape):
-    """What the loss multiplies the features with, so that no gradient vanishes by symmetry."""
-    return np.random.default_rng(1).normal(size=shape).astype("float32")
-
-
-def peak_memory(function):
-    """MiB of resident memory that a second call adds at its peak."""
-    function()
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before = resident("VmRSS")
-    function()
-    return (resident("VmHWM") - before) / 1024
-
-
-def resident(field):
-    return int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
 if __name__ == "__main__":

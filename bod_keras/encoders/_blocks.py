@@ -2,7 +2,7 @@
 
 import keras
 
-from bod_keras.encoders._layers import FusedBatchNormalization, PaddedConv3D
+from bod_keras.encoders._layers import FusedBatchNormalization, MaxPooling3D, PaddedConv3D
 from bod_keras.encoders.remat_model import RematModel
 
 # Temporal strides of the last three places that halve time in the published networks, for each total. The
@@ -72,7 +72,7 @@ def max_pool(
     if padded and any(padding):
         # Zeros never win against the output of a ReLU, so they pad as minus infinity would.
         x = keras.layers.ZeroPadding3D(padding, data_format="channels_last", name=f"{name}_pad")(x)
-    return keras.layers.MaxPooling3D(
+    return MaxPooling3D(
         size,
         strides=strides,
         data_format="channels_last",

@@ -3,6 +3,8 @@
 Weights, results and moving statistics are Keras'; benchmarks/encoders.py measures what is gained.
 """
 
+import functools
+
 import keras
 from keras import ops
 
@@ -58,6 +60,20 @@ class PaddedConv3D(keras.layers.Conv3D):
         rows = kernel.reshape(-1, filters).t().contiguous()
         kernel = rows.view(filters, *kernel.shape[:-1]).permute(0, 4, 1, 2, 3)
         padding = tuple(before for before, _ in self._pads)
+        # PyTorch's choice among its 3-D kernels falls on slow ones where a kernel is flat: in 2-D it does not.
+        time, height, width = self.strides
+        if self.kernel_size[0] == 1:  # frame by frame
+            frames = inputs[:, ::time]
+            maps = _torch_convolution_2d(
+                frames.flatten(0, 1), kernel[:, :, 0], (height, width), padding[1:]
+            )
+            return maps.unflatten(0, frames.shape[:2])
+        if self.kernel_size[1:] == (1, 1):  # place by place, all of them as one axis
+            places = inputs[:, :, ::height, ::width]
+            maps = _torch_convolution_2d(
+                places.flatten(2, 3), kernel[..., 0], (time, 1), (padding[0], 0)
+            )
+            return maps.unflatten(2, places.shape[2:4])
         outputs = torch.nn.functional.conv3d(
             inputs.permute(0, 4, 1, 2, 3), kernel, stride=self.strides, padding=padding
         )
@@ -78,6 +94,39 @@ class PaddedConv3D(keras.layers.Conv3D):
         ]
         kernel = ops.reshape(kernel, (-1, kernel.shape[-1]))
         return ops.matmul(ops.concatenate(patches, axis=-1), kernel)
+
+
+def _torch_convolution_2d(maps, kernel, strides, padding):
+    """Of maps (N, H, W, C) with a kernel (filters, C, height, width)."""
+    outputs = torch.nn.functional.conv2d(
+        maps.permute(0, 3, 1, 2), kernel, stride=strides, padding=padding
+    )
+    return outputs.permute(0, 2, 3, 1)
+
+
+@keras.saving.register_keras_serializable("bod_keras")
+class MaxPooling3D(keras.layers.MaxPooling3D):
+    """`keras.layers.MaxPooling3D` of the output of a ReLU, channels last, without padding.
+
+    PyTorch's kernel for images is vectorised over channels, its 3-D one is not. Where values tie, which of them
+    gets the gradient differs; of zeros, which alone tie often, the ReLU drops it.
+    """
+
+    def call(self, inputs):
+        if BACKEND != "torch":
+            return super().call(inputs)
+        length, height, width = self.pool_size
+        step = self.strides[0]
+        frames = inputs[:, ::step] if length == 1 else inputs
+        maps = torch.nn.functional.max_pool2d(
+            frames.flatten(0, 1).permute(0, 3, 1, 2), (height, width), self.strides[1:]
+        )
+        maps = maps.permute(0, 2, 3, 1).unflatten(0, frames.shape[:2])
+        if length == 1:
+            return maps
+        last = (inputs.shape[1] - length) // step * step
+        shifted = (maps[:, start : start + last + 1 : step] for start in range(length))
+        return functools.reduce(torch.maximum, shifted)
 
 
 @keras.saving.register_keras_serializable("bod_keras")

@@ -1,4 +1,4 @@
-"""benchmarks/encoders.py: its smoke form, in this process, and what becomes of a process that fails."""
+"""benchmarks/encoders.py: its smoke form, in this process, twice, and what becomes of a process that fails."""
 
 import csv
 import re
@@ -13,18 +13,29 @@ from tqdm import tqdm
 from benchmarks import encoders as benchmark
 
 
-def test_the_smoke_form_fills_every_cell(tmp_path, monkeypatch, capsys):
+def test_the_smoke_form_fills_every_cell_and_measures_only_once(tmp_path, monkeypatch, capsys):
     arguments = ["encoders.py", "--smoke", "--encoders=R3D18", "--remat", f"--output={tmp_path}"]
     monkeypatch.setattr(sys, "argv", arguments)
-    monkeypatch.setattr(
-        benchmark,
-        "run_child",
-        lambda case, threads, progress: benchmark.measure(benchmark.parse_arguments(), **case),
-    )
-    with pytest.raises(SystemExit) as ended:
+    stop_at, done = 5, []
+
+    def run_child(case, threads, progress):
+        if len(done) == stop_at:
+            raise KeyboardInterrupt
+        done.append(case)
+        return benchmark.measure(benchmark.parse_arguments(), **case)
+
+    monkeypatch.setattr(benchmark, "run_child", run_child)
+    with pytest.raises(KeyboardInterrupt):
         benchmark.main()
-    assert not ended.value.code
-    with open(tmp_path / "encoders.csv", newline="") as file:
+    stop_at = 100
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            benchmark.main()
+        assert not ended.value.code
+    # Speed, and the memory of each side in each call; PyTorch's is the same for both rows.
+    assert len(done) == 1 + 4 + 1 + 2
+    backend = benchmark.backend()
+    with open(tmp_path / f"encoders-{backend}.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["encoder"] for row in rows] == ["R3D18", "R3D18 remat"]
     for row in rows:
@@ -33,7 +44,7 @@ def test_the_smoke_form_fills_every_cell(tmp_path, monkeypatch, capsys):
         for call in benchmark.CALLS:
             assert float(row[f"{call}: ratio"]) > 0
             assert all(float(peak) >= 0 for peak in row[f"{call}: MiB"].split(" / "))
-    table = (tmp_path / "encoders.md").read_text()
+    table = (tmp_path / f"encoders-{backend}.md").read_text()
     assert table in capsys.readouterr().out
     assert len({line.count("|") for line in table.splitlines()}) == 1
 
@@ -50,6 +61,7 @@ def test_a_process_that_fails_is_told_and_leaves_a_row(monkeypatch, capsys):
     [
         ("--encoders=R3D", "expected some of R3D18, .*received R3D"),
         ("--sizes=16x112", "expected TxHxW such as 16x112x112, received '16x112'"),
+        ("--calls=backward", "expected some of forward, forward.backward, received .*backward"),
         ("--batch=0", "must be at least 1"),
     ],
 )

@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from bod_keras.encoders._layers import FusedBatchNormalization, PaddedConv3D
+from bod_keras.encoders._layers import (
+    FusedBatchNormalization,
+    MaxPooling3D,
+    PaddedConv3D,
+)
 from bod_keras.training.autodiff import compiled, current_values, functional_call, value_and_grad
 
 
@@ -47,6 +51,8 @@ def assert_equal(ours, keras_own, inputs, training=True):
         ((1, 1, 1), (1, 1, 1)),
         ((1, 1, 1), (2, 2, 2)),
         ((3, 1, 1), (2, 1, 1)),
+        ((3, 1, 1), (1, 2, 2)),
+        ((1, 3, 3), (2, 1, 2)),
         ((3, 3, 3), (1, 1, 1)),
         ((3, 3, 3), (2, 2, 2)),
         ((1, 7, 7), (1, 2, 2)),
@@ -61,6 +67,19 @@ def test_the_convolution_equals_padding_and_convolution(kernel, strides):
     assert ours.output_shape == keras_own.output_shape
     clips = np.random.default_rng(2).normal(size=(2, 4, 9, 8, 3)).astype("float32")
     assert_equal(ours, keras_own, clips)
+
+
+@pytest.mark.parametrize(
+    "window, strides", [((1, 3, 3), (2, 2, 2)), ((2, 2, 2), (2, 2, 2)), ((3, 3, 3), (1, 1, 1))]
+)
+def test_the_maximum_equals_keras(window, strides):
+    source = keras.Input((5, 9, 8, 3))
+    models = [
+        keras.Model(source, layer(window, strides=strides, data_format="channels_last")(source))
+        for layer in (MaxPooling3D, layers.MaxPooling3D)
+    ]
+    clips = np.random.default_rng(2).normal(size=(2, 5, 9, 8, 3)).astype("float32")
+    assert_equal(*models, clips)
 
 
 @pytest.mark.parametrize("training", [True, False])
