@@ -32,7 +32,7 @@ endif
 # One process a core, and so one thread a process: more get into each other's way.
 THREADS = OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 # JAX compiles the same small programs in test after test.
-JAX_CACHE = JAX_COMPILATION_CACHE_DIR=$(VENV)/jax-cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
+JAX_CACHE = JAX_COMPILATION_CACHE_DIR=.venv-latest/jax-cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 PYTEST = -m pytest --numprocesses=$(JOBS) --dist=loadgroup
 RUN = KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=3 $(VENV)/bin/python
 
@@ -68,7 +68,7 @@ test-distribution: .venv-latest/installed
 	done
 
 test-parity: .venv-latest/installed
-	.venv-latest/bin/python -m pytest -s tests/parity
+	$(THREADS) $(JAX_CACHE) .venv-latest/bin/python -m pytest -s tests/parity
 
 test-real: $(VENV)/installed
 	$(RUN) tools/fetch_real_videos.py data/real

@@ -51,7 +51,7 @@ def numpy(tensor):
 
 @pytest.fixture(autouse=True)
 def compile_quickly(monkeypatch):
-    """JAX compiles each network once, for two steps: time to optimise it would be lost."""
+    """JAX compiles each network once, for two steps."""
     if keras.backend.backend() != "jax":
         yield
         return
@@ -65,11 +65,9 @@ def compile_quickly(monkeypatch):
         return jax.numpy.asarray(rng.normal(0, np.sqrt(2 / fan_in), shape), dtype)
 
     monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", draw)
-    jax.config.update("jax_disable_most_optimizations", True)
     gc.disable()  # a fifth of the tracing
     yield
     gc.enable()
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def test_every_encoder_is_named_in_configs_and_tested_here():

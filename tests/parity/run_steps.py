@@ -146,6 +146,10 @@ def main(path):
     arrays = {}
     for (backend, execution), cases in EXECUTIONS.items():
         for case in cases if backend == keras.backend.backend() else []:
+            if backend == "jax":  # without jit it compiles each operation, to be used a few times
+                import jax
+
+                jax.config.update("jax_disable_most_optimizations", execution == "eager")
             keras.utils.clear_session()  # equal names in every model
             start = time.perf_counter()
             for kind, named in train(make_model(*CASES[case], execution)).items():
