@@ -15,6 +15,12 @@ import pytest
 
 from tests.remote_servers import S3Server
 
+if keras.backend.backend() == "jax":
+    import jax
+
+    # Most programs run once or twice: time to optimise them would be lost. Processes of their own optimise.
+    jax.config.update("jax_disable_most_optimizations", True)
+
 
 @pytest.fixture(autouse=True)
 def seeds_and_policy():

@@ -77,7 +77,7 @@ class InputService:
 
         Raises:
             OSError: if a server does not answer, or the storage of the files.
-            RuntimeError: if the positions are not consecutive.
+            RuntimeError: if the tasks are not those of `EpochOrder.position`, one after the other.
         """
         for address in self.addresses:
             _connect(address)
@@ -90,10 +90,12 @@ class InputService:
         thread.start()
         self._running[thread] = stop
         try:
-            for number, task in enumerate(itertools.chain([first], tasks), start=first.number):
+            begin = first.number - self._order.position(0)
+            for sample, task in enumerate(itertools.chain([first], tasks)):
+                number = begin + self._order.position(sample)
                 if task.number != number:
                     raise RuntimeError(
-                        "InputService reads consecutive positions. "
+                        "InputService reads the positions of one host in order. "
                         f"Received: {task.number} in the place of {number}"
                     )
                 try:

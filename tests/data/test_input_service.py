@@ -61,6 +61,20 @@ def test_the_stream_is_that_of_this_process(records, servers):
     assert remote.skipped == local.skipped and len(remote.skipped) == 1
 
 
+def test_each_of_two_hosts_gets_its_own_samples(records, servers):
+    streams = []
+    for host in (0, 1):
+        options = {**OPTIONS, "shard": (host, 2)}
+        local, remote = (
+            ClipDataset(records, **options),
+            ClipDataset(records, **options, service=servers),
+        )
+        for one, other in zip(collect(local, 4, 4), collect(remote, 4, 4)):
+            np.testing.assert_array_equal(one, other)
+        streams.append(set(collect(remote, 4, 4)[1].tolist()))
+    assert not streams[0] & streams[1]
+
+
 def test_each_record_comes_once_an_epoch(records, servers):
     dataset = ClipDataset(records[:6], **OPTIONS, service=servers)
     _, positions = collect(dataset, steps=6)
@@ -86,12 +100,25 @@ def test_what_cannot_be_is_refused(records, servers):
 
 
 def test_a_stream_whose_servers_end_stops(records, servers, command):
-    """The last test: it kills them."""
-    dataset = ClipDataset(records[:6], **OPTIONS, timeout=5.0, service=servers)
-    stream = dataset.training_numpy()
-    next(stream)
+    """And so does its process, with the message. The last test: it kills the servers."""
+    code = (
+        "import sys; from bod_keras.data import ClipDataset, Record; "
+        "records = [Record(path) for path in sys.argv[2:]]; "
+        f"stream = ClipDataset(records, **{OPTIONS}, timeout=5.0, service=sys.argv[1]).training_numpy(); "
+        "[print(next(stream) and 'batch', flush=True) for _ in range(100_000)]"
+    )
+    reader = subprocess.Popen(
+        [sys.executable, "-c", code, servers, *[record.path for record in records[:6]]],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert reader.stdout.readline() == "batch\n"
     command.kill()  # its workers end with it
     command.wait()
-    with pytest.raises(ValueError, match="no sample from the input workers|workers failed"):
-        for _ in range(100):
-            next(stream)
+    _, errors = reader.communicate(timeout=120)
+    assert reader.returncode == 1
+    assert re.search("ValueError: .*(no sample from the input workers|workers failed)", errors), (
+        errors
+    )

@@ -21,6 +21,9 @@ class JaxDistribution(Distribution):
     def __init__(self, devices, timeout):
         self.timeout = timeout
         if devices is not None:
+            # XLA's threads for all virtual devices together. A LAPACK call takes one and waits there for others
+            # to do its work: with as few threads as devices, each in such a call, all wait for ever.
+            os.environ.setdefault("NPROC", str(max(os.cpu_count(), 4 * devices)))
             jax.config.update("jax_num_cpu_devices", devices)
         if "JAX_COORDINATOR_ADDRESS" in os.environ:
             self._join(timeout)
