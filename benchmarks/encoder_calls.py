@@ -126,12 +126,16 @@ def _slope(shape):
 
 
 def peak_memory(function):
-    """MiB of resident memory that a second call adds at its peak."""
+    """MiB of the peak of a second call over the resident memory before the first.
+
+    TensorFlow keeps much of a call's memory for the next one, so that between the two it would not be seen.
+    """
+    gc.collect()
+    before = resident("VmRSS")
     function()
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before = resident("VmRSS")
     function()
     return (resident("VmHWM") - before) / 1024
 

@@ -11,7 +11,7 @@ For every encoder and size of clip a row tells:
 * clips/s, forward (inference) and forward+backward (training mode; the gradients of all weights and the new
   moving statistics), in Keras on the current backend, compiled as training runs it, and in PyTorch eager;
 * ratio: Keras over PyTorch, higher is better;
-* MiB: peak of the resident memory during the call over that of the waiting process, Keras / PyTorch (Linux).
+* MiB: peak of the resident memory in a second call over that before the first, Keras / PyTorch (Linux).
 
 PyTorch's side is `tests/torch_networks`: the published networks of PyTorch's own layers.
 
@@ -27,8 +27,8 @@ then measured once.
 How to read it: each speed is the best of the rounds, in which the four calls take turns in one process with the
 same number of threads; trust the ratios more than the clips/s. Where other programs want the same cores, take
 `--threads=1 --clock=cpu`: seconds of processor time, which they disturb less. Every row's speed, and every
-memory figure, comes from a process of its own. Before memory is measured the call has run once: what tracing
-and compilation need does not count.
+memory figure, comes from a process of its own. What tracing and compilation leave behind counts as memory; what
+they need at their peak does not.
 """
 
 import argparse
