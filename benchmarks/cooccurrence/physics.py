@@ -1,0 +1,163 @@
+"""Clips of bodies that MuJoCo moves and renders: what is shown is the body, how it moves is a law of motion."""
+
+import os
+
+import numpy as np
+
+from bod_keras.data.sprites import draw_texture
+
+LAWS = ("bounce", "projectile", "pendulum", "fast spin", "slow spin", "friction", "spring", "orbit")
+SHAPES = {
+    "sphere": ".32",
+    "box": ".28 .28 .28",
+    "capsule": ".14 .28",
+    "cylinder": ".32 .16",
+    "ellipsoid": ".14 .28 .42",
+}
+TEXTURES = ("checker", "gradient")
+BODIES = tuple((shape, texture) for shape in SHAPES for texture in TEXTURES)
+_FRAME, _STEP = 0.12, 0.002  # seconds
+_ARM, _FLOOR = 0.8, -0.65
+_LOCKED = 1e6  # inertia of a joint that a law does not use
+_SWING, _X, _Z, _SPIN = range(4)
+
+
+def _xml():
+    textures = "".join(
+        f'<texture name="{name}" type="2d" builtin="{name}" width="64" height="64" rgb1="1 1 1"'
+        f' rgb2=".25 .25 .25"/><material name="{name}" texture="{name}" texrepeat="1 1"/>'
+        for name in TEXTURES
+    )
+    geoms = "".join(
+        f'<geom type="{shape}" size="{SHAPES[shape]}" material="{texture}"'
+        ' contype="0" conaffinity="0" mass="1"/>'
+        for shape, texture in BODIES
+    )
+    # The arm is locked when MuJoCo estimates the weights that scale friction and limits: so light, it would
+    # give way in their place. The floor is a limit of the height, stiff and with little damping.
+    limit = f'limited="true" range="{_FLOOR} 9" solreflimit="-10000 -5"'
+    return f"""<mujoco><option timestep="{_STEP}" integrator="implicitfast"/>
+    <visual><quality shadowsize="0" offsamples="0"/>
+    <headlight ambient=".4 .4 .4" diffuse=".6 .6 .6"/></visual>
+    <asset>{textures}</asset>
+    <worldbody><camera name="eye" pos="0 -3 0" xyaxes="1 0 0 0 0 1" fovy="40"/>
+    <body pos="0 0 {_ARM}"><joint type="hinge" axis="0 1 0" armature="{_LOCKED}"/>
+    <inertial pos="0 0 0" mass=".001" diaginertia=".001 .001 .001"/>
+    <body pos="0 0 -{_ARM}"><joint type="slide" axis="1 0 0" frictionloss="1"/>
+    <joint type="slide" axis="0 0 1" {limit}/>
+    <joint type="hinge" axis="0 1 0"/>{geoms}</body></body></worldbody></mujoco>"""
+
+
+class PhysicsScenes:
+    """Draws clips of one body under one law; a context manager, since it holds an offscreen window.
+
+    Args:
+        frames: of a clip, 0.12 s apart.
+        size: height and width in pixels.
+
+    Raises:
+        ImportError: if MuJoCo is missing.
+    """
+
+    def __init__(self, frames, size):
+        os.environ.setdefault("MUJOCO_GL", "egl")
+        try:
+            import mujoco
+        except ImportError as error:
+            raise ImportError(
+                'The regime "mujoco" needs MuJoCo: pip install -r requirements-physics.txt'
+            ) from error
+        self.mujoco, self.frames, self.size = mujoco, frames, size
+        self.model = mujoco.MjModel.from_xml_string(_xml())
+        self.data = mujoco.MjData(self.model)
+        self.renderer = mujoco.Renderer(self.model, size, size)
+        self._masses = float(self.model.body_mass[-1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.renderer.close()
+
+    def look(self, rng, images):
+        """What the clips of a video share beside body and law: colour and backdrop."""
+        return {
+            "colour": rng.uniform(0.5, 1.0, 3),
+            "backdrop": draw_texture(rng, images, self.size),
+        }
+
+    def clip(self, body, law, look, rng):
+        """One clip, uint8 (T, size, size, 3), RGB, its initial state, camera and light drawn from `rng`.
+
+        Args:
+            body: index into `BODIES`.
+            law: index into `LAWS`.
+            look: what `look` returned for the video.
+            rng: NumPy generator.
+        """
+        model, data = self.model, self.data
+        model.geom_rgba[:] = 0.0  # all bodies are there; one is seen
+        model.geom_rgba[body] = *look["colour"], 1.0
+        model.cam_pos[0] = rng.uniform(-0.15, 0.15), -rng.uniform(2.8, 3.4), rng.uniform(-0.1, 0.1)
+        self.start(LAWS[law], rng)
+        light = rng.uniform(0.7, 1.0)
+        frames = []
+        for _ in range(self.frames):
+            self.mujoco.mj_forward(model, data)
+            frames.append(self._picture(look["backdrop"]) * light)
+            self.mujoco.mj_step(model, data, nstep=round(_FRAME / _STEP))
+        return np.round(255 * np.stack(frames)).astype(np.uint8)
+
+    def _picture(self, backdrop):
+        renderer = self.renderer
+        renderer.update_scene(self.data, camera="eye")
+        picture = renderer.render().astype("float32") / 255
+        renderer.enable_segmentation_rendering()
+        inside = renderer.render()[..., :1] >= 0
+        renderer.disable_segmentation_rendering()
+        return np.where(inside, picture, backdrop)
+
+    def start(self, law, rng):
+        """Set the joints' constants and the initial state of a law."""
+        model, data = self.model, self.data
+        self.mujoco.mj_resetData(model, data)
+        model.opt.gravity[:] = 0.0
+        model.dof_armature[:] = _LOCKED
+        model.dof_frictionloss[:] = 0.0
+        model.jnt_stiffness[:] = 0.0
+        side, phase = rng.choice((-1, 1)), rng.uniform(0, 2 * np.pi)
+        place, speed = np.zeros(4), np.zeros(4)
+        place[[_X, _Z]] = rng.uniform(-0.2, 0.2, 2)
+        place[_SPIN] = phase
+        used = {"pendulum": [_SWING], "friction": [_X], "spring": [_Z], "bounce": [_Z]}
+        used |= {"orbit": [_X, _Z], "projectile": [_X, _Z]}
+        used = used.get(law, [_SPIN])
+        model.dof_armature[used] = 0.0
+        if law == "bounce":
+            model.opt.gravity[2] = -6.0
+            place[_Z], speed[_Z] = rng.uniform(-0.4, 0.7), rng.uniform(-1.5, 1.5)
+        elif law == "projectile":
+            model.opt.gravity[2] = -5.0
+            place[_X], place[_Z] = -side * rng.uniform(0.3, 0.8), rng.uniform(-0.5, -0.1)
+            speed[_X], speed[_Z] = side * rng.uniform(1.0, 1.6), rng.uniform(1.4, 2.2)
+        elif law == "pendulum":
+            model.opt.gravity[2] = -12.0
+            place[[_X, _Z]] = 0.0
+            swing, rate = rng.uniform(0.5, 0.9), np.sqrt(12.0 / _ARM)
+            place[_SWING], speed[_SWING] = swing * np.cos(phase), -swing * rate * np.sin(phase)
+        elif law in ("fast spin", "slow spin"):
+            low, high = (6.0, 8.0) if law == "fast spin" else (1.5, 2.5)
+            speed[_SPIN] = side * rng.uniform(low, high)
+        elif law == "friction":
+            model.dof_frictionloss[_X] = rng.uniform(2.5, 3.5) * self._masses
+            place[_X], speed[_X] = -side * rng.uniform(0.3, 0.7), side * rng.uniform(1.6, 2.4)
+        else:
+            rate, radius = rng.uniform(7.0, 9.0), rng.uniform(0.3, 0.45)
+            model.jnt_stiffness[used] = rate**2 * self._masses
+            model.qpos_spring[used] = place[used]
+            if law == "orbit":
+                place[_X] += radius * np.cos(phase)
+                speed[_X] = -side * radius * rate * np.sin(phase)
+            place[_Z] += radius * np.sin(phase) * (side if law == "orbit" else 1)
+            speed[_Z] = radius * rate * np.cos(phase)
+        data.qpos[:], data.qvel[:] = place, speed
