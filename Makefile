@@ -109,7 +109,7 @@ bench-input: $(VENV)/installed
 bench-encoders: .venv-latest/installed
 	for backend in tensorflow jax torch; do \
 	  KERAS_BACKEND=$$backend .venv-latest/bin/python benchmarks/encoders.py \
-	    --output=runs/encoders-$$backend || exit 1; \
+	    --output=runs/encoders || exit 1; \
 	done
 
 lint: $(VENV)/installed

@@ -256,6 +256,7 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path, workspace):
     assert not list(tmp_path.iterdir())
 
 
+@SLOW
 def test_a_kill_during_the_first_report_does_not_block_the_run(tmp_path, workspace):
     (tmp_path / "demo-bod-smoke-seed0").mkdir()
     (tmp_path / "demo-bod-smoke-seed0" / ".part-1-report.json").write_text("{")
@@ -348,6 +349,7 @@ def test_too_many_broken_videos_stop_the_run(mixed_folder, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@SLOW
 def test_a_full_disk_while_saving_is_a_clear_error(tmp_path, workspace):
     def limit():  # a real refusal to write: no file may grow beyond 300 kB
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))

@@ -137,7 +137,8 @@ def test_a_full_disk_is_an_error_that_leaves_the_old_file(tmp_path):
     assert names(tmp_path) == ["model.keras"]
     keras.utils.set_random_seed(0)
     old = keras.Sequential([keras.Input((300,)), keras.layers.Dense(300)])
-    np.testing.assert_array_equal(kernel(keras.models.load_model(path)), kernel(old))
+    # Not to the last bit: there JAX draws with optimised code, here without.
+    np.testing.assert_allclose(kernel(keras.models.load_model(path)), kernel(old), atol=1e-6)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
