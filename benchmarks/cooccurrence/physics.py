@@ -8,11 +8,11 @@ from bod_keras.data.sprites import draw_texture
 
 LAWS = ("bounce", "projectile", "pendulum", "fast spin", "slow spin", "friction", "spring", "orbit")
 SHAPES = {
-    "sphere": ".32",
-    "box": ".28 .28 .28",
-    "capsule": ".14 .28",
-    "cylinder": ".32 .16",
-    "ellipsoid": ".14 .28 .42",
+    "sphere": ".5",
+    "box": ".44 .44 .44",
+    "capsule": ".24 .44",
+    "cylinder": ".56 .22",
+    "ellipsoid": ".2 .4 .66",
 }
 TEXTURES = ("checker", "gradient")
 BODIES = tuple((shape, texture) for shape in SHAPES for texture in TEXTURES)
@@ -20,6 +20,7 @@ _FRAME, _STEP = 0.12, 0.002  # seconds
 _ARM, _FLOOR = 0.8, -0.65
 _LOCKED = 1e6  # inertia of a joint that a law does not use
 _SWING, _X, _Z, _SPIN = range(4)
+_GREY, _TEXTURE = 0.25, 0.4  # what the photo behind fades to, and its contrast
 
 
 def _xml():
@@ -83,7 +84,7 @@ class PhysicsScenes:
         """What the clips of a video share beside body and law: colour and backdrop."""
         return {
             "colour": rng.uniform(0.5, 1.0, 3),
-            "backdrop": draw_texture(rng, images, self.size),
+            "backdrop": _GREY + _TEXTURE * (draw_texture(rng, images, self.size) - _GREY),
         }
 
     def clip(self, body, law, look, rng):

@@ -20,7 +20,7 @@ VIDEOS, PROBE_VIDEOS = 1024, 560
 _GREY, _INK = 0.25, 0.7
 _VERSION = 2  # of the files in the cache
 MUJOCO = "mujoco"
-_MUJOCO_VERSION, _MUJOCO_CLIPS = 1, 4  # clips of a training video
+_MUJOCO_VERSION, _MUJOCO_CLIPS = 2, 4  # clips of a training video
 
 
 @dataclasses.dataclass(frozen=True)
