@@ -20,6 +20,14 @@ _FRAME, _STEP = 0.12, 0.002  # seconds
 _ARM, _FLOOR = 0.8, -0.65
 _LOCKED = 1e6  # inertia of a joint that a law does not use
 _SWING, _X, _Z, _SPIN = range(4)
+_JOINTS = {  # that a law uses; of the others the spin
+    "bounce": [_Z],
+    "projectile": [_X, _Z],
+    "pendulum": [_SWING],
+    "friction": [_X],
+    "spring": [_Z],
+    "orbit": [_X, _Z],
+}
 _GREY, _TEXTURE = 0.25, 0.4  # what the photo behind fades to, and its contrast
 
 
@@ -80,32 +88,35 @@ class PhysicsScenes:
     def __exit__(self, *_):
         self.renderer.close()
 
-    def look(self, rng, images):
-        """What the clips of a video share beside body and law: colour and backdrop."""
-        return {
-            "colour": rng.uniform(0.5, 1.0, 3),
-            "backdrop": _GREY + _TEXTURE * (draw_texture(rng, images, self.size) - _GREY),
-        }
+    def video(self, body, law, images, rng):
+        """A function that draws one clip of a video after the other.
 
-    def clip(self, body, law, look, rng):
-        """One clip, uint8 (T, size, size, 3), RGB, its initial state, camera and light drawn from `rng`.
+        They share body, law, colour and backdrop; initial state, camera and light are drawn for each.
 
         Args:
             body: index into `BODIES`.
             law: index into `LAWS`.
-            look: what `look` returned for the video.
+            images: "train" or "test", of the photos behind.
             rng: NumPy generator.
+
+        Returns:
+            A function without arguments; a clip is uint8 (T, size, size, 3), RGB.
         """
+        colour = rng.uniform(0.5, 1.0, 3)
+        backdrop = _GREY + _TEXTURE * (draw_texture(rng, images, self.size) - _GREY)
+        return lambda: self._clip(body, law, colour, backdrop, rng)
+
+    def _clip(self, body, law, colour, backdrop, rng):
         model, data = self.model, self.data
         model.geom_rgba[:] = 0.0  # all bodies are there; one is seen
-        model.geom_rgba[body] = *look["colour"], 1.0
+        model.geom_rgba[body] = *colour, 1.0
         model.cam_pos[0] = rng.uniform(-0.15, 0.15), -rng.uniform(2.8, 3.4), rng.uniform(-0.1, 0.1)
         self.start(LAWS[law], rng)
         light = rng.uniform(0.7, 1.0)
         frames = []
         for _ in range(self.frames):
             self.mujoco.mj_forward(model, data)
-            frames.append(self._picture(look["backdrop"]) * light)
+            frames.append(self._picture(backdrop) * light)
             self.mujoco.mj_step(model, data, nstep=round(_FRAME / _STEP))
         return np.round(255 * np.stack(frames)).astype(np.uint8)
 
@@ -130,9 +141,7 @@ class PhysicsScenes:
         place, speed = np.zeros(4), np.zeros(4)
         place[[_X, _Z]] = rng.uniform(-0.2, 0.2, 2)
         place[_SPIN] = phase
-        used = {"pendulum": [_SWING], "friction": [_X], "spring": [_Z], "bounce": [_Z]}
-        used |= {"orbit": [_X, _Z], "projectile": [_X, _Z]}
-        used = used.get(law, [_SPIN])
+        used = _JOINTS.get(law, [_SPIN])
         model.dof_armature[used] = 0.0
         if law == "bounce":
             model.opt.gravity[2] = -6.0

@@ -3,7 +3,9 @@
 The regime "mujoco" has rendered bodies and laws of motion in their place, as many classes: `physics.py`.
 """
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -57,12 +59,12 @@ def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VID
         folder: the cache.
         videos, probe_videos: how many.
 
-    Raises:
-        ImportError: if the regime is "mujoco", its clips are not in `folder`, and MuJoCo is missing.
-
     Returns:
         A dict of arrays: of "train", "probe_train" and "probe_test" each NAME (clips, videos, T, H, W, 3) uint8
         and its classes NAME_static, NAME_dynamic (videos,). The digits of "probe_test" are other pictures.
+
+    Raises:
+        ImportError: if the regime is "mujoco", its clips are not in `folder`, and MuJoCo is missing.
     """
     physics = regime == MUJOCO
     settings = _MUJOCO_VERSION if physics else dataclasses.asdict(REGIMES[regime])
@@ -77,13 +79,10 @@ def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VID
             "probe_test": (probe_videos, 1, 0.0, "test", "none"),
         }
         arrays = {}
-        for stream, (name, split) in enumerate(splits.items()):
-            seeds = (seed, stream)
-            if physics:
-                made = _make_physics(*split, seed=seeds)
-            else:
-                made = _make_split(REGIMES[regime], *split, seed=seeds)
-            arrays |= dict(zip((name, f"{name}_static", f"{name}_dynamic"), made))
+        with PhysicsScenes(FRAMES, SIZE) if physics else DigitScenes(REGIMES[regime]) as scenes:
+            for stream, (name, split) in enumerate(splits.items()):
+                made = _make_split(scenes, *split, seed=(seed, stream))
+                arrays |= dict(zip((name, f"{name}_static", f"{name}_dynamic"), made))
         part = path.with_name(f"{path.name}.{os.getpid()}.npz")  # jobs in parallel make the same
         np.savez(part, **arrays)
         os.replace(part, path)
@@ -91,37 +90,40 @@ def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VID
         return dict(file)
 
 
-def _make_split(regime, videos, clips, rho, images, recipe, seed):
-    static, dynamic = sample_factors(videos, rho, np.random.default_rng(seed))
-    augment = augmentation(recipe, SIZE)
-    digits, disc = digit_masks(images, SIZE), disc_mask(round(regime.disc_side * SIZE))
-    result = np.empty((clips, videos, FRAMES, SIZE, SIZE, 3), np.uint8)
-    for i, (kind, direction) in enumerate(zip(static, dynamic)):
-        rng = np.random.default_rng([*seed, i + 1])
+class DigitScenes(contextlib.nullcontext):
+    """Draws clips of one digit with a disc that drifts in one direction, as a `Regime` says."""
+
+    def __init__(self, regime):
+        super().__init__(self)
+        self._regime, self._disc = regime, disc_mask(round(regime.disc_side * SIZE))
+        self._digits = functools.cache(lambda images: digit_masks(images, SIZE))
+
+    def video(self, kind, direction, images, rng):
+        """A function that draws one clip of a video after the other, as `PhysicsScenes.video`."""
+        regime, digits = self._regime, self._digits(images)
         digit = digits[kind][rng.integers(len(digits[kind]))]
         mask = regime.digit * np.minimum(1.3 * digit, 1.0)[..., None]
         scene = _GREY + regime.texture * (draw_texture(rng, images, SIZE) - _GREY)
         scene = scene * (1 - mask) + _INK * mask
         speed = rng.uniform(*regime.speed) * SIZE
-        for clip in range(clips):
+
+        def clip():
             # Place, colour and light are drawn for each clip: the track of the disc would be a static cue of
             # the video, and the easiest of all.
             start, gain = tuple(rng.uniform(0, SIZE, 2)), rng.uniform(0.7, 1.0)
             colour = tuple(draw_colour(rng) * gain)
-            drawn = render_clip(disc, scene * gain, int(direction), speed, start, colour, FRAMES)
-            result[clip, i] = augment(drawn, rng, view=clip % 2)
-    return result, static, dynamic
+            return render_clip(self._disc, scene * gain, direction, speed, start, colour, FRAMES)
+
+        return clip
 
 
-def _make_physics(videos, clips, rho, images, recipe, seed):
+def _make_split(scenes, videos, clips, rho, images, recipe, seed):
     static, dynamic = sample_factors(videos, rho, np.random.default_rng(seed))
     augment = augmentation(recipe, SIZE)
     result = np.empty((clips, videos, FRAMES, SIZE, SIZE, 3), np.uint8)
-    with PhysicsScenes(FRAMES, SIZE) as scenes:
-        for i, (body, law) in enumerate(zip(static, dynamic)):
-            rng = np.random.default_rng([*seed, i + 1])
-            look = scenes.look(rng, images)
-            for clip in range(clips):
-                drawn = scenes.clip(body, law, look, rng)
-                result[clip, i] = augment(drawn, rng, view=clip % 2)
+    for i, factors in enumerate(zip(static.tolist(), dynamic.tolist())):
+        rng = np.random.default_rng([*seed, i + 1])
+        draw_clip = scenes.video(*factors, images, rng)
+        for clip in range(clips):
+            result[clip, i] = augment(draw_clip(), rng, view=clip % 2)
     return result, static, dynamic
