@@ -18,7 +18,7 @@ from tests.remote_servers import S3Server
 if keras.backend.backend() == "jax":
     import jax
 
-    # Most programs run once or twice: time to optimise them would be lost. Processes that tests start do optimise.
+    # Most programs run once or twice: time to optimise them would be lost. Processes of their own do optimise.
     jax.config.update("jax_disable_most_optimizations", True)
 
 
