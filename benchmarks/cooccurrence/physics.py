@@ -1,5 +1,6 @@
 """Clips of bodies that MuJoCo moves and renders: what is shown is the body, how it moves is a law of motion."""
 
+import itertools
 import os
 
 import numpy as np
@@ -7,15 +8,23 @@ import numpy as np
 from bod_keras.data.sprites import draw_texture
 
 LAWS = ("bounce", "projectile", "pendulum", "fast spin", "slow spin", "friction", "spring", "orbit")
+# Geoms of a body, whose outlines differ however it is turned in the plane of the picture.
 SHAPES = {
-    "sphere": ".5",
-    "box": ".44 .44 .44",
-    "capsule": ".24 .44",
-    "cylinder": ".56 .22",
-    "ellipsoid": ".2 .4 .66",
+    "square": ('type="box" size=".42 .42 .42"',),
+    "bar": ('type="capsule" size=".2" fromto="0 0 -.55 0 0 .55"',),
+    "cross": tuple(f'type="capsule" size=".15" fromto="-.4 0 {z} .4 0 {-z}"' for z in (-0.4, 0.4)),
+    "dumbbell": tuple(f'type="sphere" size=".3" pos="0 0 {z}"' for z in (-0.45, 0.45)),
+    "triangle": tuple(
+        f'type="sphere" size=".27" pos="{x} 0 {z}"'
+        for x, z in ((0, 0.4), (-0.4, -0.3), (0.4, -0.3))
+    ),
 }
-TEXTURES = ("checker", "gradient")
-BODIES = tuple((shape, texture) for shape in SHAPES for texture in TEXTURES)
+# Least and greatest red, green and blue.
+TEXTURES = {
+    "checker": ((0.3, 0.5, 0.9), (0.6, 0.9, 1.0)),
+    "gradient": ((0.9, 0.5, 0.3), (1.0, 0.9, 0.6)),
+}
+BODIES = tuple(itertools.product(SHAPES, TEXTURES))
 _FRAME, _STEP = 0.12, 0.002  # seconds
 _ARM, _FLOOR = 0.8, -0.65
 _LOCKED = 1e6  # inertia of a joint that a law does not use
@@ -38,9 +47,9 @@ def _xml():
         for name in TEXTURES
     )
     geoms = "".join(
-        f'<geom type="{shape}" size="{SHAPES[shape]}" material="{texture}"'
-        ' contype="0" conaffinity="0" mass="1"/>'
+        f'<geom {geom} material="{texture}" contype="0" conaffinity="0" mass="1"/>'
         for shape, texture in BODIES
+        for geom in SHAPES[shape]
     )
     # The arm is locked when MuJoCo estimates the weights that scale friction and limits: so light, it would
     # give way in their place. The floor is a limit of the height, stiff and with little damping.
@@ -80,6 +89,8 @@ class PhysicsScenes:
         self.model = mujoco.MjModel.from_xml_string(_xml())
         self.data = mujoco.MjData(self.model)
         self.renderer = mujoco.Renderer(self.model, size, size)
+        sizes = [len(SHAPES[shape]) for shape, _ in BODIES]
+        self._body_of_geom = np.repeat(np.arange(len(BODIES)), sizes)
         self._masses = float(self.model.body_mass[-1])
 
     def __enter__(self):
@@ -102,14 +113,14 @@ class PhysicsScenes:
         Returns:
             A function without arguments; a clip is uint8 (T, size, size, 3), RGB.
         """
-        colour = rng.uniform(0.5, 1.0, 3)
+        colour = rng.uniform(*TEXTURES[BODIES[body][1]])
         backdrop = _GREY + _TEXTURE * (draw_texture(rng, images, self.size) - _GREY)
         return lambda: self._clip(body, law, colour, backdrop, rng)
 
     def _clip(self, body, law, colour, backdrop, rng):
         model, data = self.model, self.data
         model.geom_rgba[:] = 0.0  # all bodies are there; one is seen
-        model.geom_rgba[body] = *colour, 1.0
+        model.geom_rgba[self._body_of_geom == body] = *colour, 1.0
         model.cam_pos[0] = rng.uniform(-0.15, 0.15), -rng.uniform(2.8, 3.4), rng.uniform(-0.1, 0.1)
         self.start(LAWS[law], rng)
         light = rng.uniform(0.7, 1.0)
@@ -121,13 +132,9 @@ class PhysicsScenes:
         return np.round(255 * np.stack(frames)).astype(np.uint8)
 
     def _picture(self, backdrop):
-        renderer = self.renderer
-        renderer.update_scene(self.data, camera="eye")
-        picture = renderer.render().astype("float32") / 255
-        renderer.enable_segmentation_rendering()
-        inside = renderer.render()[..., :1] >= 0
-        renderer.disable_segmentation_rendering()
-        return np.where(inside, picture, backdrop)
+        self.renderer.update_scene(self.data, camera="eye")
+        picture = self.renderer.render().astype("float32") / 255
+        return np.where(picture.any(axis=-1, keepdims=True), picture, backdrop)  # nothing is black
 
     def start(self, law, rng):
         """Set the joints' constants and the initial state of a law."""

@@ -1,6 +1,6 @@
 """One training run and its probes, in a process of its own: prints its result as the last line of JSON.
 
-python -m benchmarks.cooccurrence.run_case '{"variant": "default", "regime": "static-easy", ...}'
+python -m benchmarks.cooccurrence.run_case '{"variant": "default", "regime": "static-easy", ...}' CACHE VIDEOS
 """
 
 import dataclasses
@@ -51,11 +51,11 @@ class Case:
     curve: int = 0
 
 
-def run(case, cache):
+def run(case, cache, real_videos):
     """Train and probe one case; a dict of plain numbers."""
     # The ceiling learns from videos in which the factors are independent: labels that co-occur mislead it, too.
     rho = 0.0 if case.variant == "supervised" else case.rho
-    scenes = load_scenes(case.regime, rho, case.seed, cache)
+    scenes = load_scenes(case.regime, rho, case.seed, cache, real_videos=real_videos)
     keras.utils.set_random_seed(case.seed)
     train = _supervised if case.variant == "supervised" else _contrastive
     return {"case": dataclasses.asdict(case), **train(case, scenes)}
@@ -178,4 +178,5 @@ def _read_out(model, clips):
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(Case(**json.loads(sys.argv[1])), Path(sys.argv[2]))))
+    case, cache, real_videos = sys.argv[1:]
+    print(json.dumps(run(Case(**json.loads(case)), Path(cache), Path(real_videos))))

@@ -1,6 +1,7 @@
 """Clips whose static factor is a digit and whose dynamic factor is a direction, one of them hard to see.
 
-The regime "mujoco" has rendered bodies and laws of motion in their place, as many classes: `physics.py`.
+Two more regimes have other things in their place, as many classes: "mujoco" rendered bodies and laws of motion
+(`physics.py`), "real" files and pans of a camera (`real.py`).
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import os
 import numpy as np
 
 from benchmarks.cooccurrence.physics import PhysicsScenes
+from benchmarks.cooccurrence.real import RealScenes
 from bod_keras.data import augmentation, render_clip, sample_factors
 from bod_keras.data.sprites import digit_masks, disc_mask, draw_colour, draw_texture
 
@@ -21,8 +23,9 @@ CLIPS = 16  # of a training video, augmented; two of them are the views of a ste
 VIDEOS, PROBE_VIDEOS = 1024, 560
 _GREY, _INK = 0.25, 0.7
 _VERSION = 2  # of the files in the cache
-MUJOCO = "mujoco"
-_MUJOCO_VERSION, _MUJOCO_CLIPS = 2, 4  # clips of a training video
+MUJOCO, REAL = "mujoco", "real"
+_MUJOCO_VERSION, _REAL_VERSION = 3, 1
+_MUJOCO_CLIPS = 8  # of a training video: they take long to render
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,38 +51,43 @@ REGIMES = {
 }
 
 
-def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VIDEOS):
+def load_scenes(
+    regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VIDEOS, real_videos=None
+):
     """The clips of one experiment, made once and kept in `folder`.
 
     Args:
-        regime: a key of `REGIMES`, or "mujoco".
+        regime: a key of `REGIMES`, "mujoco" or "real".
         rho: probability that the direction of a training video is tied to its digit; in the two splits of
             the probe they are independent.
         seed: of everything.
         folder: the cache.
         videos, probe_videos: how many.
+        real_videos: folder of the files of "real".
 
     Returns:
         A dict of arrays: of "train", "probe_train" and "probe_test" each NAME (clips, videos, T, H, W, 3) uint8
-        and its classes NAME_static, NAME_dynamic (videos,). The digits of "probe_test" are other pictures.
+        and its classes NAME_static, NAME_dynamic (videos,). The digits of "probe_test" are other pictures,
+        of "real" another half of the files.
 
     Raises:
         ImportError: if the regime is "mujoco", its clips are not in `folder`, and MuJoCo is missing.
+        FileNotFoundError: the same of "real" and its files.
     """
-    physics = regime == MUJOCO
-    settings = _MUJOCO_VERSION if physics else dataclasses.asdict(REGIMES[regime])
+    versions = {MUJOCO: _MUJOCO_VERSION, REAL: _REAL_VERSION}
+    settings = versions.get(regime) or dataclasses.asdict(REGIMES[regime])
     key = [_VERSION, FRAMES, SIZE, settings, rho, seed, videos, probe_videos]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"{regime}-{digest}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         splits = {
-            "train": (videos, _MUJOCO_CLIPS if physics else CLIPS, rho, "train", "motion"),
+            "train": (videos, _MUJOCO_CLIPS if regime == MUJOCO else CLIPS, rho, "train", "motion"),
             "probe_train": (probe_videos, 1, 0.0, "train", "none"),
             "probe_test": (probe_videos, 1, 0.0, "test", "none"),
         }
         arrays = {}
-        with PhysicsScenes(FRAMES, SIZE) if physics else DigitScenes(REGIMES[regime]) as scenes:
+        with _open_scenes(regime, real_videos) as scenes:
             for stream, (name, split) in enumerate(splits.items()):
                 made = _make_split(scenes, *split, seed=(seed, stream))
                 arrays |= dict(zip((name, f"{name}_static", f"{name}_dynamic"), made))
@@ -88,6 +96,14 @@ def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VID
         os.replace(part, path)
     with np.load(path) as file:
         return dict(file)
+
+
+def _open_scenes(regime, real_videos):
+    if regime == MUJOCO:
+        return PhysicsScenes(FRAMES, SIZE)
+    if regime == REAL:
+        return RealScenes(real_videos, FRAMES, SIZE)
+    return DigitScenes(REGIMES[regime])
 
 
 class DigitScenes(contextlib.nullcontext):

@@ -3,12 +3,14 @@
 import itertools
 
 from benchmarks.cooccurrence.run_case import Case
-from benchmarks.cooccurrence.scenes import MUJOCO, REGIMES
+from benchmarks.cooccurrence.scenes import MUJOCO, REAL, REGIMES
 from benchmarks.cooccurrence.variants import ENCODERS, FRAMEWORKS, VARIANTS
 
 RHOS = (0.0, 0.5, 0.8, 0.95, 1.0)
 CLAIM = ("supervised", "untrained", "plain", "default", "mean-residual operator", "paper")
 PHYSICS = ("supervised", "untrained", "plain", "default", "mean-residual operator")
+# The motion view supposes a camera at rest.
+REAL_VARIANTS = (*PHYSICS, "no motion view")
 
 
 def claim(seeds):
@@ -50,6 +52,11 @@ def physics(seeds):
     return _every(seeds, regime=(MUJOCO,), variant=PHYSICS)
 
 
+def real(seeds):
+    """Real videos and the direction in which a camera pans over them."""
+    return _every(seeds, regime=(REAL,), variant=REAL_VARIANTS)
+
+
 def _every(seeds, **axes):
     """A case for each combination of the values, seed by seed, the last axis changing first."""
     return [
@@ -59,4 +66,6 @@ def _every(seeds, **axes):
     ]
 
 
-STUDIES = {f.__name__: f for f in (claim, encoders, frameworks, rho, grid, gradients, physics)}
+STUDIES = {
+    f.__name__: f for f in (claim, encoders, frameworks, rho, grid, gradients, physics, real)
+}
