@@ -9,6 +9,7 @@
 # make test-lightly     losses against the package lightly, in an environment of its own
 # make test-torchvision encoders against torchvision's networks, in an environment of its own
 # make physics          the study of rendered physics (MuJoCo), in an environment of its own
+# make real             the study of real videos under a panning camera (downloads them)
 # make frameworks       every framework, plain and decoupled, on the built-in videos, in one table (half an hour)
 # make bench            speed of the Koopman split against the D x D route, and of a training step against plain
 # make bench-input      clips a second from files and shards beside PyAV and decord, and memory over 2,000 openings
@@ -42,7 +43,7 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks physics \
+.PHONY: train test test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks physics real \
   bench bench-input bench-encoders lint clean
 
 train: $(VENV)/installed
@@ -97,6 +98,10 @@ physics:
 	.venv-physics/bin/python -m pytest tests/test_cooccurrence.py -k "rendered or friction"
 	.venv-physics/bin/python -m benchmarks.cooccurrence --study=physics --seeds=$(SEEDS) $(if $(SMOKE),--smoke)
 
+real: $(VENV)/installed
+	$(RUN) tools/fetch_real_videos.py data/real
+	$(RUN) -m benchmarks.cooccurrence --study=real --seeds=$(SEEDS) $(if $(SMOKE),--smoke)
+
 bench: $(VENV)/installed
 	$(RUN) benchmarks/koopman_split.py
 	$(RUN) benchmarks/step.py
@@ -119,7 +124,8 @@ lint: $(VENV)/installed
 clean:
 	rm -rf .venv .venv-latest .venv-lightly .venv-torchvision .venv-physics runs data/built-in
 
-# One environment for training and tests: requirements-dev.txt is requirements.txt, pytest and ruff.
+# One environment for training and tests: requirements-dev.txt is requirements.txt, pytest and ruff. Python compiles
+# what it imports; to compile all that was installed takes as long as to fetch it.
 .venv-latest/installed: REQUIREMENTS = requirements-latest.txt
 %/installed: REQUIREMENTS ?= requirements-dev.txt
 %/installed: requirements.txt requirements-dev.txt requirements-latest.txt
@@ -128,5 +134,5 @@ clean:
 	    "Try make PYTHON=python3.11"; exit 1; }
 	@echo "Installing $(REQUIREMENTS) into $* (a minute or two) ..."
 	@$(PYTHON) -m venv $*
-	@$*/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	@$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r $(REQUIREMENTS)
 	@touch $@

@@ -11,8 +11,8 @@ LAWS = ("bounce", "projectile", "pendulum", "fast spin", "slow spin", "friction"
 # Geoms of a body, whose outlines differ however it is turned in the plane of the picture.
 SHAPES = {
     "square": ('type="box" size=".42 .42 .42"',),
-    "bar": ('type="capsule" size=".2" fromto="0 0 -.55 0 0 .55"',),
-    "cross": tuple(f'type="capsule" size=".15" fromto="-.4 0 {z} .4 0 {-z}"' for z in (-0.4, 0.4)),
+    "pill": ('type="capsule" size=".3" fromto="0 0 -.32 0 0 .32"',),
+    "cross": tuple(f'type="capsule" size=".13" fromto="-.5 0 {z} .5 0 {-z}"' for z in (-0.5, 0.5)),
     "dumbbell": tuple(f'type="sphere" size=".3" pos="0 0 {z}"' for z in (-0.45, 0.45)),
     "triangle": tuple(
         f'type="sphere" size=".27" pos="{x} 0 {z}"'
@@ -37,7 +37,7 @@ _JOINTS = {  # that a law uses; of the others the spin
     "spring": [_Z],
     "orbit": [_X, _Z],
 }
-_GREY, _TEXTURE = 0.25, 0.4  # what the photo behind fades to, and its contrast
+_GREY, _TEXTURE = 0.25, 0.2  # what the photo behind fades to, and its contrast
 
 
 def _xml():

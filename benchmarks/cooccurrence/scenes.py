@@ -24,7 +24,7 @@ VIDEOS, PROBE_VIDEOS = 1024, 560
 _GREY, _INK = 0.25, 0.7
 _VERSION = 2  # of the files in the cache
 MUJOCO, REAL = "mujoco", "real"
-_MUJOCO_VERSION, _REAL_VERSION = 3, 1
+_MUJOCO_VERSION, _REAL_VERSION = 5, 1
 _MUJOCO_CLIPS = 8  # of a training video: they take long to render
 
 
