@@ -82,6 +82,7 @@ def alone(videos, tmp_path_factory):
     return history(output)
 
 
+@pytest.mark.skipif(not SLOW, reason="SLOW_TESTS=1 runs it")
 def test_a_run_is_stopped_on_two_processes_and_finished_by_one(videos, alone, tmp_path):
     """SIGTERM to one stops both after the same step, saved; and the whole equals the run of one process."""
     running = start(videos, tmp_path)
