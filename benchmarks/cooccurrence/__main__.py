@@ -6,7 +6,7 @@
     python -m benchmarks.cooccurrence --smoke                    # a few steps: does it run?
 
 Every run's result is a file in --output; what is there is not run again, so a stopped study goes on. The table
-is printed and written as STUDY.txt, the runs as STUDY.csv, a plot as STUDY.png.
+is printed and written as STUDY.txt, the runs as STUDY.csv, a plot as STUDY.png, some clips as STUDY_clips.png.
 
 How to read it: a digit stands still (static, 10 classes), a disc drifts (dynamic, 8 directions); in training
 the direction is tied to the digit with probability rho, in the probe's videos both are independent. "static"
@@ -71,7 +71,8 @@ def main(_):
     (folder / f"{_STUDY.value}.txt").write_text(table + "\n")
     print(f"\n{table}\n")
     report.plot(_STUDY.value, results, folder / f"{_STUDY.value}.png")
-    print(f"Plot: {folder / _STUDY.value}.png")
+    show_clips(cases, folder / f"{_STUDY.value}_clips.png")
+    print(f"Plot: {folder / _STUDY.value}.png; some clips: {folder / _STUDY.value}_clips.png")
 
 
 def chosen(cases, name, values):
@@ -122,6 +123,23 @@ def file_of(case, folder):
     key = json.dumps(settings, sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     return folder / "results" / f"{digest}.json"
+
+
+def show_clips(cases, png):
+    """Four training clips of each regime, as they were augmented."""
+    from benchmarks.cooccurrence import report
+    from benchmarks.cooccurrence.scenes import load_scenes
+
+    first = {}
+    for case in cases:
+        first.setdefault(case.regime, case)
+    scenes = {
+        regime: load_scenes(
+            regime, case.rho, case.seed, Path(_CACHE.value), real_videos=_VIDEOS.value
+        )
+        for regime, case in first.items()
+    }
+    report.show_clips({regime: s["train"][0, :4] for regime, s in scenes.items()}, png)
 
 
 def write_csv(results, path):

@@ -48,6 +48,18 @@ def plot(study, results, png):
     plt.close(figure)
 
 
+def show_clips(clips, png):
+    """A picture of some clips (N, T, H, W, 3) of each regime, a row a clip: ``{regime: clips}``."""
+    height = sum(map(len, clips.values()))
+    figure, axes = plt.subplots(len(clips), figsize=(6, 0.78 * height), layout="constrained")
+    for axis, (regime, rows) in zip(np.atleast_1d(axes), clips.items()):
+        axis.imshow(np.concatenate([np.concatenate(list(clip), axis=1) for clip in rows]))
+        axis.set_title(regime, fontsize=9)
+        axis.axis("off")
+    figure.savefig(png, dpi=120)
+    plt.close(figure)
+
+
 def _plot_bars(results):
     """A panel for each regime, encoder and framework: both factors of every variant."""
     rows = rows_of(results)

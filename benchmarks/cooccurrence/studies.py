@@ -7,8 +7,11 @@ from benchmarks.cooccurrence.scenes import MUJOCO, REAL, REGIMES
 from benchmarks.cooccurrence.variants import ENCODERS, FRAMEWORKS, VARIANTS
 
 RHOS = (0.0, 0.5, 0.8, 0.95, 1.0)
-CLAIM = ("supervised", "untrained", "plain", "default", "mean-residual operator", "paper")
-PHYSICS = ("supervised", "untrained", "plain", "default", "mean-residual operator")
+CLAIM = (
+    *("supervised", "untrained", "plain", "plain at 0.5", "default", "weighed 0.3"),
+    *("mean-residual operator", "paper"),
+)
+PHYSICS = ("supervised", "untrained", "plain", "default", "weighed 0.3", "mean-residual operator")
 # The motion view supposes a camera at rest.
 REAL_VARIANTS = (*PHYSICS, "no motion view")
 

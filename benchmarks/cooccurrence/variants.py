@@ -115,6 +115,20 @@ VARIANTS = {
         f"dynamic weight {w:g}": DEFAULT.but(framework={"dynamic_weight": w})
         for w in (0.3, 1.0, 3.0)
     },
+    # The name is the temperature.
+    **{f"plain at {t:g}": PLAIN.but(framework={"temperature": t}) for t in (0.05, 0.1, 0.5, 1.0)},
+    # The static part at the temperature that suits it, the dynamic one with less weight, but learned faster.
+    **{
+        f"weighed {w:g}": DEFAULT.but(
+            koopman={"ridge": 0.1},
+            framework={
+                "temperature": 0.5,
+                "dynamic_temperature": TEMPERATURE,
+                "dynamic_weight": w,
+            },
+        )
+        for w in (0.1, 0.3)
+    },
     **{
         f"dynamic temperature {t}": DEFAULT.but(framework={"dynamic_temperature": t})
         for t in (0.1, 0.5)
