@@ -8,10 +8,18 @@ from benchmarks.cooccurrence.variants import ENCODERS, FRAMEWORKS, VARIANTS
 
 RHOS = (0.0, 0.5, 0.8, 0.95, 1.0)
 CLAIM = (
-    *("supervised", "untrained", "plain", "plain at 0.5", "default", "weighed 0.3"),
+    *("supervised", "untrained", "plain", "plain at 0.5", "default", "weighed 0.3", "weighed 0.5"),
     *("mean-residual operator", "paper"),
 )
-PHYSICS = ("supervised", "untrained", "plain", "default", "weighed 0.3", "mean-residual operator")
+PHYSICS = (
+    "supervised",
+    "untrained",
+    "plain",
+    "default",
+    "weighed 0.3",
+    "weighed 0.5",
+    "mean-residual operator",
+)
 # The motion view supposes a camera at rest.
 REAL_VARIANTS = (*PHYSICS, "no motion view")
 

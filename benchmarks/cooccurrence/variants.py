@@ -127,7 +127,7 @@ VARIANTS = {
                 "dynamic_weight": w,
             },
         )
-        for w in (0.1, 0.3)
+        for w in (0.1, 0.3, 0.5)
     },
     **{
         f"dynamic temperature {t}": DEFAULT.but(framework={"dynamic_temperature": t})
