@@ -125,7 +125,7 @@ clean:
 	rm -rf .venv .venv-latest .venv-lightly .venv-torchvision .venv-physics runs data/built-in
 
 # One environment for training and tests: requirements-dev.txt is requirements.txt, pytest and ruff. Python compiles
-# what it imports; to compile all that was installed takes as long as to fetch it.
+# what it imports; to compile all that was installed would take two thirds longer.
 .venv-latest/installed: REQUIREMENTS = requirements-latest.txt
 %/installed: REQUIREMENTS ?= requirements-dev.txt
 %/installed: requirements.txt requirements-dev.txt requirements-latest.txt

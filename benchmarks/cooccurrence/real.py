@@ -1,5 +1,6 @@
 """Excerpts of real videos under a camera that pans: what is shown is the file, how it moves a direction."""
 
+import contextlib
 from pathlib import Path
 
 import cv2
@@ -23,13 +24,12 @@ DIRECTIONS = 8  # of the pan, counterclockwise from right
 _SHORT = 2.5  # shorter side of what is decoded, in sides of a clip
 _WINDOW = (1.0, 1.25)  # side of what the camera sees, the same
 _SPEED = (0.08, 0.12)  # of the pan from frame to frame, in sides of the window
-_DRAWS = (
-    6  # of a clip's place; the one with most texture is taken: no direction shows on a plain wall
-)
+# Of a clip's place; the one with most texture is taken: no direction shows on a plain wall.
+_DRAWS = 6
 _SLACK = 8  # frames by which a clip may begin later than its video
 
 
-class RealScenes:
+class RealScenes(contextlib.nullcontext):
     """Draws clips of one file and one pan; of "train" from the file's first half, of "test" from its second.
 
     Args:
@@ -38,10 +38,12 @@ class RealScenes:
 
     Raises:
         FileNotFoundError: if a file is missing.
+        VideoError: if a file cannot be read.
         ValueError: if a file is too short.
     """
 
     def __init__(self, folder, frames, size):
+        super().__init__(self)
         self.frames, self.size = frames, size
         paths = [Path(folder) / name for name in FILES]
         missing = [path.name for path in paths if not path.is_file()]
@@ -56,12 +58,6 @@ class RealScenes:
                 raise ValueError(
                     f"{path} has {len(video)} frames; {2 * (frames + _SLACK)} are needed."
                 )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.videos = None
 
     def _read(self, path):
         """All frames, made small."""

@@ -11,15 +11,7 @@ CLAIM = (
     *("supervised", "untrained", "plain", "plain at 0.5", "default", "weighed 0.3", "weighed 0.5"),
     *("mean-residual operator", "paper"),
 )
-PHYSICS = (
-    "supervised",
-    "untrained",
-    "plain",
-    "default",
-    "weighed 0.3",
-    "weighed 0.5",
-    "mean-residual operator",
-)
+PHYSICS = ("supervised", "untrained", "plain", "default", "mean-residual operator")
 # The motion view supposes a camera at rest.
 REAL_VARIANTS = (*PHYSICS, "no motion view")
 
