@@ -4,15 +4,19 @@ import dataclasses
 from importlib.util import find_spec
 
 import cv2
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from benchmarks.cooccurrence import report, scenes, studies
+import bod_keras
+from benchmarks.cooccurrence import controls, models, report, scenes, studies
 from benchmarks.cooccurrence.physics import PhysicsScenes
 from benchmarks.cooccurrence.real import DIRECTIONS, FILES, RealScenes
 from benchmarks.cooccurrence.run_case import Case
 from benchmarks.cooccurrence.variants import ENCODERS, PAPER, VARIANTS, build_model, description
+from bod_keras.training.autodiff import value_and_grad
+from tests import references
 from tests.video_files import save_video
 
 needs_mujoco = pytest.mark.skipif(
@@ -149,6 +153,195 @@ def test_variants_count_by_their_arguments():
     different = ["plain", "default", "paper", "ridge 0.1", "one basis"]
     assert len({str(description(name)) for name in different}) == len(different)
     assert PAPER.koopman["dynamic"] == "mean"
+    # Models of one class by their arguments, models of equal arguments by their class.
+    names = [
+        "reversed negative",
+        "shuffled negative",
+        "dynamic: modes",
+        "dynamic: modes standardised",
+    ]
+    assert len({str(description(name)) for name in names}) == len(names)
+
+
+def make_frames(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def test_the_cayley_form_is_that_of_every_dynamic_eigenvalue():
+    layer, frames = controls.CayleySplit(method="eig", ridge=1e-6, basis=3), make_frames(4, 8, 16)
+    _, dynamic = layer(frames)
+    past_basis, future_basis = (ops.convert_to_numpy(w) for w in layer.weights)
+    for clip, mine in zip(frames, ops.convert_to_numpy(dynamic)):
+        past, future = references.transitions(clip)
+        span = np.linalg.qr(past.T)[0]
+        operator = references.koopman_operator(past, future, 0)
+        values, vectors = np.linalg.eig(span.T @ operator @ span)
+        distance = abs(values - 1)
+        cayley = np.where(distance > distance.min() * (1 + 1e-9), (values - 1) / (values + 1), 0)
+        form = span @ vectors @ np.diag(cayley) @ np.linalg.inv(vectors) @ span.T
+        expected = (past_basis.T @ form.real @ future_basis).ravel()
+        np.testing.assert_allclose(mine, expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_modes_are_moments_of_the_dynamic_eigenvalues():
+    frames = make_frames(4, 8, 16)
+    split = controls.ModeSplit(method="eig").split(frames)
+    matrices, dynamic = map(ops.convert_to_numpy, (split.matrix, split.dynamic))
+    for clip, matrix, mine in zip(frames, matrices, dynamic):
+        values, vectors = np.linalg.eig(matrix)
+        distance = abs(values - 1)
+        values = np.where(distance > distance.min() * (1 + 1e-5), values, 0)
+        inverse, (_, future) = np.linalg.inv(vectors), references.transitions(clip)
+        moving = vectors @ np.diag(values != 0) @ inverse @ future
+        sums, moments = [], []
+        for k in range(1, 8):
+            sums.append((values**k).sum().real / 7)
+            advanced = vectors @ np.diag(values**k) @ inverse @ moving
+            moments.append(np.sum(moving * advanced).real / np.sum(moving**2).real)
+        np.testing.assert_allclose(mine, sums + moments, atol=1e-4)
+
+
+def test_moments_weigh_modes_by_their_energy():
+    """A constant and two rotations in planes of their own, one three times as large as the other."""
+    time, speeds, radii = np.arange(8), np.array([0.5, 1.4]), np.array([3.0, 1.0])
+    waves = [f(w * time) * r for w, r in zip(speeds, radii) for f in (np.cos, np.sin)]
+    clip = np.stack([np.full(8, 2.0), *waves], axis=-1)
+    clip = clip @ np.linalg.qr(make_frames(8, 8))[0][:5]
+    layer = controls.ModeSplit(normalize=False, ridge=1e-6)
+    _, dynamic = layer(clip[None].astype("float32"))
+    turned = np.cos(speeds * np.arange(1, 8)[:, None])
+    expected = [2 * turned.sum(axis=1) / 7, turned @ radii**2 / (radii**2).sum()]
+    np.testing.assert_allclose(dynamic[0], np.concatenate(expected), atol=2e-3)
+
+
+@pytest.mark.parametrize("split", [controls.CayleySplit, controls.ModeSplit, controls.RandomBasis])
+def test_controls_have_finite_gradients_and_are_saved(split, tmp_path):
+    layer = split(halves=True)
+    steady, moving = make_frames(1, 1, 16), make_frames(1, 1, 16, seed=1)
+    clips = [make_frames(1, 8, 16), np.repeat(steady, 8, axis=1)]
+    clips += [steady + moving * (-1.0) ** np.arange(8)[:, None]]  # the eigenvalue -1
+    frames = np.concatenate(clips).astype("float32")
+    inputs = keras.Input((8, 16))
+    model = keras.Model(inputs, layer(inputs))
+    assert [x.shape[1:] for x in model(frames)] == [x.shape[1:] for x in model.outputs]
+
+    def loss(values):
+        return sum(ops.sum(ops.square(part)) for part in layer(values[0])), None
+
+    value, _, (gradient,) = value_and_grad(loss, [ops.convert_to_tensor(frames)])
+    assert np.isfinite(value) and np.isfinite(gradient).all() and np.abs(gradient).max() > 1e-3
+    model.save(tmp_path / "model.keras")
+    for mine, loaded in zip(
+        model(frames), keras.saving.load_model(tmp_path / "model.keras")(frames)
+    ):
+        np.testing.assert_array_equal(mine, loaded)
+
+
+def test_random_bases_are_orthogonal_and_stay():
+    split = build_model("random basis", "VSimCLR", "per-frame", steps=10).decoupling
+    bases = [ops.convert_to_numpy(basis) for basis in (split.past_basis, split.future_basis)]
+    assert not split.trainable_variables and np.abs(bases[0] - bases[1]).max() > 0.1
+    for basis in bases:
+        np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-5)
+
+
+def test_a_hard_negative_is_one_candidate_more():
+    a, b, wrong_a, wrong_b = make_frames(4, 5, 3)
+    loss = models.HardNegativeInfoNCE(0.5, reduction=None)
+    mine = loss(np.concatenate([a, wrong_a], axis=1), np.concatenate([b, wrong_b], axis=1))
+    expected = []
+    for i in range(5):
+        terms = []
+        for own, other, wrong in ((a, b, wrong_a), (b, a, wrong_b)):
+            candidates = [*other, *np.delete(own, i, axis=0), wrong[i]]
+            scores = np.exp(
+                [references.normalise(own[i]) @ references.normalise(c) / 0.5 for c in candidates]
+            )
+            terms.append(-np.log(scores[i] / scores.sum()))
+        expected.append(np.mean(terms))
+    np.testing.assert_allclose(mine, expected, rtol=1e-5)
+
+
+def test_a_reversed_negative_punishes_what_ignores_the_order():
+    plain, model = (
+        build_model(name, "VSimCLR", "per-frame", steps=10)
+        for name in ("default", "reversed negative")
+    )
+    directed = make_frames(6, scenes.FRAMES, 64)
+    raised = {}
+    for name, clips in (("directed", directed), ("palindrome", directed + directed[:, ::-1])):
+        frames = np.concatenate([clips] * 3)  # the same views, so that s(a, b) = 1
+        losses = [
+            m.part_loss(
+                "dynamic",
+                m.split_views(frames, model.decoupling, 3, True)[0]["dynamic"],
+                None,
+                True,
+            )
+            for m in (plain, model)
+        ]
+        before, after = map(float, losses)
+        raised[name] = after - before
+    # Copy and clip are equal: a candidate as near as the positive.
+    assert raised["palindrome"] == pytest.approx(np.logaddexp(before, 0) - before, abs=1e-3)
+    assert 0 < raised["directed"] < raised["palindrome"] / 2
+
+
+def make_intervened(**how):
+    encoder = bod_keras.encoders.FrameCNN((8, 16, 16, 3), (4,))
+    return models.IntervenedSimCLR(
+        encoder,
+        bod_keras.KoopmanSplit(halves=True),
+        projection_head=bod_keras.ProjectionHead(hidden=8, width=16),
+        motion_view=bod_keras.BackgroundSwap(),
+        **how,
+    )
+
+
+def test_interventions_touch_their_part_alone():
+    frames = make_frames(12, 8, 16)
+    plain, shuffled, foreign = (
+        make_intervened(**how) for how in ({}, {"shuffled_positive": True}, {"foreign_frame": True})
+    )
+    seen = [m.split_views(frames, plain.decoupling, 3, True)[0] for m in (plain, shuffled, foreign)]
+    for part, view, changed in (
+        ("static", 0, [False, False]),
+        ("static", 1, [True, False]),
+        ("dynamic", 0, [False, True]),
+        ("dynamic", 1, [False, True]),
+    ):
+        first, *others = (ops.convert_to_numpy(x[part][view]) for x in seen)
+        assert [np.abs(x - first).max() > 1e-3 for x in others] == changed
+    with pytest.raises(ValueError, match="negative must be.*sideways"):
+        make_intervened(negative="sideways")
+
+
+def test_interventions_are_drawn_for_each_clip_and_from_the_seed():
+    order = np.tile(np.arange(8.0), (64, 1))[..., None]
+    once, again = (make_intervened(seed=1) for _ in range(2))
+    drawn = [ops.convert_to_numpy(m._shuffled(order)) for m in (once, again, once)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert (np.sort(drawn[0], axis=1) == order).all()
+    assert (drawn[0] != drawn[2]).any() and len(np.unique(drawn[0], axis=0)) > 60
+    clips = np.arange(64.0)[:, None, None] + np.zeros((64, 8, 1))
+    foreign = ops.convert_to_numpy(once._foreign(clips))
+    assert foreign.shape == (64, 1, 1)
+    assert set(foreign.ravel()) == set(range(64)) and (foreign[:, 0] != clips[:, 0]).mean() > 0.9
+
+
+def test_an_intervened_model_learns_and_goes_on_after_loading(tmp_path):
+    model = make_intervened(negative="shuffled", shuffled_positive=True, foreign_frame=True)
+    model.compile("sgd", run_eagerly=True)
+    views = np.random.default_rng(0).random((4, 2, 8, 16, 16, 3), "float32")
+    before = [ops.convert_to_numpy(w) for w in model.trainable_variables]
+    model.train_on_batch(views)
+    after = [ops.convert_to_numpy(w) for w in model.trainable_variables]
+    assert all(np.isfinite(w).all() for w in after)
+    assert any((one != other).any() for one, other in zip(before, after))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    losses = [m.test_on_batch(views, return_dict=True)["loss"] for m in (model, loaded)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 @pytest.mark.parametrize("study", studies.STUDIES)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 import bod_keras
+from bod_keras.koopman import linalg
 
 
 @keras.saving.register_keras_serializable("benchmarks")
@@ -78,3 +79,78 @@ class FixedBasis(bod_keras.KoopmanSplit):
         for basis in (self.past_basis, self.future_basis):
             basis.assign(ops.eye(*basis.shape))
             basis.trainable = False
+
+
+@keras.saving.register_keras_serializable("benchmarks")
+class RandomBasis(bod_keras.KoopmanSplit):
+    """The operator read-out in two random orthogonal bases, drawn with the weights and never trained."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        for basis in (self.past_basis, self.future_basis):
+            basis.trainable = False
+
+
+@keras.saving.register_keras_serializable("benchmarks")
+class CayleySplit(bod_keras.KoopmanSplit):
+    """The read-out of the operator's Cayley form: ``vec(U' X^+ (I - P) C X V)``, C = (M - I)(M + I)^-1.
+
+    X^+ g(M) X is g of the operator compressed to the span of the past frames, and nothing off that span, for
+    every g, also for one with g(0) != 0. C turns the inverse of an operator into -C, as its logarithm would:
+    2 C is the [1/1] Pade approximant of log M around I. The logarithm itself is not well defined here: M has
+    eigenvalues near 0, and of an untrained network's clips one in eleven is real and negative, where no
+    real logarithm exists. C has its one pole at -1, close to some of these, so that its inverse has a ridge:
+    with S = M + I, S^-1 = S' (S S' + ridge tr(S S')/n I)^-1.
+    """
+
+    def _split(self, embeddings, training):
+        parts = super()._split(embeddings, training)
+        past, _ = linalg.transitions(embeddings, self.normalize)
+        identity = ops.eye(past.shape[-2], dtype="float32")
+        one = parts.matrix + identity
+        gram = linalg.regularised_gram(one, self.ridge)  # of the rows of S
+        # M - I and S commute, but not with the ridge: C' = (S S' + ridge I)^-1 S (M - I)'.
+        other = ops.swapaxes(parts.matrix - identity, -1, -2)
+        cayley = ops.swapaxes(linalg.solve(gram, ops.matmul(one, other)), -1, -2)
+        moving = ops.matmul(identity - parts.projector, cayley)
+        left = linalg.solve(
+            linalg.regularised_gram(past, self.ridge), ops.matmul(past, self.past_basis)
+        )
+        right = ops.matmul(moving, ops.matmul(past, self.future_basis))
+        dynamic = ops.matmul(ops.swapaxes(left, -1, -2), right)
+        return parts._replace(dynamic=ops.reshape(dynamic, ops.shape(parts.dynamic)))
+
+
+@keras.saving.register_keras_serializable("benchmarks")
+class ModeSplit(bod_keras.KoopmanSplit):
+    """Dynamic is the eigenvalues of the dynamic block, and the amplitudes of its modes, as moments.
+
+        e_k = tr((I - P) M^k) / n,   a_k = <D, M^k D> / |D|^2,   D = (I - P) Y,   k = 1..n = T-1.
+
+    e_k is the power sum of the dynamic eigenvalues, of which n determine all n, in no order and without
+    eigenvectors. a_k weighs lambda^k by the mode's share of the dynamic part's energy, if the modes are
+    orthogonal. Shape (B, 2 n); free of phase and scale, and there is no U or V.
+    """
+
+    def __init__(self, dynamic="mean", **kwargs):  # which makes no bases
+        super().__init__(dynamic=dynamic, **kwargs)
+
+    def _split(self, embeddings, training):
+        parts = super()._split(embeddings, training)
+        _, future = linalg.transitions(embeddings, self.normalize)
+        n = future.shape[-2]
+        power = ops.eye(n, dtype="float32") - parts.projector
+        moving = ops.matmul(power, future)
+        energy = ops.sum(ops.square(moving), axis=(-2, -1)) + 1e-12
+        sums, moments = [], []
+        for _ in range(n):
+            power = ops.matmul(parts.matrix, power)
+            sums.append(ops.trace(power, axis1=-2, axis2=-1) / n)
+            advanced = ops.matmul(power, future)
+            moments.append(ops.sum(moving * advanced, axis=(-2, -1)) / energy)
+        return parts._replace(dynamic=ops.stack(sums + moments, axis=-1))
+
+    def compute_output_spec(self, embeddings, training=False):
+        static, _ = super().compute_output_spec(embeddings, training)
+        batch, time, _ = embeddings.shape
+        return static, keras.KerasTensor((batch, 2 * (time - 1)), dtype="float32")

@@ -6,7 +6,7 @@ import inspect
 import keras
 
 import bod_keras
-from benchmarks.cooccurrence import controls
+from benchmarks.cooccurrence import controls, models
 from benchmarks.cooccurrence.scenes import FRAMES, SIZE
 from bod_keras.presets import PRESETS
 
@@ -46,6 +46,7 @@ class Variant:
             the framework.
         head: arguments of the projection head.
         swap: threshold of `BackgroundSwap`, or 0: no motion view.
+        model: a class of `models` in the place of v-SimCLR, or None.
     """
 
     split: type | None = bod_keras.KoopmanSplit
@@ -54,6 +55,7 @@ class Variant:
     framework: dict = dataclasses.field(default_factory=dict)
     head: dict = dataclasses.field(default_factory=dict)
     swap: float = 0.0
+    model: type | None = None
 
     def but(self, **changes):
         """A copy in which the given dicts are added to its own."""
@@ -70,6 +72,11 @@ PLAIN = Variant(split=None, bilevel=None)
 DEFAULT = Variant(**_preset("default"), head={"width": 2 * _WIDTH})
 PAPER = Variant(**_preset("paper"))
 
+
+def _intervened(**how):
+    return DEFAULT.but(model=models.IntervenedSimCLR, framework=how)
+
+
 VARIANTS = {
     "plain": PLAIN,
     "default": DEFAULT,
@@ -82,6 +89,8 @@ VARIANTS = {
     "random projector": DEFAULT.but(split=controls.RandomSplit, koopman={"count": 1}),
     # The paper's ablations; "plain" is the one without decoupling.
     "no bi-level": DEFAULT.but(bilevel=None),
+    "no static loss": DEFAULT.but(framework={"static_weight": 0.0}),
+    "no dynamic loss": DEFAULT.but(framework={"dynamic_weight": 0.0}),
     # What the default adds to a split, one at a time left out, and none of it.
     "no motion view": DEFAULT.but(swap=0.0),
     "not standardised": DEFAULT.but(framework={"standardize": False}),
@@ -106,6 +115,21 @@ VARIANTS = {
     "whole operator": DEFAULT.but(split=controls.WholeOperator),
     "one basis": DEFAULT.but(split=controls.OneBasis),
     "fixed basis": DEFAULT.but(split=controls.FixedBasis),
+    "random basis": DEFAULT.but(split=controls.RandomBasis),
+    "dynamic: Cayley": DEFAULT.but(split=controls.CayleySplit),
+    "dynamic: modes": DEFAULT.but(split=controls.ModeSplit),
+    "dynamic: modes standardised": DEFAULT.but(
+        split=controls.ModeSplit, model=models.StandardisedSimCLR
+    ),
+    # What else is contrasted: interventions on frame embeddings, for per-frame encoders.
+    "reversed negative": _intervened(negative="reversed"),
+    "shuffled negative": _intervened(negative="shuffled"),
+    "shuffled positive": _intervened(shuffled_positive=True),
+    "shuffled positive and reversed negative": _intervened(
+        shuffled_positive=True, negative="reversed"
+    ),
+    "foreign frame": _intervened(foreign_frame=True),
+    "foreign frame for motion view": _intervened(foreign_frame=True).but(swap=0.0),
     # The losses.
     **{
         f"base weight {w:g}": DEFAULT.but(framework={"base_weight": w})
@@ -129,16 +153,19 @@ VARIANTS = {
         )
         for w in (0.1, 0.3, 0.5)
     },
+    **{f"temperature {t}": DEFAULT.but(framework={"temperature": t}) for t in (0.1, 0.5)},
     **{
         f"dynamic temperature {t}": DEFAULT.but(framework={"dynamic_temperature": t})
         for t in (0.1, 0.5)
     },
     # The lower level.
-    "inner steps 3": DEFAULT.but(bilevel={"inner_steps": 3}),
-    "scope all": DEFAULT.but(bilevel={"scope": "all"}),
+    **{f"inner steps {n}": DEFAULT.but(bilevel={"inner_steps": n}) for n in (0, 1, 3)},
+    **{f"scope {s}": DEFAULT.but(bilevel={"scope": s}) for s in ("head", "all")},
     **{
-        f"prediction {p}": DEFAULT.but(bilevel={"prediction": p}) for p in ("held_out", "in_sample")
+        f"prediction {p}": DEFAULT.but(bilevel={"prediction": p})
+        for p in ("cross_clip", "held_out", "in_sample")
     },
+    "first-order hypergradient": DEFAULT.but(bilevel={"hypergradient": "first_order"}),
     # The embedding.
     **{f"width {d}": DEFAULT.but(head={"width": d}) for d in (32, 128, 256)},
 }
@@ -160,6 +187,7 @@ def description(variant):
         "framework": {**_WEIGHTS, **chosen.framework},
         "head": {"hidden": 128, "width": _WIDTH, **chosen.head},
         "swap": chosen.swap,
+        **({"model": chosen.model.__name__} if chosen.model else {}),
     }
 
 
@@ -191,4 +219,5 @@ def build_model(variant, framework, encoder, steps):
         if chosen.swap:
             arguments["motion_view"] = bod_keras.BackgroundSwap(chosen.swap)
     head = bod_keras.ProjectionHead(**{"hidden": 128, "width": _WIDTH, **chosen.head})
-    return getattr(bod_keras, framework)(build_encoder(encoder), projection_head=head, **arguments)
+    model = chosen.model or getattr(bod_keras, framework)
+    return model(build_encoder(encoder), projection_head=head, **arguments)
