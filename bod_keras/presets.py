@@ -6,9 +6,9 @@ from bod_keras.training import BiLevel
 
 PRESETS = {
     "default": {
-        "koopman": {"halves": True},
+        "koopman": {"ridge": 0.1, "halves": True},
         "bilevel": {},
-        "framework": {"base_weight": 0.0, "standardize": True},
+        "framework": {"dynamic_weight": 0.5, "base_weight": 0.0, "standardize": True},
         "background_swap": 0.08,
     },
     "paper": {
@@ -21,7 +21,7 @@ PRESETS = {
             "projector_gradient": True,
         },
         "bilevel": {"scope": "all", "prediction": "in_sample"},
-        "framework": {"base_weight": 0.0, "standardize": False},
+        "framework": {"dynamic_weight": 1.0, "base_weight": 0.0, "standardize": False},
         "background_swap": 0.0,
     },
 }
@@ -31,9 +31,10 @@ def preset(name="default"):
     """Arguments of a framework that make it BOD-VCL in one of its named forms.
 
     * ``"default"``: what learned both semantics in docs/findings.md. The closest eigenvalue is static, the
-      dynamic part is the operator itself, each part has its half of the embedding, the static one is
-      standardised, the dynamic one is contrasted with a view over another background, and the lower level
-      moves the head by its cross-clip prediction. Its projection head has twice the width of a plain one.
+      dynamic part is the operator itself, of a ridge of 0.1, each part has its half of the embedding, the
+      static one is standardised, the dynamic one is contrasted with a view over another background and counts
+      half, and the lower level moves the head by its cross-clip prediction. Its projection head has twice the
+      width of a plain one.
     * ``"paper"``: the published form, as far as its text and code settle it: threshold 0.1, hard split with
       its full gradient, (almost) no ridge, the time mean of the dynamic part, no ordinary loss, and a lower
       level on all weights with the in-sample prediction error.
@@ -43,7 +44,8 @@ def preset(name="default"):
 
     Returns:
         A dict for ``VSimCLR(encoder, **preset(name))`` and all other frameworks: ``decoupling``, a new
-        `KoopmanSplit`; ``bilevel``, a `BiLevel`; ``base_weight``, ``standardize`` and ``motion_view``.
+        `KoopmanSplit`; ``bilevel``, a `BiLevel`; ``dynamic_weight``, ``base_weight``, ``standardize`` and
+        ``motion_view``.
 
     Raises:
         ValueError: another name.

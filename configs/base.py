@@ -12,7 +12,7 @@ FRAMEWORKS = ("vsimclr", "vmoco", "vbyol", "vswav", "vsimsiam", "vvicreg", "vbar
 
 def framework(name):
     """``config.framework`` of one of `FRAMEWORKS`: the arguments of its class, with their defaults."""
-    parts = {"static_weight": 1.0, "dynamic_weight": 1.0, **PRESETS["default"]["framework"]}
+    parts = {"static_weight": 1.0, **PRESETS["default"]["framework"]}
     contrast = {"temperature": 0.1, "dynamic_temperature": config_dict.placeholder(float)}
     arguments = {
         "vsimclr": contrast,
@@ -138,7 +138,7 @@ def get_config():
             "count": config_dict.placeholder(int),
             "method": "auto",
             "order": 64,
-            "ridge": 1e-2,
+            "ridge": 0.1,
             "operator": "clip",
             "dynamic": "operator",
             "basis": config_dict.placeholder(int),  # None: 24, or the head's width if that is less

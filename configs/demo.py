@@ -20,8 +20,8 @@ from configs.arguments import read_arguments
 
 # What a small batch, a narrow head and 450 steps ask for.
 _SETTINGS = {
-    "vsimclr": {"temperature": 0.2},
-    "vmoco": {"temperature": 0.2, "queue_size": 512, "momentum": 0.9},
+    "vsimclr": {"temperature": 0.5, "dynamic_temperature": 0.2},
+    "vmoco": {"temperature": 0.5, "dynamic_temperature": 0.2, "queue_size": 512, "momentum": 0.9},
     "vbyol": {"predictor_hidden": 128, "momentum": 0.9},
     "vswav": {"prototypes": 64},
     "vsimsiam": {"predictor_hidden": 32},

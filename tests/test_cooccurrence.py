@@ -150,8 +150,9 @@ def test_encoders_keep_every_frame(encoder):
 
 def test_variants_count_by_their_arguments():
     assert description("default") == description("base weight 0")
-    different = ["plain", "default", "paper", "ridge 0.1", "one basis"]
+    different = ["plain", "default", "paper", "ridge 0.3", "one basis", "supervised"]
     assert len({str(description(name)) for name in different}) == len(different)
+    assert description("default", "VMoCo") != description("default")
     assert PAPER.koopman["dynamic"] == "mean"
     # Models of one class by their arguments, models of equal arguments by their class.
     names = [

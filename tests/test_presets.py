@@ -14,10 +14,11 @@ def settings_of(arguments):
 
 def test_the_default_preset():
     arguments = bod_keras.preset()
-    halves = bod_keras.KoopmanSplit(halves=True)
-    assert settings_of(arguments) == settings_of({"decoupling": halves})
+    expected = bod_keras.KoopmanSplit(ridge=0.1, halves=True)
+    assert settings_of(arguments) == settings_of({"decoupling": expected})
     assert arguments["bilevel"] == bod_keras.BiLevel()
-    assert arguments["standardize"] and arguments["base_weight"] == 0.0
+    assert arguments["standardize"]
+    assert (arguments["dynamic_weight"], arguments["base_weight"]) == (0.5, 0.0)
     assert arguments["motion_view"].threshold == 0.08
 
 
@@ -27,7 +28,7 @@ def test_the_published_form():
     assert (split.threshold, split.count, split.method, split.dynamic) == (0.1, None, "eig", "mean")
     assert split.projector_gradient
     assert (arguments["bilevel"].scope, arguments["bilevel"].prediction) == ("all", "in_sample")
-    assert arguments["base_weight"] == 0.0
+    assert (arguments["dynamic_weight"], arguments["base_weight"]) == (1.0, 0.0)
     assert not split.halves and not arguments["standardize"] and arguments["motion_view"] is None
 
 

@@ -119,7 +119,7 @@ def file_of(case, folder):
     """Where a result is. A variant counts by its arguments: two of equal arguments share a run."""
     from benchmarks.cooccurrence.variants import description
 
-    settings = {**dataclasses.asdict(case), "variant": description(case.variant)}
+    settings = {**dataclasses.asdict(case), "variant": description(case.variant, case.framework)}
     key = json.dumps(settings, sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     return folder / "results" / f"{digest}.json"
