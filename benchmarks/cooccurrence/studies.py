@@ -46,7 +46,7 @@ def grid(seeds):
 
 def gradients(seeds):
     """Gradient norms and probes along training, plain against decoupled."""
-    variants = ("plain", "default", "split alone", "split alone, P differentiated")
+    variants = ("plain", "default", "split alone", "split alone with P differentiated")
     return _every(seeds, regime=REGIMES, variant=variants, curve=(100,))
 
 

@@ -96,7 +96,7 @@ VARIANTS = {
     "not standardised": DEFAULT.but(framework={"standardize": False}),
     "no halves": DEFAULT.but(koopman={"halves": False}, head={"width": _WIDTH}),
     "split alone": Variant(),
-    "split alone, P differentiated": Variant(koopman={"projector_gradient": True}),
+    "split alone with P differentiated": Variant(koopman={"projector_gradient": True}),
     # What is differentiated, and what is static.
     "projector differentiated": DEFAULT.but(koopman={"projector_gradient": True}),
     **{f"threshold {t}": DEFAULT.but(koopman={"threshold": t}) for t in (0.05, 0.1, 0.2, 0.3, 0.5)},
