@@ -4,11 +4,14 @@ import importlib.util
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if os.environ.get("KERAS_BACKEND") == "jax":
-    # Most of XLA's time on a CPU goes into the code of fused kernels, which tests run once or twice: its older
-    # emitters take a third.
-    flags = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
+XLA_FLAGS = {
+    # What XLA compiles, tests run once or twice, so that LLVM's optimisations take longer than they save.
+    "tensorflow": "--xla_backend_optimization_level=0",
+    # Most of its time goes into the code of fused kernels: its older emitters take a third.
+    "jax": "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+}
+flags = XLA_FLAGS.get(os.environ.get("KERAS_BACKEND"), "")
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
 
 import keras
 import pytest

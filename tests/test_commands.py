@@ -18,9 +18,10 @@ import pytest
 import train
 from bod_keras.training import run_lock
 from configs import demo, videos
+from tests.typed_commands import ROOT, run_here
+from tests.typed_commands import run as command
 from tests.video_files import make_ramp_clip, save_video, write_broken
 
-ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.xdist_group("commands")  # one process: they share runs
 TINY = {
     "built_in.train": 32,
@@ -31,6 +32,7 @@ TINY = {
     "clips.frames": 6,
     "epochs": 2,
 }
+EPOCHS = {"plain": 2, "bod": 12}
 
 
 @pytest.fixture(scope="session")
@@ -38,48 +40,46 @@ def workspace(tmp_path_factory):
     return tmp_path_factory.mktemp("runs")
 
 
-def command(script, *flags, **options):
-    """Run a script as a user does, in a second process."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / script), *flags],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        **options,
-    )
+def settings_of(workspace, changes):
+    """Of a tiny run; dots of a key are written as double underscores."""
+    changes = {key.replace("__", "."): value for key, value in changes.items()}
+    places = {"output": str(workspace), "built_in.folder": str(workspace / "data")}
+    return {**places, **TINY, **changes}
+
+
+def config_of(workspace, kind="bod", **changes):
+    config = demo.get_config(f"{kind},smoke")
+    config.update_from_flattened_dict(settings_of(workspace, changes))
+    return config
 
 
 def flags_of(workspace, kind="bod", **changes):
-    """Flags of a tiny run; dots of a key are written as double underscores."""
-    changes = {key.replace("__", "."): value for key, value in changes.items()}
-    settings = {"output": workspace, "built_in.folder": workspace / "data", **TINY, **changes}
     return [
         f"--config={ROOT / 'configs' / 'demo.py'}:{kind},smoke",
-        *(f"--config.{key}={value}" for key, value in settings.items()),
+        *(f"--config.{key}={value}" for key, value in settings_of(workspace, changes).items()),
     ]
 
 
 @pytest.fixture(scope="session")
 def runs(workspace):
-    """A finished plain and a finished decoupled run: their folders."""
-    for kind in ("plain", "bod"):
-        done = command("train.py", *flags_of(workspace, kind))
-        assert done.returncode == 0, done.stderr
-        assert "16/16" not in done.stderr and "8/8" in done.stderr  # the progress bar
-    return [workspace / f"demo-{kind}-smoke-seed0" for kind in ("plain", "bod")]
+    """A finished plain run, of two epochs, and a finished decoupled one, of twelve: their folders."""
+    train.train(config_of(workspace, "plain").to_dict())
+    done = command("train.py", *flags_of(workspace, epochs=EPOCHS["bod"]))
+    assert done.returncode == 0, done.stderr
+    assert "48/48" in done.stderr  # the progress bar
+    return [workspace / f"demo-{kind}-smoke-seed0" for kind in EPOCHS]
 
 
 def test_a_run_leaves_its_artefacts(runs):
-    for folder in runs:
+    for folder, epochs in zip(runs, EPOCHS.values(), strict=True):
         for name in ("encoder.keras", "model.keras", "losses.png", "spectrum.png"):
             assert (folder / name).stat().st_size > 1000, name
         assert list((folder / "tensorboard").rglob("events.*"))
         lines = (folder / "history.csv").read_text().splitlines()
-        assert len(lines) == 3 and lines[0].startswith("epoch,step,seconds,learning_rate,")
+        assert len(lines) == 1 + epochs and lines[0].startswith("epoch,step,seconds,learning_rate,")
         report = json.loads((folder / "report.json").read_text())
         assert report["config"]["clips"]["frames"] == 6
-        assert report["training"]["steps"] == report["training"]["of"] == 8
+        assert report["training"]["steps"] == report["training"]["of"] == 4 * epochs
         assert report["environment"]["keras"] == keras.__version__
         assert report["history"]["loss"]["last"] < report["history"]["loss"]["first"] + 1
 
@@ -117,24 +117,17 @@ def test_evaluation_prints_one_table_and_extends_the_reports(runs, tmp_path):
     )
 
 
-def test_a_finished_run_is_not_repeated(runs, workspace):
+def test_a_finished_run_is_not_repeated(runs, workspace, capsys):
     before = (runs[0] / "model.keras").stat().st_mtime_ns
-    done = command("train.py", *flags_of(workspace, "plain"))
+    done = run_here(capsys, "train.py", *flags_of(workspace, "plain"))
     assert done.returncode == 0 and "is finished" in done.stdout
     assert (runs[0] / "model.keras").stat().st_mtime_ns == before
 
 
-def test_other_settings_in_the_same_folder_are_refused(runs, workspace):
-    done = command("train.py", *flags_of(workspace, "plain", clips__recipe="none"))
+def test_other_settings_in_the_same_folder_are_refused(runs, workspace, capsys):
+    done = run_here(capsys, "train.py", *flags_of(workspace, "plain", clips__recipe="none"))
     assert done.returncode == 1
     assert "clips.recipe: motion there, none now" in done.stderr
-
-
-@pytest.fixture(scope="session")
-def whole(workspace):
-    """A run of twelve epochs that nothing interrupts."""
-    assert command("train.py", *flags_of(workspace, epochs=12, name="whole")).returncode == 0
-    return workspace / "whole-seed0"
 
 
 def start(flags):
@@ -162,7 +155,7 @@ SLOW = pytest.mark.skipif(os.environ.get("SLOW_TESTS") != "1", reason="SLOW_TEST
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=SLOW)])
-def test_a_stopped_run_resumes_to_the_same_weights(workspace, whole, stop):
+def test_a_stopped_run_resumes_to_the_same_weights(workspace, runs, stop):
     flags = flags_of(workspace, epochs=12, name=f"stopped{int(stop)}")
     folder = workspace / f"stopped{int(stop)}-seed0"
     running = start(flags)
@@ -173,11 +166,11 @@ def test_a_stopped_run_resumes_to_the_same_weights(workspace, whole, stop):
     assert not (folder / "model.keras").exists()
     resumed = command("train.py", *flags)
     assert resumed.returncode == 0 and "resumed at step" in resumed.stdout, resumed.stderr
-    assert_same_run(folder, whole)
+    assert_same_run(folder, runs[1])
 
 
 @SLOW
-def test_a_run_that_is_killed_again_and_again_reaches_the_same_weights(workspace, whole):
+def test_a_run_that_is_killed_again_and_again_reaches_the_same_weights(workspace, runs):
     """SIGKILL in the first epoch, then at random moments, of steps as of saving."""
     flags = flags_of(workspace, epochs=12, name="killed")
     folder = workspace / "killed-seed0"
@@ -195,11 +188,11 @@ def test_a_run_that_is_killed_again_and_again_reaches_the_same_weights(workspace
         assert running.returncode == -signal.SIGKILL
     resumed = command("train.py", *flags)
     assert resumed.returncode == 0 and "resumed at step" in resumed.stdout, resumed.stderr
-    assert_same_run(folder, whole)
+    assert_same_run(folder, runs[1])
 
 
 @SLOW
-def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace, whole):
+def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace, runs):
     flags = flags_of(workspace, epochs=12, name="truncated")
     folder = workspace / "truncated-seed0"
     running = start(flags)
@@ -212,7 +205,7 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace
     assert resumed.returncode == 0, resumed.stderr
     assert f"{newest} is damaged and was passed over" in resumed.stdout
     assert f"resumed at step {int(newest.stem[5:]) - 4}" in resumed.stdout
-    assert_same_run(folder, whole)
+    assert_same_run(folder, runs[1])
 
 
 @pytest.mark.parametrize(
@@ -230,9 +223,7 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace
     ],
 )
 def test_a_wrong_setting_gets_one_clear_message(tmp_path, workspace, changes, expected):
-    config = demo.get_config("bod,smoke")
-    settings = {"output": str(tmp_path), "built_in.folder": str(workspace / "data"), **TINY}
-    config.update_from_flattened_dict({**settings, **changes})
+    config = config_of(workspace, **{"output": str(tmp_path), **changes})
     with pytest.raises((ValueError, OSError), match=re.escape(expected)):
         train.train(config.to_dict())
 
@@ -248,9 +239,9 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     assert (folder / "thesis.txt").exists()
 
 
-def test_a_second_run_in_the_same_folder_is_refused(tmp_path, workspace):
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path, workspace, capsys):
     with run_lock(tmp_path / "demo-bod-smoke-seed0"):
-        done = command("train.py", *flags_of(workspace, output=tmp_path))
+        done = run_here(capsys, "train.py", *flags_of(workspace, output=tmp_path))
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"demo-bod-smoke-seed0 is in use: process {os.getpid()} on" in done.stderr
     assert not list(tmp_path.iterdir())
@@ -265,9 +256,7 @@ def test_a_kill_during_the_first_report_does_not_block_the_run(tmp_path, workspa
 
 
 def test_damaged_checkpoints_are_not_thrown_away(tmp_path, workspace):
-    config = demo.get_config("bod,smoke")
-    settings = {"output": str(tmp_path), "built_in.folder": str(workspace / "data"), **TINY}
-    config.update_from_flattened_dict(settings)
+    config = config_of(workspace, output=str(tmp_path))
     folder = tmp_path / "demo-bod-smoke-seed0"
     part = folder / "checkpoints" / "step-00000004.keras"
     part.parent.mkdir(parents=True)
@@ -281,24 +270,26 @@ def test_damaged_checkpoints_are_not_thrown_away(tmp_path, workspace):
 @pytest.mark.parametrize(
     "flags, expected",
     [
-        (["--config=configs/demo.py:bod", "--config.clips.batchsize=3"], 'mean "batch_size"'),
         ([], "--config is missing"),
-        pytest.param(["--config=configs/demo.py:bod", "extra"], "arguments: extra", marks=SLOW),
-        pytest.param(
-            ["--config=configs/demo.py:bod", "--config.no_such_key=3"], "no_such_key", marks=SLOW
-        ),
+        (["--config=configs/demo.py:bod", "extra"], "arguments: extra"),
+        (["--config=configs/demo.py:bod", "--config.no_such_key=3"], "no_such_key"),
     ],
 )
-def test_wrong_flags_get_one_clear_message(flags, expected):
-    done = command("train.py", *flags)
+def test_wrong_flags_get_one_clear_message(flags, expected, capsys):
+    done = run_here(capsys, "train.py", *flags)
+    assert done.returncode == 1 and expected in done.stderr
+
+
+def test_wrong_flags_of_a_process():
+    done = command("train.py", "--config=configs/demo.py:bod", "--config.clips.batchsize=3")
     assert done.returncode == 1
-    assert expected in done.stderr and "Traceback" not in done.stderr
+    assert 'mean "batch_size"' in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_loss_that_is_not_finite_stops_with_step_and_files(tmp_path, workspace):
-    flags = flags_of(workspace, output=tmp_path, optimizer__learning_rate=1e30)
-    done = command("train.py", *flags)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+def test_a_loss_that_is_not_finite_stops_with_step_and_files(tmp_path, workspace, capsys):
+    flags = flags_of(workspace, "plain", output=tmp_path, optimizer__learning_rate=1e30)
+    done = run_here(capsys, "train.py", *flags)
+    assert done.returncode == 1
     assert "Not finite at step" in done.stderr
     assert done.stderr.count(".avi") == TINY["clips.batch_size"]
 
@@ -315,7 +306,7 @@ def mixed_folder(tmp_path):
 
 
 def small_run(folder, output, share):
-    return command(
+    return (
         "train.py",
         f"--config={ROOT / 'configs' / 'videos.py'}:small",
         f"--config.data.source={folder}",
@@ -325,12 +316,14 @@ def small_run(folder, output, share):
         "--config.clips.batch_size=4",
         "--config.epochs=2",
         "--config.optimizer.warmup_epochs=0.5",
+        "--config.decoupled=False",  # what it trains makes no difference here
+        "--config.monitors.every=0",
     )
 
 
-def test_broken_videos_are_skipped_counted_and_named(mixed_folder, tmp_path):
+def test_broken_videos_are_skipped_counted_and_named(mixed_folder, tmp_path, capsys):
     folder, broken = mixed_folder
-    done = small_run(folder, tmp_path, 0.5)
+    done = run_here(capsys, *small_run(folder, tmp_path, 0.5))
     assert done.returncode == 0, done.stderr
     assert f"{len(broken)} of 21 videos were skipped" in done.stdout
     training = json.loads((tmp_path / "videos-seed0" / "report.json").read_text())["training"]
@@ -345,7 +338,8 @@ def test_broken_videos_are_skipped_counted_and_named(mixed_folder, tmp_path):
 
 
 def test_too_many_broken_videos_stop_the_run(mixed_folder, tmp_path):
-    done = small_run(mixed_folder[0], tmp_path, 0.1)
+    """In a process, which ends while the stream of videos is open."""
+    done = command(*small_run(mixed_folder[0], tmp_path, 0.1))
     assert done.returncode == 1
     assert "video files cannot be read (max_bad_share=0.1)" in done.stderr
     assert "Traceback" not in done.stderr
@@ -364,14 +358,15 @@ def test_a_full_disk_while_saving_is_a_clear_error(tmp_path, workspace):
     assert not list(tmp_path.rglob("*.keras"))
 
 
-def test_evaluation_on_labelled_folders(runs, tmp_path):
+def test_evaluation_on_labelled_folders(runs, tmp_path, capsys):
     for part, first in (("train", 0), ("test", 4)):
         for label, level in enumerate((0, 120)):  # dark and bright: a label that is easy to read
             folder = tmp_path / part / f"class{label}"
             folder.mkdir(parents=True)
             for index in range(first, first + 4):
                 save_video(folder / f"{index}.avi", make_ramp_clip(8, offset=level + index))
-    done = command(
+    done = run_here(
+        capsys,
         "evaluate.py",
         f"--model={runs[1]}",
         "--protocol=linear",
@@ -389,8 +384,8 @@ def test_evaluation_on_labelled_folders(runs, tmp_path):
         assert max(float(cell) for cell in row[4:7]) == 1.0
 
 
-def test_evaluation_refuses_what_is_no_run(tmp_path):
-    done = command("evaluate.py", f"--model={tmp_path}")
+def test_evaluation_refuses_what_is_no_run(tmp_path, capsys):
+    done = run_here(capsys, "evaluate.py", f"--model={tmp_path}")
     assert done.returncode == 1 and "is not the folder of a finished run" in done.stderr
 
 

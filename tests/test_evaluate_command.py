@@ -2,21 +2,20 @@
 
 import csv
 import json
-import os
 import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from bod_keras import experiment, training
 from bod_keras.evaluation import write_report
 from configs import base
+from tests import typed_commands
 from tests.evaluation.ucf101_tree import write_ucf101
+from tests.typed_commands import ROOT
 
-ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.xdist_group("evaluate")  # one process: they share a run
 
 
@@ -38,27 +37,23 @@ def run(tmp_path_factory):
     return path
 
 
-def command(run, *flags):
-    """What starts evaluate.py: the arguments of `subprocess.run`."""
-    return {
-        "args": [sys.executable, str(ROOT / "evaluate.py"), f"--model={run}", *flags],
-        "cwd": run.parent,
-        "env": {**os.environ, "PYTHONPATH": str(ROOT)},
-        "text": True,
-    }
+@pytest.fixture
+def evaluate(capsys, monkeypatch):
+    """Evaluates a run: exit code, output and errors."""
 
+    def evaluate(run, *flags):
+        monkeypatch.chdir(run.parent)
+        done = typed_commands.run_here(capsys, "evaluate.py", f"--model={run}", *flags)
+        return done.returncode, done.stdout, done.stderr
 
-def evaluate(run, *flags):
-    done = subprocess.run(**command(run, *flags), capture_output=True, timeout=300)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
+    return evaluate
 
 
 def report(run, section):
     return json.loads((run / "report.json").read_text())[f"evaluation_{section}"]
 
 
-def test_splits_are_averaged_and_the_second_time_comes_from_the_cache(run):
+def test_splits_are_averaged_and_the_second_time_comes_from_the_cache(evaluate, run):
     flags = ("--protocol=linear", "--protocol=knn", "--split=1,2", "--set=views=2")
     flags += ("--set=parts=('static',)",)
     code, first, errors = evaluate(run, *flags)
@@ -86,18 +81,17 @@ def test_splits_are_averaged_and_the_second_time_comes_from_the_cache(run):
 
 
 def test_a_model_for_other_clips_gets_one_clear_message(run):
+    """Of a process."""
     before = (run / "report.json").read_bytes()
-    code, _, errors = evaluate(run, "--protocol=retrieval-tclr")
-    assert code == 1 and errors.startswith(
-        "evaluate.py: The protocol retrieval-tclr asks for clips"
-    )
-    assert (
-        "16 frames and 112 x 112 pixels, but this model was made for 4 frames and 8 x 8" in errors
+    done = typed_commands.run("evaluate.py", f"--model={run}", "--protocol=retrieval-tclr")
+    assert done.returncode == 1 and done.stderr.startswith(
+        "evaluate.py: The protocol retrieval-tclr asks for clips of 16 frames and 112 x 112 pixels, "
+        "but this model was made for 4 frames and 8 x 8"
     )
     assert (run / "report.json").read_bytes() == before
 
 
-def test_a_test_video_in_the_training_list_stops_it(run, tmp_path):
+def test_a_test_video_in_the_training_list_stops_it(evaluate, run, tmp_path):
     root = run.parent / "UCF-101"
     for part, groups in (("train", (1, 2, 3)), ("test", (3, 4))):
         names = ("ApplyEyeMakeup", "Archery")
@@ -113,7 +107,7 @@ def test_a_test_video_in_the_training_list_stops_it(run, tmp_path):
     assert "--allow_overlap" in errors
 
 
-def test_low_shot_of_another_data_set_for_a_run_whose_videos_are_gone(run, tmp_path):
+def test_low_shot_of_another_data_set_for_a_run_whose_videos_are_gone(evaluate, run, tmp_path):
     """As after a run was copied to another machine."""
     copy = tmp_path / "copied-seed0"
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("features", "evaluation"))
@@ -131,7 +125,7 @@ def test_low_shot_of_another_data_set_for_a_run_whose_videos_are_gone(run, tmp_p
     assert len(hashes) == 2  # other videos were drawn
 
 
-def test_a_broken_video_is_skipped_counted_and_named(run, tmp_path):
+def test_a_broken_video_is_skipped_counted_and_named(evaluate, run, tmp_path):
     copy = tmp_path / "UCF-101"
     shutil.copytree(run.parent / "UCF-101", copy)
     broken = copy / "Archery" / "v_Archery_g05_c01.avi"
@@ -145,10 +139,11 @@ def test_a_broken_video_is_skipped_counted_and_named(run, tmp_path):
     assert list(result["skipped"]) == [str(broken)] and result["videos"] == [11, 6]
 
 
-def test_a_killed_training_goes_on_and_an_epoch_chosen_on_test_is_said_to_be(run):
+def test_a_killed_training_goes_on_and_an_epoch_chosen_on_test_is_said_to_be(evaluate, run):
     flags = ["--protocol=finetune", "--set=epochs=10", "--set=warmup_epochs=0.0", "--set=views=1"]
     flags += ["--set=crops=1", "--set=batch_size=4", "--set=checkpoint='test'"]
-    process = subprocess.Popen(**command(run, *flags), stderr=subprocess.DEVNULL)
+    command = [sys.executable, ROOT / "evaluate.py", f"--model={run}", *flags]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         while not list(run.glob("evaluation/finetune-*/training-*/checkpoints/step-*.keras")):
             assert process.poll() is None
@@ -172,7 +167,7 @@ def test_a_killed_training_goes_on_and_an_epoch_chosen_on_test_is_said_to_be(run
     assert (folder.parent / "label-classifier" / "confusion.png").exists()
 
 
-def test_a_protocol_that_brings_its_own_videos(run):
+def test_a_protocol_that_brings_its_own_videos(evaluate, run):
     quick = ("epochs=1", "warmup_epochs=0.0", "every_train=16", "every_test=8", "bins=2")
     flags = ["--protocol=detect-moving-discs", *(f"--set={choice}" for choice in quick)]
     code, output, errors = evaluate(run, *flags)
@@ -187,7 +182,7 @@ def test_a_protocol_that_brings_its_own_videos(run):
         assert (folder / file).stat().st_size > 0
 
 
-def test_a_folder_without_labels(run, tmp_path):
+def test_a_folder_without_labels(evaluate, run, tmp_path):
     """What the parts know and are like; the run is plain, and its page says so."""
     for number, file in enumerate(sorted((run.parent / "UCF-101").rglob("*.avi"))[:6]):
         shutil.copy(file, tmp_path / f"{number}.avi")

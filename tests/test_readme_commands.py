@@ -1,20 +1,17 @@
 """The README's commands, word for word, on small videos: UCF101 in three, PyTorch's weights in and out."""
 
+import importlib
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import bod_keras
+from tests.typed_commands import ROOT, run_here
 from tests.video_files import make_ramp_clip, save_video
 
-ROOT = Path(__file__).parent.parent
 # What makes the run small; the commands themselves stay as they are.
 SMALL = {
     "encoder.name": "frame_cnn",
@@ -37,20 +34,21 @@ def readme_commands(heading):
     return [shlex.split(line) for line in re.findall(r"^    (python .*)$", section, re.MULTILINE)]
 
 
-def run(command, folder):
-    """What a command printed, run in a folder of its own; the scripts and configs are the checkout's."""
-    script = [str(ROOT / a) if a in ("train.py", "evaluate.py") else a for a in command[1:]]
-    script = [a.replace("=configs/", f"={ROOT}/configs/") for a in script]
-    done = subprocess.run(
-        [sys.executable, *script],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs a command in the test's folder, with the checkout's scripts and configs: what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(command):
+        _, script, *arguments = [a.replace("=configs/", f"={ROOT}/configs/") for a in command]
+        if script == "-m":
+            importlib.import_module(f"{arguments[0]}.__main__").main(arguments[1:])
+            return capsys.readouterr().out
+        done = run_here(capsys, script, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture
@@ -80,10 +78,10 @@ def ucf101(tmp_path):
     return tmp_path
 
 
-def test_ucf101_in_three_commands(ucf101):
+def test_ucf101_in_three_commands(ucf101, run):
     verify, train, evaluate = readme_commands("From UCF101's zip files")
     train += [f"--config.{key}={value}" for key, value in SMALL.items()]
-    printed = [run(command, ucf101) for command in (verify, train, evaluate)]
+    printed = [run(command) for command in (verify, train, evaluate)]
     broken = "HandstandPushups/v_HandStandPushups_g07_c01.avi"
     assert (ucf101 / "broken.tsv").read_text().startswith(f"{broken}\ttruncated")
     assert re.search(
@@ -99,7 +97,7 @@ def test_ucf101_in_three_commands(ucf101):
     assert "9 train videos: features are extracted" in printed[2]
 
 
-def test_torchvision_weights_in_and_out(tmp_path):
+def test_torchvision_weights_in_and_out(tmp_path, run):
     """The whole R3D-18, from a file with torchvision's keys to one; where a rate is zero, weights come back."""
     videos = tmp_path / "videos"
     videos.mkdir()
@@ -118,9 +116,9 @@ def test_torchvision_weights_in_and_out(tmp_path):
     # One step, so small that a weight hardly moves; no decay.
     small |= {"clips.batch_size": 2, "optimizer.name": "sgd", "optimizer.learning_rate": 1e-6}
     small |= {"optimizer.weight_decay": 0.0, "optimizer.warmup_epochs": 0.0}
-    printed = run([*train, *(f"--config.{key}={value}" for key, value in small.items())], tmp_path)
+    printed = run([*train, *(f"--config.{key}={value}" for key, value in small.items())])
     assert "Encoder weights: r3d_18.safetensors, 100 tensors of torchvision's names" in printed
-    run(export, tmp_path)
+    run(export)
     trained = bod_keras.weights.read_state(tmp_path / "pretrained.safetensors")
     assert trained.keys() == state.keys()
     moved = [key for key in state if not np.array_equal(trained[key], state[key])]

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 
 import keras
 import numpy as np
@@ -48,6 +49,7 @@ PAIRS = {
     "VVICReg": UNORDERED,
     "VBarlowTwins": UNORDERED,
 }
+SLOW = pytest.mark.skipif(os.environ.get("SLOW_TESTS") != "1", reason="SLOW_TESTS=1 runs it")
 EVERY_FRAMEWORK = pytest.mark.parametrize("name", list(TINY))
 EVERY_VARIANT = pytest.mark.parametrize(
     ("arguments", "names"), list(VARIANTS.values()), ids=list(VARIANTS)
@@ -115,7 +117,7 @@ def test_it_trains_logs_by_name_and_goes_on_from_a_file(name, arguments, names, 
 
 
 @EVERY_FRAMEWORK
-@pytest.mark.parametrize("views", [2, 3, 4])
+@pytest.mark.parametrize("views", [2, pytest.param(3, marks=SLOW), 4])
 def test_the_loss_is_the_mean_over_the_pairs_of_views(name, views):
     """After a training step, so that momentum networks differ from the trained ones, and queues hold keys."""
     weights = {"static": 0.7, "dynamic": 0.2, "base": 0.5}
