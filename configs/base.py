@@ -12,12 +12,14 @@ FRAMEWORKS = ("vsimclr", "vmoco", "vbyol", "vswav", "vsimsiam", "vvicreg", "vbar
 
 def framework(name):
     """``config.framework`` of one of `FRAMEWORKS`: the arguments of its class, with their defaults."""
-    parts = {"static_weight": 1.0, **PRESETS["default"]["framework"]}
+    usual = PRESETS["default"]
+    parts = {"static_weight": 1.0, "dynamic_weight": 1.0, **usual["framework"]}
     contrast = {"temperature": 0.1, "dynamic_temperature": config_dict.placeholder(float)}
+    negatives = {**contrast, **usual["with_negatives"]}
     arguments = {
-        "vsimclr": contrast,
+        "vsimclr": negatives,
         "vmoco": {
-            **contrast,
+            **negatives,
             "queue_size": 65536,
             "wait_for_queue": False,
             "momentum": 0.994,

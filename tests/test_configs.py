@@ -97,7 +97,8 @@ def test_paper_is_the_published_form(recipe):
     expected, received = published["decoupling"].get_config(), model.decoupling.get_config()
     del expected["name"], received["name"]
     assert received == expected
-    assert model.bilevel == published["bilevel"] and model.base_weight == 0.0
+    assert model.bilevel == published["bilevel"]
+    assert (model.dynamic_weight, model.base_weight) == (1.0, 0.0)
 
 
 def test_epochs_of_a_recipe_become_steps():

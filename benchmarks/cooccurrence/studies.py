@@ -31,7 +31,8 @@ def encoders(seeds):
 def frameworks(seeds):
     """v-MoCo, v-BYOL and v-SwAV, plain and decoupled."""
     names = [name for name in FRAMEWORKS if name != "VSimCLR"]
-    return _every(seeds, framework=names, regime=REGIMES, variant=("plain", "default"))
+    variants = ("plain", "default", "dynamic weight 0.5", "dynamic weight 0.7")
+    return _every(seeds, framework=names, regime=REGIMES, variant=variants)
 
 
 def rho(seeds):

@@ -14,10 +14,14 @@ WIDTHS = (16, 32, 64, 128)
 # Temporal extent of each stage's kernels.
 ENCODERS = {"per-frame": (1, 1, 1, 1), "late 3-D": (1, 1, 1, 3), "3-D": (1, 3, 3, 3)}
 # What a framework needs on 1,024 videos and some hundred steps, as in configs/demo.py.
-_TEMPERATURES = {"temperature": 0.5, "dynamic_temperature": 0.2}
+_NEGATIVES = {
+    "temperature": 0.5,
+    "dynamic_temperature": 0.2,
+    **PRESETS["default"]["with_negatives"],
+}
 FRAMEWORKS = {
-    "VSimCLR": _TEMPERATURES,
-    "VMoCo": {**_TEMPERATURES, "queue_size": 512, "momentum": 0.9},
+    "VSimCLR": _NEGATIVES,
+    "VMoCo": {**_NEGATIVES, "queue_size": 512, "momentum": 0.9},
     "VBYOL": {"predictor_hidden": 128, "momentum": 0.9},
     "VSwAV": {"prototypes": 64},
 }
@@ -28,6 +32,7 @@ _WIDTH = 32
 
 def _preset(name):
     settings = dict(PRESETS[name])
+    del settings["with_negatives"]  # in FRAMEWORKS
     swap = settings.pop("background_swap")
     return {**settings, "swap": swap}
 
@@ -137,7 +142,7 @@ VARIANTS = {
     },
     **{
         f"dynamic weight {w:g}": DEFAULT.but(framework={"dynamic_weight": w})
-        for w in (0.1, 0.3, 1.0)
+        for w in (0.1, 0.3, 0.5, 0.7, 1.0)
     },
     **{f"plain at {t:g}": PLAIN.but(framework={"temperature": t}) for t in (0.1, 0.2, 1.0)},
     **{f"temperature {t}": DEFAULT.but(framework={"temperature": t}) for t in (0.1, 0.2, 1.0)},
