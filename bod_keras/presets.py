@@ -36,9 +36,9 @@ def preset(name="default", framework="VSimCLR"):
 
     * ``"default"``: what learned both semantics in docs/findings.md. The closest eigenvalue is static, the
       dynamic part is the operator itself, fitted with a ridge of 0.1, each part has its half of the embedding,
-      the static one is standardised, the dynamic one is contrasted with a view over another background, and the
-      lower level moves the head by its cross-clip prediction. Its projection head has twice the width of a plain
-      one. In frameworks with negatives the dynamic loss has half weight.
+      the static one is standardised, the dynamic one is contrasted with a view over another background, and
+      the lower level moves the head by its cross-clip prediction. Its projection head has twice the width of
+      a plain one. In frameworks with negatives the dynamic loss has half weight.
     * ``"paper"``: the published form, as far as its text and code settle it: threshold 0.1, hard split with
       its full gradient, (almost) no ridge, the time mean of the dynamic part, no ordinary loss, and a lower
       level on all weights with the in-sample prediction error.
