@@ -5,7 +5,7 @@ from bod_keras.koopman import KoopmanSplit
 from bod_keras.training import BiLevel
 
 # Frameworks whose loss compares with other videos.
-_WITH_NEGATIVES = ("VSimCLR", "VMoCo")
+_WITH_NEGATIVES = ("vsimclr", "vmoco")
 PRESETS = {
     "default": {
         "koopman": {"ridge": 0.1, "halves": True},
@@ -45,7 +45,7 @@ def preset(name="default", framework="VSimCLR"):
 
     Args:
         name: ``"default"`` or ``"paper"``.
-        framework: the class that it is for, by its name.
+        framework: the class that it is for, by its name, ``"VMoCo"``.
 
     Returns:
         A dict for ``VSimCLR(encoder, **preset(name))``: ``decoupling``, a new `KoopmanSplit`; ``bilevel``, a
@@ -72,6 +72,6 @@ def preset(name="default", framework="VSimCLR"):
         "decoupling": KoopmanSplit(**chosen["koopman"]),
         "bilevel": BiLevel(**chosen["bilevel"]),
         **chosen["framework"],
-        **(chosen["with_negatives"] if framework in _WITH_NEGATIVES else {}),
+        **(chosen["with_negatives"] if framework.lower() in _WITH_NEGATIVES else {}),
         "motion_view": BackgroundSwap(swap) if swap else None,
     }

@@ -19,6 +19,7 @@ def test_the_default_preset():
     assert arguments["bilevel"] == bod_keras.BiLevel()
     assert arguments["standardize"]
     assert (arguments["dynamic_weight"], arguments["base_weight"]) == (0.5, 0.0)
+    assert bod_keras.preset(framework="vmoco")["dynamic_weight"] == 0.5
     assert "dynamic_weight" not in bod_keras.preset(framework="VBYOL")
     assert arguments["motion_view"].threshold == 0.08
 
