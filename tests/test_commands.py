@@ -18,6 +18,7 @@ import pytest
 import train
 from bod_keras.training import run_lock
 from configs import demo, videos
+from tests.slow import slow
 from tests.typed_commands import ROOT, run_here
 from tests.typed_commands import run as command
 from tests.video_files import make_ramp_clip, save_video, write_broken
@@ -151,10 +152,7 @@ def assert_same_run(folder, whole):
     assert steps == sorted(set(steps)) and steps[-1] == 48
 
 
-SLOW = pytest.mark.skipif(os.environ.get("SLOW_TESTS") != "1", reason="SLOW_TESTS=1 runs it")
-
-
-@pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=SLOW)])
+@pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=slow)])
 def test_a_stopped_run_resumes_to_the_same_weights(workspace, runs, stop):
     flags = flags_of(workspace, epochs=12, name=f"stopped{int(stop)}")
     folder = workspace / f"stopped{int(stop)}-seed0"
@@ -169,7 +167,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(workspace, runs, stop):
     assert_same_run(folder, runs[1])
 
 
-@SLOW
+@slow
 def test_a_run_that_is_killed_again_and_again_reaches_the_same_weights(workspace, runs):
     """SIGKILL in the first epoch, then at random moments, of steps as of saving."""
     flags = flags_of(workspace, epochs=12, name="killed")
@@ -191,7 +189,7 @@ def test_a_run_that_is_killed_again_and_again_reaches_the_same_weights(workspace
     assert_same_run(folder, runs[1])
 
 
-@SLOW
+@slow
 def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace, runs):
     flags = flags_of(workspace, epochs=12, name="truncated")
     folder = workspace / "truncated-seed0"
@@ -247,7 +245,7 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path, workspace, capsys)
     assert not list(tmp_path.iterdir())
 
 
-@SLOW
+@slow
 def test_a_kill_during_the_first_report_does_not_block_the_run(tmp_path, workspace):
     (tmp_path / "demo-bod-smoke-seed0").mkdir()
     (tmp_path / "demo-bod-smoke-seed0" / ".part-1-report.json").write_text("{")
@@ -345,7 +343,7 @@ def test_too_many_broken_videos_stop_the_run(mixed_folder, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@SLOW
+@slow
 def test_a_full_disk_while_saving_is_a_clear_error(tmp_path, workspace):
     def limit():  # a real refusal to write: no file may grow beyond 300 kB
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))

@@ -1,7 +1,6 @@
 """train.py and evaluate.py at s3://: videos, runs that are stopped and resumed, storage that is not there."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from bod_keras.training import RunFolder
 from tests.remote_servers import SECRET, S3Server, closed_port, s3_environment, silent_port
+from tests.slow import slow
 from tests.video_files import make_ramp_clip, save_video
 
 ROOT = Path(__file__).parent.parent
@@ -141,7 +141,7 @@ def test_storage_that_does_not_answer_fails_in_time_and_tells_no_secret(s3_serve
             )
 
 
-@pytest.mark.skipif(os.environ.get("SLOW_TESTS") != "1", reason="SLOW_TESTS=1 runs it")
+@slow
 def test_storage_that_goes_away_loses_nothing(s3_server, tmp_path):
     server = S3Server()
     put_videos(server, tmp_path)

@@ -5,7 +5,6 @@
 prints the table of all engines of a backend.
 """
 
-import os
 import tempfile
 from collections import namedtuple
 from pathlib import Path
@@ -15,13 +14,13 @@ import numpy as np
 
 from tests.distribution import launch, run_steps
 from tests.parity.run_steps import BATCH
+from tests.slow import SLOW
 
 FLOOR = 0.01  # of an array's largest entry: biases before batch normalisation have no gradient but rounding
 ABSOLUTE, RELATIVE = (
     1e-5,
     5e-5,
 )  # rounding of float32, which three steps multiply; most are below a tenth of it
-SLOW = os.environ.get("SLOW_TESTS") == "1"
 
 Error = namedtuple("Error", "absolute relative name")
 Error.__doc__ = (

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import signal
 import time
 
@@ -11,10 +10,10 @@ import numpy as np
 import pytest
 
 from tests.distribution import launch
+from tests.slow import SLOW, slow
 from tests.video_files import save_video
 
 KIND = {"torch": "torch", "tensorflow": "multiworker", "jax": "jax"}[keras.backend.backend()]
-SLOW = os.environ.get("SLOW_TESTS") == "1"
 if KIND != "torch" and not SLOW:
     pytest.skip("one engine is enough, PyTorch's starts fastest", allow_module_level=True)
 
@@ -82,7 +81,7 @@ def alone(videos, tmp_path_factory):
     return history(output)
 
 
-@pytest.mark.skipif(not SLOW, reason="SLOW_TESTS=1 runs it")
+@slow
 def test_a_run_is_stopped_on_two_processes_and_finished_by_one(videos, alone, tmp_path):
     """SIGTERM to one stops both after the same step, saved; and the whole equals the run of one process."""
     running = start(videos, tmp_path)

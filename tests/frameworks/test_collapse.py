@@ -20,14 +20,13 @@ Measured, with two backends' different initial weights (ranks before training 6.
     attraction  1.4    1.4        3.1    3.4
 """
 
-import os
-
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 import bod_keras
+from tests.slow import SLOW
 from tests.tiny_models import make_clips, make_moving_views, numpy
 
 FLOOR = 3.0
@@ -44,12 +43,11 @@ SETTINGS = {
 # A run takes seconds: by default TensorFlow has one of both variants, the decoupled one where neither negatives
 # nor a variance keep embeddings apart. SLOW_TESTS=1 runs all, on any backend.
 DECOUPLED = {"VBYOL", "VSwAV", "VSimSiam"}
-ALL = os.environ.get("SLOW_TESTS") == "1"
 RUNS = [
     (name, decoupled)
     for name in SETTINGS
     for decoupled in (False, True)
-    if ALL or decoupled == (name in DECOUPLED)
+    if SLOW or decoupled == (name in DECOUPLED)
 ]
 
 
@@ -89,7 +87,7 @@ def rank_after_training(framework, decoupled, **settings):
 
 
 @pytest.mark.skipif(
-    not ALL and keras.backend.backend() != "tensorflow", reason="SLOW_TESTS=1 runs it here too"
+    not SLOW and keras.backend.backend() != "tensorflow", reason="SLOW_TESTS=1 runs it here too"
 )
 @pytest.mark.parametrize(("name", "decoupled"), RUNS)
 def test_training_keeps_embeddings_apart(name, decoupled):

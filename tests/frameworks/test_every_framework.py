@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 
 import keras
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 import bod_keras
 from tests import references
+from tests.slow import slow
 from tests.tiny_models import (
     TINY,
     assert_same_state,
@@ -49,7 +49,6 @@ PAIRS = {
     "VVICReg": UNORDERED,
     "VBarlowTwins": UNORDERED,
 }
-SLOW = pytest.mark.skipif(os.environ.get("SLOW_TESTS") != "1", reason="SLOW_TESTS=1 runs it")
 EVERY_FRAMEWORK = pytest.mark.parametrize("name", list(TINY))
 EVERY_VARIANT = pytest.mark.parametrize(
     ("arguments", "names"), list(VARIANTS.values()), ids=list(VARIANTS)
@@ -117,7 +116,7 @@ def test_it_trains_logs_by_name_and_goes_on_from_a_file(name, arguments, names, 
 
 
 @EVERY_FRAMEWORK
-@pytest.mark.parametrize("views", [2, pytest.param(3, marks=SLOW), 4])
+@pytest.mark.parametrize("views", [2, pytest.param(3, marks=slow), 4])
 def test_the_loss_is_the_mean_over_the_pairs_of_views(name, views):
     """After a training step, so that momentum networks differ from the trained ones, and queues hold keys."""
     weights = {"static": 0.7, "dynamic": 0.2, "base": 0.5}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bod_keras.training import Checkpoint, load_checkpoint, save_model
+from tests.slow import SLOW
 
 
 def make_model(seed=0):
@@ -122,7 +123,7 @@ except OSError as error:
 
 
 @pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow" and os.environ.get("SLOW_TESTS") != "1",
+    keras.backend.backend() != "tensorflow" and not SLOW,
     reason="shown on TensorFlow; SLOW_TESTS=1 runs it here too",
 )
 def test_a_full_disk_is_an_error_that_leaves_the_old_file(tmp_path):

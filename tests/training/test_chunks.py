@@ -1,13 +1,12 @@
 """The backbone on pieces of a batch: the step is that of the whole batch, piece by piece."""
 
-import os
-
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
 import bod_keras
+from tests.slow import SLOW
 from tests.tiny_models import (
     FRAMES,
     SIZE,
@@ -64,7 +63,7 @@ class InPieces(keras.Model):
 CASES = [(name, variant) for name in TINY for variant in VARIANTS]
 if BACKEND == "jax":
     CASES = [("VMoCo", "plain")]
-elif BACKEND == "tensorflow" and os.environ.get("SLOW_TESTS") != "1":
+elif BACKEND == "tensorflow" and not SLOW:
     CASES = [c for c in CASES if c[1] == "plain" or c[0] in ("VSimCLR", "VMoCo")]
 
 
