@@ -49,7 +49,7 @@ def arrays(tmp_path_factory):
     made = scenes.load_scenes("static-easy", 1.0, 0, folder, videos=20, probe_videos=80)
     again = scenes.load_scenes("static-easy", 1.0, 0, folder, videos=20, probe_videos=80)
     assert all(np.array_equal(made[name], again[name]) for name in made)
-    assert len(list(folder.iterdir())) == 1
+    assert len(list(folder.iterdir())) == 3
     return made
 
 

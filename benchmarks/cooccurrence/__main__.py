@@ -41,9 +41,15 @@ _REGIMES = flags.DEFINE_list("regimes", [], "Only these regimes of the study.")
 _FRAMEWORKS = flags.DEFINE_list("frameworks", [], "Only these frameworks of the study.")
 _ENCODERS = flags.DEFINE_list("encoders", [], "Only these encoders of the study.")
 _STEPS = flags.DEFINE_integer("steps", 800, "Training steps of each run.", lower_bound=1)
+_PROBE_VIDEOS = flags.DEFINE_integer(
+    "probe_videos",
+    None,
+    "Labelled videos that a probe is fitted to, and as many for its test, in the place of 4480.",
+    lower_bound=80,
+)
 _OUTPUT = flags.DEFINE_string("output", "runs/cooccurrence", "Folder of the results.")
 _CACHE = flags.DEFINE_string(
-    "cache", "data/cooccurrence", "Folder of the clips, 0.25 GB a data set."
+    "cache", "data/cooccurrence", "Folder of the clips, 0.6 GB a data set."
 )
 _VIDEOS = flags.DEFINE_string(
     "videos", "data/real", "Folder of the files of --study=real (tools/fetch_real_videos.py)."
@@ -62,6 +68,8 @@ def main(_):
     for flag in (_VARIANTS, _REGIMES, _FRAMEWORKS, _ENCODERS):
         cases = chosen(cases, flag.name.removesuffix("s"), flag.value)
     cases = [dataclasses.replace(case, steps=_STEPS.value) for case in cases]
+    if _PROBE_VIDEOS.value:
+        cases = [dataclasses.replace(case, probe_videos=_PROBE_VIDEOS.value) for case in cases]
     if _SMOKE.value:
         cases = [dataclasses.replace(case, steps=4, curve=min(case.curve, 2)) for case in cases]
     folder = Path(_OUTPUT.value)
@@ -135,7 +143,12 @@ def show_clips(cases, png):
         first.setdefault(case.regime, case)
     scenes = {
         regime: load_scenes(
-            regime, case.rho, case.seed, Path(_CACHE.value), real_videos=_VIDEOS.value
+            regime,
+            case.rho,
+            case.seed,
+            Path(_CACHE.value),
+            probe_videos=case.probe_videos,
+            real_videos=_VIDEOS.value,
         )
         for regime, case in first.items()
     }

@@ -19,7 +19,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import layers, ops  # noqa: E402
 
-from benchmarks.cooccurrence.scenes import load_scenes  # noqa: E402
+from benchmarks.cooccurrence.scenes import PROBE_VIDEOS, load_scenes  # noqa: E402
 from benchmarks.cooccurrence.variants import build_model  # noqa: E402
 from bod_keras.evaluation import linear_probe  # noqa: E402
 from bod_keras.training import Monitors  # noqa: E402
@@ -39,6 +39,7 @@ class Case:
         framework: a key of `FRAMEWORKS`.
         steps: of training.
         curve: measure probes and gradients every so many steps; 0: only the probes, at the end.
+        probe_videos: labelled videos that a probe is fitted to, and as many on which it is tested.
     """
 
     variant: str
@@ -49,13 +50,21 @@ class Case:
     seed: int = 0
     steps: int = 800
     curve: int = 0
+    probe_videos: int = PROBE_VIDEOS
 
 
 def run(case, cache, real_videos):
     """Train and probe one case; a dict of plain numbers."""
     # The ceiling learns from videos in which the factors are independent: labels that co-occur mislead it, too.
     rho = 0.0 if case.variant == "supervised" else case.rho
-    scenes = load_scenes(case.regime, rho, case.seed, cache, real_videos=real_videos)
+    scenes = load_scenes(
+        case.regime,
+        rho,
+        case.seed,
+        cache,
+        probe_videos=case.probe_videos,
+        real_videos=real_videos,
+    )
     keras.utils.set_random_seed(case.seed)
     train = _supervised if case.variant == "supervised" else _contrastive
     return {"case": dataclasses.asdict(case), **train(case, scenes)}

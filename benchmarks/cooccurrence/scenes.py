@@ -20,7 +20,9 @@ from bod_keras.data.sprites import digit_masks, disc_mask, draw_colour, draw_tex
 
 FRAMES, SIZE = 8, 32  # of a clip
 CLIPS = 16  # of a training video, augmented; two of them are the views of a step
-VIDEOS, PROBE_VIDEOS = 1024, 560
+VIDEOS = 1024
+# As many labels as make the probe of a good embedding a good one: docs/findings.md, section 1.
+PROBE_VIDEOS = 4480
 _GREY, _INK = 0.25, 0.7
 _VERSION = 2  # of the files in the cache
 MUJOCO, REAL = "mujoco", "real"
@@ -54,7 +56,7 @@ REGIMES = {
 def load_scenes(
     regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VIDEOS, real_videos=None
 ):
-    """The clips of one experiment, made once and kept in `folder`.
+    """The clips of one experiment, made once and kept in `folder`, a file a split.
 
     Args:
         regime: a key of `REGIMES`, "mujoco" or "real".
@@ -62,7 +64,7 @@ def load_scenes(
             the probe they are independent.
         seed: of everything.
         folder: the cache.
-        videos, probe_videos: how many.
+        videos, probe_videos: how many; the latter of each split of the probe.
         real_videos: folder of the files of "real".
 
     Returns:
@@ -74,28 +76,34 @@ def load_scenes(
         ImportError: if the regime is "mujoco", its clips are not in `folder`, and MuJoCo is missing.
         FileNotFoundError: the same of "real" and its files.
     """
+    splits = {
+        "train": (videos, _MUJOCO_CLIPS if regime == MUJOCO else CLIPS, rho, "train", "motion"),
+        "probe_train": (probe_videos, 1, 0.0, "train", "none"),
+        "probe_test": (probe_videos, 1, 0.0, "test", "none"),
+    }
+    arrays = {}
+    for stream, (name, split) in enumerate(splits.items()):
+        path = _file_of(regime, name, split, seed, folder)
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            with _open_scenes(regime, real_videos) as scenes:
+                made = _make_split(scenes, *split, seed=(seed, stream))
+            part = path.with_name(
+                f"{path.name}.{os.getpid()}.npz"
+            )  # jobs in parallel make the same
+            np.savez(part, **dict(zip((name, f"{name}_static", f"{name}_dynamic"), made)))
+            os.replace(part, path)
+        with np.load(path) as file:
+            arrays |= file
+    return arrays
+
+
+def _file_of(regime, name, split, seed, folder):
     versions = {MUJOCO: _MUJOCO_VERSION, REAL: _REAL_VERSION}
     settings = versions.get(regime) or dataclasses.asdict(REGIMES[regime])
-    key = [_VERSION, FRAMES, SIZE, settings, rho, seed, videos, probe_videos]
+    key = [_VERSION, FRAMES, SIZE, settings, split, seed]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    path = folder / f"{regime}-{digest}.npz"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        splits = {
-            "train": (videos, _MUJOCO_CLIPS if regime == MUJOCO else CLIPS, rho, "train", "motion"),
-            "probe_train": (probe_videos, 1, 0.0, "train", "none"),
-            "probe_test": (probe_videos, 1, 0.0, "test", "none"),
-        }
-        arrays = {}
-        with _open_scenes(regime, real_videos) as scenes:
-            for stream, (name, split) in enumerate(splits.items()):
-                made = _make_split(scenes, *split, seed=(seed, stream))
-                arrays |= dict(zip((name, f"{name}_static", f"{name}_dynamic"), made))
-        part = path.with_name(f"{path.name}.{os.getpid()}.npz")  # jobs in parallel make the same
-        np.savez(part, **arrays)
-        os.replace(part, path)
-    with np.load(path) as file:
-        return dict(file)
+    return folder / f"{regime}-{name}-{digest}.npz"
 
 
 def _open_scenes(regime, real_videos):
