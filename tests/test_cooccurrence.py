@@ -11,6 +11,7 @@ from keras import ops
 
 import bod_keras
 from benchmarks.cooccurrence import controls, models, report, scenes, studies
+from benchmarks.cooccurrence.garments import garment_masks
 from benchmarks.cooccurrence.physics import PhysicsScenes
 from benchmarks.cooccurrence.real import DIRECTIONS, FILES, RealScenes
 from benchmarks.cooccurrence.run_case import Case
@@ -60,6 +61,31 @@ def test_factors_are_tied_in_training_and_independent_in_the_probe(arrays):
     assert (arrays["train_dynamic"] == arrays["train_static"] % 8).all()
     pairs = set(zip(arrays["probe_test_static"], arrays["probe_test_dynamic"]))
     assert len(pairs) == 80
+
+
+def test_garments_stand_in_the_place_of_digits_and_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="fashion-mnist.npz.*fetch_fashion_mnist.py"):
+        scenes.load_scenes("fashion", 1.0, 0, tmp_path, files=tmp_path)
+    # Kind k is a square at row 2 k, of pictures for training on the left, for testing on the right.
+    pictures = np.zeros((10, 3, 28, 28), np.uint8)
+    for kind in range(10):
+        pictures[kind, :2, 2 * kind : 2 * kind + 6, 4:10] = 255
+        pictures[kind, 2:, 2 * kind : 2 * kind + 6, 18:24] = 255
+    arrays = {str(kind): pictures[kind] for kind in range(10)}
+    np.savez(tmp_path / "fashion-mnist.npz", **arrays)
+    for images, left in (("train", True), ("test", False)):
+        masks = garment_masks(tmp_path, images, 32)
+        assert [len(kind) for kind in masks] == [2 if left else 1] * 10
+        for kind, mask in enumerate(masks):
+            rows, columns = np.nonzero(mask[0] > 0.5)
+            assert (columns < 16).all() == left and abs(rows.mean() - (2 * kind + 3) * 32 / 28) < 1
+    made = scenes.load_scenes("fashion", 1.0, 0, tmp_path, 20, 80, files=tmp_path)
+    # What stands still at a sprite's place is as bright as a sprite; a disc may cover it.
+    still = np.median(made["probe_test"][0], axis=1)
+    for kind in range(10):
+        row, column = (np.array([2 * kind + 3, 21]) * 32 / 28).astype(int)
+        shown = still[made["probe_test_static"] == kind, row, column]
+        assert np.median(np.ptp(shown, axis=-1)) <= 1 and shown.mean() > 100
 
 
 @needs_mujoco
@@ -118,8 +144,8 @@ def test_a_camera_pans_over_one_half_of_a_real_video(real_videos, direction):
 
 def test_real_videos_have_their_factors_and_a_missing_one_is_named(real_videos, tmp_path):
     with pytest.raises(FileNotFoundError, match="vtest.avi.*fetch_real_videos.py"):
-        scenes.load_scenes("real", 1.0, 0, tmp_path, real_videos=tmp_path)
-    made = scenes.load_scenes("real", 1.0, 0, tmp_path, 20, 80, real_videos=real_videos)
+        scenes.load_scenes("real", 1.0, 0, tmp_path, files=tmp_path)
+    made = scenes.load_scenes("real", 1.0, 0, tmp_path, 20, 80, files=real_videos)
     assert made["train"].shape[1:] == (20, scenes.FRAMES, scenes.SIZE, scenes.SIZE, 3)
     assert (made["train_dynamic"] == made["train_static"] % 8).all()
     assert len(set(zip(made["probe_test_static"], made["probe_test_dynamic"]))) == 80

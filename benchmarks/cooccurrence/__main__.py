@@ -32,7 +32,7 @@ from absl import app, flags  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 _STUDY = flags.DEFINE_string(
-    "study", "claim", "claim, encoders, frameworks, rho, grid, gradients, physics or real."
+    "study", "claim", "claim, encoders, frameworks, rho, grid, gradients, fashion, physics or real."
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds, from 0.", lower_bound=1)
 _JOBS = flags.DEFINE_integer("jobs", 2, "Runs side by side, one thread each.", lower_bound=1)
@@ -51,8 +51,11 @@ _OUTPUT = flags.DEFINE_string("output", "runs/cooccurrence", "Folder of the resu
 _CACHE = flags.DEFINE_string(
     "cache", "data/cooccurrence", "Folder of the clips, 0.6 GB a data set."
 )
-_VIDEOS = flags.DEFINE_string(
-    "videos", "data/real", "Folder of the files of --study=real (tools/fetch_real_videos.py)."
+_FILES = flags.DEFINE_string(
+    "files",
+    "data/real",
+    "Folder of what was fetched for --study=real (tools/fetch_real_videos.py) or fashion "
+    "(tools/fetch_fashion_mnist.py).",
 )
 _SMOKE = flags.DEFINE_bool("smoke", False, "Four steps of each run: does it work?")
 
@@ -114,7 +117,7 @@ def run_all(cases, folder):
 
 def run_one(case, folder):
     command = [sys.executable, "-m", "benchmarks.cooccurrence.run_case"]
-    command += [json.dumps(dataclasses.asdict(case)), _CACHE.value, _VIDEOS.value]
+    command += [json.dumps(dataclasses.asdict(case)), _CACHE.value, _FILES.value]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])
@@ -148,7 +151,7 @@ def show_clips(cases, png):
             case.seed,
             Path(_CACHE.value),
             probe_videos=case.probe_videos,
-            real_videos=_VIDEOS.value,
+            files=_FILES.value,
         )
         for regime, case in first.items()
     }

@@ -1,6 +1,6 @@
 """One training run and its probes, in a process of its own: prints its result as the last line of JSON.
 
-python -m benchmarks.cooccurrence.run_case '{"variant": "default", "regime": "static-easy", ...}' CACHE VIDEOS
+python -m benchmarks.cooccurrence.run_case '{"variant": "default", "regime": "static-easy", ...}' CACHE FILES
 """
 
 import dataclasses
@@ -53,7 +53,7 @@ class Case:
     probe_videos: int = PROBE_VIDEOS
 
 
-def run(case, cache, real_videos):
+def run(case, cache, files):
     """Train and probe one case; a dict of plain numbers."""
     # The ceiling learns from videos in which the factors are independent: labels that co-occur mislead it, too.
     rho = 0.0 if case.variant == "supervised" else case.rho
@@ -63,7 +63,7 @@ def run(case, cache, real_videos):
         case.seed,
         cache,
         probe_videos=case.probe_videos,
-        real_videos=real_videos,
+        files=files,
     )
     keras.utils.set_random_seed(case.seed)
     train = _supervised if case.variant == "supervised" else _contrastive
@@ -187,5 +187,5 @@ def _read_out(model, clips):
 
 
 if __name__ == "__main__":
-    case, cache, real_videos = sys.argv[1:]
-    print(json.dumps(run(Case(**json.loads(case)), Path(cache), Path(real_videos))))
+    case, cache, files = sys.argv[1:]
+    print(json.dumps(run(Case(**json.loads(case)), Path(cache), Path(files))))

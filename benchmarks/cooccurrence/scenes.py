@@ -1,7 +1,8 @@
 """Clips whose static factor is a digit and whose dynamic factor is a direction, one of them hard to see.
 
-Two more regimes have other things in their place, as many classes: "mujoco" rendered bodies and laws of motion
-(`physics.py`), "real" files and pans of a camera (`real.py`).
+More regimes have other things in their place, as many classes: "fashion" garments in that of the digits
+(`garments.py`), "mujoco" rendered bodies and laws of motion (`physics.py`), "real" files and pans of a camera
+(`real.py`).
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import os
 
 import numpy as np
 
+from benchmarks.cooccurrence.garments import garment_masks
 from benchmarks.cooccurrence.physics import PhysicsScenes
 from benchmarks.cooccurrence.real import RealScenes
 from bod_keras.data import augmentation, render_clip, sample_factors
@@ -25,8 +27,8 @@ VIDEOS = 1024
 PROBE_VIDEOS = 4480
 _GREY, _INK = 0.25, 0.7
 _VERSION = 2  # of the files in the cache
-MUJOCO, REAL = "mujoco", "real"
-_MUJOCO_VERSION, _REAL_VERSION = 5, 1
+FASHION, MUJOCO, REAL = "fashion", "mujoco", "real"
+_VERSIONS = {FASHION: 1, MUJOCO: 5, REAL: 1}
 _MUJOCO_CLIPS = 8  # of a training video: they take long to render
 
 
@@ -53,19 +55,17 @@ REGIMES = {
 }
 
 
-def load_scenes(
-    regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VIDEOS, real_videos=None
-):
+def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VIDEOS, files=None):
     """The clips of one experiment, made once and kept in `folder`, a file a split.
 
     Args:
-        regime: a key of `REGIMES`, "mujoco" or "real".
+        regime: a key of `REGIMES`, "fashion", "mujoco" or "real".
         rho: probability that the direction of a training video is tied to its digit; in the two splits of
             the probe they are independent.
         seed: of everything.
         folder: the cache.
         videos, probe_videos: how many; the latter of each split of the probe.
-        real_videos: folder of the files of "real".
+        files: folder of what was fetched for "fashion" or "real".
 
     Returns:
         A dict of arrays: of "train", "probe_train" and "probe_test" each NAME (clips, videos, T, H, W, 3) uint8
@@ -74,7 +74,7 @@ def load_scenes(
 
     Raises:
         ImportError: if the regime is "mujoco", its clips are not in `folder`, and MuJoCo is missing.
-        FileNotFoundError: the same of "real" and its files.
+        FileNotFoundError: the same of "fashion" and "real" and their files.
     """
     splits = {
         "train": (videos, _MUJOCO_CLIPS if regime == MUJOCO else CLIPS, rho, "train", "motion"),
@@ -86,7 +86,7 @@ def load_scenes(
         path = _file_of(regime, name, split, seed, folder)
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            with _open_scenes(regime, real_videos) as scenes:
+            with _open_scenes(regime, files) as scenes:
                 made = _make_split(scenes, *split, seed=(seed, stream))
             part = path.with_name(
                 f"{path.name}.{os.getpid()}.npz"
@@ -99,34 +99,40 @@ def load_scenes(
 
 
 def _file_of(regime, name, split, seed, folder):
-    versions = {MUJOCO: _MUJOCO_VERSION, REAL: _REAL_VERSION}
-    settings = versions.get(regime) or dataclasses.asdict(REGIMES[regime])
+    settings = _VERSIONS.get(regime) or dataclasses.asdict(REGIMES[regime])
     key = [_VERSION, FRAMES, SIZE, settings, split, seed]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     return folder / f"{regime}-{name}-{digest}.npz"
 
 
-def _open_scenes(regime, real_videos):
+def _open_scenes(regime, files):
     if regime == MUJOCO:
         return PhysicsScenes(FRAMES, SIZE)
     if regime == REAL:
-        return RealScenes(real_videos, FRAMES, SIZE)
-    return DigitScenes(REGIMES[regime])
+        return RealScenes(files, FRAMES, SIZE)
+    if regime == FASHION:
+        return SpriteScenes(REGIMES["static-easy"], functools.partial(garment_masks, files))
+    return SpriteScenes(REGIMES[regime], digit_masks)
 
 
-class DigitScenes(contextlib.nullcontext):
-    """Draws clips of one digit with a disc that drifts in one direction, as a `Regime` says."""
+class SpriteScenes(contextlib.nullcontext):
+    """Draws clips of one still sprite with a disc that drifts in one direction, as a `Regime` says.
 
-    def __init__(self, regime):
+    Args:
+        regime: a `Regime`.
+        masks: a function of "train" or "test" and a side: the sprites' opacities, as `digit_masks` gives them.
+    """
+
+    def __init__(self, regime, masks):
         super().__init__(self)
         self._regime, self._disc = regime, disc_mask(round(regime.disc_side * SIZE))
-        self._digits = functools.cache(lambda images: digit_masks(images, SIZE))
+        self._masks = functools.cache(lambda images: masks(images, SIZE))
 
     def video(self, kind, direction, images, rng):
         """A function that draws one clip of a video after the other, as `PhysicsScenes.video`."""
-        regime, digits = self._regime, self._digits(images)
-        digit = digits[kind][rng.integers(len(digits[kind]))]
-        mask = regime.digit * np.minimum(1.3 * digit, 1.0)[..., None]
+        regime, sprites = self._regime, self._masks(images)[kind]
+        sprite = sprites[rng.integers(len(sprites))]
+        mask = regime.digit * np.minimum(1.3 * sprite, 1.0)[..., None]
         scene = _GREY + regime.texture * (draw_texture(rng, images, SIZE) - _GREY)
         scene = scene * (1 - mask) + _INK * mask
         speed = rng.uniform(*regime.speed) * SIZE

@@ -3,7 +3,7 @@
 import itertools
 
 from benchmarks.cooccurrence.run_case import Case
-from benchmarks.cooccurrence.scenes import MUJOCO, REAL, REGIMES
+from benchmarks.cooccurrence.scenes import FASHION, MUJOCO, REAL, REGIMES
 from benchmarks.cooccurrence.variants import ENCODERS, FRAMEWORKS, VARIANTS
 
 RHOS = (0.0, 0.5, 0.8, 0.95, 1.0)
@@ -11,9 +11,9 @@ CLAIM = (
     *("supervised", "untrained", "plain", "plain at 0.2", "default", "mean-residual operator"),
     "paper",
 )
-PHYSICS = ("supervised", "untrained", "plain", "default", "mean-residual operator")
+BEYOND = ("supervised", "untrained", "plain", "default", "mean-residual operator")
 # The motion view supposes a camera at rest.
-REAL_VARIANTS = (*PHYSICS, "no motion view")
+REAL_VARIANTS = (*BEYOND, "no motion view")
 
 
 def claim(seeds):
@@ -51,9 +51,14 @@ def gradients(seeds):
     return _every(seeds, regime=REGIMES, variant=variants, curve=(100,))
 
 
+def fashion(seeds):
+    """Garments of Fashion-MNIST in the place of digits."""
+    return _every(seeds, regime=(FASHION,), variant=BEYOND)
+
+
 def physics(seeds):
     """Rendered bodies and laws of motion in the place of digit and disc."""
-    return _every(seeds, regime=(MUJOCO,), variant=PHYSICS)
+    return _every(seeds, regime=(MUJOCO,), variant=BEYOND)
 
 
 def real(seeds):
