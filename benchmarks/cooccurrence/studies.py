@@ -76,5 +76,6 @@ def _every(seeds, **axes):
 
 
 STUDIES = {
-    f.__name__: f for f in (claim, encoders, frameworks, rho, grid, gradients, physics, real)
+    f.__name__: f
+    for f in (claim, encoders, frameworks, rho, grid, gradients, fashion, physics, real)
 }
