@@ -1,6 +1,6 @@
 """Appearance and motion that co-occur: what does a video model learn, plain and decoupled?
 
-    python -m benchmarks.cooccurrence                            # the claim, 3 seeds: a minute a core and run
+    python -m benchmarks.cooccurrence                            # the claim, 3 seeds: 4 min a core and run
     python -m benchmarks.cooccurrence --study=grid --seeds=1     # every variant
     python -m benchmarks.cooccurrence --study=gradients --seeds=1
     python -m benchmarks.cooccurrence --smoke                    # a few steps: does it run?
