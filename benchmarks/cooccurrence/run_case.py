@@ -58,12 +58,7 @@ def run(case, cache, files):
     # The ceiling learns from videos in which the factors are independent: labels that co-occur mislead it, too.
     rho = 0.0 if case.variant == "supervised" else case.rho
     scenes = load_scenes(
-        case.regime,
-        rho,
-        case.seed,
-        cache,
-        probe_videos=case.probe_videos,
-        files=files,
+        case.regime, rho, case.seed, cache, probe_videos=case.probe_videos, files=files
     )
     keras.utils.set_random_seed(case.seed)
     train = _supervised if case.variant == "supervised" else _contrastive

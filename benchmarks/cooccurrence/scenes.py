@@ -88,9 +88,8 @@ def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VID
             folder.mkdir(parents=True, exist_ok=True)
             with _open_scenes(regime, files) as scenes:
                 made = _make_split(scenes, *split, seed=(seed, stream))
-            part = path.with_name(
-                f"{path.name}.{os.getpid()}.npz"
-            )  # jobs in parallel make the same
+            # Jobs in parallel make the same.
+            part = path.with_name(f"{path.name}.{os.getpid()}.npz")
             np.savez(part, **dict(zip((name, f"{name}_static", f"{name}_dynamic"), made)))
             os.replace(part, path)
         with np.load(path) as file:
