@@ -1,6 +1,7 @@
 """The co-occurrence study: its clips, that every variant can be built and split, its tables and plots."""
 
 import dataclasses
+import itertools
 from importlib.util import find_spec
 
 import cv2
@@ -15,7 +16,15 @@ from benchmarks.cooccurrence.garments import garment_masks
 from benchmarks.cooccurrence.physics import PhysicsScenes
 from benchmarks.cooccurrence.real import DIRECTIONS, FILES, RealScenes
 from benchmarks.cooccurrence.run_case import Case
-from benchmarks.cooccurrence.variants import ENCODERS, PAPER, VARIANTS, build_model, description
+from benchmarks.cooccurrence.variants import (
+    EARLY,
+    ENCODERS,
+    PAPER,
+    VARIANTS,
+    WIDTHS,
+    build_model,
+    description,
+)
 from bod_keras.training.autodiff import value_and_grad
 from tests import references
 from tests.video_files import save_video
@@ -171,7 +180,21 @@ def test_every_variant_splits(variant):
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_encoders_keep_every_frame(encoder):
     model = build_model("plain", "VSimCLR", encoder, steps=10)
-    assert model.encoder.output_shape == (None, scenes.FRAMES, 128)
+    early = WIDTHS[EARLY[encoder] - 1] if encoder in EARLY else 0
+    assert model.encoder.output_shape == (None, scenes.FRAMES, early + 128)
+
+
+def test_only_the_last_stage_of_a_late_encoder_sees_other_frames():
+    """Split early, the static half of a frame's embedding depends on that frame alone; the other does not."""
+    model = build_model("default", "VSimCLR", "late 3-D split early", steps=10)
+    shape = (1, scenes.FRAMES, scenes.SIZE, scenes.SIZE, 3)
+    clips = np.random.default_rng(0).random(shape, "float32")
+    other = clips.copy()
+    other[0, 3] = 1 - other[0, 3]
+    change = ops.convert_to_numpy(ops.abs(model(clips) - model(other)))[0]
+    static, dynamic = (half.max(axis=1) > 1e-6 for half in np.split(change, 2, axis=1))
+    np.testing.assert_array_equal(np.flatnonzero(static), [3])
+    np.testing.assert_array_equal(np.flatnonzero(dynamic), [2, 3, 4])
 
 
 def test_variants_count_by_their_arguments():
@@ -341,6 +364,72 @@ def test_interventions_touch_their_part_alone():
         assert [np.abs(x - first).max() > 1e-3 for x in others] == changed
     with pytest.raises(ValueError, match="negative must be.*sideways"):
         make_intervened(negative="sideways")
+    with pytest.raises(ValueError, match="not with at_input"):
+        make_intervened(foreign_frame=True, at_input=True)
+
+
+@pytest.mark.parametrize("negative", [None, "reversed"])
+@pytest.mark.parametrize("shuffled_positive", [False, True])
+def test_interventions_on_clips_are_those_on_frames_of_a_per_frame_encoder(
+    negative, shuffled_positive
+):
+    how = {"negative": negative, "shuffled_positive": shuffled_positive, "seed": 3}
+    clips = np.random.default_rng(0).random((6, 2, 8, 16, 16, 3), "float32")
+    pair = [
+        make_intervened(at_input=at_input, bilevel=bod_keras.BiLevel(), **how)
+        for at_input in (False, True)
+    ]
+    pair[1].set_weights(pair[0].get_weights())
+    seen = []
+    for model in pair:
+        views = model.all_views(clips)
+        frames = model(ops.concatenate(ops.unstack(views, axis=1)))
+        count = views.shape[1]
+        assert count == 3 + model.at_input * (shuffled_positive + 2 * (negative is not None))
+        seen.append(model.split_views(frames, model.decoupling, count, True)[0])
+        # The lower level sees the three views as they are.
+        expected = bod_keras.VSimCLR._prediction(model, frames[:18], 3)
+        assert float(model._prediction(frames, count)) == float(expected)
+    for part in ("static", "dynamic"):
+        for one, other in zip(*(x[part] for x in seen)):
+            np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def reference_hsic(x, y):
+    """Over every four different rows: the definition that the estimate is unbiased for."""
+    k, m = x @ x.T, y @ y.T
+    terms = [
+        k[i, j] * (m[i, j] + m[q, r] - 2 * m[i, q])
+        for i, j, q, r in itertools.permutations(range(len(x)), 4)
+    ]
+    return np.mean(terms)
+
+
+def test_the_leak_is_centred_kernel_alignment():
+    x, y = make_frames(7, 3), make_frames(7, 5, seed=1)
+    y[:, 0] += 2 * x[:, 1]
+    expected = reference_hsic(x, y) / np.sqrt(reference_hsic(x, x) * reference_hsic(y, y))
+    assert float(models.unbiased_cka(x, y)) == pytest.approx(expected, abs=1e-4)
+    assert float(models.unbiased_cka(x, 3 * x + 1)) == pytest.approx(1, abs=1e-4)
+    independent = [
+        float(models.unbiased_cka(make_frames(32, 8, seed=i), make_frames(32, 64, seed=100 + i)))
+        for i in range(20)
+    ]
+    assert abs(np.mean(independent)) < 0.03
+
+
+def test_a_leak_is_penalised_and_the_model_is_saved(tmp_path):
+    model = build_model("leak weight 3", "VSimCLR", "per-frame", steps=10)
+    model.compile("sgd", run_eagerly=True)
+    shape = (8, 2, scenes.FRAMES, scenes.SIZE, scenes.SIZE, 3)
+    views = np.random.default_rng(0).random(shape, "float32")
+    logs = model.train_on_batch(views, return_dict=True)
+    parts = logs["static_loss"] + 0.5 * logs["dynamic_loss"]
+    assert logs["loss"] == pytest.approx(parts + 3 * logs["leak_loss"], rel=1e-5)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    losses = [m.test_on_batch(views, return_dict=True)["loss"] for m in (model, loaded)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_interventions_are_drawn_for_each_clip_and_from_the_seed():

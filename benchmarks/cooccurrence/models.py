@@ -1,4 +1,5 @@
-"""Frameworks that are not the package's: v-SimCLR whose clips are intervened on, or whose parts are scaled."""
+"""Models that are not the package's: v-SimCLR with interventions on clips, scaled parts or a penalty on what
+the parts share, and a projection head of two stages."""
 
 import keras
 from keras import ops
@@ -44,19 +45,22 @@ class HardNegativeInfoNCE(bod_keras.InfoNCE):
 
 @keras.saving.register_keras_serializable("benchmarks")
 class IntervenedSimCLR(bod_keras.VSimCLR):
-    """v-SimCLR that also contrasts clips which were intervened on, by their frame embeddings.
+    """v-SimCLR of two views that also contrasts clips which were intervened on.
 
     A per-frame encoder's embeddings of a reversed or shuffled clip are those of the clip, in another order:
     the intervention costs a split and no pass of the encoder. With temporal kernels that does not hold; there
-    the clips themselves are to be intervened on, which this class does not do.
+    the clips themselves are intervened on, `at_input`: further views for the encoder, one for the positive
+    and two for the negatives, of which the lower level sees nothing.
 
     Args:
-        encoder, decoupling, bilevel, **kwargs: as in `VSimCLR`; the encoder per frame.
+        encoder, decoupling, bilevel, **kwargs: as in `VSimCLR`; the encoder per frame, or `at_input`.
         negative: ``"reversed"`` or ``"shuffled"``: for L_M each clip has its own copy of that kind as a
             further negative. None: no such.
-        shuffled_positive: whether L_A sees all views but the first with their frames shuffled.
+        shuffled_positive: whether L_A sees the second view with its frames shuffled.
         foreign_frame: whether L_M sees z_t + c in the place of z_t, with c the first frame of another clip,
-            drawn for each clip of each view. A copy has the c of its clip.
+            drawn for each clip of each view. A copy has the c of its clip. `at_input` there is none: the motion
+            view is its like.
+        at_input: whether clips are reversed and shuffled, and not their frame embeddings.
         seed: of all that is drawn.
     """
 
@@ -68,6 +72,7 @@ class IntervenedSimCLR(bod_keras.VSimCLR):
         negative=None,
         shuffled_positive=False,
         foreign_frame=False,
+        at_input=False,
         seed=None,
         **kwargs,
     ):
@@ -76,40 +81,66 @@ class IntervenedSimCLR(bod_keras.VSimCLR):
             raise ValueError(
                 f'negative must be None, "reversed" or "shuffled". Received: {negative!r}'
             )
+        if at_input and foreign_frame:
+            raise ValueError("foreign_frame is added to frame embeddings: not with at_input.")
         self.negative = negative
         self.shuffled_positive = shuffled_positive
         self.foreign_frame = foreign_frame
+        self.at_input = at_input
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
         if negative:
             temperature = self.contrast["dynamic"].temperature
             self.contrast["dynamic"] = HardNegativeInfoNCE(temperature)
 
+    def all_views(self, views):
+        every = super().all_views(views)
+        if not self.at_input:
+            return every
+        more = [self._shuffled(views[:, 1])] if self.shuffled_positive else []
+        if self.negative:
+            more += [self._copy(every[:, i]) for i in (-2, -1)]
+        return ops.concatenate([every, *(clips[:, None] for clips in more)], axis=1)
+
     def split_views(self, embeddings, decoupling, views, training):
         split_views = super().split_views
+        clips, more = self._apart(embeddings, views)
 
-        def part_of(part, frames):
-            return split_views(frames, decoupling, views, training)[0][part]
+        def part_of(part, clips):
+            return split_views(ops.concatenate(clips), decoupling, len(clips), training)[0][part]
 
-        seen, split = split_views(embeddings, decoupling, views, training)
+        seen, split = split_views(ops.concatenate(clips), decoupling, len(clips), training)
         if self.shuffled_positive:
-            first = ops.shape(embeddings)[0] // views
-            rest = self._shuffled(embeddings[first:])
-            seen["static"] = part_of("static", ops.concatenate([embeddings[:first], rest]))
+            positive = more.pop(0) if self.at_input else self._shuffled(clips[1])
+            seen["static"] = part_of("static", [clips[0], positive, *clips[2:]])
         if self.foreign_frame:
-            embeddings = embeddings + self._foreign(embeddings)
-            seen["dynamic"] = part_of("dynamic", embeddings)
+            clips = [frames + self._foreign(frames) for frames in clips]
+            seen["dynamic"] = part_of("dynamic", clips)
         if self.negative:
-            reverse = self.negative == "reversed"
-            copies = ops.flip(embeddings, axis=1) if reverse else self._shuffled(embeddings)
-            pairs = zip(seen["dynamic"], part_of("dynamic", copies))
+            # Of the two views that L_M compares, which are the last.
+            copies = more if self.at_input else [self._copy(frames) for frames in clips[-2:]]
+            pairs = zip(seen["dynamic"], part_of("dynamic", [*clips[:-2], *copies]))
             seen["dynamic"] = [ops.concatenate(pair, axis=-1) for pair in pairs]
         return seen, split
 
-    def _shuffled(self, frames):
-        """Every clip in an order of its own."""
-        order = ops.argsort(keras.random.uniform(ops.shape(frames)[:2], seed=self.generator))
-        return ops.take_along_axis(frames, order[..., None], axis=1)
+    def _prediction(self, embeddings, views):
+        clips, _ = self._apart(embeddings, views)
+        return super()._prediction(ops.concatenate(clips), len(clips))
+
+    def _apart(self, embeddings, views):
+        """Two lists, of the views as they are and of those that were intervened on."""
+        clips = ops.split(embeddings, views)
+        more = (self.shuffled_positive + 2 * bool(self.negative)) if self.at_input else 0
+        return clips[: views - more], clips[views - more :]
+
+    def _copy(self, clips):
+        return ops.flip(clips, axis=1) if self.negative == "reversed" else self._shuffled(clips)
+
+    def _shuffled(self, clips):
+        """Every clip (B, T, ...) in an order of its own."""
+        order = ops.argsort(keras.random.uniform(ops.shape(clips)[:2], seed=self.generator))
+        order = ops.reshape(order, (-1, clips.shape[1], *(1 for _ in clips.shape[2:])))
+        return ops.take_along_axis(clips, order, axis=1)
 
     def _foreign(self, frames):
         """For every clip the first frame (B, 1, D) of one drawn from all B, now and then of itself."""
@@ -122,5 +153,100 @@ class IntervenedSimCLR(bod_keras.VSimCLR):
             "negative": self.negative,
             "shuffled_positive": self.shuffled_positive,
             "foreign_frame": self.foreign_frame,
+            "at_input": self.at_input,
             "seed": self.seed,
         }
+
+
+@keras.saving.register_keras_serializable("benchmarks")
+class LeakPenalisedSimCLR(bod_keras.VSimCLR):
+    """v-SimCLR whose loss grows with what a clip's static part s and its dynamic part d tell alike.
+
+    U + `leak_weight` CKA(s, d): the mean over the views of `unbiased_cka`, which is 0 for independent parts and
+    1 for equal ones.
+
+    Reference:
+        Song et al., "Feature Selection via Dependence Maximization", JMLR 13 (2012), eq. 5, for HSIC; Kornblith
+        et al., arXiv 1905.00414, for CKA.
+    """
+
+    def __init__(self, encoder, decoupling, bilevel=None, leak_weight=1.0, **kwargs):
+        super().__init__(encoder, decoupling, bilevel, **kwargs)
+        self.leak_weight = leak_weight
+
+    @property
+    def logged(self):
+        return [*super().logged, "leak_loss"]
+
+    def part_losses(self, features, targets, views, training):
+        losses, embeddings, split = super().part_losses(features, targets, views, training)
+        pairs = zip(ops.split(split.static, views), ops.split(split.dynamic, views))
+        losses["leak"] = sum(unbiased_cka(s, d) for s, d in pairs) / views
+        return losses, embeddings, split
+
+    def get_config(self):
+        return {**super().get_config(), "leak_weight": self.leak_weight}
+
+
+def unbiased_cka(x, y):
+    """Linear CKA of rows x (N, D) and y (N, K), N > 3: HSIC(x, y) / sqrt(HSIC(x, x) HSIC(y, y)).
+
+    With k = x x' and m = y y' without their diagonals,
+
+    HSIC = (tr(k m) + 1'k1 1'm1 / ((N-1)(N-2)) - 2 1'k m1 / (N-2)) / (N (N-3)).
+    """
+    n = ops.cast(ops.shape(x)[0], "float32")
+    kernels = []
+    for rows in (x, y):
+        rows = rows - ops.mean(rows, axis=0)  # changes nothing but the rounding
+        kernel = ops.matmul(rows, ops.transpose(rows))
+        kernel = kernel / ops.mean(ops.diagonal(kernel))  # the same
+        kernels.append(kernel - ops.diag(ops.diagonal(kernel)))
+
+    def hsic(k, m):
+        of_k, of_m = ops.sum(k, axis=0), ops.sum(m, axis=0)
+        corner = ops.sum(of_k) * ops.sum(of_m) / ((n - 1) * (n - 2))
+        return ops.sum(k * m) + corner - 2 * ops.sum(of_k * of_m) / (n - 2)
+
+    k, m = kernels
+    return hsic(k, m) / ops.sqrt(ops.maximum(hsic(k, k) * hsic(m, m), 1e-6))
+
+
+@keras.saving.register_keras_serializable("benchmarks")
+class TwoStageHead(keras.layers.Layer):
+    """A projection head whose first half sees the features of an early stage, and the other those of the last.
+
+    With a split by halves the static part then comes from the early stage alone.
+
+    Args:
+        early: how many features are of the early stage.
+        hidden, width: of `ProjectionHead`, together: each half has the hidden layer and half of the width.
+
+    Call arguments:
+        features: (..., C), C > early, those of the early stage first.
+
+    Returns:
+        (..., width) embeddings, float32.
+    """
+
+    def __init__(self, early, hidden, width, **kwargs):
+        super().__init__(**kwargs)
+        self.early, self.hidden, self.width = early, hidden, width
+        self.halves = [bod_keras.ProjectionHead(hidden, width // 2) for _ in range(2)]
+
+    def build(self, input_shape):
+        *lead, channels = input_shape
+        for half, count in zip(self.halves, (self.early, channels - self.early)):
+            half.build((*lead, count))
+
+    def call(self, features, training=False):
+        stages = features[..., : self.early], features[..., self.early :]
+        embeddings = [half(x, training=training) for half, x in zip(self.halves, stages)]
+        return ops.concatenate(embeddings, axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.width)
+
+    def get_config(self):
+        own = {"early": self.early, "hidden": self.hidden, "width": self.width}
+        return {**super().get_config(), **own}

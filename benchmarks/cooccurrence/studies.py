@@ -11,6 +11,9 @@ CLAIM = (
     *("supervised", "untrained", "plain", "plain at 0.2", "default", "mean-residual operator"),
     "paper",
 )
+AGAINST_LEAKS = (
+    *("shuffled positive at input", "reversed negative at input", "leak weight 1", "leak weight 3"),
+)
 BEYOND = ("supervised", "untrained", "plain", "default", "mean-residual operator")
 # The motion view supposes a camera at rest.
 REAL_VARIANTS = (*BEYOND, "no motion view")
@@ -22,10 +25,12 @@ def claim(seeds):
 
 
 def encoders(seeds):
-    """The same with temporal kernels, late or throughout."""
-    names = [name for name in ENCODERS if name != "per-frame"]
+    """The same with temporal kernels, late or throughout, and what may keep the static part free of motion."""
     variants = ("supervised", "plain", "default")
-    return _every(seeds, encoder=names, regime=REGIMES, variant=variants)
+    names = [name for name in ENCODERS if name != "per-frame"]
+    return _every(seeds, encoder=names, regime=REGIMES, variant=variants) + _every(
+        seeds, encoder=("late 3-D", "3-D"), regime=REGIMES, variant=AGAINST_LEAKS
+    )
 
 
 def frameworks(seeds):

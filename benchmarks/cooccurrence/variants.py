@@ -12,7 +12,14 @@ from bod_keras.presets import PRESETS
 
 WIDTHS = (16, 32, 64, 128)
 # Temporal extent of each stage's kernels.
-ENCODERS = {"per-frame": (1, 1, 1, 1), "late 3-D": (1, 1, 1, 3), "3-D": (1, 3, 3, 3)}
+ENCODERS = {
+    "per-frame": (1, 1, 1, 1),
+    "late 3-D": (1, 1, 1, 3),
+    "late 3-D split early": (1, 1, 1, 3),
+    "3-D": (1, 3, 3, 3),
+}
+# The stage that the static part is read from, where that is not the last.
+EARLY = {"late 3-D split early": 3}
 # What a framework needs on 1,024 videos and some hundred steps, as in configs/demo.py.
 _NEGATIVES = {
     "temperature": 0.5,
@@ -140,6 +147,15 @@ VARIANTS = {
     ),
     "foreign frame": _intervened(foreign_frame=True),
     "foreign frame for motion view": _intervened(foreign_frame=True).but(swap=0.0),
+    # The same on clips, for encoders with temporal kernels.
+    "shuffled positive at input": _intervened(shuffled_positive=True, at_input=True),
+    "reversed negative at input": _intervened(negative="reversed", at_input=True),
+    **{
+        f"leak weight {w:g}": DEFAULT.but(
+            model=models.LeakPenalisedSimCLR, framework={"leak_weight": w}
+        )
+        for w in (1, 3)
+    },
     # The losses.
     **{
         f"base weight {w:g}": DEFAULT.but(framework={"base_weight": w})
@@ -189,18 +205,24 @@ def description(variant, framework="VSimCLR"):
 
 
 def build_encoder(name):
-    """A small convolutional network, clips to frame features (T, 128), its kernels as `ENCODERS` says."""
+    """A small convolutional network, its kernels as `ENCODERS` says, clips to frame features (T, 128).
+
+    Of an encoder in `EARLY` the features of that stage come before those of the last.
+    """
     temporal = ENCODERS[name]
     if max(temporal) == 1:
         return bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), WIDTHS)
     x = clips = keras.Input((FRAMES, SIZE, SIZE, 3))
     x = keras.layers.Rescaling(4.0, offset=-1.0)(x)
-    for i, (width, extent) in enumerate(zip(WIDTHS, temporal)):
-        kernel = (extent, *((5, 5) if i == 0 else (3, 3)))
+    read = []
+    for stage, (width, extent) in enumerate(zip(WIDTHS, temporal), start=1):
+        kernel = (extent, *((5, 5) if stage == 1 else (3, 3)))
         x = keras.layers.Conv3D(width, kernel, (1, 2, 2), padding="same", use_bias=False)(x)
         x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
         x = keras.layers.Activation("relu")(x)
-    return keras.Model(clips, keras.ops.mean(keras.ops.cast(x, "float32"), axis=(2, 3)))
+        if stage in (EARLY.get(name), len(WIDTHS)):
+            read.append(keras.ops.mean(keras.ops.cast(x, "float32"), axis=(2, 3)))
+    return keras.Model(clips, keras.ops.concatenate(read, axis=-1))
 
 
 def build_model(variant, framework, encoder, steps):
@@ -215,6 +237,10 @@ def build_model(variant, framework, encoder, steps):
             arguments["bilevel"] = bod_keras.BiLevel(**chosen.bilevel)
         if chosen.swap:
             arguments["motion_view"] = bod_keras.BackgroundSwap(chosen.swap)
-    head = bod_keras.ProjectionHead(**{"hidden": 128, "width": _WIDTH, **chosen.head})
+    head = {"hidden": 128, "width": _WIDTH, **chosen.head}
+    if encoder in EARLY:
+        head = models.TwoStageHead(WIDTHS[EARLY[encoder] - 1], **head)
+    else:
+        head = bod_keras.ProjectionHead(**head)
     model = chosen.model or getattr(bod_keras, framework)
     return model(build_encoder(encoder), projection_head=head, **arguments)
