@@ -233,6 +233,22 @@ def test_the_cayley_form_is_that_of_every_dynamic_eigenvalue():
         np.testing.assert_allclose(mine, expected, atol=1e-3 * np.abs(expected).max())
 
 
+def test_the_operator_of_two_steps_is_that_of_one_twice():
+    layer, frames = controls.TwoStepSplit(method="eig", ridge=1e-6, basis=3), make_frames(4, 8, 16)
+    layer.build(frames.shape)
+    split = layer.split(frames)
+    past_basis, future_basis = (ops.convert_to_numpy(w) for w in layer.weights)
+    for clip, projector, mine in zip(
+        frames, map(ops.convert_to_numpy, split.projector), ops.convert_to_numpy(split.dynamic)
+    ):
+        past, future = references.transitions(clip)
+        operator = references.koopman_operator(past, future, 0)
+        dynamic = np.linalg.pinv(past) @ (np.eye(7) - projector) @ future
+        expected = [past_basis.T @ x @ future_basis for x in (dynamic, dynamic @ operator)]
+        expected = np.concatenate([x.ravel() for x in expected])
+        np.testing.assert_allclose(mine, expected, atol=1e-3 * np.abs(expected).max())
+
+
 def test_modes_are_moments_of_the_dynamic_eigenvalues():
     frames = make_frames(4, 8, 16)
     split = controls.ModeSplit(method="eig").split(frames)
@@ -264,7 +280,9 @@ def test_moments_weigh_modes_by_their_energy():
     np.testing.assert_allclose(dynamic[0], np.concatenate(expected), atol=2e-3)
 
 
-@pytest.mark.parametrize("split", [controls.CayleySplit, controls.ModeSplit, controls.RandomBasis])
+@pytest.mark.parametrize(
+    "split", [controls.CayleySplit, controls.ModeSplit, controls.RandomBasis, controls.TwoStepSplit]
+)
 def test_controls_have_finite_gradients_and_are_saved(split, tmp_path):
     layer = split(halves=True)
     steady, moving = make_frames(1, 1, 16), make_frames(1, 1, 16, seed=1)

@@ -92,6 +92,26 @@ class RandomBasis(bod_keras.KoopmanSplit):
 
 
 @keras.saving.register_keras_serializable("benchmarks")
+class TwoStepSplit(bod_keras.KoopmanSplit):
+    """The read-out of the operator of one step and of that of two: vec(U' A_D V) and vec(U' A_D A V)."""
+
+    def _split(self, embeddings, training):
+        parts = super()._split(embeddings, training)
+        past, future = linalg.transitions(embeddings, self.normalize)
+        gram = linalg.regularised_gram(past, self.ridge)
+        left = linalg.solve(gram, ops.matmul(past, self.past_basis))
+        moving = ops.matmul(parts.matrix, ops.matmul(future, self.future_basis))
+        moving = moving - ops.matmul(parts.projector, moving)
+        second = ops.matmul(ops.swapaxes(left, -1, -2), moving)
+        second = ops.reshape(second, ops.shape(parts.dynamic))
+        return parts._replace(dynamic=ops.concatenate([parts.dynamic, second], axis=-1))
+
+    def compute_output_spec(self, embeddings, training=False):
+        static, dynamic = super().compute_output_spec(embeddings, training)
+        return static, keras.KerasTensor((dynamic.shape[0], 2 * dynamic.shape[-1]), dtype="float32")
+
+
+@keras.saving.register_keras_serializable("benchmarks")
 class CayleySplit(bod_keras.KoopmanSplit):
     """The read-out of the operator's Cayley form: ``vec(U' X^+ (I - P) C X V)``, C = (M - I)(M + I)^-1.
 

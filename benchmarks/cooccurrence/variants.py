@@ -133,6 +133,7 @@ VARIANTS = {
     "one basis": DEFAULT.but(split=controls.OneBasis),
     "fixed basis": DEFAULT.but(split=controls.FixedBasis),
     "random basis": DEFAULT.but(split=controls.RandomBasis),
+    "two steps": DEFAULT.but(split=controls.TwoStepSplit),
     "dynamic: Cayley": DEFAULT.but(split=controls.CayleySplit),
     "dynamic: modes": DEFAULT.but(split=controls.ModeSplit),
     "dynamic: modes standardised": DEFAULT.but(
