@@ -10,6 +10,7 @@ if sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith("bod_keras."):
 from bod_keras import encoders, weights
 from bod_keras.data.background_swap import BackgroundSwap
 from bod_keras.data.clip_augmenter import ClipAugmenter
+from bod_keras.data.frame_shuffle import FrameShuffle
 from bod_keras.frameworks import (
     VBYOL,
     ContrastiveModel,
@@ -47,6 +48,7 @@ __all__ = [
     "ClipAugmenter",
     "ContrastiveModel",
     "CosineRegression",
+    "FrameShuffle",
     "InfoNCE",
     "KeyQueue",
     "KoopmanPrediction",

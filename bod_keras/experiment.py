@@ -21,6 +21,7 @@ from bod_keras.data import (
     write_moving_discs,
 )
 from bod_keras.data.background_swap import BackgroundSwap
+from bod_keras.data.frame_shuffle import FrameShuffle
 from bod_keras.data.remote import is_folder, is_remote
 from bod_keras.frameworks import (
     VBYOL,
@@ -230,6 +231,8 @@ def build_model(config, steps_per_epoch, augmenter=None):
         }
         if config["background_swap"]:
             parts["motion_view"] = BackgroundSwap(config["background_swap"])
+        if config["frame_shuffle"]:
+            parts["static_view"] = FrameShuffle()
     else:
         parts = {}
         for name in ("static_weight", "dynamic_weight", "base_weight", "standardize"):

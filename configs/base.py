@@ -163,6 +163,8 @@ def get_config():
     # Threshold of the view in which the dynamic part meets another video's background, one clip more for
     # each video; 0: none.
     config.background_swap = 0.08
+    # Whether the static part meets clips with their frames shuffled: for encoders with temporal kernels.
+    config.frame_shuffle = False
     # Learning rate: linear warm-up, then cosine over the rest of the run. Only learning_rate is scaled.
     config.optimizer = ConfigDict(
         {

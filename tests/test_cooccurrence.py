@@ -382,35 +382,6 @@ def test_interventions_touch_their_part_alone():
         assert [np.abs(x - first).max() > 1e-3 for x in others] == changed
     with pytest.raises(ValueError, match="negative must be.*sideways"):
         make_intervened(negative="sideways")
-    with pytest.raises(ValueError, match="not with at_input"):
-        make_intervened(foreign_frame=True, at_input=True)
-
-
-@pytest.mark.parametrize("negative", [None, "reversed"])
-@pytest.mark.parametrize("shuffled_positive", [False, True])
-def test_interventions_on_clips_are_those_on_frames_of_a_per_frame_encoder(
-    negative, shuffled_positive
-):
-    how = {"negative": negative, "shuffled_positive": shuffled_positive, "seed": 3}
-    clips = np.random.default_rng(0).random((6, 2, 8, 16, 16, 3), "float32")
-    pair = [
-        make_intervened(at_input=at_input, bilevel=bod_keras.BiLevel(), **how)
-        for at_input in (False, True)
-    ]
-    pair[1].set_weights(pair[0].get_weights())
-    seen = []
-    for model in pair:
-        views = model.all_views(clips)
-        frames = model(ops.concatenate(ops.unstack(views, axis=1)))
-        count = views.shape[1]
-        assert count == 3 + model.at_input * (shuffled_positive + 2 * (negative is not None))
-        seen.append(model.split_views(frames, model.decoupling, count, True)[0])
-        # The lower level sees the three views as they are.
-        expected = bod_keras.VSimCLR._prediction(model, frames[:18], 3)
-        assert float(model._prediction(frames, count)) == float(expected)
-    for part in ("static", "dynamic"):
-        for one, other in zip(*(x[part] for x in seen)):
-            np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 def reference_hsic(x, y):

@@ -45,22 +45,19 @@ class HardNegativeInfoNCE(bod_keras.InfoNCE):
 
 @keras.saving.register_keras_serializable("benchmarks")
 class IntervenedSimCLR(bod_keras.VSimCLR):
-    """v-SimCLR of two views that also contrasts clips which were intervened on.
+    """v-SimCLR that also contrasts clips which were intervened on, by their frame embeddings.
 
     A per-frame encoder's embeddings of a reversed or shuffled clip are those of the clip, in another order:
-    the intervention costs a split and no pass of the encoder. With temporal kernels that does not hold; there
-    the clips themselves are intervened on, `at_input`: further views for the encoder, one for the positive
-    and two for the negatives, of which the lower level sees nothing.
+    the intervention costs a split and no pass of the encoder. With temporal kernels that does not hold; what
+    intervenes on clips is a `motion_view` or a `static_view`.
 
     Args:
-        encoder, decoupling, bilevel, **kwargs: as in `VSimCLR`; the encoder per frame, or `at_input`.
+        encoder, decoupling, bilevel, **kwargs: as in `VSimCLR`; the encoder per frame.
         negative: ``"reversed"`` or ``"shuffled"``: for L_M each clip has its own copy of that kind as a
             further negative. None: no such.
-        shuffled_positive: whether L_A sees the second view with its frames shuffled.
+        shuffled_positive: whether L_A sees all views but the first with their frames shuffled.
         foreign_frame: whether L_M sees z_t + c in the place of z_t, with c the first frame of another clip,
-            drawn for each clip of each view. A copy has the c of its clip. `at_input` there is none: the motion
-            view is its like.
-        at_input: whether clips are reversed and shuffled, and not their frame embeddings.
+            drawn for each clip of each view. A copy has the c of its clip.
         seed: of all that is drawn.
     """
 
@@ -72,7 +69,6 @@ class IntervenedSimCLR(bod_keras.VSimCLR):
         negative=None,
         shuffled_positive=False,
         foreign_frame=False,
-        at_input=False,
         seed=None,
         **kwargs,
     ):
@@ -81,66 +77,40 @@ class IntervenedSimCLR(bod_keras.VSimCLR):
             raise ValueError(
                 f'negative must be None, "reversed" or "shuffled". Received: {negative!r}'
             )
-        if at_input and foreign_frame:
-            raise ValueError("foreign_frame is added to frame embeddings: not with at_input.")
         self.negative = negative
         self.shuffled_positive = shuffled_positive
         self.foreign_frame = foreign_frame
-        self.at_input = at_input
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
         if negative:
             temperature = self.contrast["dynamic"].temperature
             self.contrast["dynamic"] = HardNegativeInfoNCE(temperature)
 
-    def all_views(self, views):
-        every = super().all_views(views)
-        if not self.at_input:
-            return every
-        more = [self._shuffled(views[:, 1])] if self.shuffled_positive else []
-        if self.negative:
-            more += [self._copy(every[:, i]) for i in (-2, -1)]
-        return ops.concatenate([every, *(clips[:, None] for clips in more)], axis=1)
-
     def split_views(self, embeddings, decoupling, views, training):
         split_views = super().split_views
-        clips, more = self._apart(embeddings, views)
 
-        def part_of(part, clips):
-            return split_views(ops.concatenate(clips), decoupling, len(clips), training)[0][part]
+        def part_of(part, frames):
+            return split_views(frames, decoupling, views, training)[0][part]
 
-        seen, split = split_views(ops.concatenate(clips), decoupling, len(clips), training)
+        seen, split = split_views(embeddings, decoupling, views, training)
         if self.shuffled_positive:
-            positive = more.pop(0) if self.at_input else self._shuffled(clips[1])
-            seen["static"] = part_of("static", [clips[0], positive, *clips[2:]])
+            first = ops.shape(embeddings)[0] // views
+            rest = self._shuffled(embeddings[first:])
+            seen["static"] = part_of("static", ops.concatenate([embeddings[:first], rest]))
         if self.foreign_frame:
-            clips = [frames + self._foreign(frames) for frames in clips]
-            seen["dynamic"] = part_of("dynamic", clips)
+            embeddings = embeddings + self._foreign(embeddings)
+            seen["dynamic"] = part_of("dynamic", embeddings)
         if self.negative:
-            # Of the two views that L_M compares, which are the last.
-            copies = more if self.at_input else [self._copy(frames) for frames in clips[-2:]]
-            pairs = zip(seen["dynamic"], part_of("dynamic", [*clips[:-2], *copies]))
+            reverse = self.negative == "reversed"
+            copies = ops.flip(embeddings, axis=1) if reverse else self._shuffled(embeddings)
+            pairs = zip(seen["dynamic"], part_of("dynamic", copies))
             seen["dynamic"] = [ops.concatenate(pair, axis=-1) for pair in pairs]
         return seen, split
 
-    def _prediction(self, embeddings, views):
-        clips, _ = self._apart(embeddings, views)
-        return super()._prediction(ops.concatenate(clips), len(clips))
-
-    def _apart(self, embeddings, views):
-        """Two lists, of the views as they are and of those that were intervened on."""
-        clips = ops.split(embeddings, views)
-        more = (self.shuffled_positive + 2 * bool(self.negative)) if self.at_input else 0
-        return clips[: views - more], clips[views - more :]
-
-    def _copy(self, clips):
-        return ops.flip(clips, axis=1) if self.negative == "reversed" else self._shuffled(clips)
-
-    def _shuffled(self, clips):
-        """Every clip (B, T, ...) in an order of its own."""
-        order = ops.argsort(keras.random.uniform(ops.shape(clips)[:2], seed=self.generator))
-        order = ops.reshape(order, (-1, clips.shape[1], *(1 for _ in clips.shape[2:])))
-        return ops.take_along_axis(clips, order, axis=1)
+    def _shuffled(self, frames):
+        """Every clip in an order of its own."""
+        order = ops.argsort(keras.random.uniform(ops.shape(frames)[:2], seed=self.generator))
+        return ops.take_along_axis(frames, order[..., None], axis=1)
 
     def _foreign(self, frames):
         """For every clip the first frame (B, 1, D) of one drawn from all B, now and then of itself."""
@@ -153,7 +123,6 @@ class IntervenedSimCLR(bod_keras.VSimCLR):
             "negative": self.negative,
             "shuffled_positive": self.shuffled_positive,
             "foreign_frame": self.foreign_frame,
-            "at_input": self.at_input,
             "seed": self.seed,
         }
 

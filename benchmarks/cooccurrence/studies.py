@@ -11,9 +11,7 @@ CLAIM = (
     *("supervised", "untrained", "plain", "plain at 0.2", "default", "mean-residual operator"),
     "paper",
 )
-AGAINST_LEAKS = (
-    *("shuffled positive at input", "reversed negative at input", "leak weight 1", "leak weight 3"),
-)
+AGAINST_LEAKS = ("frame shuffle", "leak weight 1", "leak weight 3")
 BEYOND = ("supervised", "untrained", "plain", "default", "mean-residual operator")
 # The motion view supposes a camera at rest.
 REAL_VARIANTS = (*BEYOND, "no motion view")

@@ -58,6 +58,7 @@ class Variant:
             the framework.
         head: arguments of the projection head.
         swap: threshold of `BackgroundSwap`, or 0: no motion view.
+        shuffle: whether the static part meets clips with their frames shuffled, `FrameShuffle`.
         model: a class of `models` in the place of v-SimCLR, or None.
     """
 
@@ -67,6 +68,7 @@ class Variant:
     framework: dict = dataclasses.field(default_factory=dict)
     head: dict = dataclasses.field(default_factory=dict)
     swap: float = 0.0
+    shuffle: bool = False
     model: type | None = None
 
     def but(self, **changes):
@@ -148,9 +150,8 @@ VARIANTS = {
     ),
     "foreign frame": _intervened(foreign_frame=True),
     "foreign frame for motion view": _intervened(foreign_frame=True).but(swap=0.0),
-    # The same on clips, for encoders with temporal kernels.
-    "shuffled positive at input": _intervened(shuffled_positive=True, at_input=True),
-    "reversed negative at input": _intervened(negative="reversed", at_input=True),
+    # Against motion in the static part, for encoders with temporal kernels.
+    "frame shuffle": DEFAULT.but(shuffle=True),
     **{
         f"leak weight {w:g}": DEFAULT.but(
             model=models.LeakPenalisedSimCLR, framework={"leak_weight": w}
@@ -201,6 +202,7 @@ def description(variant, framework="VSimCLR"):
         "framework": {**_WEIGHTS, **FRAMEWORKS[framework], **chosen.framework},
         "head": {"hidden": 128, "width": _WIDTH, **chosen.head},
         "swap": chosen.swap,
+        **({"shuffle": True} if chosen.shuffle else {}),
         **({"model": chosen.model.__name__} if chosen.model else {}),
     }
 
@@ -238,6 +240,8 @@ def build_model(variant, framework, encoder, steps):
             arguments["bilevel"] = bod_keras.BiLevel(**chosen.bilevel)
         if chosen.swap:
             arguments["motion_view"] = bod_keras.BackgroundSwap(chosen.swap)
+        if chosen.shuffle:
+            arguments["static_view"] = bod_keras.FrameShuffle()
     head = {"hidden": 128, "width": _WIDTH, **chosen.head}
     if encoder in EARLY:
         head = models.TwoStageHead(WIDTHS[EARLY[encoder] - 1], **head)

@@ -25,6 +25,10 @@ class ContrastiveModel(BiLevelModel):
     With a `motion_view` the dynamic part is contrasted between the last view and a further one, which that
     layer makes of the first; the other parts between the views as they are.
 
+    With a `static_view` the other parts see what that layer makes of each view but the last. The dynamic part
+    sees the last view and the motion view, as does the lower level; without a motion view, the first view as it
+    is in its place. Beside a motion view it adds no pass of the encoder.
+
     A framework is a subclass that implements ``part_loss(part, views, targets, training)``; see there.
 
     Args:
@@ -36,6 +40,8 @@ class ContrastiveModel(BiLevelModel):
             them.
         motion_view: None, or a layer from clips (B, T, H, W, 3) to clips of the same motion, such as
             `BackgroundSwap`; needs `decoupling`.
+        static_view: None, or a layer from clips to clips of the same appearance, such as `FrameShuffle`, for
+            encoders with temporal kernels; needs `decoupling`. It is called with ``training=True``.
         augmenter: None, or the layer that augments training batches on the device, a `ClipAugmenter`.
 
     Call arguments:
@@ -73,6 +79,7 @@ class ContrastiveModel(BiLevelModel):
         base_weight=1.0,
         standardize=False,
         motion_view=None,
+        static_view=None,
         augmenter=None,
         **kwargs,
     ):
@@ -83,11 +90,15 @@ class ContrastiveModel(BiLevelModel):
                 "bilevel belongs to a decoupled framework: pass decoupling=bod_keras.KoopmanSplit(...) too, "
                 "or leave it out."
             )
-        if decoupling is None and motion_view is not None:
-            raise ValueError(
-                "motion_view is a view for the dynamic part, which a plain framework has not: pass "
-                "decoupling=bod_keras.KoopmanSplit(...) too, or leave it out."
-            )
+        for view, part, layer in (
+            ("motion_view", "dynamic", motion_view),
+            ("static_view", "static", static_view),
+        ):
+            if decoupling is None and layer is not None:
+                raise ValueError(
+                    f"{view} is a view for the {part} part, which a plain framework has not: pass "
+                    "decoupling=bod_keras.KoopmanSplit(...) too, or leave it out."
+                )
         self.encoder = encoder
         self.decoupling = decoupling
         self.bilevel = bilevel
@@ -98,12 +109,14 @@ class ContrastiveModel(BiLevelModel):
         self.base_weight = base_weight
         self.standardize = standardize
         self.motion_view = motion_view
+        self.static_view = static_view
         features = encoder.output_shape
         if not self.projection_head.built:
             self.projection_head.build(features)
         embeddings = self.projection_head.compute_output_shape(features)
-        if motion_view is not None and not motion_view.built:
-            motion_view.build(encoder.input_shape)
+        for layer in (motion_view, static_view):
+            if layer is not None and not layer.built:
+                layer.build(encoder.input_shape)
         # A plain model has no parts; they are read through an untrained split, for comparison.
         self.read_out_split = decoupling
         if decoupling is None:
@@ -142,6 +155,11 @@ class ContrastiveModel(BiLevelModel):
             parts = {"static": static.shape[-1], "dynamic": dynamic.shape[-1]}
         return parts | ({"base": width} if self.base_weight or not parts else {})
 
+    @property
+    def _has_own_views(self):
+        """Whether the dynamic part sees other views than the rest: the last two."""
+        return self.motion_view is not None or self.static_view is not None
+
     def part_loss(self, part, views, targets, training):
         """The framework's loss of one part, a scalar.
 
@@ -172,9 +190,14 @@ class ContrastiveModel(BiLevelModel):
         return {"pooled": pooled, "static": static, "dynamic": dynamic}
 
     def all_views(self, views):
-        if self.motion_view is None:
+        if not self._has_own_views:
             return views
-        return ops.concatenate([views, self.motion_view(views[:, 0])[:, None]], axis=1)
+        clips = [views[:, i] for i in range(views.shape[1])]
+        motion = clips[0] if self.motion_view is None else self.motion_view(clips[0])
+        if self.static_view is not None:
+            # In evaluation, too: without it L(s) is another loss.
+            clips = [*(self.static_view(x, training=True) for x in clips[:-1]), clips[-1]]
+        return ops.stack([*clips, motion], axis=1)
 
     def part_losses(self, features, targets, views, training):
         """The loss of every part: ``({part: scalar}, embeddings, split)``, the split None in a plain model."""
@@ -212,7 +235,7 @@ class ContrastiveModel(BiLevelModel):
         if "base" in self.parts:
             parts["base"] = ops.mean(ops.cast(embeddings, "float32"), axis=1)
         seen = {part: ops.split(x, views, axis=0) for part, x in parts.items()}
-        if self.motion_view is not None:
+        if self._has_own_views:
             seen = {part: x[-2:] if part == "dynamic" else x[:-1] for part, x in seen.items()}
         # Of all replicas, each of which then computes the loss of the joint batch.
         seen = {part: [gather(view) for view in x] for part, x in seen.items()}
@@ -223,7 +246,9 @@ class ContrastiveModel(BiLevelModel):
     def _prediction(self, embeddings, views):
         """Mean over neighbouring views; of more than two, the last is paired with the first too."""
         parts = ops.split(embeddings, views, axis=0)
-        pairs = list(zip(parts, parts[1:] + parts[:1]))[: views if views > 2 else 1]
+        if self.static_view is not None:  # the others have lost their order
+            parts = parts[-2:]
+        pairs = list(zip(parts, parts[1:] + parts[:1]))[: len(parts) if len(parts) > 2 else 1]
         return share(sum(self.prediction(a, b) for a, b in pairs) / len(pairs))
 
     def get_config(self):
@@ -239,6 +264,7 @@ class ContrastiveModel(BiLevelModel):
             "base_weight": self.base_weight,
             "standardize": self.standardize,
             "motion_view": serialize(self.motion_view),
+            "static_view": serialize(self.static_view),
             "augmenter": serialize(self.augmenter),
         }
 
@@ -251,6 +277,7 @@ class ContrastiveModel(BiLevelModel):
             "bilevel",
             "projection_head",
             "motion_view",
+            "static_view",
             "augmenter",
         ):
             config[name] = keras.saving.deserialize_keras_object(config.get(name), custom_objects)

@@ -77,10 +77,10 @@ CASES = {
         None,
         RATE * 16,
     ),
-    # The background of the next video, which may be another replica's.
-    "v-SimCLR, motion view": (
+    # The background of the next video, which may be another replica's; and orders that are drawn for all.
+    "v-SimCLR, own views": (
         bod_keras.VSimCLR,
-        {"temperature": 0.5, "motion_view": 0.08},
+        {"temperature": 0.5, "motion_view": 0.08, "static_view": 1},
         {},
         RATE,
     ),
@@ -99,6 +99,7 @@ def make_model(framework, arguments, settings, rate, eager):
         bilevel = bod_keras.BiLevel(**{"inner_learning_rate": 0.1, **settings})
     if "motion_view" in arguments:
         arguments["motion_view"] = bod_keras.BackgroundSwap(arguments["motion_view"])
+        arguments["static_view"] = bod_keras.FrameShuffle(arguments["static_view"])
     if arguments.pop("augment", False):
         arguments["augmenter"] = ClipAugmenter.from_recipe("cvrl", SIZE, seed=1)
     head = bod_keras.ProjectionHead(48, 8)
