@@ -56,7 +56,7 @@ def set_kind(config, kind):
         config.koopman.update(published["koopman"])
         config.bilevel.update(published["bilevel"])
         config.framework.update(published["framework"])
-        config.background_swap = 0.0
+        config.background_swap, config.frame_shuffle = 0.0, False
 
 
 def get_config():
@@ -163,8 +163,9 @@ def get_config():
     # Threshold of the view in which the dynamic part meets another video's background, one clip more for
     # each video; 0: none.
     config.background_swap = 0.08
-    # Whether the static part meets clips with their frames shuffled: for encoders with temporal kernels.
-    config.frame_shuffle = False
+    # Whether the static part meets clips with their frames shuffled: for encoders with temporal kernels, whose
+    # features, of the static part too, know the motion. It costs nothing beside a background swap.
+    config.frame_shuffle = True
     # Learning rate: linear warm-up, then cosine over the rest of the run. Only learning_rate is scaled.
     config.optimizer = ConfigDict(
         {

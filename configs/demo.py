@@ -40,7 +40,7 @@ def get_config(arguments="bod"):
     config.clips.update(
         {"frames": 10, "size": 32, "batch_size": 64, "recipe": "motion", "cache_mb": 512}
     )
-    config.encoder.name = "frame_cnn"
+    config.encoder.name, config.frame_shuffle = "frame_cnn", False
     config.head.update({"hidden": 128, "width": 32})
     config.koopman.order = 16
     config.framework = base.framework(framework)

@@ -19,7 +19,7 @@ def get_config(argument=""):
     config.name = "videos"
     config.optimizer.warmup_epochs = 5.0
     if argument == "small":
-        config.encoder.name = "frame_cnn"
+        config.encoder.name, config.frame_shuffle = "frame_cnn", False
         config.clips.update({"frames": 8, "size": 64, "batch_size": 8})
         config.epochs = 20
     return config

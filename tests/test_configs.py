@@ -99,6 +99,17 @@ def test_paper_is_the_published_form(recipe):
     assert received == expected
     assert model.bilevel == published["bilevel"]
     assert (model.dynamic_weight, model.base_weight) == (1.0, 0.0)
+    assert model.motion_view is None and model.static_view is None
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_static_part_of_temporal_kernels_meets_shuffled_frames(recipe):
+    config = get_config(recipe, "bod,smoke")
+    model = experiment.build_model(config.to_dict(), steps_per_epoch=2)
+    assert isinstance(model.static_view, bod_keras.FrameShuffle)
+    config.decoupled = False
+    assert experiment.build_model(config.to_dict(), steps_per_epoch=2).static_view is None
+    assert not get_config("demo", "bod").frame_shuffle
 
 
 def test_epochs_of_a_recipe_become_steps():

@@ -7,7 +7,6 @@ import pytest
 import bod_keras
 from bod_keras.training import Monitors
 from tests.tiny_models import (
-    TINY,
     assert_same_state,
     in_training,
     make_clips,
@@ -60,8 +59,8 @@ def test_the_lower_level_sees_frames_in_order():
     assert abs(float(plain._prediction(frames, 3)) / expected - 1) > 1e-3
 
 
-@pytest.mark.parametrize("name", TINY)
-def test_every_framework_trains_with_it_and_comes_back_from_a_file(name, tmp_path):
+@pytest.mark.parametrize("name", ["VSimCLR", "VMoCo"])  # without targets and with
+def test_a_framework_trains_with_it_and_comes_back_from_a_file(name, tmp_path):
     views = make_moving_views(4)
     bilevel = bod_keras.BiLevel(inner_learning_rate=0.1)
     model = with_static_view(name, bilevel=bilevel, motion_view=SWAP)
