@@ -80,7 +80,7 @@ CASES = {
     # The background of the next video, which may be another replica's; and orders that are drawn for all.
     "v-SimCLR, own views": (
         bod_keras.VSimCLR,
-        {"temperature": 0.5, "motion_view": 0.08, "static_view": 1},
+        {"temperature": 0.5, "motion_view": 0.08, "static_view": 2},
         {},
         RATE,
     ),
