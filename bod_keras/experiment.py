@@ -220,6 +220,8 @@ def build_model(config, steps_per_epoch, augmenter=None):
         input_shape=(clips["frames"], clips["size"], clips["size"], 3),
         **config["encoder"]["arguments"],
     )
+    if config["encoder"]["repeat_edges"]:
+        encoders.repeat_edges(encoder)
     if config["encoder"]["weights"]:
         file = config["encoder"]["weights"]
         print(f"Encoder weights: {file}, {load_torch(encoder, file)}", flush=True)

@@ -127,6 +127,8 @@ def get_config():
         {
             "name": "r3d18",
             "arguments": ConfigDict(),
+            # Whether convolutions over time see the first and last frame repeated beyond a clip, not zeros.
+            "repeat_edges": False,
             # A PyTorch file (.safetensors, .pth) of the same network to start from (docs/weights.md).
             "weights": config_dict.placeholder(str),
         }

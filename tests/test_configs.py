@@ -110,6 +110,8 @@ def test_the_static_part_of_temporal_kernels_meets_shuffled_frames(recipe):
     config.decoupled = False
     assert experiment.build_model(config.to_dict(), steps_per_epoch=2).static_view is None
     assert not get_config("demo", "bod").frame_shuffle
+    assert get_config(recipe, "bod").encoder.repeat_edges
+    assert not get_config(recipe, "plain").encoder.repeat_edges
 
 
 def test_epochs_of_a_recipe_become_steps():

@@ -27,7 +27,10 @@ def encoders(seeds):
     variants = ("supervised", "plain", "default")
     names = [name for name in ENCODERS if name != "per-frame"]
     return _every(seeds, encoder=names, regime=REGIMES, variant=variants) + _every(
-        seeds, encoder=("late 3-D", "3-D"), regime=REGIMES, variant=AGAINST_LEAKS
+        seeds,
+        encoder=("late 3-D", "3-D", "3-D repeated edges"),
+        regime=REGIMES,
+        variant=AGAINST_LEAKS,
     )
 
 

@@ -17,6 +17,7 @@ ENCODERS = {
     "late 3-D": (1, 1, 1, 3),
     "late 3-D split early": (1, 1, 1, 3),
     "3-D": (1, 3, 3, 3),
+    "3-D repeated edges": (1, 3, 3, 3),
 }
 # The stage that the static part is read from, where that is not the last.
 EARLY = {"late 3-D split early": 3}
@@ -210,7 +211,8 @@ def description(variant, framework="VSimCLR"):
 def build_encoder(name):
     """A small convolutional network, its kernels as `ENCODERS` says, clips to frame features (T, 128).
 
-    Of an encoder in `EARLY` the features of that stage come before those of the last.
+    Of an encoder in `EARLY` the features of that stage come before those of the last. With "repeated edges" the
+    first and the last frame are repeated beyond a clip's ends, which otherwise are padded with zeros.
     """
     temporal = ENCODERS[name]
     if max(temporal) == 1:
@@ -220,7 +222,12 @@ def build_encoder(name):
     read = []
     for stage, (width, extent) in enumerate(zip(WIDTHS, temporal), start=1):
         kernel = (extent, *((5, 5) if stage == 1 else (3, 3)))
+        repeated = extent > 1 and name.endswith("repeated edges")
+        if repeated:
+            x = keras.ops.concatenate([x[:, :1], x, x[:, -1:]], axis=1)
         x = keras.layers.Conv3D(width, kernel, (1, 2, 2), padding="same", use_bias=False)(x)
+        if repeated:
+            x = x[:, 1:-1]
         x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
         x = keras.layers.Activation("relu")(x)
         if stage in (EARLY.get(name), len(WIDTHS)):

@@ -8,6 +8,7 @@ from bod_keras.encoders.mc3 import MC3_18
 from bod_keras.encoders.r2plus1d import R2Plus1D18
 from bod_keras.encoders.r3d import R3D18
 from bod_keras.encoders.remat_model import RematModel
+from bod_keras.encoders.repeat_edges import repeat_edges
 from bod_keras.encoders.s3d import S3D
 from bod_keras.encoders.slow_only import SlowOnlyR50
 from bod_keras.encoders.vit import VideoViT
@@ -24,4 +25,5 @@ __all__ = [
     "SlowOnlyR50",
     "VideoViT",
     "feature_map",
+    "repeat_edges",
 ]

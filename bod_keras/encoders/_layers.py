@@ -22,20 +22,33 @@ class PaddedConv3D(keras.layers.Conv3D):
     """`keras.layers.Conv3D` of clips that are padded by half a kernel of zeros on each side, channels last.
 
     Keras' "same" would pad a strided convolution on one side only, where the published weights were trained
-    with both sides.
+    with both sides. With `repeat_edges` it is the first and the last frame that stand before and after a clip.
     """
+
+    def __init__(self, *args, repeat_edges=False, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.repeat_edges = repeat_edges
 
     @property
     def _pads(self):
-        return [(size // 2, size // 2) for size in self.kernel_size]
+        """Of zeros, before and after, in time, height and width."""
+        halves = [size // 2 for size in self.kernel_size]
+        return [(0 if i == 0 and self.repeat_edges else n,) * 2 for i, n in enumerate(halves)]
 
     def compute_output_shape(self, input_shape):
-        sizes = zip(input_shape[1:4], self._pads)
-        padded = [None if size is None else size + sum(pad) for size, pad in sizes]
+        sizes = zip(input_shape[1:4], self.kernel_size)
+        padded = [None if size is None else size + length // 2 * 2 for size, length in sizes]
         return super().compute_output_shape((input_shape[0], *padded, input_shape[4]))
+
+    def get_config(self):
+        return {**super().get_config(), "repeat_edges": self.repeat_edges}
 
     def convolution_op(self, inputs, kernel):
         kernel = ops.convert_to_tensor(kernel)
+        if self.repeat_edges and self.kernel_size[0] > 1:
+            half = self.kernel_size[0] // 2
+            edges = [inputs[:, :1]] * half, [inputs[:, -1:]] * half
+            inputs = ops.concatenate([*edges[0], inputs, *edges[1]], axis=1)
         if BACKEND == "tensorflow":
             return super().convolution_op(self._padded(inputs), kernel)
         if self.kernel_size == (1, 1, 1):
