@@ -220,7 +220,7 @@ def build_model(config, steps_per_epoch, augmenter=None):
         input_shape=(clips["frames"], clips["size"], clips["size"], 3),
         **config["encoder"]["arguments"],
     )
-    if config["encoder"]["repeat_edges"]:
+    if config["decoupled"] and config["repeat_edges"]:
         encoders.repeat_edges(encoder)
     if config["encoder"]["weights"]:
         file = config["encoder"]["weights"]

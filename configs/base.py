@@ -56,7 +56,7 @@ def set_kind(config, kind):
         config.koopman.update(published["koopman"])
         config.bilevel.update(published["bilevel"])
         config.framework.update(published["framework"])
-        config.background_swap, config.frame_shuffle = 0.0, False
+        config.background_swap, config.frame_shuffle, config.repeat_edges = 0.0, False, False
 
 
 def get_config():
@@ -127,8 +127,6 @@ def get_config():
         {
             "name": "r3d18",
             "arguments": ConfigDict(),
-            # Whether convolutions over time see the first and last frame repeated beyond a clip, not zeros.
-            "repeat_edges": False,
             # A PyTorch file (.safetensors, .pth) of the same network to start from (docs/weights.md).
             "weights": config_dict.placeholder(str),
         }
@@ -168,6 +166,9 @@ def get_config():
     # Whether the static part meets clips with their frames shuffled: for encoders with temporal kernels, whose
     # features, of the static part too, know the motion. It costs nothing beside a background swap.
     config.frame_shuffle = True
+    # Whether convolutions over time, if there are any, see the first and the last frame repeated beyond a clip,
+    # and not zeros.
+    config.repeat_edges = True
     # Learning rate: linear warm-up, then cosine over the rest of the run. Only learning_rate is scaled.
     config.optimizer = ConfigDict(
         {

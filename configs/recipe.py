@@ -12,7 +12,7 @@ from configs.arguments import read_arguments
 def kinetics400(framework, arguments):
     """``(config, arguments)``: SlowOnly-R50 on 8 frames, every 8th, of 224 x 224; rho clips a video."""
     config, chosen = _start(framework, "k400", arguments)
-    config.encoder.name, config.encoder.repeat_edges = "slow_only_r50", chosen.kind == "bod"
+    config.encoder.name = "slow_only_r50"
     config.clips.update(
         {"frames": 8, "stride": 8, "size": 224, "batch_size": 64, "recipe": "rho", "workers": 8}
     )
@@ -28,7 +28,7 @@ def kinetics400(framework, arguments):
 def ucf101(framework, arguments):
     """``(config, arguments)``: R3D-18 that keeps every frame, on 16 of 112 x 112; rho clips a video."""
     config, chosen = _start(framework, "ucf101", arguments)
-    config.encoder.name, config.encoder.repeat_edges = "r3d18", chosen.kind == "bod"
+    config.encoder.name = "r3d18"
     config.clips.update(
         {"frames": 16, "stride": 2, "size": 112, "batch_size": 40, "recipe": "cvrl", "workers": 4}
     )
@@ -46,9 +46,7 @@ def finish(config, chosen):
     config.data.source = "built-in"
     config.built_in.update({"train": 16, "probe_train": 160, "probe_test": 80, "frames": 12})
     config.clips.update({"frames": 4, "stride": 2, "size": 32, "batch_size": 8, "workers": 2})
-    config.encoder.update(
-        {"name": "frame_cnn", "arguments": {"widths": (8, 16)}, "repeat_edges": False}
-    )
+    config.encoder.name, config.encoder.arguments = "frame_cnn", {"widths": (8, 16)}
     config.head.update({"hidden": 32, "width": 16})
     config.optimizer.warmup_epochs = 0.5
     config.optimizer.warmup_learning_rate = 0.0

@@ -18,7 +18,6 @@ def get_config(argument=""):
     config = base.get_config()
     config.name = "videos"
     config.optimizer.warmup_epochs = 5.0
-    config.encoder.repeat_edges = argument != "small"
     if argument == "small":
         config.encoder.name, config.frame_shuffle = "frame_cnn", False
         config.clips.update({"frames": 8, "size": 64, "batch_size": 8})

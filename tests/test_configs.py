@@ -110,8 +110,15 @@ def test_the_static_part_of_temporal_kernels_meets_shuffled_frames(recipe):
     config.decoupled = False
     assert experiment.build_model(config.to_dict(), steps_per_epoch=2).static_view is None
     assert not get_config("demo", "bod").frame_shuffle
-    assert get_config(recipe, "bod").encoder.repeat_edges
-    assert not get_config(recipe, "plain").encoder.repeat_edges
+
+
+@pytest.mark.parametrize("kind", ["plain", "bod", "paper"])
+def test_kernels_over_time_see_no_zeros_when_decoupled(kind):
+    config = get_config("vsimclr_ucf101", kind)
+    config.encoder.arguments.width, config.clips.frames, config.clips.size = 2, 4, 32
+    encoder = experiment.build_model(config.to_dict(), steps_per_epoch=2).encoder
+    repeated = {x.repeat_edges for x in encoder.layers if getattr(x, "kernel_size", (1,))[0] > 1}
+    assert repeated == {kind == "bod"}
 
 
 def test_epochs_of_a_recipe_become_steps():
