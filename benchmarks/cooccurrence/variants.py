@@ -222,6 +222,7 @@ def build_encoder(name):
     read = []
     for stage, (width, extent) in enumerate(zip(WIDTHS, temporal), start=1):
         kernel = (extent, *((5, 5) if stage == 1 else (3, 3)))
+        # Not by `repeat_edges`, which is of the package's convolutions: all else is to be as in "3-D".
         repeated = extent > 1 and name.endswith("repeated edges")
         if repeated:
             x = keras.ops.concatenate([x[:, :1], x, x[:, -1:]], axis=1)

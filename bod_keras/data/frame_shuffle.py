@@ -24,7 +24,7 @@ class FrameShuffle(keras.layers.Layer):
         training: whether to shuffle; otherwise the clips stay as they are.
 
     Returns:
-        Clips of the same shape and dtype.
+        Clips of the same shape, in the compute dtype.
 
     Raises:
         ValueError: an input without time, or of unknown time.

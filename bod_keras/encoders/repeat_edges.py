@@ -10,7 +10,7 @@ def repeat_edges(encoder: keras.Model) -> keras.Model:
 
     With a kernel of 2 h + 1 frames, x_t is x_1 for t < 1 and x_T for t > T, in the place of 0. Zeros make the
     features of a clip's ends unlike those of its middle, in every clip alike: a change in time that is no
-    motion, of an untrained R3D-18 a quarter of all, and that an operator fitted to the frames explains.
+    motion, and that an operator fitted to the frames explains (docs/encoders.md has figures).
 
     The weights are the same, and the published ones still fit; but features at the ends change, as far as the
     kernels reach, so weights that were trained with zeros should be fine-tuned.
@@ -32,6 +32,8 @@ def repeat_edges(encoder: keras.Model) -> keras.Model:
     >>> encoder = R3D18((8, 32, 32, 3), width=4)
     >>> change(encoder) > 1e-3, change(repeat_edges(encoder)) < 1e-5
     (True, True)
+
+    Source: ours; docs/findings.md, section 1.
     """
     for layer in encoder._flatten_layers():
         if isinstance(layer, PaddedConv3D):
