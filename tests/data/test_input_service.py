@@ -4,6 +4,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def test_what_cannot_be_is_refused(records, servers):
 
 
 def test_a_stream_whose_servers_end_stops(records, servers, command):
-    """And so does its process, with the message. The last test: it kills the servers."""
+    """And so does its process, with the message. The last test: it kills the command, and with it the servers."""
     code = (
         "import sys; from bod_keras.data import ClipDataset, Record; "
         "records = [Record(path) for path in sys.argv[2:]]; "
@@ -122,3 +123,15 @@ def test_a_stream_whose_servers_end_stops(records, servers, command):
     assert re.search("ValueError: .*(no sample from the input workers|workers failed)", errors), (
         errors
     )
+    for port in re.findall(r":(\d+)", servers):
+        wait_until_nobody_listens(int(port))
+
+
+def wait_until_nobody_listens(port):
+    for _ in range(300):
+        try:
+            socket.create_connection(("localhost", port), timeout=1).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"after half a minute something still listens on port {port}")

@@ -75,15 +75,14 @@ def _serve(options: argparse.Namespace) -> None:
     service = tf.data.experimental.service
     dispatcher = service.DispatchServer(service.DispatcherConfig(port=options.port))
     port = dispatcher.target.rpartition(":")[2]
-    worker = service.WorkerServer(
+    worker = service.WorkerServer(  # noqa: F841: it serves as long as something refers to it
         service.WorkerConfig(
             dispatcher_address=f"localhost:{port}", worker_address=f"{options.host}:%port%"
         )
     )
     print(f"grpc://{options.host}:{port}", flush=True)
     sys.stdin.read()
-    del worker, dispatcher
-    os._exit(0)  # not to wait for calls that are under way
+    os._exit(0)  # at once: both would wait for calls under way, some of them for ever
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
