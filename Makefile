@@ -20,6 +20,8 @@
 
 PYTHON ?= python3
 export SLOW_TESTS
+# Some images set it: then each process compiles all that it imports anew, seven seconds with TensorFlow.
+unexport PYTHONDONTWRITEBYTECODE
 BACKEND ?= tensorflow
 SEEDS ?= 1
 SMOKE ?=
