@@ -101,7 +101,7 @@ def test_what_cannot_be_is_refused(records, servers):
 
 
 def test_a_stream_whose_servers_end_stops(records, servers, command):
-    """And so does its process, with the message. The last test: it kills the command, and with it the servers."""
+    """And so does its process, with the message. The last test: it kills the command, so the servers."""
     code = (
         "import sys; from bod_keras.data import ClipDataset, Record; "
         "records = [Record(path) for path in sys.argv[2:]]; "

@@ -75,7 +75,8 @@ def _serve(options: argparse.Namespace) -> None:
     service = tf.data.experimental.service
     dispatcher = service.DispatchServer(service.DispatcherConfig(port=options.port))
     port = dispatcher.target.rpartition(":")[2]
-    worker = service.WorkerServer(  # noqa: F841: it serves as long as something refers to it
+    # It serves as long as something refers to it.
+    worker = service.WorkerServer(  # noqa: F841
         service.WorkerConfig(
             dispatcher_address=f"localhost:{port}", worker_address=f"{options.host}:%port%"
         )
