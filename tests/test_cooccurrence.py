@@ -15,7 +15,7 @@ from benchmarks.cooccurrence import controls, models, report, scenes, studies
 from benchmarks.cooccurrence.garments import garment_masks
 from benchmarks.cooccurrence.physics import PhysicsScenes
 from benchmarks.cooccurrence.real import DIRECTIONS, FILES, RealScenes
-from benchmarks.cooccurrence.run_case import Case
+from benchmarks.cooccurrence.run_case import Case, _videos
 from benchmarks.cooccurrence.variants import (
     EARLY,
     ENCODERS,
@@ -447,6 +447,13 @@ def test_an_intervened_model_learns_and_goes_on_after_loading(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     losses = [m.test_on_batch(views, return_dict=True)["loss"] for m in (model, loaded)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_a_batch_has_so_many_videos_and_an_epoch_each_video_once(arrays):
+    batches = list(_videos(arrays, Case("plain", "static-easy", steps=8, batch=5)))
+    assert {len(videos) for videos in batches} == {5}
+    epochs = np.concatenate(batches).reshape(2, 20)
+    assert (np.sort(epochs) == np.arange(20)).all() and (epochs[0] != epochs[1]).any()
 
 
 @pytest.mark.parametrize("study", studies.STUDIES)

@@ -41,6 +41,9 @@ _REGIMES = flags.DEFINE_list("regimes", [], "Only these regimes of the study.")
 _FRAMEWORKS = flags.DEFINE_list("frameworks", [], "Only these frameworks of the study.")
 _ENCODERS = flags.DEFINE_list("encoders", [], "Only these encoders of the study.")
 _STEPS = flags.DEFINE_integer("steps", 800, "Training steps of each run.", lower_bound=1)
+_BATCH = flags.DEFINE_integer(
+    "batch", 64, "Videos a step, two clips each.", lower_bound=2, upper_bound=1024
+)
 _PROBE_VIDEOS = flags.DEFINE_integer(
     "probe_videos",
     None,
@@ -70,7 +73,7 @@ def main(_):
     cases = STUDIES[_STUDY.value](_SEEDS.value)
     for flag in (_VARIANTS, _REGIMES, _FRAMEWORKS, _ENCODERS):
         cases = chosen(cases, flag.name.removesuffix("s"), flag.value)
-    cases = [dataclasses.replace(case, steps=_STEPS.value) for case in cases]
+    cases = [dataclasses.replace(case, steps=_STEPS.value, batch=_BATCH.value) for case in cases]
     if _PROBE_VIDEOS.value:
         cases = [dataclasses.replace(case, probe_videos=_PROBE_VIDEOS.value) for case in cases]
     if _SMOKE.value:

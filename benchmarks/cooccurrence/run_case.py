@@ -24,7 +24,7 @@ from benchmarks.cooccurrence.variants import build_model  # noqa: E402
 from bod_keras.evaluation import linear_probe  # noqa: E402
 from bod_keras.training import Monitors  # noqa: E402
 
-BATCH, LEARNING_RATE = 64, 2e-3
+LEARNING_RATE = 2e-3
 _PROBE_BATCH = 80
 
 
@@ -38,6 +38,7 @@ class Case:
         encoder: a key of `ENCODERS`.
         framework: a key of `FRAMEWORKS`.
         steps: of training.
+        batch: videos a step, two clips each.
         curve: measure probes and gradients every so many steps; 0: only the probes, at the end.
         probe_videos: labelled videos that a probe is fitted to, and as many on which it is tested.
     """
@@ -49,6 +50,7 @@ class Case:
     rho: float = 0.95
     seed: int = 0
     steps: int = 800
+    batch: int = 64
     curve: int = 0
     probe_videos: int = PROBE_VIDEOS
 
@@ -74,7 +76,8 @@ def _contrastive(case, scenes):
     model.compile(_optimizer(case.steps))
     monitors, curve = None, []
     if case.curve:
-        monitors = Monitors(_views(scenes, np.arange(BATCH), np.zeros(BATCH, int)), floor=0)
+        first = np.arange(case.batch)
+        monitors = Monitors(_views(scenes, first, np.zeros_like(first)), floor=0)
         monitors.set_model(model)
         monitors.on_train_begin()
     seconds = []
@@ -126,19 +129,19 @@ def _optimizer(steps):
 
 
 def _videos(scenes, case):
-    """Indices (BATCH,) of the videos of every step, by epochs."""
+    """Indices (`case.batch`,) of the videos of every step, by epochs."""
     rng, waiting = np.random.default_rng([case.seed, 1]), []
     for _ in range(case.steps):
-        if len(waiting) < BATCH:
+        if len(waiting) < case.batch:
             waiting = list(rng.permutation(scenes["train"].shape[1]))
-        yield np.array([waiting.pop() for _ in range(BATCH)])
+        yield np.array([waiting.pop() for _ in range(case.batch)])
 
 
 def _batches(scenes, case):
     rng = np.random.default_rng([case.seed, 2])
     pairs = len(scenes["train"]) // 2
     for videos in _videos(scenes, case):
-        yield _views(scenes, videos, rng.integers(pairs, size=BATCH))
+        yield _views(scenes, videos, rng.integers(pairs, size=case.batch))
 
 
 def _views(scenes, videos, pair):
