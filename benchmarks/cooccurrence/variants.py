@@ -92,6 +92,8 @@ def _intervened(**how):
     return DEFAULT.but(model=models.IntervenedSimCLR, framework=how)
 
 
+_BATCH_OPERATOR = DEFAULT.but(koopman={"operator": "batch", "dynamic": "flat", "halves": False})
+
 VARIANTS = {
     "plain": PLAIN,
     "default": DEFAULT,
@@ -123,9 +125,9 @@ VARIANTS = {
     **{f"count {k}": DEFAULT.but(koopman={"count": k}) for k in (1, 2, 3)},
     "hard (eig)": DEFAULT.but(koopman={"method": "eig"}),
     "soft (order 4)": DEFAULT.but(koopman={"order": 4}),
-    "batch operator": DEFAULT.but(
-        koopman={"operator": "batch", "dynamic": "flat", "halves": False}
-    ),
+    # By the closest eigenvalue alone all static parts are multiples of one vector.
+    "batch operator": _BATCH_OPERATOR,
+    "batch operator with threshold 0.5": _BATCH_OPERATOR.but(koopman={"threshold": 0.5}),
     **{f"ridge {r:g}": DEFAULT.but(koopman={"ridge": r}) for r in (1e-3, 1e-2, 0.3)},
     "raw frames": DEFAULT.but(koopman={"normalize": False}),
     # What the dynamic part is.

@@ -45,14 +45,16 @@ class KoopmanSplit(keras.layers.Layer):
         threshold: if given, eigenvalues within this distance of 1 are static. A clip that has none falls back
             to its closest eigenvalue (or conjugate pair), and whatever lies within 25 % of its distance.
         count: if given, or if neither is (then 1), the `count` eigenvalues closest to 1 are static (conjugate
-            pairs kept together); a `threshold` then only serves the statistics, where 0.1 is the default.
+            pairs kept together); a `threshold` then only serves the statistics, where 0.1 is the default. More
+            than 1 takes the slowest motion for appearance.
         method: ``"resolvent"`` (a Butterworth filter of the given `order`; needs no eigendecomposition
             unless `count` is set), ``"eig"`` (a hard split), or ``"auto"`` (resolvent, on every backend: XLA
             compiles it, and it costs within 3 ms of eig for 32 clips of 16 frames on one CPU thread).
         order: even order of the resolvent's filter; 64 is hard to 1e-4 at 20 % from the circle, 16 is soft.
         ridge: relative ridge of the pseudo-inverse.
         operator: ``"clip"`` fits one operator a clip; ``"batch"`` one to all transitions of the batch, whose
-            moving averages the layer keeps, so that a saved layer splits a single new clip in the same way.
+            moving averages the layer keeps, so that a saved layer splits a single new clip in the same way. Its
+            static parts span as many dimensions as it has static eigenvalues: give it a `threshold`.
         dynamic: the read-out, ``"operator"``, ``"mean"`` or ``"flat"``.
         basis: columns of U and V for ``dynamic="operator"``; None: 24, or D if that is less.
         normalize: L2-normalise every frame first.

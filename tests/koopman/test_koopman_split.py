@@ -532,6 +532,15 @@ def test_inference_leaves_the_moving_averages_alone():
     assert layer.trainable_variables == []
 
 
+def test_static_parts_of_a_batch_operator_span_no_more_than_its_static_eigenvalues():
+    clips = np.random.default_rng(14).normal(size=(6, 5, 8)).astype("float32")
+    layer = make_split(clips, operator="batch", dynamic="mean", method="eig", threshold=None)
+    split = layer.split(clips, training=True)
+    static = round(float(layer.statistics(split)["static_eigenvalues"]))
+    sizes = np.linalg.svd(numpy(split.static), compute_uv=False)
+    assert static < 3 and (sizes > 1e-5 * sizes[0]).sum() == static
+
+
 # -- broken input --------------------------------------------------------------------------------
 
 CONFIGURATIONS = [
