@@ -46,7 +46,7 @@ class KoopmanSplit(keras.layers.Layer):
             to its closest eigenvalue (or conjugate pair), and whatever lies within 25 % of its distance.
         count: if given, or if neither is (then 1), the `count` eigenvalues closest to 1 are static (conjugate
             pairs kept together); a `threshold` then only serves the statistics, where 0.1 is the default. More
-            than 1 takes the slowest motion for appearance.
+            than 1 tends to take the slowest motion for appearance.
         method: ``"resolvent"`` (a Butterworth filter of the given `order`; needs no eigendecomposition
             unless `count` is set), ``"eig"`` (a hard split), or ``"auto"`` (resolvent, on every backend: XLA
             compiles it, and it costs within 3 ms of eig for 32 clips of 16 frames on one CPU thread).
