@@ -69,7 +69,7 @@ def _plot_bars(results):
     height = max(map(len, panels.values()))
     columns = min(2, len(panels))
     lines = -(-len(panels) // columns)
-    size = (6.5 * columns, (0.8 + 0.32 * height) * lines)
+    size = (6.5 * columns, (1.6 + 0.32 * height) * lines)
     figure, axes = plt.subplots(lines, columns, figsize=size, squeeze=False, layout="constrained")
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
