@@ -29,7 +29,6 @@ import keras
 from absl import app, flags
 
 from bod_keras import evaluation, experiment
-from bod_keras.clean_exit import clean_exit
 from bod_keras.data import find_dataset
 from bod_keras.evaluation.feature_cache import FeatureCache
 from bod_keras.evaluation.finetuning import TrainingStoppedError
@@ -45,6 +44,7 @@ from bod_keras.evaluation.protocols import (
     result_tables,
     run_protocol,
 )
+from bod_keras.storage.clean_exit import clean_exit
 from bod_keras.training import RunFolder
 
 _FOLDER = Path(__file__).parent / "configs" / "protocols"

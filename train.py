@@ -27,9 +27,9 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from bod_keras import evaluation, experiment, training
-from bod_keras.clean_exit import clean_exit
-from bod_keras.data.remote_error import RemoteError
 from bod_keras.koopman.layer import USUAL_THRESHOLD
+from bod_keras.storage.clean_exit import clean_exit
+from bod_keras.storage.remote_error import RemoteError
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "A file of configs/, with its argument after a colon."

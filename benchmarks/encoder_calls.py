@@ -46,7 +46,7 @@ def keras_calls(model, clips, jit):
     import keras
     from keras import ops
 
-    from bod_keras.training.autodiff import (
+    from bod_keras.backend.autodiff import (
         current_values,
         functional_call,
         no_gradient,

@@ -37,7 +37,7 @@ from bod_keras.data import (  # noqa: E402
     read_manifest,
     write_shards,
 )
-from bod_keras.data.tfrecord import decode_example, read_records  # noqa: E402
+from bod_keras.data.shards.tfrecord import decode_example, read_records  # noqa: E402
 
 
 def sampler(records, options):

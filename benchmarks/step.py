@@ -43,8 +43,8 @@ import numpy as np  # noqa: E402
 from keras import ops  # noqa: E402
 
 import bod_keras  # noqa: E402
+from bod_keras.backend.autodiff import current_values, functional_call, value_and_grad  # noqa: E402
 from bod_keras.experiment import build_model  # noqa: E402
-from bod_keras.training.autodiff import current_values, functional_call, value_and_grad  # noqa: E402
 from configs import demo  # noqa: E402
 
 BACKEND = keras.backend.backend()

@@ -8,9 +8,6 @@ if sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith("bod_keras."):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from bod_keras import encoders, weights
-from bod_keras.data.background_swap import BackgroundSwap
-from bod_keras.data.clip_augmenter import ClipAugmenter
-from bod_keras.data.frame_shuffle import FrameShuffle
 from bod_keras.frameworks import (
     VBYOL,
     ContrastiveModel,
@@ -38,6 +35,9 @@ from bod_keras.losses import (
 from bod_keras.presets import preset
 from bod_keras.training import BiLevel, BiLevelModel
 from bod_keras.version import __version__
+from bod_keras.views.background_swap import BackgroundSwap
+from bod_keras.views.clip_augmenter import ClipAugmenter
+from bod_keras.views.frame_shuffle import FrameShuffle
 from bod_keras.weights import load_encoder
 
 __all__ = [

@@ -18,10 +18,11 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from bod_keras.atomic_file import atomic_file
-from bod_keras.clean_exit import clean_exit
+from bod_keras.errors import UserError
 from bod_keras.evaluation.comparison import compare_runs, read_reports
 from bod_keras.evaluation.tables import format_table
+from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.storage.clean_exit import clean_exit
 
 _CELL = 28  # characters of a setting in a table; a CSV file has all
 
@@ -55,7 +56,7 @@ def _compared(options) -> str:
     """Reads, writes the CSV file, and returns what to print."""
     reports, left_out = read_reports(options.runs)
     if not reports:
-        raise ValueError(
+        raise UserError(
             f"none of {', '.join(left_out)} is a run: a run's folder holds report.json, which train.py "
             "writes. Name such folders, as runs/*."
         )
@@ -91,7 +92,7 @@ def _chosen(results: list[dict], patterns: Sequence[str] | None) -> list[dict]:
     names = list(results[0])[1:]
     chosen = [n for n in names if any(fnmatch.fnmatchcase(n, pattern) for pattern in patterns)]
     if not chosen:
-        raise ValueError(
+        raise UserError(
             f"--only={' --only='.join(patterns)} matches no result. There are: {', '.join(names)}."
         )
     return [{name: row[name] for name in ("run", *chosen)} for row in results]

@@ -20,9 +20,7 @@ from bod_keras.data import (
     write_digit_drift,
     write_moving_discs,
 )
-from bod_keras.data.background_swap import BackgroundSwap
-from bod_keras.data.frame_shuffle import FrameShuffle
-from bod_keras.data.remote import is_folder, is_remote
+from bod_keras.errors import UserError
 from bod_keras.frameworks import (
     VBYOL,
     ProjectionHead,
@@ -34,7 +32,10 @@ from bod_keras.frameworks import (
     VVICReg,
 )
 from bod_keras.koopman import KoopmanSplit
+from bod_keras.storage.remote import is_folder, is_remote
 from bod_keras.training import LARS, BiLevel, RunFolder, warmup_cosine
+from bod_keras.views.background_swap import BackgroundSwap
+from bod_keras.views.frame_shuffle import FrameShuffle
 from bod_keras.weights import load_torch
 
 
@@ -45,7 +46,7 @@ def _frame_encoder(input_shape, model, preprocessing, weights=None, remat=False,
         known = [n for n in dir(keras.applications) if callable(getattr(keras.applications, n))]
         near = difflib.get_close_matches(model, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise ValueError(
+        raise UserError(
             "config.encoder.arguments.model must be a model of keras.applications, such as MobileNetV2. "
             f"Received: {model}.{hint}"
         )
@@ -93,7 +94,7 @@ def training_catalog(config):
     elif data["source"]:
         catalog = read_source(data["source"], root=data["root"], split=data["split"])
     else:
-        raise ValueError(
+        raise UserError(
             "No videos were named. Pass --config.data.source=PATH (a folder, a list file or a CSV file), or "
             "--config.data.dataset=NAME, or use configs/demo.py for the built-in data."
         )
@@ -105,7 +106,7 @@ def training_data(config, catalog, distribution=None):
     clips = dict(config["clips"])
     if distribution is not None and distribution.replicas > 1:
         if tuple(clips["shard"]) != (0, 1):
-            raise ValueError(
+            raise UserError(
                 "clips.shard is set by the distribution. Received: "
                 f"clips.shard={tuple(clips['shard'])}, distribution={distribution.kind}. Leave one of them out."
             )
@@ -130,7 +131,7 @@ def probe_catalog(config, part):
     elif data["source"] == "built-in":
         catalog = Catalog(read_catalog(_built_in(config), split=f"probe_{part}"))
     else:
-        raise ValueError(
+        raise UserError(
             f"A probe needs labelled videos. Pass --probe_{part}=PATH (a folder per class, a list "
             '"path label", or a CSV file with a label or factor columns).'
         )
@@ -156,12 +157,12 @@ def probe_data(config, catalog):
 
 def _official(data, split):
     if data["source"]:
-        raise ValueError(
+        raise UserError(
             f"data.source and data.dataset both say where the videos are. Received: {data['source']} and "
             f"{data['dataset']}. Leave one empty; the videos of a data set are in --config.data.root."
         )
     if not data["root"]:
-        raise ValueError(
+        raise UserError(
             f"--config.data.root is missing: the folder of the videos of {data['dataset']}."
         )
     return read_dataset(data["dataset"], data["root"], data["annotations"], split, data["fold"])
@@ -174,7 +175,7 @@ def _usable(config, catalog):
         named = f"{len(missing)} of {total} annotated videos have no file: {', '.join(missing[:5])}"
         share = config["clips"]["max_bad_share"]
         if len(missing) > share * total:
-            raise ValueError(
+            raise UserError(
                 f"{named} ... (max_bad_share={share}). Complete them, or allow more with clips.max_bad_share."
             )
         print(f"{named}{' ...' if len(missing) > 5 else ''}")
@@ -198,7 +199,7 @@ def built_in_discs(config):
 def _built_in_folder(config):
     folder = config["built_in"]["folder"]
     if is_remote(folder):
-        raise ValueError(
+        raise UserError(
             f"The built-in videos are written to a local folder. Received: built_in.folder={folder}"
         )
     return Path(folder)
@@ -263,9 +264,9 @@ def build_optimizer(config, steps_per_epoch):
     optimizer = _choose("optimizer.name", settings["name"], OPTIMIZERS)
     accumulate, chunks = settings["accumulate"], settings["chunks"]
     if accumulate < 1:
-        raise ValueError(f"optimizer.accumulate must be at least 1. Received: {accumulate}")
+        raise UserError(f"optimizer.accumulate must be at least 1. Received: {accumulate}")
     if chunks < 1 or config["clips"]["batch_size"] % chunks:
-        raise ValueError(
+        raise UserError(
             "optimizer.chunks must divide clips.batch_size. "
             f"Received: chunks={chunks}, batch_size={config['clips']['batch_size']}"
         )
@@ -286,7 +287,7 @@ def _learning_rate(config, steps_per_epoch):
     reference = settings["reference_batch"]
     if reference is not None:
         if reference < 1:
-            raise ValueError(
+            raise UserError(
                 "optimizer.reference_batch must be the batch size that learning_rate was found for, at "
                 f"least 1, or None. Received: {reference}"
             )
@@ -295,7 +296,7 @@ def _learning_rate(config, steps_per_epoch):
     first = settings["warmup_learning_rate"] if warmup else peak
     for key, value in (("final_learning_rate", final), ("warmup_learning_rate", first)):
         if not 0 <= value <= peak:
-            raise ValueError(
+            raise UserError(
                 f"optimizer.{key} must lie between 0 and the peak, {peak:g} (learning_rate, times batch size "
                 f"x accumulate / reference_batch if that is set). Received: {value}"
             )
@@ -307,4 +308,4 @@ def _choose(key, name, choices):
         return choices[name]
     near = difflib.get_close_matches(name, choices, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    raise ValueError(f"config.{key} must be one of {', '.join(choices)}. Received: {name}.{hint}")
+    raise UserError(f"config.{key} must be one of {', '.join(choices)}. Received: {name}.{hint}")

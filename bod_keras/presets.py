@@ -1,8 +1,9 @@
 """Named settings of the decoupling as a whole."""
 
-from bod_keras.data.background_swap import BackgroundSwap
+from bod_keras.errors import UserError
 from bod_keras.koopman import KoopmanSplit
 from bod_keras.training import BiLevel
+from bod_keras.views.background_swap import BackgroundSwap
 
 # Frameworks whose loss compares with other videos.
 _WITH_NEGATIVES = ("vsimclr", "vmoco")
@@ -65,7 +66,7 @@ def preset(name="default", framework="VSimCLR"):
         Song et al., arXiv 2407.14069.
     """
     if name not in PRESETS:
-        raise ValueError(f"preset must be one of {', '.join(PRESETS)}. Received: {name!r}")
+        raise UserError(f"preset must be one of {', '.join(PRESETS)}. Received: {name!r}")
     chosen = PRESETS[name]
     swap = chosen["background_swap"]
     return {

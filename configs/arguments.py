@@ -2,6 +2,8 @@
 
 from collections import namedtuple
 
+from bod_keras.errors import UserError
+
 Arguments = namedtuple("Arguments", "kind framework views smoke")
 
 
@@ -31,7 +33,7 @@ def read_arguments(config, text, frameworks=(), views=()):
     understood = sum(len(found) for found in chosen.values())
     if understood != len(words) or not chosen["kind"] or any(len(f) > 1 for f in chosen.values()):
         optional = [", ".join(g) for name, g in groups.items() if g and name != "kind"]
-        raise ValueError(
+        raise UserError(
             f"configs/{config}.py takes plain, bod or paper, then optionally one of each: "
             f"{'; '.join(optional)}. Received: {text!r}"
         )

@@ -9,12 +9,13 @@ Cost:      R3D-18 on 16 x 112 x 112 needs a GPU
 Expected:  no number is claimed for it
 """
 
+from bod_keras.errors import UserError
 from configs import base
 
 
 def get_config(argument=""):
     if argument not in ("", "small"):
-        raise ValueError(f"configs/videos.py takes small or nothing. Received: {argument!r}")
+        raise UserError(f"configs/videos.py takes small or nothing. Received: {argument!r}")
     config = base.get_config()
     config.name = "videos"
     config.optimizer.warmup_epochs = 5.0

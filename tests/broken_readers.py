@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from bod_keras.data.reader import ClipReader
+from bod_keras.data.loading.reader import ClipReader
 
 
 class BrokenReader(ClipReader):

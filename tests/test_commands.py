@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import train
-from bod_keras.training import run_lock
+from bod_keras.storage import run_lock
 from configs import demo, videos
 from tests.slow import slow
 from tests.typed_commands import ROOT, run_here

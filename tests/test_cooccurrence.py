@@ -25,7 +25,7 @@ from benchmarks.cooccurrence.variants import (
     build_model,
     description,
 )
-from bod_keras.training.autodiff import value_and_grad
+from bod_keras.backend.autodiff import value_and_grad
 from tests import references
 from tests.video_files import save_video
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 import bod_keras
-from bod_keras.training import autodiff
+from bod_keras.backend import autodiff
 
 FRAMES, SIZE = 4, 8
 # What a framework needs to be tiny, and not its default.

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from bod_keras.data.sprites import draw_texture
+from bod_keras.data.synthetic.sprites import draw_texture
 
 LAWS = ("bounce", "projectile", "pendulum", "fast spin", "slow spin", "friction", "spring", "orbit")
 # Geoms of a body, whose outlines differ however it is turned in the plane of the picture.

@@ -18,7 +18,7 @@ from benchmarks.cooccurrence.garments import garment_masks
 from benchmarks.cooccurrence.physics import PhysicsScenes
 from benchmarks.cooccurrence.real import RealScenes
 from bod_keras.data import augmentation, render_clip, sample_factors
-from bod_keras.data.sprites import digit_masks, disc_mask, draw_colour, draw_texture
+from bod_keras.data.synthetic.sprites import digit_masks, disc_mask, draw_colour, draw_texture
 
 FRAMES, SIZE = 8, 32  # of a clip
 CLIPS = 16  # of a training video, augmented; two of them are the views of a step

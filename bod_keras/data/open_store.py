@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from bod_keras.data.array_store import ArrayRecord, ArrayStore
-from bod_keras.data.frame_folder_store import FrameFolderStore
 from bod_keras.data.record import Record
-from bod_keras.data.shard_store import SHARD_KEY, ShardStore
-from bod_keras.data.store import Cut, FrameStore, VideoStore
-from bod_keras.data.video_file import VideoInfo
+from bod_keras.data.shards.shard_store import SHARD_KEY, ShardStore
+from bod_keras.data.video.array_store import ArrayRecord, ArrayStore
+from bod_keras.data.video.frame_folder_store import FrameFolderStore
+from bod_keras.data.video.store import Cut, FrameStore, VideoStore
+from bod_keras.data.video.video_file import VideoInfo
 
 
 def open_store(

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from bod_keras.errors import UserError
+
 
 def process_map(
     function: Callable[[Any], Any],
@@ -42,7 +44,7 @@ def process_map(
     [3]
     """
     if workers < 1:
-        raise ValueError(f"workers must be at least 1. Received: workers={workers}")
+        raise UserError(f"workers must be at least 1. Received: workers={workers}")
     return _map(function, iter(items), workers, timeout)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
-from bod_keras.data.store import FrameStore
-from bod_keras.data.video_errors import video_errors
-from bod_keras.data.video_file import VideoError
+from bod_keras.data.video.store import FrameStore
+from bod_keras.data.video.video_errors import video_errors
+from bod_keras.data.video.video_file import VideoError
 
 
 def record_frames(store: FrameStore, record: Record) -> tuple[int, int]:

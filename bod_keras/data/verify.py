@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
-from bod_keras.data.check import check_video, content_hash
 from bod_keras.data.datasets.base import Catalog
 from bod_keras.data.process_map import process_map
-from bod_keras.data.remote import is_remote
+from bod_keras.data.video.check import check_video, content_hash
+from bod_keras.errors import UserError
+from bod_keras.storage.remote import is_remote
 
 KINDS = ("unreadable", "truncated", "too short", "variable rate", "duplicate")
 
@@ -62,7 +63,7 @@ def verify(
     """
     paths = dict.fromkeys(record.path for record in catalog.records)
     if away := [path for path in paths if is_remote(path)]:
-        raise ValueError(f"Only local files are verified. Received: {away[0]}. Copy them first.")
+        raise UserError(f"Only local files are verified. Received: {away[0]}. Copy them first.")
     states = {path: _state(path) for path in paths}
     missing = [*catalog.missing, *(path for path, state in states.items() if state is None)]
     states = {path: state for path, state in states.items() if state is not None}

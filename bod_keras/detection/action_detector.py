@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from bod_keras.detection.roi_align import RoIAlign
+from bod_keras.errors import UserError
 
 _POOLS = {"mean": ops.mean, "max": ops.max}
 
@@ -67,15 +68,15 @@ class ActionDetector(keras.Model):
         super().__init__(**kwargs)
         shape = getattr(features, "output_shape", None)
         if not isinstance(shape, tuple) or len(shape) != 5:
-            raise ValueError(
+            raise UserError(
                 "features must be a model from clips to maps (B, T, H, W, C), received one with the outputs "
                 f"{shape}. Make it with bod_keras.encoders.feature_map(encoder)."
             )
         for name, pool in (("time_pool", time_pool), ("bin_pool", bin_pool)):
             if pool not in _POOLS:
-                raise ValueError(f"{name} must be one of {', '.join(_POOLS)}, received {pool!r}.")
+                raise UserError(f"{name} must be one of {', '.join(_POOLS)}, received {pool!r}.")
         if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
-            raise ValueError(f"classes must be a positive integer, received {classes!r}.")
+            raise UserError(f"classes must be a positive integer, received {classes!r}.")
         self.autocast = False  # the encoder casts for itself; half precision would move the boxes
         self.features = features
         self.classes, self.multi_label = classes, bool(multi_label)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bod_keras.errors import UserError
+
 
 def average_precision(scores: np.ndarray, hits: np.ndarray, positives: int) -> float:
     """Give the area under the precision envelope.
@@ -35,14 +37,14 @@ def average_precision(scores: np.ndarray, hits: np.ndarray, positives: int) -> f
     """
     scores, hits = np.asarray(scores, np.float64), np.asarray(hits, bool)
     if scores.shape != hits.shape or scores.ndim != 1:
-        raise ValueError(
+        raise UserError(
             "scores and hits must be two arrays (n,) of one length. "
             f"Received: shapes {scores.shape} and {hits.shape}"
         )
     if not np.isfinite(scores).all():
-        raise ValueError("scores must be finite. Received: nan or infinity; did training diverge?")
+        raise UserError("scores must be finite. Received: nan or infinity; did training diverge?")
     if hits.sum() > positives:
-        raise ValueError(f"There are {positives} to be found. Received: {hits.sum()} hits")
+        raise UserError(f"There are {positives} to be found. Received: {hits.sum()} hits")
     if not positives:
         return float("nan")
     hits = hits[np.argsort(-scores, kind="stable")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bod_keras.errors import UserError
+
 
 def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Give the intersection over union of each box with each other one.
@@ -26,7 +28,7 @@ def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     boxes, others = np.asarray(boxes, np.float64), np.asarray(others, np.float64)
     for array in (boxes, others):
         if array.ndim != 2 or array.shape[1] != 4:
-            raise ValueError(f"Boxes must be an array (n, 4). Received: shape {array.shape}")
+            raise UserError(f"Boxes must be an array (n, 4). Received: shape {array.shape}")
     first = np.maximum(boxes[:, None, :2], others[None, :, :2])
     last = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = np.clip(last - first, 0, None).prod(axis=-1)

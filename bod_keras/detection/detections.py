@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bod_keras.atomic_file import atomic_file
-from bod_keras.data.key_frames import KeyFrame
+from bod_keras.data.datasets.key_frames import KeyFrame
 from bod_keras.data.record import Record
 from bod_keras.detection.frame_map import FrameBoxes
 from bod_keras.detection.person_boxes import moment_of, video_names
 from bod_keras.detection.tubes import Tube, link_tubes
+from bod_keras.storage.atomic_file import atomic_file
 
 _LEAST = 1e-3  # of a score in the table
 

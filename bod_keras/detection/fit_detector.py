@@ -6,8 +6,9 @@ import os
 
 import keras
 
-from bod_keras.data.key_frame_clips import KeyFrameClips
+from bod_keras.data.loading.key_frame_clips import KeyFrameClips
 from bod_keras.detection.action_detector import ActionDetector
+from bod_keras.errors import UserError
 from bod_keras.training import (
     Checkpoint,
     Progress,
@@ -63,9 +64,9 @@ def fit_detector(
     >>> fit_detector(detector, clips, "run/detector", epochs=20)  # doctest: +SKIP
     """
     if optimizer not in _OPTIMIZERS:
-        raise ValueError(f"optimizer must be adamw or sgd. Received: {optimizer!r}")
+        raise UserError(f"optimizer must be adamw or sgd. Received: {optimizer!r}")
     if epochs < 1 or not 0 <= warmup_epochs < epochs:
-        raise ValueError(
+        raise UserError(
             "epochs must be at least 1, and more than warmup_epochs. "
             f"Received: epochs={epochs}, warmup_epochs={warmup_epochs}"
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from bod_keras.detection.average_precision import average_precision, match_by_overlap
 from bod_keras.detection.box_iou import box_iou
+from bod_keras.errors import UserError
 
 
 class FrameBoxes(NamedTuple):
@@ -75,9 +76,9 @@ def frame_average_precision(
     """
     classes = list(classes)
     if not classes:
-        raise ValueError("classes must name at least one class. Received: none")
+        raise UserError("classes must name at least one class. Received: none")
     if detections.scores is None:
-        raise ValueError("Every detection needs a score. Received: scores=None")
+        raise UserError("Every detection needs a score. Received: scores=None")
     excluded = set(excluded)
     truth = _kept(truth, set(classes), excluded)
     detections = _kept(detections, set(classes), excluded)
@@ -131,12 +132,12 @@ def _kept(boxes: FrameBoxes, classes: set[int], excluded: set) -> FrameBoxes:
         {len(scores)} if scores is not None else set()
     )
     if len(lengths) != 1:
-        raise ValueError(
+        raise UserError(
             "frames, corners, labels and scores must have one entry a box. Received: "
             f"{len(frames)} frames, {len(corners)} corners, {len(labels)} labels"
         )
     if scores is not None and not np.isfinite(scores).all():
-        raise ValueError("scores must be finite. Received: nan or infinity; did training diverge?")
+        raise UserError("scores must be finite. Received: nan or infinity; did training diverge?")
     chosen = [
         row
         for row, (frame, label) in enumerate(zip(frames, labels.tolist()))

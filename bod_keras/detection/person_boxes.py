@@ -6,8 +6,9 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 
 from bod_keras.data.datasets.ava import RATE
-from bod_keras.data.key_frames import KeyFrame, in_time
+from bod_keras.data.datasets.key_frames import KeyFrame, in_time
 from bod_keras.data.record import Box
+from bod_keras.errors import UserError
 
 
 def video_names(path: str) -> tuple[str, str]:
@@ -72,7 +73,7 @@ def predicted_key_frames(
     if not any(video in paths for video, _ in predictions):
         names = sorted({video for video, _ in predictions})
         expected = " or ".join(video_names(next(iter(videos))))
-        raise ValueError(
+        raise UserError(
             f"Not one of the {len(names)} videos of the person boxes is among the {len(videos)} annotated "
             f"ones. Expected names such as {expected}. Received: {names[:3]}"
         )

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
+
 
 @keras.saving.register_keras_serializable("bod_keras")
 class RoIAlign(keras.layers.Layer):
@@ -47,13 +49,13 @@ class RoIAlign(keras.layers.Layer):
         super().__init__(**kwargs)
         for name, value in (("size", size), ("samples", samples)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a positive integer. Received: {name}={value!r}")
+                raise UserError(f"{name} must be a positive integer. Received: {name}={value!r}")
         self.size, self.samples = size, samples
         self.autocast = False  # half precision would move the boxes
 
     def build(self, maps_shape, boxes_shape):
         if len(maps_shape) != 4 or len(boxes_shape) != 3 or boxes_shape[-1] != 4:
-            raise ValueError(
+            raise UserError(
                 "RoIAlign needs maps (B, h, w, C) and boxes (B, N, 4). "
                 f"Received: {maps_shape} and {boxes_shape}"
             )

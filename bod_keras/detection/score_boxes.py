@@ -7,7 +7,7 @@ import contextlib
 import numpy as np
 from keras import ops
 
-from bod_keras.data.key_frame_clips import KeyFrameClips
+from bod_keras.data.loading.key_frame_clips import KeyFrameClips
 from bod_keras.detection.action_detector import ActionDetector
 
 

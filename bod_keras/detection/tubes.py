@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bod_keras.detection.box_iou import box_iou
+from bod_keras.errors import UserError
 
 
 class Tube(NamedTuple):
@@ -75,7 +76,7 @@ def link_tubes(
     """
     frames, corners, scores = np.asarray(frames), np.asarray(corners, float), np.asarray(scores)
     if not len(frames) == len(corners) == len(scores):
-        raise ValueError(
+        raise UserError(
             "frames, corners and scores must have one entry a box. "
             f"Received: {len(frames)}, {len(corners)} and {len(scores)}"
         )

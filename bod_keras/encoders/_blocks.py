@@ -4,6 +4,7 @@ import keras
 
 from bod_keras.encoders._layers import FusedBatchNormalization, MaxPooling3D, PaddedConv3D
 from bod_keras.encoders.remat_model import RematModel
+from bod_keras.errors import UserError
 
 # Temporal strides of the last three places that halve time in the published networks, for each total. The
 # earliest goes first, so that what is kept closest to the published network are the late, wide stages.
@@ -94,7 +95,7 @@ def space_mean(x):
 def encoder_model(clips, features, name: str, remat: bool) -> keras.Model:
     """The Functional model from `clips` to `features`; a `RematModel` if `remat`."""
     if not isinstance(remat, bool):
-        raise ValueError(
+        raise UserError(
             f"remat must be True (activations are computed again for the gradient, which takes less "
             f"memory and more time) or False, received {remat!r}."
         )
@@ -120,7 +121,7 @@ def checked_shape(
             for size, least in zip(shape[:3], (frames, smallest, smallest))
         )
     if not fits:
-        raise ValueError(
+        raise UserError(
             "input_shape must be (time, height, width, 3) without the batch, where time is at "
             f"least {frames}, height and width are at least {smallest}, and each of the three may "
             f"be None; received {input_shape!r}. Decode to RGB with the channels last, for "
@@ -140,7 +141,7 @@ def checked_strides(temporal_stride, published: int) -> tuple[int, int, int]:
         keep = "Use 1 to keep every frame"
         if published > 1:
             keep += f", {published} for the published network"
-        raise ValueError(
+        raise UserError(
             "temporal_stride must be 1, 2, 4 or 8 (input frames per output frame), received "
             f"{temporal_stride!r}. {keep}."
         )
@@ -150,7 +151,7 @@ def checked_strides(temporal_stride, published: int) -> tuple[int, int, int]:
 def check_width(width) -> None:
     """Raises unless `width` is a positive integer."""
     if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise ValueError(
+        raise UserError(
             f"width must be a positive integer (channels of the stem), received {width!r}. "
             f"Use 64 for the published network."
         )

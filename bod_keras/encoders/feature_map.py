@@ -4,6 +4,7 @@ import keras
 
 from bod_keras.encoders.frame_cnn import UnfoldTime
 from bod_keras.encoders.remat_model import RematModel
+from bod_keras.errors import UserError
 
 
 def feature_map(encoder: keras.Model) -> keras.Model:
@@ -30,7 +31,7 @@ def feature_map(encoder: keras.Model) -> keras.Model:
     """
     inputs, outputs = (getattr(encoder, name, None) or [] for name in ("inputs", "outputs"))
     if not isinstance(encoder, keras.Model) or len(inputs) != 1 or len(outputs) != 1:
-        raise ValueError(
+        raise UserError(
             "encoder must be a Functional model of one input and one output, received "
             f"{encoder!r}. Build it with keras.Model(inputs, outputs), as bod_keras.encoders does."
         )

@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from bod_keras.encoders._blocks import encoder_model
+from bod_keras.errors import UserError
 
 
 @keras.saving.register_keras_serializable("bod_keras")
@@ -61,9 +62,9 @@ def FrameCNN(  # noqa: N802
         (None, 8, 128)
     """
     if len(input_shape) != 4 or input_shape[-1] != 3:
-        raise ValueError(f"input_shape must be (time, height, width, 3). Received: {input_shape}")
+        raise UserError(f"input_shape must be (time, height, width, 3). Received: {input_shape}")
     if not widths:
-        raise ValueError("widths must name the channels of at least one stage. Received: ()")
+        raise UserError("widths must name the channels of at least one stage. Received: ()")
     clips = keras.Input(input_shape, name="clips")
     x = FoldTime(name="fold_time")(clips)
     x = layers.Rescaling(4.0, offset=-1.0, name="standardise")(x)

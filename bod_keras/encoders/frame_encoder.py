@@ -5,6 +5,7 @@ from keras import layers, ops
 
 from bod_keras.encoders._blocks import checked_shape, encoder_model, standardise
 from bod_keras.encoders.frame_cnn import FoldTime, UnfoldTime
+from bod_keras.errors import UserError
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CAFFE_MEAN = (103.939, 116.779, 123.68)  # of blue, green, red in [0, 255]
@@ -66,7 +67,7 @@ def FrameEncoder(  # noqa: N802
     (None, None, 256)
     """
     if preprocessing not in _PREPROCESSING:
-        raise ValueError(
+        raise UserError(
             f"preprocessing must be one of {', '.join(_PREPROCESSING)}, as the model was trained, received "
             f"{preprocessing!r}."
         )
@@ -76,7 +77,7 @@ def FrameEncoder(  # noqa: N802
     input_shape = checked_shape(input_shape, smallest=1, published=224)
     if remat:
         if len(inputs) != 1:
-            raise ValueError(
+            raise UserError(
                 f"remat=True needs a Functional model of one input, received {model.name}, a "
                 f"{type(model).__name__} with {len(inputs)}. Pass remat=False."
             )
@@ -86,7 +87,7 @@ def FrameEncoder(  # noqa: N802
     features = model(frames)
     rank = len(features.shape) if isinstance(features, keras.KerasTensor) else None
     if rank not in (2, 4):
-        raise ValueError(
+        raise UserError(
             f"The model must give one map (B, h, w, C) or one vector (B, C), received from {model.name}: "
             f"{features}. For an application pass include_top=False."
         )

@@ -5,6 +5,8 @@ from collections import Counter
 import keras
 from keras import ops, tree
 
+from bod_keras.errors import UserError
+
 
 @keras.saving.register_keras_serializable("bod_keras")
 class RematModel(keras.Model):
@@ -39,7 +41,7 @@ class RematModel(keras.Model):
     def __init__(self, inputs, outputs, name=None, **kwargs):
         for role, tensors in (("input", inputs), ("output", outputs)):
             if len(tree.flatten(tensors)) != 1:
-                raise ValueError(
+                raise UserError(
                     f"RematModel needs one {role}. Received: {tensors}. Use keras.Model for such a network."
                 )
         super().__init__(inputs, outputs, name=name, **kwargs)

@@ -13,6 +13,7 @@ from bod_keras.encoders._blocks import (
     space_time_conv_norm,
     standardise,
 )
+from bod_keras.errors import UserError
 
 # Of Kinetics-400 frames in [0, 1], red, green, blue: what torchvision's weights expect.
 _RGB_MEAN = (0.43216, 0.394666, 0.37645)
@@ -113,7 +114,7 @@ def S3D(  # noqa: N802
         frames=_FEWEST_FRAMES[temporal_stride],
     )
     if not isinstance(gating, bool):
-        raise ValueError(
+        raise UserError(
             f"gating must be True (S3D-G) or False (S3D), received {gating!r}. A gate follows every pair of "
             "convolutions, or none."
         )

@@ -3,6 +3,8 @@
 import keras
 from keras import layers, ops
 
+from bod_keras.errors import UserError
+
 
 @keras.saving.register_keras_serializable("bod_keras")
 class SelfAttention(layers.Layer):
@@ -42,7 +44,7 @@ class SelfAttention(layers.Layer):
     def build(self, input_shape):
         width = input_shape[-1]
         if width is None or self.heads < 1 or width % self.heads:
-            raise ValueError(
+            raise UserError(
                 f"heads must divide the number of channels. Received: heads={self.heads} and an input of "
                 f"shape {tuple(input_shape)}"
             )

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from bod_keras.errors import UserError
+
 
 @keras.saving.register_keras_serializable("bod_keras")
 class SinusoidalPositions(layers.Layer):
@@ -93,7 +95,7 @@ class SeparablePositions(layers.Layer):
     def build(self, input_shape):
         _, time, height, width, channels = input_shape
         if None in (time, height, width):
-            raise ValueError(
+            raise UserError(
                 "Learned positions need a known time, height and width. Received: tokens of shape "
                 f"{tuple(input_shape)}. Give them in input_shape, or use sinusoidal positions."
             )

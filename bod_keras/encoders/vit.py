@@ -11,6 +11,7 @@ from bod_keras.encoders._blocks import (
 )
 from bod_keras.encoders.self_attention import SelfAttention
 from bod_keras.encoders.token_positions import SeparablePositions, SinusoidalPositions
+from bod_keras.errors import UserError
 
 # What the weights of VideoMAE and those of MAE-ST expect: mean and deviation of colours in [0, 1].
 _COLOURS = {
@@ -83,16 +84,16 @@ def VideoViT(  # noqa: N802
     check_width(width)
     for argument, value in (("tubelet", tubelet), ("patch", patch), ("depth", depth)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{argument} must be a positive integer, received {value!r}.")
+            raise UserError(f"{argument} must be a positive integer, received {value!r}.")
     if isinstance(temporal_stride, bool) or temporal_stride not in range(1, tubelet + 1):
-        raise ValueError(
+        raise UserError(
             f"temporal_stride must be 1 to {tubelet}, the frames of a tubelet, received "
             f"{temporal_stride!r}. Use 1 to keep every frame, {tubelet} for tubelets that do not overlap."
         )
     if positions not in _COLOURS:
-        raise ValueError(f"positions must be one of {', '.join(_COLOURS)}, received {positions!r}.")
+        raise UserError(f"positions must be one of {', '.join(_COLOURS)}, received {positions!r}.")
     if width % 2:
-        raise ValueError(f"width must be even, a sine and a cosine each, received {width}.")
+        raise UserError(f"width must be even, a sine and a cosine each, received {width}.")
     input_shape = checked_shape(input_shape, smallest=patch, published=224)
     clips = keras.Input(input_shape, name="clips")
     mean, std = _COLOURS[positions]

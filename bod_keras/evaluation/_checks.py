@@ -2,19 +2,21 @@
 
 import numpy as np
 
+from bod_keras.errors import UserError
+
 
 def check_features(features, what: str) -> np.ndarray:
     """Returns `features` as float64 (N, K), or raises an error that names them as `what`."""
     features = np.asarray(features)
     if features.ndim != 2 or 0 in features.shape:
-        raise ValueError(
+        raise UserError(
             f"{what} must be a matrix (N, K) with at least one row and one column, received shape "
             f"{features.shape}. Average over views and time, or flatten, first."
         )
     features = features.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if bad.size:
-        raise ValueError(
+        raise UserError(
             f"{what} must be finite, received NaN or infinity in {bad.size} of {len(features)} "
             f"rows, first in row {bad[0]}. Look at the training losses and at that video."
         )
@@ -24,7 +26,7 @@ def check_features(features, what: str) -> np.ndarray:
 def check_widths(one: np.ndarray, other: np.ndarray, what: str) -> None:
     """Raises unless two matrices of features have equally many columns."""
     if one.shape[1] != other.shape[1]:
-        raise ValueError(
+        raise UserError(
             f"{what} must have the same number of columns, received {one.shape[1]} and "
             f"{other.shape[1]}. Extract both with the same model."
         )
@@ -34,7 +36,7 @@ def check_labels(labels, rows: int, what: str) -> np.ndarray:
     """Returns `labels` as an array (N,) with one entry per row of the features, or raises."""
     labels = np.asarray(labels)
     if labels.shape != (rows,):
-        raise ValueError(
+        raise UserError(
             f"{what} must hold one class per row of the features, shape ({rows},), received shape "
             f"{labels.shape}. Order the labels by the index that came with the features."
         )
@@ -45,13 +47,13 @@ def check_classes(train_y: np.ndarray, test_y: np.ndarray, what: str) -> None:
     """Raises unless training has at least two classes and every class of the test."""
     known = np.unique(train_y)
     if known.size < 2:
-        raise ValueError(
+        raise UserError(
             f"{what} must have at least two classes in train, received {known.tolist()} alone. "
             "A label that never changes cannot be probed: leave it out."
         )
     missing = np.setdiff1d(test_y, known)
     if missing.size:
-        raise ValueError(
+        raise UserError(
             f"{what}: every class of test must occur in train, received {missing.tolist()} in "
             f"test only; train has {known.tolist()}. Split so that both hold each class."
         )
@@ -62,12 +64,12 @@ def check_columns(labels: np.ndarray, classes, what: str) -> np.ndarray:
     classes = np.asarray(classes)
     order = np.argsort(classes, kind="stable")
     if classes.ndim != 1 or (classes[order][1:] == classes[order][:-1]).any():
-        raise ValueError(
+        raise UserError(
             f"classes must name each class once, in the order of the columns, received {classes}."
         )
     unknown = np.setdiff1d(labels, classes)
     if unknown.size:
-        raise ValueError(
+        raise UserError(
             f"{what} must hold only what classes names, received {unknown.tolist()[:5]} besides; "
             f"classes has {len(classes)} entries. Give the classes of both splits."
         )

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bod_keras.atomic_file import atomic_file
+from bod_keras.errors import UserError
 from bod_keras.evaluation._checks import check_features
 from bod_keras.evaluation.confusion_plot import plot_confusion
+from bod_keras.storage.atomic_file import atomic_file
 
 
 def classification_scores(scores, labels, class_names: Sequence[str]) -> dict:
@@ -50,16 +51,16 @@ def classification_scores(scores, labels, class_names: Sequence[str]) -> dict:
     labels = np.asarray(labels)
     samples, classes = scores.shape
     if len(class_names) != classes:
-        raise ValueError(
+        raise UserError(
             f"class_names must name the {classes} columns of scores, received {len(class_names)} names."
         )
     if labels.shape != (samples,) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
+        raise UserError(
             f"labels must be integers of shape ({samples},), received {labels.dtype} of shape "
             f"{labels.shape}."
         )
     if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(
+        raise UserError(
             f"labels must be columns of scores, 0 to {classes - 1}, received {labels.min()} to "
             f"{labels.max()}. Give the position of each class in class_names."
         )

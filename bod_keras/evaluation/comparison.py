@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bod_keras.training.run_folder import RunFolder
+from bod_keras.errors import UserError
+from bod_keras.storage.run_folder import RunFolder
 
 _SECTION = "evaluation_"
 # Of an evaluation: how it was made, and no result.
@@ -44,7 +45,7 @@ def compare_runs(reports: Mapping[str, Mapping]) -> tuple[list[dict], list[dict]
     [{'run': 'a', 'knn: accuracy': None}, {'run': 'b', 'knn: accuracy': 0.5}]
     """
     if not reports:
-        raise ValueError("reports must hold at least one run, received none.")
+        raise UserError("reports must hold at least one run, received none.")
     circumstances = {name: _circumstances(report) for name, report in reports.items()}
     results = {name: _results(report) for name, report in reports.items()}
     differing, shown, incomparable = [], set(), {}
@@ -118,11 +119,11 @@ def _read(file: Path, where: str) -> dict:
     try:
         report = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(
+        raise UserError(
             f"{where}/report.json is damaged ({error}). Restore it, or leave the run out."
         ) from error
     if not isinstance(report, dict):
-        raise ValueError(
+        raise UserError(
             f"{where}/report.json must hold a JSON object, received a {type(report).__name__}. "
             "Leave the folder out."
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation.plots import _figure, _save
 
 _NUMBERS_UP_TO = 25  # classes; in more of them the cells are too small for a number
@@ -39,7 +40,7 @@ def plot_confusion(confusion, class_names: Sequence[str], png: str | os.PathLike
     confusion = np.asarray(confusion)
     classes = len(class_names)
     if confusion.shape != (classes, classes):
-        raise ValueError(
+        raise UserError(
             f"confusion must have shape ({classes}, {classes}), as there are {classes} names, "
             f"received {confusion.shape}."
         )

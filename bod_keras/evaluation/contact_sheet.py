@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation.plots import _figure, _save
 
 _RIGHT, _WRONG = "#009E73", "#D55E00"  # green and red that colour-blind readers can tell apart
@@ -43,7 +44,7 @@ def contact_sheet(
     sizes = [(len(f), len(c), len(r) + 1) for f, c, r in zip(frames, captions, right)]
     counts = {len(frames), len(captions), len(right)}
     if not sizes or len(counts) > 1 or len({n for row in sizes for n in row}) > 1:
-        raise ValueError(
+        raise UserError(
             "frames and captions must hold 1 + k entries for each query, right k, received "
             f"{len(frames)}, {len(captions)} and {len(right)} queries with {sizes[:3]} entries "
             "(right counted with the query)."

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation.plots import _COLOURS, _GREY, _NAMED, _figure, _save, _tidy
 
 _BINS = 48
@@ -35,7 +36,7 @@ def plot_distances(
     """
     if not eigenvalues or any(len(values) == 0 for values in eigenvalues.values()):
         sizes = {name: len(values) for name, values in eigenvalues.items()}
-        raise ValueError(f"eigenvalues must hold at least one of each name, received {sizes}.")
+        raise UserError(f"eigenvalues must hold at least one of each name, received {sizes}.")
     figure = _figure(6.4, 3.6)
     axis = figure.subplots()
     edges = np.linspace(0, _TO, _BINS + 1)

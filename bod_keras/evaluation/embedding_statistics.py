@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation._checks import check_features
 
 
@@ -53,7 +54,7 @@ def embedding_statistics(views: Sequence[np.ndarray]) -> dict[str, float]:
     rows = [check_features(view, f"views[{i}]") for i, view in enumerate(views)]
     shapes = [view.shape for view in rows]
     if len(rows) < 2 or len(set(shapes)) > 1 or shapes[0][0] < 2:
-        raise ValueError(
+        raise UserError(
             "views must hold at least two arrays of one shape (B, D) with B at least 2, received shapes "
             f"{shapes}. Stack as many clips of every video, of at least two videos."
         )

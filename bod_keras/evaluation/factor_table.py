@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bod_keras.errors import UserError
+
 _KNOWS, _IGNORES = 0.5, 0.1  # excess over chance from which on, and up to which
 
 
@@ -53,7 +55,7 @@ def factor_table(
         absent = [part for part in kinds if part not in cells]
         absent += [m for m in measures if any(m not in cells.get(part, {m}) for part in kinds)]
         if absent or not cells.get("chance", 1) < 1:
-            raise ValueError(
+            raise UserError(
                 f"The table of factors needs both parts, {', '.join(measures)} of each and a chance below 1 "
                 f"for the factor {factor!r}, which lacks {absent or 'that'}; the factors are {list(factors)}."
             )

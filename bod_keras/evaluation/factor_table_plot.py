@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation.plots import _figure, _save
 
 
@@ -37,7 +38,7 @@ def plot_factor_table(
     rows = next(iter(table.values()), {})
     factors = list(next(iter(rows.values()), {}))
     if not factors or not set(factors) <= set(own):
-        raise ValueError(
+        raise UserError(
             f"table must hold measures, parts and factors, each of which `own` gives to a part; received "
             f"the factors {factors}, and parts for {list(own)}."
         )

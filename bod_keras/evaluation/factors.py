@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation._checks import check_classes, check_features, check_labels
 from bod_keras.evaluation.knn import knn_accuracy
 from bod_keras.evaluation.linear_probe import linear_probe
@@ -55,7 +56,7 @@ def factor_probes(
     """
     unknown = [measure for measure in measures if measure not in MEASURES]
     if unknown or not measures:
-        raise ValueError(
+        raise UserError(
             f"measures must name one or more of {', '.join(MEASURES)}, received {list(measures)}."
         )
     _check_splits(train, test)
@@ -79,7 +80,7 @@ def _check_splits(train: _Split, test: _Split) -> None:
     for position, what in enumerate(("parts", "factors")):
         in_train, in_test = list(train[position]), list(test[position])
         if not in_train or set(in_train) != set(in_test):
-            raise ValueError(
+            raise UserError(
                 f"train and test must have the same {what}, at least one, received {in_train} in "
                 f"train and {in_test} in test. Read both with the same model and label file."
             )

@@ -14,15 +14,17 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from bod_keras.atomic_file import atomic_file
-from bod_keras.data import ClipDataset, Record, remote
-from bod_keras.data.array_store import ArrayRecord
-from bod_keras.data.remote_error import RemoteFileError
-from bod_keras.data.shard_store import SHARD_KEY
+from bod_keras.data import ClipDataset, Record
+from bod_keras.data.shards.shard_store import SHARD_KEY
+from bod_keras.data.video.array_store import ArrayRecord
+from bod_keras.errors import UserError
 from bod_keras.evaluation.features import iterate_features
 from bod_keras.evaluation.provenance import model_hash
 from bod_keras.evaluation.read_out import ReadOut
 from bod_keras.evaluation.variant_read_out import VariantReadOut
+from bod_keras.storage import remote
+from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.storage.remote_error import RemoteFileError
 from bod_keras.version import __version__
 
 _FORMAT = 1  # raise it when the same key would name other features
@@ -240,7 +242,7 @@ def _check_share(unread: Mapping[str, str], records: Sequence[Record], share: fl
     if len(unread) < total and len(unread) <= share * total:
         return
     named = "; ".join(f"{path}: {reason}" for path, reason in list(unread.items())[:5])
-    raise ValueError(
+    raise UserError(
         f"{len(unread)} of {total} video files cannot be read (max_bad_share={share}): {named}. "
         "Repair or remove them, or allow more with max_bad_share."
     )

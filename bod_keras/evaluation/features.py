@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import keras
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation._checks import check_features
 from bod_keras.evaluation.read_out import ReadOut
 
@@ -48,7 +49,7 @@ def extract_features(
         for part, values in features.items():
             parts.setdefault(part, []).append(values)
     if not indices:
-        raise ValueError(
+        raise UserError(
             "dataset must yield at least one batch, received an empty one. Check that the split "
             "has videos, and pass a fresh iterable: a generator can be read only once."
         )
@@ -94,7 +95,7 @@ def iterate_features(
             values = outputs[part]
             values = values[: len(clips)] if len(values) == len(clips) + len(missing) else values
             if values.ndim != 2 or len(values) != videos * count:
-                raise ValueError(
+                raise UserError(
                     f"read_out must give one vector per clip, shape ({videos * count}, K), "
                     f"received {values.shape} for part {part!r}. Pool over time and space."
                 )
@@ -107,20 +108,20 @@ def _checked_batch(batch: Mapping, seen: set[int]) -> tuple[np.ndarray, list[int
     """Returns the views and the indices of a batch, or raises an error about their shapes."""
     if not isinstance(batch, Mapping) or not {"views", "index"} <= set(batch):
         received = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
-        raise ValueError(
+        raise UserError(
             f'dataset must yield dicts with "views" and "index", received {received}. '
             "Use the evaluation form of the data set."
         )
     views, index = np.asarray(batch["views"]), np.asarray(batch["index"])
     if views.ndim != 6 or index.shape != views.shape[:1]:
-        raise ValueError(
+        raise UserError(
             '"views" must have shape (b, V, T, H, W, 3) and "index" shape (b,), received '
             f"{views.shape} and {index.shape}. A single clip per video is V = 1."
         )
     indices = [int(i) for i in index]
     repeated = sorted(i for i in set(indices) if i in seen or indices.count(i) > 1)
     if repeated:
-        raise ValueError(
+        raise UserError(
             f"dataset must yield each video once, received the indices {repeated} again. Use the "
             "evaluation form of the data set, which ends after one pass."
         )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation._checks import check_columns, check_features, check_labels, check_split
 from bod_keras.evaluation.neighbours import nearest_neighbours
 
@@ -75,9 +76,9 @@ def knn_scores(
     [[0.0, 1.0]]
     """
     if k < 1:
-        raise ValueError(f"k must be at least 1 (neighbours that vote), received {k!r}. Try k=20.")
+        raise UserError(f"k must be at least 1 (neighbours that vote), received {k!r}. Try k=20.")
     if not temperature > 0:
-        raise ValueError(
+        raise UserError(
             f"temperature must be positive, received {temperature!r}. Try temperature=0.07."
         )
     train_x, test_x = check_features(train_x, "train_x"), check_features(test_x, "test_x")

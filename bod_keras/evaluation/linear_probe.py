@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation._checks import check_columns, check_split
 from bod_keras.evaluation.held_out import held_out_mask
 from bod_keras.evaluation.logistic_regression import fit_logistic_regression
@@ -82,7 +83,7 @@ def linear_scores(
     [0, 0, 1, 1]
     """
     if solver not in _SOLVERS:
-        raise ValueError(f"solver must be one of {', '.join(_SOLVERS)}, received {solver!r}.")
+        raise UserError(f"solver must be one of {', '.join(_SOLVERS)}, received {solver!r}.")
     train_x, train_y, test_x, _ = check_split(train_x, train_y, test_x)
     columns = check_columns(train_y, classes, "train_y")
     held_out = held_out_mask(train_y, seed)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bod_keras.errors import UserError
+
 
 def low_shot(
     labels, per_class: int | None = None, share: float | None = None, seed: int = 0
@@ -34,22 +36,22 @@ def low_shot(
     """
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.size == 0:
-        raise ValueError(
+        raise UserError(
             f"labels must hold one class per sample, shape (N,), received shape {labels.shape}."
         )
     if (per_class is None) == (share is None):
-        raise ValueError(
+        raise UserError(
             "Give one of per_class (samples of each class) and share (of each class), received "
             f"per_class={per_class}, share={share}."
         )
     if per_class is not None and per_class < 1:
-        raise ValueError(f"per_class must be at least 1, received {per_class}.")
+        raise UserError(f"per_class must be at least 1, received {per_class}.")
     if share is not None and not 0 < share <= 1:
-        raise ValueError(f"share must lie in (0, 1], received {share}. Ten per cent are share=0.1.")
+        raise UserError(f"share must lie in (0, 1], received {share}. Ten per cent are share=0.1.")
     classes, counts = np.unique(labels, return_counts=True)
     if per_class is not None and counts.min() < per_class:
         small = {str(c): int(n) for c, n in zip(classes, counts) if n < per_class}
-        raise ValueError(
+        raise UserError(
             f"Every class needs at least per_class={per_class} samples, received classes with "
             f"fewer: {dict(list(small.items())[:5])}{' ...' if len(small) > 5 else ''}. Lower "
             "per_class, or leave these classes out of both splits."

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation._checks import check_features, check_widths
 
 _CELLS_AT_ONCE = 2**24  # of the similarity matrix, 128 MiB: memory does not grow with the queries
@@ -39,7 +40,7 @@ def nearest_neighbours(
     queries = check_features(queries, "queries")
     check_widths(gallery, queries, "gallery and queries")
     if not 1 <= k <= len(gallery):
-        raise ValueError(
+        raise UserError(
             f"k must be between 1 and the rows of the gallery, {len(gallery)}, received {k!r}. "
             "Ask for fewer neighbours, or give a larger gallery."
         )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bod_keras.errors import UserError
+
 # Colours that colour-blind readers can tell apart; the usual names keep theirs in every picture.
 _COLOURS = ("#E69F00", "#56B4E9", "#882255", "#999933", "#44AA99")
 _NAMED = {
@@ -169,13 +171,13 @@ def plot_spectrum(eigenvalues: np.ndarray, threshold: float, png: str | os.PathL
     """
     eigenvalues = np.asarray(eigenvalues, dtype=np.complex128)
     if eigenvalues.ndim != 1 or eigenvalues.size == 0 or not np.isfinite(eigenvalues).all():
-        raise ValueError(
+        raise UserError(
             "eigenvalues must be finite, of shape (N,) with N at least 1, received shape "
             f"{eigenvalues.shape} with {int((~np.isfinite(eigenvalues)).sum())} not finite. "
             "Flatten those of several clips with .reshape(-1)."
         )
     if not threshold > 0:
-        raise ValueError(
+        raise UserError(
             f"threshold must be positive (a distance from 1), received {threshold!r}. "
             "Use the split's own threshold."
         )
@@ -215,7 +217,7 @@ def plot_factors(
     )
     missing = [factor for factor in factors if factor not in chance]
     if not parts or missing:
-        raise ValueError(
+        raise UserError(
             f"table must hold accuracies and chance a level for each factor, received factors "
             f"{factors}, parts {parts}, chance for {list(chance)}. Factors without: {missing}."
         )
@@ -262,7 +264,7 @@ def _read_columns(
         if name not in _POSITIONS and np.isfinite(values).any()
     }
     if not found:
-        raise ValueError(
+        raise UserError(
             f"{path} must have at least one row and one column of {what}, received {len(rows)} rows of "
             f"{header}. Check that training wrote its history."
         )

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from bod_keras.data.record import Record
+from bod_keras.errors import UserError
 from bod_keras.evaluation.report import environment
 
 
@@ -46,7 +47,7 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
     settings = protocol.to_dict() if hasattr(protocol, "to_dict") else dict(protocol)
     absent = [name for name in ("name", "version") if name not in settings]
     if absent:
-        raise ValueError(
+        raise UserError(
             f"a protocol must have a name and a version, received {sorted(settings)} without "
             f"{' and '.join(absent)}. Give it both: a number without them cannot be compared."
         )
@@ -94,7 +95,7 @@ def file_list_hash(records: Sequence[Record]) -> str:
     True
     """
     if not records:
-        raise ValueError("records must hold at least one video, received an empty list.")
+        raise UserError("records must hold at least one video, received an empty list.")
     paths = [record.path.replace("\\", "/").split("/") for record in records]
     first, last = min(paths), max(paths)
     shared = 0
@@ -139,7 +140,7 @@ def model_hash(model: keras.Model) -> str:
     False
     """
     if not model.weights:
-        raise ValueError(
+        raise UserError(
             f"model must have variables, received {model.name!r} with none. Build it first, by a call."
         )
     digest = hashlib.sha256()

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
+
 READ_OUTS = ("parts", "pooled", "projected")
 
 
@@ -41,14 +43,14 @@ class ReadOut(keras.Model):
     def __init__(self, model: keras.Model, kind: str = "parts", time_steps: int = 1):
         super().__init__(name="read_out")
         if kind not in READ_OUTS:
-            raise ValueError(f"A read-out must be one of {READ_OUTS}, received {kind!r}.")
+            raise UserError(f"A read-out must be one of {READ_OUTS}, received {kind!r}.")
         if kind == "projected" and not hasattr(model, "projection_head"):
-            raise ValueError(
+            raise UserError(
                 f"The read-out 'projected' needs a framework with a projection head, received "
                 f"{model.name!r}, an encoder. Choose 'pooled'."
             )
         if time_steps != 1 and kind != "pooled":
-            raise ValueError(
+            raise UserError(
                 f"Only the read-out 'pooled' keeps time steps, received {time_steps} with {kind!r}."
             )
         self.model = model
@@ -66,7 +68,7 @@ class ReadOut(keras.Model):
         self.order = ("pooled",)
         features = getattr(self.model, "encoder", self.model)(clips, training=False)
         if len(features.shape) != 3:
-            raise ValueError(
+            raise UserError(
                 "model must have a method read_out(clips), or be an encoder that returns frame "
                 f"features (batch, time, channels), received an output of shape "
                 f"{tuple(features.shape)}. Pass the framework model or its encoder."
@@ -77,7 +79,7 @@ class ReadOut(keras.Model):
 def _time_mean(features, spans: int):
     steps, width = features.shape[1:]
     if steps % spans:
-        raise ValueError(
+        raise UserError(
             f"time_steps must divide the {steps} time steps of the encoder's features, received "
             f"{spans}. Choose another number."
         )

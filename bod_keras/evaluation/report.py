@@ -14,7 +14,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from bod_keras.atomic_file import atomic_file
+from bod_keras.errors import UserError
+from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.version import __version__
 
 _OPENCV_NAMES = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
@@ -99,12 +100,12 @@ def _read_report(path: Path) -> dict:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(
+        raise UserError(
             f"{path} must hold JSON to be merged into, received text that does not parse "
             f"({error}). Move the file away and write the report again."
         ) from error
     if type(report) is not dict:
-        raise ValueError(
+        raise UserError(
             f"{path} must hold a JSON object, received a {type(report).__name__}. Move the file "
             "away, or write to another path."
         )

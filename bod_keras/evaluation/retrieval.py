@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation._checks import check_classes, check_features, check_labels
 from bod_keras.evaluation.neighbours import nearest_neighbours
 
@@ -52,7 +53,7 @@ def retrieval_recalls(
     check_classes(gallery_y, queries_y, "labels of the gallery (train) and the queries (test)")
     possible = [k for k in ks if k <= len(gallery)]
     if not possible or min(possible) < 1:
-        raise ValueError(
+        raise UserError(
             "ks must be numbers of neighbours, at least 1, one of them no larger than the gallery, "
             f"{len(gallery)}, received {tuple(ks)}."
         )

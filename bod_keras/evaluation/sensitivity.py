@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation._checks import check_features, check_widths
 
 
@@ -32,7 +33,7 @@ def sensitivity(original, changed) -> float:
     changed = check_features(changed, "changed")
     check_widths(original, changed, "original and changed")
     if len(original) != len(changed) or len(original) < 2:
-        raise ValueError(
+        raise UserError(
             f"original and changed must be of the same videos, two or more, received {len(original)} and "
             f"{len(changed)}. Pass the clips in one order."
         )

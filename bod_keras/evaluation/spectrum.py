@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from bod_keras.errors import UserError
 from bod_keras.koopman import linalg
 
 
@@ -41,6 +42,6 @@ def operator_eigenvalues(model, dataset, clips=256):
         if seen >= clips:
             break
     if not found:
-        raise ValueError("dataset must yield at least one batch, received none.")
+        raise UserError("dataset must yield at least one batch, received none.")
     values = np.concatenate([v.reshape(-1) for v in found])
     return values[np.abs(values) > 1e-3]

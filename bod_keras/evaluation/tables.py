@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 
+from bod_keras.errors import UserError
+
 
 def format_table(rows: Sequence[Mapping], columns: Sequence[str] | Mapping[str, str]) -> str:
     """Returns rows as a fixed-width text table with a header.
@@ -35,7 +37,7 @@ def format_table(rows: Sequence[Mapping], columns: Sequence[str] | Mapping[str, 
     known = {name for row in rows for name in row}
     absent = [name for name in headers if name not in known]
     if not headers or (rows and absent):
-        raise ValueError(
+        raise UserError(
             f"columns must name entries of the rows, received {list(headers)}; no row has "
             f"{absent}. The rows have {sorted(known, key=str)}."
         )
@@ -76,7 +78,7 @@ def summarise(runs: Sequence[Mapping]) -> list[dict]:
     groups: dict[str, list[dict[str, float]]] = {}
     for position, run in enumerate(runs):
         if "name" not in run:
-            raise ValueError(
+            raise UserError(
                 f'every run must have a "name", received {sorted(run, key=str)} in run {position}. '
                 "Runs of one name are averaged."
             )
@@ -88,7 +90,7 @@ def summarise(runs: Sequence[Mapping]) -> list[dict]:
         for metric in metrics:
             values = [member[metric] for member in members if metric in member]
             if len(values) < len(members):
-                raise ValueError(
+                raise UserError(
                     f"runs of one name must hold the same numbers, received {metric!r} in "
                     f"{len(values)} of the {len(members)} runs named {name!r}. Leave out runs "
                     "that did not finish."

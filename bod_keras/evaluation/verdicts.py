@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 
+from bod_keras.errors import UserError
+
 _LEAST_REPLACED = 0.05  # of the pixels: less of another background is no test
 _SHOULD = (
     ("shuffled", "static", False, "the static part must not change when frames are shuffled"),
@@ -43,7 +45,7 @@ def sensitivity_verdicts(
     does not hold: the dynamic part must not change with the background (0.90, at most 0.25)
     """
     if not 0 <= unchanged < changed:
-        raise ValueError(
+        raise UserError(
             f"unchanged must be below changed, received unchanged={unchanged}, changed={changed}."
         )
     sentences = []

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bod_keras.errors import UserError
+
 
 def window_variants(
     frames: int, clips: int, speeds: Sequence[int], shuffles: int, seed: int = 0
@@ -38,14 +40,12 @@ def window_variants(
     speeds = list(speeds)
     orders = np.prod(np.arange(1, min(frames, 10) + 1)) - 2
     if clips < 2 or shuffles < 2 or shuffles > orders or len(set(speeds)) < len(speeds):
-        raise ValueError(
+        raise UserError(
             f"clips and shuffles must be at least 2, shuffles at most {orders} for {frames} frames, and each "
             f"speed there once. Received: clips={clips}, shuffles={shuffles}, speeds={speeds}"
         )
     if len(speeds) < 2 or 1 not in speeds or min(speeds) < 1:
-        raise ValueError(
-            f"speeds must be two or more, at least 1, among them 1. Received: {speeds}"
-        )
+        raise UserError(f"speeds must be two or more, at least 1, among them 1. Received: {speeds}")
     length = max(clips * frames, (frames - 1) * max(speeds) + 1)
     first = (length - clips * frames) // 2
     variants = {f"clip {i}": first + i * frames + np.arange(frames) for i in range(clips)}

@@ -1,5 +1,7 @@
 """Which views of a video are compared, for any number of views (rho)."""
 
+from bod_keras.errors import UserError
+
 
 def adjacent_pairs(views):
     """(0, 1), (1, 2), ...: the pairing of rho-SimCLR and rho-SwAV."""
@@ -26,7 +28,7 @@ def mean_over(pairs, loss):
 
 def _check(views):
     if views < 2:
-        raise ValueError(
+        raise UserError(
             "Contrastive learning compares at least 2 views of a video. "
             f"Received: {views} view a video. Set clips.views, or stack more clips on axis 1 of the batch."
         )

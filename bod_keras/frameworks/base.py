@@ -3,10 +3,11 @@
 import keras
 from keras import ops
 
+from bod_keras.backend.autodiff import gather, replicas, share
+from bod_keras.errors import UserError
 from bod_keras.frameworks.projection_head import ProjectionHead
 from bod_keras.koopman.layer import KoopmanSplit
 from bod_keras.losses.koopman_prediction import KoopmanPrediction
-from bod_keras.training.autodiff import gather, replicas, share
 from bod_keras.training.model import BiLevelModel
 
 
@@ -86,7 +87,7 @@ class ContrastiveModel(BiLevelModel):
         super().__init__(**kwargs)
         _check_encoder(encoder)
         if decoupling is None and bilevel is not None:
-            raise ValueError(
+            raise UserError(
                 "bilevel belongs to a decoupled framework: pass decoupling=bod_keras.KoopmanSplit(...) too, "
                 "or leave it out."
             )
@@ -95,7 +96,7 @@ class ContrastiveModel(BiLevelModel):
             ("static_view", "static", static_view),
         ):
             if decoupling is None and layer is not None:
-                raise ValueError(
+                raise UserError(
                     f"{view} is a view for the {part} part, which a plain framework has not: pass "
                     "decoupling=bod_keras.KoopmanSplit(...) too, or leave it out."
                 )
@@ -296,12 +297,12 @@ def _standardised(views):
 def _check_encoder(encoder):
     shape = getattr(encoder, "output_shape", None) if getattr(encoder, "built", False) else None
     if shape is None:
-        raise ValueError(
+        raise UserError(
             "encoder must be a built Keras model with a known output shape, such as "
             "bod_keras.encoders.FrameCNN(...) or any Functional model."
         )
     if len(shape) != 3:
-        raise ValueError(
+        raise UserError(
             "encoder must keep time and return frame features (batch, time, channels): pool over space "
             f"only. Received an output of shape {shape}"
         )

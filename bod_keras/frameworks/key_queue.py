@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
 from bod_keras.koopman.linalg import normalise_frames
 
 
@@ -42,7 +43,7 @@ class KeyQueue(keras.layers.Layer):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if size < 1:
-            raise ValueError(f"size must be at least 1 (65536 is usual). Received: {size}")
+            raise UserError(f"size must be at least 1 (65536 is usual). Received: {size}")
         self.size = size
 
     def build(self, keys_shape):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from bod_keras.errors import UserError
 from bod_keras.frameworks.base import ContrastiveModel
 
 
@@ -60,9 +61,9 @@ class MomentumModel(ContrastiveModel):
     ):
         super().__init__(encoder, decoupling, bilevel, **kwargs)
         if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum must lie in [0, 1]. Received: {momentum}")
+            raise UserError(f"momentum must lie in [0, 1]. Received: {momentum}")
         if momentum_steps is not None and momentum_steps < 1:
-            raise ValueError(f"momentum_steps must be at least 1. Received: {momentum_steps}")
+            raise UserError(f"momentum_steps must be at least 1. Received: {momentum_steps}")
         self.momentum = momentum
         self.momentum_steps = momentum_steps
         self.momentum_encoder = _momentum_copy(self.encoder)

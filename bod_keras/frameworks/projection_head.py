@@ -2,6 +2,7 @@
 
 import keras
 
+from bod_keras.errors import UserError
 from bod_keras.training.batch_norm import BatchNorm
 
 
@@ -41,7 +42,7 @@ class ProjectionHead(keras.layers.Layer):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if hidden < 1 or width < 1 or depth < 2:
-            raise ValueError(
+            raise UserError(
                 "hidden and width must be positive and depth at least 2. "
                 f"Received: hidden={hidden}, width={width}, depth={depth}"
             )

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
 from bod_keras.koopman.linalg import normalise_frames
 
 
@@ -42,7 +43,7 @@ class Prototypes(keras.layers.Layer):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if count < 2:
-            raise ValueError(f"count must be at least 2 (1000 is usual). Received: {count}")
+            raise UserError(f"count must be at least 2 (1000 is usual). Received: {count}")
         self.count = count
 
     def build(self, embeddings_shape):

@@ -5,8 +5,9 @@ from collections import namedtuple
 import keras
 from keras import ops
 
+from bod_keras.backend.autodiff import mean_over_replicas
+from bod_keras.errors import UserError
 from bod_keras.koopman import linalg
-from bod_keras.training.autodiff import mean_over_replicas
 
 USUAL_THRESHOLD = 0.1
 _USUAL_BASIS = 24
@@ -111,27 +112,27 @@ class KoopmanSplit(keras.layers.Layer):
         _check_choice("operator", operator, ("clip", "batch"))
         _check_choice("dynamic", dynamic, ("operator", "mean", "flat"))
         if operator == "batch" and dynamic == "operator":
-            raise ValueError(
+            raise UserError(
                 'dynamic="operator" needs one operator a clip, but operator="batch" fits one for all. '
                 'Use operator="clip", or dynamic="mean" or "flat".'
             )
         if halves and operator == "batch":
-            raise ValueError(
+            raise UserError(
                 'halves=True needs one operator a clip, but operator="batch" fits one for all. '
                 'Use operator="clip", or halves=False.'
             )
         if threshold is not None and not threshold > 0:
-            raise ValueError(f"threshold must be positive (0.1 is usual). Received: {threshold}")
+            raise UserError(f"threshold must be positive (0.1 is usual). Received: {threshold}")
         if count is not None and (not isinstance(count, int) or count < 1):
-            raise ValueError(f"count must be a positive integer or None. Received: {count}")
+            raise UserError(f"count must be a positive integer or None. Received: {count}")
         if order < 2 or order % 2:
-            raise ValueError(f"order must be an even integer >= 2. Received: {order}")
+            raise UserError(f"order must be an even integer >= 2. Received: {order}")
         if ridge < 0:
-            raise ValueError(f"ridge must not be negative. Received: {ridge}")
+            raise UserError(f"ridge must not be negative. Received: {ridge}")
         if basis is not None and basis < 1:
-            raise ValueError(f"basis must be at least 1. Received: {basis}")
+            raise UserError(f"basis must be at least 1. Received: {basis}")
         if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must lie in [0, 1). Received: {momentum}")
+            raise UserError(f"momentum must lie in [0, 1). Received: {momentum}")
         self.threshold = threshold
         self.count = count
         self.method = method
@@ -154,7 +155,7 @@ class KoopmanSplit(keras.layers.Layer):
         if self.dynamic == "operator":
             columns = self._columns(width)
             if columns > width:
-                raise ValueError(
+                raise UserError(
                     f"basis must not exceed the embedding width {width}. Received: {self.basis}"
                 )
             for name in ("past_basis", "future_basis"):
@@ -294,17 +295,17 @@ class KoopmanSplit(keras.layers.Layer):
 
     def _check_width(self, shape):
         if len(shape) != 3 or shape[-1] is None:
-            raise ValueError(
+            raise UserError(
                 f"{type(self).__name__} expects frame embeddings of shape (batch, time, width) with a known "
                 f"width. Received: {tuple(shape)}"
             )
         if self.halves and shape[-1] % 2:
-            raise ValueError(f"halves=True needs an even width. Received: {tuple(shape)}")
+            raise UserError(f"halves=True needs an even width. Received: {tuple(shape)}")
 
     def _check_shape(self, shape):
         self._check_width(shape)
         if shape[1] is None or shape[1] < 2:
-            raise ValueError(
+            raise UserError(
                 f"{type(self).__name__} needs a fixed number of at least 2 frames: one frame has no motion. "
                 f"Received: {tuple(shape)}. Sample longer clips, or keep time in the encoder "
                 "(temporal_stride=1)."
@@ -334,6 +335,6 @@ def _flatten(x):
 
 def _check_choice(name, value, choices):
     if value not in choices:
-        raise ValueError(
+        raise UserError(
             f"{name} must be one of {', '.join(map(repr, choices))}. Received: {value!r}"
         )

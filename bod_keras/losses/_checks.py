@@ -1,16 +1,18 @@
 """Argument checks that the losses share."""
 
+from bod_keras.errors import UserError
+
 
 def check_temperature(temperature):
     if not temperature > 0:
-        raise ValueError(f"temperature must be positive (0.1 is usual). Received: {temperature}")
+        raise UserError(f"temperature must be positive (0.1 is usual). Received: {temperature}")
 
 
 def check_sinkhorn(epsilon, iterations):
     if not epsilon > 0:
-        raise ValueError(f"epsilon must be positive (0.05 is usual). Received: {epsilon}")
+        raise UserError(f"epsilon must be positive (0.05 is usual). Received: {epsilon}")
     if not isinstance(iterations, int) or iterations < 1:
-        raise ValueError(
+        raise UserError(
             f"iterations must be an integer from 1 (3 is usual). Received: {iterations}"
         )
 
@@ -18,7 +20,7 @@ def check_sinkhorn(epsilon, iterations):
 def check_views(name, view_a, view_b):
     """Two views (B, D) of the same videos."""
     if len(view_a.shape) != 2 or tuple(view_a.shape) != tuple(view_b.shape):
-        raise ValueError(
+        raise UserError(
             f"{name} expects two views of equal shape (batch, width). "
             f"Received: {tuple(view_a.shape)} and {tuple(view_b.shape)}"
         )

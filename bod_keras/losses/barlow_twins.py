@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
 from bod_keras.losses._checks import check_views
 
 
@@ -54,16 +55,16 @@ class BarlowTwins(keras.losses.Loss):
     ):
         super().__init__(reduction=reduction, name=name, dtype="float32")
         if not off_diagonal >= 0:
-            raise ValueError(f"off_diagonal must not be negative. Received: {off_diagonal}")
+            raise UserError(f"off_diagonal must not be negative. Received: {off_diagonal}")
         if not epsilon > 0:
-            raise ValueError(f"epsilon must be positive. Received: {epsilon}")
+            raise UserError(f"epsilon must be positive. Received: {epsilon}")
         self.off_diagonal = off_diagonal
         self.epsilon = epsilon
 
     def call(self, view_a, view_b):
         check_views("BarlowTwins", view_a, view_b)
         if view_a.shape[0] == 1:
-            raise ValueError("BarlowTwins needs at least 2 videos to correlate. Received: 1")
+            raise UserError("BarlowTwins needs at least 2 videos to correlate. Received: 1")
         a, b = self._standardise(view_a), self._standardise(view_b)
         correlation = ops.matmul(ops.transpose(a), b) / ops.cast(ops.shape(a)[0], "float32")
         # Not `view_a.shape`: gathered over replicas, even the width may be unknown while tracing.

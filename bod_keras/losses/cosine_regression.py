@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
 from bod_keras.koopman.linalg import normalise_frames
 
 
@@ -42,7 +43,7 @@ class CosineRegression(keras.losses.Loss):
 
     def call(self, target, prediction):
         if len(prediction.shape) != 2 or tuple(target.shape) != tuple(prediction.shape):
-            raise ValueError(
+            raise UserError(
                 "CosineRegression expects target and prediction of equal shape (batch, width). "
                 f"Received: {tuple(target.shape)} and {tuple(prediction.shape)}"
             )

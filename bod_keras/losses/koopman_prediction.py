@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
 from bod_keras.koopman import linalg
 
 _KINDS = ("cross_clip", "held_out", "in_sample")
@@ -56,7 +57,7 @@ class KoopmanPrediction(keras.losses.Loss):
     ):
         super().__init__(reduction=reduction, name=name, dtype="float32")
         if kind not in _KINDS:
-            raise ValueError(
+            raise UserError(
                 f"kind must be one of {', '.join(map(repr, _KINDS))}. Received: {kind!r}"
             )
         self.kind = kind
@@ -66,12 +67,12 @@ class KoopmanPrediction(keras.losses.Loss):
     def call(self, view_a, view_b):
         fewest = 3 if self.kind == "held_out" else 2
         if len(view_a.shape) != 3 or tuple(view_a.shape) != tuple(view_b.shape):
-            raise ValueError(
+            raise UserError(
                 "KoopmanPrediction expects two views of equal shape (batch, time, width). "
                 f"Received: {tuple(view_a.shape)} and {tuple(view_b.shape)}"
             )
         if view_a.shape[1] < fewest:
-            raise ValueError(
+            raise UserError(
                 f'KoopmanPrediction("{self.kind}") needs at least {fewest} frames. '
                 f"Received: {view_a.shape[1]}. Sample longer clips."
             )

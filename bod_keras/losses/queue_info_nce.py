@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
 from bod_keras.koopman.linalg import normalise_frames
 from bod_keras.losses._checks import check_temperature
 
@@ -79,7 +80,7 @@ def _unpack(keys_and_queue):
             if isinstance(keys_and_queue, (tuple, list))
             else f"one {type(keys_and_queue).__name__}"
         )
-        raise ValueError(
+        raise UserError(
             "QueueInfoNCE expects ((keys, queue), queries) or ((keys, queue, filled), queries). "
             f"Received as first argument: {received}"
         )
@@ -89,17 +90,17 @@ def _unpack(keys_and_queue):
 
 def _check_shapes(keys, queue, filled, queries):
     if len(queries.shape) != 2 or tuple(keys.shape) != tuple(queries.shape):
-        raise ValueError(
+        raise UserError(
             "QueueInfoNCE expects keys and queries of equal shape (batch, width). "
             f"Received: {tuple(keys.shape)} and {tuple(queries.shape)}"
         )
     if len(queue.shape) != 2 or queue.shape[-1] != queries.shape[-1]:
-        raise ValueError(
+        raise UserError(
             f"QueueInfoNCE expects a queue of shape (length, width) with width {queries.shape[-1]}, that of "
             f"the queries. Received: {tuple(queue.shape)}"
         )
     if filled is not None and len(filled.shape) != 0:
-        raise ValueError(
+        raise UserError(
             "QueueInfoNCE expects the number of filled rows as a scalar. "
             f"Received: a tensor of shape {tuple(filled.shape)}"
         )

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from bod_keras.errors import UserError
 from bod_keras.losses._checks import check_sinkhorn
 
 
@@ -40,7 +41,7 @@ def sinkhorn(scores, epsilon=0.05, iterations=3):
     """
     check_sinkhorn(epsilon, iterations)
     if len(scores.shape) != 2:
-        raise ValueError(
+        raise UserError(
             f"sinkhorn expects scores of shape (batch, prototypes). Received: {tuple(scores.shape)}"
         )
     log_q = ops.stop_gradient(ops.cast(scores, "float32")) / epsilon

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
 from bod_keras.losses._checks import check_sinkhorn, check_temperature
 from bod_keras.losses.sinkhorn import sinkhorn
 
@@ -66,7 +67,7 @@ class SwappedPrediction(keras.losses.Loss):
         queue = None
         if isinstance(scores_target, (tuple, list)):
             if len(scores_target) != 2:
-                raise ValueError(
+                raise UserError(
                     "SwappedPrediction expects (scores, prediction) or ((scores, queue), prediction). "
                     f"Received as first argument: {len(scores_target)} tensors"
                 )
@@ -74,7 +75,7 @@ class SwappedPrediction(keras.losses.Loss):
         if len(scores_prediction.shape) != 2 or tuple(scores_target.shape) != tuple(
             scores_prediction.shape
         ):
-            raise ValueError(
+            raise UserError(
                 "SwappedPrediction expects scores of two views of equal shape (batch, prototypes). "
                 f"Received: {tuple(scores_target.shape)} and {tuple(scores_prediction.shape)}"
             )
@@ -86,7 +87,7 @@ class SwappedPrediction(keras.losses.Loss):
         if queue is None:
             return sinkhorn(scores, self.epsilon, self.iterations)
         if len(queue.shape) != 2 or queue.shape[-1] != scores.shape[-1]:
-            raise ValueError(
+            raise UserError(
                 f"SwappedPrediction expects a queue of shape (length, {scores.shape[-1]}), with as many "
                 f"prototypes as the scores. Received: {tuple(queue.shape)}"
             )

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
 from bod_keras.losses._checks import check_views
 
 
@@ -64,10 +65,10 @@ class VICReg(keras.losses.Loss):
         weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
         for argument, value in weights.items():
             if not value >= 0:
-                raise ValueError(f"{argument} must not be negative. Received: {value}")
+                raise UserError(f"{argument} must not be negative. Received: {value}")
         for argument, value in {"gamma": gamma, "epsilon": epsilon}.items():
             if not value > 0:
-                raise ValueError(f"{argument} must be positive. Received: {value}")
+                raise UserError(f"{argument} must be positive. Received: {value}")
         self.invariance = invariance
         self.variance = variance
         self.covariance = covariance
@@ -77,7 +78,7 @@ class VICReg(keras.losses.Loss):
     def call(self, view_a, view_b):
         check_views("VICReg", view_a, view_b)
         if view_a.shape[0] == 1:
-            raise ValueError("VICReg needs at least 2 videos for their variance. Received: 1")
+            raise UserError("VICReg needs at least 2 videos for their variance. Received: 1")
         loss = self.invariance * ops.mean(ops.square(view_a - view_b))
         for view in (view_a, view_b):
             spread, agreement = self._statistics(view)

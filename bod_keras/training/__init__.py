@@ -1,5 +1,7 @@
 """Losses to updated weights: the bi-level update and what a run needs around it."""
 
+from bod_keras.storage.run_folder import PushRunFolder, RunFolder
+from bod_keras.storage.run_lock import run_lock
 from bod_keras.training.batch_norm import BatchNorm
 from bod_keras.training.bilevel import BiLevel
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
@@ -12,8 +14,6 @@ from bod_keras.training.lost_process_error import LostProcessError
 from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress
-from bod_keras.training.run_folder import PushRunFolder, RunFolder
-from bod_keras.training.run_lock import run_lock
 from bod_keras.training.seed_states import SeedStates
 from bod_keras.training.step_decay import StepDecay
 from bod_keras.training.stop_on_non_finite import StopOnNonFinite

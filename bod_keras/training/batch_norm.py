@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from bod_keras.training.autodiff import moments
+from bod_keras.backend.autodiff import moments
 
 
 @keras.saving.register_keras_serializable("bod_keras")

@@ -6,7 +6,8 @@ from collections import namedtuple
 import keras
 from keras import ops
 
-from bod_keras.training.autodiff import value_and_grad
+from bod_keras.backend.autodiff import value_and_grad
+from bod_keras.errors import UserError
 
 _SCOPES = ("head", "all")
 _HYPERGRADIENTS = ("first_order", "finite_difference", "exact")
@@ -58,17 +59,17 @@ class BiLevel:
 
     def __post_init__(self):
         if self.inner_steps < 0:
-            raise ValueError(f"inner_steps must not be negative. Received: {self.inner_steps}")
+            raise UserError(f"inner_steps must not be negative. Received: {self.inner_steps}")
         if not self._scheduled and not self.inner_learning_rate > 0:
-            raise ValueError(
+            raise UserError(
                 "inner_learning_rate must be positive, or a LearningRateSchedule. "
                 f"Received: {self.inner_learning_rate}"
             )
         if not 0 <= self.inner_momentum < 1:
-            raise ValueError(f"inner_momentum must lie in [0, 1). Received: {self.inner_momentum}")
+            raise UserError(f"inner_momentum must lie in [0, 1). Received: {self.inner_momentum}")
         for name, choices in (("scope", _SCOPES), ("hypergradient", _HYPERGRADIENTS)):
             if getattr(self, name) not in choices:
-                raise ValueError(
+                raise UserError(
                     f"{name} must be one of {', '.join(map(repr, choices))}. "
                     f"Received: {getattr(self, name)!r}"
                 )

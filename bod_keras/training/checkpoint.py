@@ -5,7 +5,8 @@ from pathlib import Path
 
 import keras
 
-from bod_keras.atomic_file import PART, atomic_file
+from bod_keras.errors import UserError
+from bod_keras.storage.atomic_file import PART, atomic_file
 from bod_keras.training.model import steps_taken
 
 
@@ -60,7 +61,7 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, folder, every=1, keep=2):
         super().__init__()
         if every < 1 or keep < 1:
-            raise ValueError(f"every and keep must be at least 1. Received: {every} and {keep}")
+            raise UserError(f"every and keep must be at least 1. Received: {every} and {keep}")
         self.folder = Path(folder)
         self.every = every
         self.keep = keep

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from bod_keras.atomic_file import atomic_file
+from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.training.model import steps_taken
 
 

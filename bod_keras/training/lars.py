@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
+
 
 @keras.saving.register_keras_serializable("bod_keras")
 class LARS(keras.optimizers.Optimizer):
@@ -67,15 +69,15 @@ class LARS(keras.optimizers.Optimizer):
     ):
         super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, **kwargs)
         if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must lie in [0, 1) (0.9 is usual). Received: {momentum}")
+            raise UserError(f"momentum must lie in [0, 1) (0.9 is usual). Received: {momentum}")
         if weight_decay is not None and not weight_decay >= 0:
-            raise ValueError(f"weight_decay must not be negative. Received: {weight_decay}")
+            raise UserError(f"weight_decay must not be negative. Received: {weight_decay}")
         if not trust_coefficient > 0:
-            raise ValueError(
+            raise UserError(
                 f"trust_coefficient must be positive (0.001 is usual). Received: {trust_coefficient}"
             )
         if not epsilon >= 0:
-            raise ValueError(f"epsilon must not be negative. Received: {epsilon}")
+            raise UserError(f"epsilon must not be negative. Received: {epsilon}")
         self.momentum = momentum
         self.trust_coefficient = trust_coefficient
         self.epsilon = epsilon

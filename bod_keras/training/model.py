@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from bod_keras.training import autodiff
+from bod_keras.backend import autodiff
+from bod_keras.errors import UserError
 from bod_keras.training.batch_norm import BatchNorm
 from bod_keras.training.bilevel import bilevel_gradient
 from bod_keras.training.pieces import check_chunks, run_in_pieces, vjp_in_pieces
@@ -165,16 +166,16 @@ class BiLevelModel(SeedStates, keras.Model):
 
     def _check_chunks(self, chunks, jit_compile):
         if chunks < 1:
-            raise ValueError(
+            raise UserError(
                 f"chunks must be at least 1, the whole batch. Received: chunks={chunks}"
             )
         if chunks > 1 and self._has_lower_level and self.bilevel.scope == "all":
-            raise ValueError(
+            raise UserError(
                 f'scope="all" moves the backbone within a step, so that chunks={chunks} cannot cache its '
                 'features. Use scope="head", or an encoder with remat=True and chunks=1.'
             )
         if chunks > 1 and jit_compile is True and autodiff.BACKEND == "tensorflow":
-            raise ValueError(
+            raise UserError(
                 f"jit_compile=True: XLA on TensorFlow merges the two passes of chunks={chunks}, and keeps what "
                 'they are to forget. Use jit_compile="auto", which does not compile, or the JAX backend.'
             )
@@ -182,13 +183,13 @@ class BiLevelModel(SeedStates, keras.Model):
     def _check_jit(self):
         """Refuse ``jit_compile=True`` where Keras would turn it off with a warning, or would go wrong."""
         if autodiff.BACKEND == "torch":
-            raise ValueError(
+            raise UserError(
                 "jit_compile=True: torch.compile does not compile this training step reliably. Use "
                 'jit_compile="auto", which runs it eagerly, or the JAX or TensorFlow backend.'
             )
         without = [layer.name for layer in self._flatten_layers() if not layer.supports_jit]
         if without:
-            raise ValueError(
+            raise UserError(
                 f"jit_compile=True: XLA on TensorFlow has no eigensolver, which {', '.join(without)} uses. "
                 'Use KoopmanSplit(method="resolvent", count=None), the JAX backend, or jit_compile="auto".'
             )
@@ -226,7 +227,7 @@ class BiLevelModel(SeedStates, keras.Model):
         wrong = [v.name for v in layers if isinstance(v, kinds) and not isinstance(v, BatchNorm)]
         wrong.sort()
         if wrong:
-            raise ValueError(
+            raise UserError(
                 'hypergradient="exact" goes through normalisation layers whose second derivative is wrong on '
                 f"TensorFlow: {', '.join(wrong[:3])}{' ...' if wrong[3:] else ''}. Use "
                 'hypergradient="finite_difference", scope="head", bod_keras.training.BatchNorm in their place, '
@@ -326,7 +327,7 @@ class BiLevelModel(SeedStates, keras.Model):
             position = data.get("position")
             data = data["views"]
         if len(data.shape) != 6:
-            raise ValueError(
+            raise UserError(
                 "A batch must have shape (batch, views, time, height, width, channels). "
                 f"Received: {tuple(data.shape)}"
             )

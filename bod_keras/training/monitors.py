@@ -7,7 +7,8 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
-from bod_keras.training import autodiff
+from bod_keras.backend import autodiff
+from bod_keras.errors import UserError
 
 _RECOVERED = 1.5  # times the floor; collapsed networks that go on training wander about it
 
@@ -66,12 +67,12 @@ class Monitors(keras.callbacks.Callback):
         super().__init__()
         views = np.asarray(views, "float32")
         if views.ndim != 6 or min(views.shape[:2]) < 2:
-            raise ValueError(
+            raise UserError(
                 "views must be clips (videos, views, time, height, width, channels) of at least 2 videos, 2 "
                 f"views of each. Received shape {views.shape}. A training batch is one."
             )
         if every < 1:
-            raise ValueError(f"every must be at least 1 epoch. Received: {every}")
+            raise UserError(f"every must be at least 1 epoch. Received: {every}")
         self.every = every
         self.floor = floor
         self._batch = views
@@ -80,7 +81,7 @@ class Monitors(keras.callbacks.Callback):
 
     def set_model(self, model):
         if not hasattr(model, "part_loss"):
-            raise ValueError(
+            raise UserError(
                 "Monitors reads the parts of a ContrastiveModel (bod_keras.VSimCLR, ...). Received: "
                 f"{type(model).__name__}"
             )
@@ -93,7 +94,7 @@ class Monitors(keras.callbacks.Callback):
         # Which weights are trainable may have changed since the last fit, so nothing compiled is kept.
         model = self.model
         if autodiff.replicas() > 1:
-            raise ValueError(
+            raise UserError(
                 "Monitors cannot measure inside of strategy.scope(). Compile there, and call fit outside of it."
             )
         inner = {id(v) for v in model.backbone.trainable_variables}

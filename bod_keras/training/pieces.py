@@ -15,7 +15,8 @@ Source: Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory L
 
 from keras import ops
 
-from bod_keras.training import autodiff
+from bod_keras.backend import autodiff
+from bod_keras.errors import UserError
 
 
 def run_in_pieces(network, clips, views, chunks):
@@ -90,7 +91,7 @@ def check_chunks(clips, views, chunks):
             videos,
         )
     elif clips.shape[0] // views % chunks:
-        raise ValueError(
+        raise UserError(
             f"chunks={chunks} must divide the batch of videos. Received: {clips.shape[0] // views} videos. "
             f"{advice}"
         )

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from bod_keras.errors import UserError
+
 
 class SeedStates:
     """Mix-in of a `keras.Model`: the states of random seeds (dropout) are saved with its weights.
@@ -36,7 +38,7 @@ class SeedStates:
         names = [name for name in store.keys() if name.startswith("seed_")]
         seeds = self._seeds()
         if len(names) != len(seeds):
-            raise ValueError(
+            raise UserError(
                 f"The file holds the states of {len(names)} random seeds, this model has {len(seeds)}. "
                 "Build the model as it was when it was saved."
             )

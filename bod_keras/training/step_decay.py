@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
+
 
 @keras.saving.register_keras_serializable("bod_keras")
 class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -36,12 +38,12 @@ class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
     ):
         super().__init__()
         if not peak > 0 or not 0 < factor <= 1 or warmup_steps < 0:
-            raise ValueError(
+            raise UserError(
                 "peak must be above 0, factor in (0, 1] and warmup_steps at least 0. Received: "
                 f"peak={peak}, factor={factor}, warmup_steps={warmup_steps}"
             )
         if list(boundaries) != sorted(boundaries):
-            raise ValueError(f"boundaries must ascend. Received: {list(boundaries)}")
+            raise UserError(f"boundaries must ascend. Received: {list(boundaries)}")
         self.peak, self.factor = peak, factor
         self.boundaries, self.warmup_steps = list(boundaries), warmup_steps
 

@@ -12,7 +12,7 @@ docs/weights.md says which backend writes which.
 import argparse
 import sys
 
-from bod_keras.clean_exit import clean_exit
+from bod_keras.storage.clean_exit import clean_exit
 from bod_keras.weights.export import export
 from bod_keras.weights.load_encoder import load_encoder
 

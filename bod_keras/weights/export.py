@@ -8,7 +8,8 @@ from pathlib import Path
 
 import keras
 
-from bod_keras.atomic_file import atomic_file
+from bod_keras.errors import UserError
+from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.weights.save_torch import save_torch
 from bod_keras.weights.state_file import PICKLED
 
@@ -62,7 +63,7 @@ def export(encoder: keras.Model, path: str | os.PathLike) -> None:
     elif not suffix:
         _saved_model(encoder, path)
     else:
-        raise ValueError(
+        raise UserError(
             "An encoder is exported to .keras, .safetensors, .pth, .onnx, .pt2, or to a folder "
             f"(SavedModel). Received: {path}"
         )
@@ -77,7 +78,7 @@ def _write(encoder, path, writers):
 
 
 def _refuse(path, backends):
-    raise ValueError(
+    raise UserError(
         f"Keras on {keras.backend.backend()} cannot write {path}. Save the encoder as .keras and export "
         f"that with KERAS_BACKEND={' or '.join(backends)}: python -m bod_keras.weights --help."
     )
@@ -87,7 +88,7 @@ def _saved_model(encoder, path):
     if keras.backend.backend() == "torch":
         _refuse(path, ("tensorflow", "jax"))
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ValueError(f"{path} is there and not empty. Give a new folder for the SavedModel.")
+        raise UserError(f"{path} is there and not empty. Give a new folder for the SavedModel.")
     encoder.export(path, format="tf_saved_model", verbose=False)
 
 
@@ -147,7 +148,7 @@ def _traced(encoder):
 
     shape = encoder.input_shape[1:]
     if None in shape:
-        raise ValueError(
+        raise UserError(
             f"PyTorch exports a program for clips of one shape, but {encoder.name} takes {shape}. Build "
             "the encoder with the input_shape that you will use, and give it these weights (set_weights)."
         )

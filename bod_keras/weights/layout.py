@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
+from bod_keras.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
@@ -140,7 +142,7 @@ def layer_tensors(layer: keras.Layer, module: str) -> list[Tensor]:
         names |= {"moving_mean": "running_mean", "moving_variance": "running_var"}
         weights = ((getattr(layer, own, None), key) for own, key in names.items())
         return [Tensor(w, (f"{module}.{key}",)) for w, key in weights if w is not None]
-    raise ValueError(
+    raise UserError(
         f"Layer {layer.name!r} is a {type(layer).__name__}, whose weights have no usual form in PyTorch. Give "
         "its layout a function `tensors`."
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import keras
 
-from bod_keras.data import remote
+from bod_keras.errors import UserError
 from bod_keras.frameworks import ContrastiveModel
+from bod_keras.storage import remote
 from bod_keras.training import RunFolder
 
 _FILE = "encoder.keras"
@@ -64,7 +65,7 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
 
 def _of_run(folder: Path, name: str) -> keras.Model:
     if not (folder / _FILE).is_file():
-        raise ValueError(
+        raise UserError(
             f"{name} is not the folder of a finished run: it holds no {_FILE}. Let train.py finish it "
             "first, or give one of the files in its folder checkpoints."
         )
@@ -73,17 +74,17 @@ def _of_run(folder: Path, name: str) -> keras.Model:
 
 def _of_file(file: Path, name: str) -> keras.Model:
     if file.suffix != ".keras":
-        raise ValueError(
+        raise UserError(
             f"An encoder is read from a run's folder or a .keras file. Received: {name}. Weights of PyTorch go "
             "into an encoder with bod_keras.weights.load_torch."
         )
     if not zipfile.is_zipfile(file):
-        raise ValueError(f"{name} is no complete .keras file. Copy it again.")
+        raise UserError(f"{name} is no complete .keras file. Copy it again.")
     model = keras.models.load_model(file, compile=False)
     encoder = model.encoder if isinstance(model, ContrastiveModel) else model
     shape = getattr(encoder, "output_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 3:
-        raise ValueError(
+        raise UserError(
             f"{name} holds no encoder: it must give frame features (batch, time, channels), or be a "
             f"framework of bod_keras. Received: a {type(model).__name__} with output shape {shape}"
         )

@@ -9,6 +9,7 @@ import re
 import keras
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.weights.layout import Layout, Tensor
 from bod_keras.weights.layouts import LAYOUTS
 from bod_keras.weights.state_file import read_state
@@ -146,7 +147,7 @@ def load_torch(
     wrong = {kind: keys for kind, keys in report.unfit().items() if keys}
     if not values or (strict and wrong):
         lines = "\n".join(f"  {kind}: {_some(keys)}" for kind, keys in wrong.items())
-        raise ValueError(
+        raise UserError(
             f"{os.fspath(path)} does not fit {encoder.name}:\n{lines}\nNothing was loaded. Build the "
             "encoder with the file's width and kind, or load what fits with strict=False."
         )
@@ -162,7 +163,7 @@ def _find(
     schemes = [(layout, layout.of(encoder)) for layout in LAYOUTS]
     schemes = [(layout, tensors) for layout, tensors in schemes if tensors]
     if not schemes:
-        raise ValueError(
+        raise UserError(
             f"No scheme of PyTorch names knows the layers of {encoder.name}. Known are those of the encoders "
             "that docs/weights.md lists; name your layers as theirs."
         )
@@ -177,7 +178,7 @@ def _find(
     if not counts:
         names = " or ".join(next(iter(tensors)).keys[0] for _, tensors in schemes)
         behind = "" if prefix is None else f" behind the prefix {prefix!r}"
-        raise ValueError(
+        raise UserError(
             f"{path} holds no weight of {encoder.name}: none of its {len(state)} tensors is named as {names} is"
             f"{behind}. It has: {_some(tuple(state))}"
         )
@@ -188,7 +189,7 @@ def _find(
     places = [place for place in networks if counts[place] == most]
     if len(places) > 1:
         listed = ", ".join(repr(place[1]) for place in places)
-        raise ValueError(
+        raise UserError(
             f"{path} holds {len(places)} networks that fit {encoder.name}, behind the prefixes "
             f"{listed}. Choose one with prefix=."
         )

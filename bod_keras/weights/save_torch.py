@@ -7,6 +7,7 @@ import os
 import keras
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.weights.layouts import LAYOUTS
 from bod_keras.weights.state_file import write_state
 
@@ -41,7 +42,7 @@ def save_torch(encoder: keras.Model, path: str | os.PathLike, layout: str | None
     fitting = {name: tensors for name, tensors in fitting.items() if tensors}
     if not fitting or layout not in (None, *fitting):
         known = ", ".join(fitting) or "none: docs/weights.md lists the encoders that have one"
-        raise ValueError(
+        raise UserError(
             f"layout must be a scheme of PyTorch names that knows the layers of {encoder.name}: {known}. "
             f"Received: {layout!r}"
         )

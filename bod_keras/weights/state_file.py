@@ -15,8 +15,9 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from bod_keras.atomic_file import atomic_file
-from bod_keras.data import remote
+from bod_keras.errors import UserError
+from bod_keras.storage import remote
+from bod_keras.storage.atomic_file import atomic_file
 
 PICKLED = (".pth", ".pt", ".pyth", ".tar", ".ckpt", ".bin")
 
@@ -89,7 +90,7 @@ def write_state(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -> Non
         with atomic_file(path) as part:
             torch.save(tensors, part)
     else:
-        raise ValueError(
+        raise UserError(
             f"Weights of PyTorch are written to .safetensors or .pth files. Received: {os.fspath(path)}"
         )
 
@@ -109,7 +110,7 @@ def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
     try:
         state = safetensors.numpy.load_file(file)
     except safetensors.SafetensorError as error:
-        raise ValueError(
+        raise UserError(
             f"{file} is no complete .safetensors file ({error}). Copy it again."
         ) from error
     return {key: _full_precision(array) for key, array in state.items()}
@@ -122,12 +123,12 @@ def _read_pickled(file: Path) -> dict[str, np.ndarray]:
             saved = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).partition("WeightsUnpickler error:")[2].strip() or str(error)
-        raise ValueError(
+        raise UserError(
             f"{file} is no file of weights, or it holds objects whose loading could run code: it is not "
             f"opened ({reason.splitlines()[0]}). Where you trust it, let PyTorch save its state dict alone."
         ) from error
     except (EOFError, RuntimeError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(
+        raise UserError(
             f"{file} is no complete file of PyTorch weights ({error}). Copy it again, or give a .pth or "
             ".safetensors file."
         ) from error

@@ -2,6 +2,8 @@
 
 from ml_collections import ConfigDict, config_dict
 
+from bod_keras.errors import UserError
+
 
 def protocol(name, version, kind, **choices):
     """A protocol's config: what every kind has, then `choices`, which may replace it."""
@@ -70,7 +72,7 @@ def finetuning(name, version, **choices):
     }
     unknown = choices.keys() - settings.keys() - {"frames", "stride", "size"}
     if unknown:
-        raise ValueError(f"A protocol of the kind 'finetune' has no {', '.join(sorted(unknown))}.")
+        raise UserError(f"A protocol of the kind 'finetune' has no {', '.join(sorted(unknown))}.")
     return protocol(name, version, "finetune", **{**settings, **choices})
 
 

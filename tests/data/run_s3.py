@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from bod_keras.clean_exit import clean_exit
 from bod_keras.data import (
     ClipDataset,
     Record,
@@ -18,6 +17,7 @@ from bod_keras.data import (
     remote,
     write_shards,
 )
+from bod_keras.storage.clean_exit import clean_exit
 from bod_keras.training import RunFolder
 
 BASE = "s3://bucket/set"

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bod_keras.data.order import EpochOrder
+from bod_keras.data.loading.order import EpochOrder
 
 
 def epoch_of(order, epoch):

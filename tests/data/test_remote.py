@@ -5,9 +5,10 @@ import sys
 import numpy as np
 import pytest
 
-from bod_keras.data import ClipDataset, Record, VideoError, read_catalog, read_frames, remote
-from bod_keras.data.remote_error import RemoteError, RemoteFileError
-from bod_keras.data.remote_file import RemoteFile
+from bod_keras.data import ClipDataset, Record, VideoError, read_catalog, read_frames
+from bod_keras.storage import remote
+from bod_keras.storage.remote_error import RemoteError, RemoteFileError
+from bod_keras.storage.remote_file import RemoteFile
 from tests.remote_servers import closed_port, serve_folder, silent_port
 
 

@@ -19,8 +19,8 @@ from bod_keras.data import (
     read_source,
     write_shards,
 )
-from bod_keras.data import shards as shards_module
-from bod_keras.data.tfrecord import encode_example, write_record
+from bod_keras.data.shards import shards as shards_module
+from bod_keras.data.shards.tfrecord import encode_example, write_record
 
 SMALL = ShardSettings(short_side=24, chunk=8, shard_mb=0.02)
 
@@ -104,7 +104,7 @@ def test_small_videos_are_not_enlarged_and_quality_counts(moving, tmp_path):
 
 
 def test_a_clip_reads_its_own_records_only(records, tmp_path, monkeypatch):
-    from bod_keras.data import shard_store
+    from bod_keras.data.shards.shards import shard_store
 
     manifest = write_shards(records, tmp_path / "s", SMALL)
     offsets = manifest["videos"][5]["offsets"]
@@ -289,7 +289,7 @@ def test_two_runs_at_once_are_refused(records, tmp_path):
 
 
 def test_a_full_disk_is_no_fault_of_the_video(records, tmp_path, monkeypatch):
-    from bod_keras.data import shard_writer
+    from bod_keras.data.shards.shards import shard_writer
 
     def full(stream, message):
         raise OSError(28, "No space left on device")

@@ -2,7 +2,12 @@ import io
 
 import pytest
 
-from bod_keras.data.tfrecord import decode_example, encode_example, read_records, write_record
+from bod_keras.data.shards.tfrecord import (
+    decode_example,
+    encode_example,
+    read_records,
+    write_record,
+)
 
 MESSAGES = [b"", b"one", bytes(range(256)) * 300]
 

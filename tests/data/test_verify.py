@@ -15,8 +15,8 @@ import pytest
 
 from bod_keras.data import Catalog, Record, read_blocklist, write_shards
 from bod_keras.data.__main__ import main
-from bod_keras.data.check import check_video, content_hash
 from bod_keras.data.verify import verify
+from bod_keras.data.video.check import check_video, content_hash
 from tests.video_files import make_ramp_clip, save_video, write_broken
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bod_keras.data import Record, augmentation
-from bod_keras.data.reader import Task
-from bod_keras.data.worker_pool import WorkerPool
+from bod_keras.data.loading.reader import Task
+from bod_keras.data.loading.worker_pool import WorkerPool
 from tests.broken_readers import BrokenReader
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +113,7 @@ def test_workers_import_neither_keras_nor_tensorflow(make_pool):
     with pytest.raises(RuntimeError) as caught:
         run(make_pool(["modules.avi"]), [0])
     modules = str(caught.value).split()
-    assert "bod_keras.data.video" in modules
+    assert "bod_keras.data.video.video" in modules
     assert not {"keras", "tensorflow", "jax", "torch", "sklearn", "absl"} & set(modules)
 
 
@@ -139,8 +139,8 @@ sys.path.insert(0, {root!r})
 sys.modules["bod_keras"] = types.ModuleType("bod_keras")
 sys.modules["bod_keras"].__path__ = [{root!r} + "/bod_keras"]
 print("begin", flush=True)
-from bod_keras.data.worker_pool import WorkerPool
-from bod_keras.data.reader import Task
+from bod_keras.data.loading.worker_pool import WorkerPool
+from bod_keras.data.loading.reader import Task
 from tests.data.test_worker_pool import reader_of, SHAPE
 pool = WorkerPool(reader_of(["hang.avi", "1.avi", "2.avi", "3.avi"]), 2, 600)
 stream = pool.run((Task(n, 1 if n < 4 else n % 4, 0, 2) for n in range(10**6)), SHAPE, 8)

@@ -2,7 +2,8 @@
 
 import keras
 
-from bod_keras.data import key_frames, read_dataset, write_moving_discs
+from bod_keras.data import read_dataset, write_moving_discs
+from bod_keras.data.datasets import key_frames
 
 
 def write_discs(folder, train=48, test=12, **settings):

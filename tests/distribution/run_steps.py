@@ -17,8 +17,8 @@ import numpy as np
 from keras.ops import convert_to_numpy
 
 import bod_keras
-from bod_keras.data.clip_augmenter import ClipAugmenter
 from bod_keras.training import choose_distribution
+from bod_keras.views.clip_augmenter import ClipAugmenter
 from tests.parity.run_steps import BATCH, FRAMES, SIZE, make_clips
 
 # Name: framework, its arguments, the lower level's (None: none), the learning rate. The rate is such that three

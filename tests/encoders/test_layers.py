@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from bod_keras.backend.autodiff import compiled, current_values, functional_call, value_and_grad
 from bod_keras.encoders._layers import (
     FusedBatchNormalization,
     MaxPooling3D,
     PaddedConv3D,
 )
-from bod_keras.training.autodiff import compiled, current_values, functional_call, value_and_grad
 
 
 def results(model, inputs, training):

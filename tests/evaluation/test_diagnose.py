@@ -7,7 +7,6 @@ import pytest
 
 import bod_keras
 from bod_keras.data import Catalog, ClipDataset, read_catalog
-from bod_keras.data.background_swap import BackgroundSwap
 from bod_keras.evaluation.diagnose_plots import plot_distances
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.protocols import Split, Subject, change_protocol, run_protocol
@@ -15,6 +14,7 @@ from bod_keras.evaluation.protocols import diagnose as diagnose_module
 from bod_keras.evaluation.sensitivity import sensitivity
 from bod_keras.evaluation.shuffle_frames import shuffle_frames
 from bod_keras.evaluation.verdicts import sensitivity_verdicts
+from bod_keras.views.background_swap import BackgroundSwap
 from configs.protocols.diagnose import get_config
 from tests.tiny_models import make_framework, make_moving_views
 from tests.video_files import save_video

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import bod_keras
-from bod_keras.training import autodiff
+from bod_keras.backend import autodiff
 from tests import references
 from tests.layer_harness import check_layer
 from tests.tiny_models import numpy

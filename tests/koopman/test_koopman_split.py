@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 
 import bod_keras
+from bod_keras.backend.autodiff import value_and_grad
 from bod_keras.koopman import linalg
-from bod_keras.training.autodiff import value_and_grad
 from tests import references
 from tests.layer_harness import check_layer
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bod_keras import losses
-from bod_keras.training.autodiff import value_and_grad
+from bod_keras.backend.autodiff import value_and_grad
 
 lightly = pytest.importorskip(
     "lightly.loss", reason="lightly is no dependency: pip install lightly"

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from bod_keras.backend.autodiff import value_and_grad
 from bod_keras.losses import BarlowTwins
-from bod_keras.training.autodiff import value_and_grad
 from tests import references
 
 # Two uncorrelated columns.

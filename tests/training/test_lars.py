@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bod_keras.training import LARS, autodiff, save_model
+from bod_keras.backend import autodiff
+from bod_keras.training import LARS, save_model
 from tests.tiny_models import assert_same_weights, make_model, make_views, train
 
 BACKEND = keras.backend.backend()

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import bod_keras
-from bod_keras.training import autodiff
+from bod_keras.backend import autodiff
 from tests.tiny_models import (
     assert_same_weights,
     make_clips,

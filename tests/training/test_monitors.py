@@ -8,8 +8,9 @@ import pytest
 from keras import ops
 
 import bod_keras
+from bod_keras.backend import autodiff
 from bod_keras.evaluation import embedding_statistics
-from bod_keras.training import HistoryFile, Monitors, autodiff
+from bod_keras.training import HistoryFile, Monitors
 from tests.tiny_models import (
     assert_same_state,
     gradients_of,

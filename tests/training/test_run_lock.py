@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from bod_keras.training import run_lock
-from bod_keras.training.run_lock import _lock_path
+from bod_keras.storage import run_lock
+from bod_keras.storage.run_lock import _lock_path
 
 # What a process that dies in the middle leaves: a lock that it holds and has signed.
 HOLD = """

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 
-from bod_keras.data.input_service import TOKEN, answer
+from bod_keras.data.loading.input_service import TOKEN, answer
 
 
 def main(argv: list[str]) -> None:

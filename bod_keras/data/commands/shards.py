@@ -15,16 +15,17 @@ import sys
 
 from tqdm import tqdm
 
-from bod_keras.data.catalog import class_names, find_videos
 from bod_keras.data.commands.source_options import (
     add_source_options,
     check_source_options,
     read_named_dataset,
 )
 from bod_keras.data.datasets import Catalog, read_source
+from bod_keras.data.datasets.catalog import class_names, find_videos
 from bod_keras.data.record import Record
-from bod_keras.data.shard_writer import ShardSettings
-from bod_keras.data.shards import write_shards
+from bod_keras.data.shards.shard_writer import ShardSettings
+from bod_keras.data.shards.shards import write_shards
+from bod_keras.errors import UserError
 
 _NAMED = 20  # skipped videos that are printed; the manifest names all
 
@@ -96,9 +97,7 @@ def _catalog(options: argparse.Namespace) -> Catalog:
         if os.path.isdir(os.path.join(options.source, name))
     ]
     if not names:
-        raise ValueError(
-            f"There is no folder of numbered images in {options.source!r} or below it."
-        )
+        raise UserError(f"There is no folder of numbered images in {options.source!r} or below it.")
     return Catalog([Record(os.path.join(options.source, name)) for name in names])
 
 

@@ -9,17 +9,18 @@ import sys
 import time
 from pathlib import Path
 
-from bod_keras.atomic_file import atomic_file
-from bod_keras.data.blocklist import write_blocklist
-from bod_keras.data.catalog import read_catalog
 from bod_keras.data.commands.source_options import (
     add_source_options,
     check_source_options,
     read_named_dataset,
 )
 from bod_keras.data.datasets import Catalog
-from bod_keras.data.shard_manifest import is_shard_folder
+from bod_keras.data.datasets.blocklist import write_blocklist
+from bod_keras.data.datasets.catalog import read_catalog
+from bod_keras.data.shards.shard_manifest import is_shard_folder
 from bod_keras.data.verify import KINDS, verify
+from bod_keras.errors import UserError
+from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.version import __version__
 
 _NAMED = 5  # files that are named at the prompt for each kind; the report has all
@@ -78,7 +79,7 @@ def _verify(options: argparse.Namespace) -> None:
         catalog = read_named_dataset(options)
         root = options.root
     elif is_shard_folder(options.source):
-        raise ValueError(
+        raise UserError(
             f"{options.source} holds shards, whose records are verified each time that they are read. Give "
             "the videos that they were written from."
         )

@@ -12,6 +12,7 @@ from bod_keras.data.datasets.base import Catalog, annotation_file, lines_of
 from bod_keras.data.datasets.files import VideoFiles
 from bod_keras.data.datasets.restricted_pickle import read_pickle
 from bod_keras.data.record import Box, Record
+from bod_keras.errors import UserError
 
 _FIRST, _LAST = 902, 1798  # the annotated seconds of every film
 RATE = 30  # frames a second of AVA's extracted frames
@@ -91,7 +92,7 @@ def read_ava_predictions(path: str | os.PathLike) -> dict[tuple[str, int], tuple
         return boxes
     for video, second, corners, action, score in _rows(path):
         if action:
-            raise ValueError(f"{path}: a predicted box has no action. Received: {action!r}")
+            raise UserError(f"{path}: a predicted box has no action. Received: {action!r}")
         box = Box(corners, time=float(second), score=float(score))
         boxes[video, second] = (*boxes.get((video, second), ()), box)
     return boxes
@@ -174,7 +175,7 @@ def _rows(source: str) -> Iterator[tuple]:
                 x1, y1, x2, y2 = map(float, corners)
                 yield video, int(float(second)), (x1, y1, x2, y2), action, last
             except ValueError:
-                raise ValueError(
+                raise UserError(
                     f"{source}: expected 'video,second,x1,y1,x2,y2,action,person' without a header. "
                     f"Received: {','.join(row)!r}"
                 ) from None
@@ -191,5 +192,5 @@ def _class_names(annotations: str, version: str) -> list[str]:
     with open(source, encoding="utf-8-sig") as stream:
         names = {int(number): text for text, number in _ACTIONS.findall(stream.read())}
     if not names:
-        raise ValueError(f"{source} names no action. Expected blocks with a name and an id.")
+        raise UserError(f"{source} names no action. Expected blocks with a name and an id.")
     return [names.get(number, f"action {number}") for number in range(1, 81)]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bod_keras.data.record import Record
+from bod_keras.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def annotation_file(folder: str, pattern: str, needed: str) -> str:
             "the official annotation files (--annotations, or --config.data.annotations)."
         )
     if len(found) > 1:
-        raise ValueError(
+        raise UserError(
             f"{folder} holds several files that could be {needed}: {', '.join(found[:3])}. Give a "
             "folder with one of them."
         )
@@ -88,17 +89,17 @@ def read_json(path: str):
         try:
             return json.load(stream)
         except ValueError as error:
-            raise ValueError(f"{path} is not valid JSON: {error}") from None
+            raise UserError(f"{path} is not valid JSON: {error}") from None
 
 
 def read_entries(path: str, *keys: str) -> list[dict]:
     """Read a JSON file that is a list of objects which all have these keys."""
     entries = read_json(path)
     if not isinstance(entries, list):
-        raise ValueError(f"{path} must hold a list. Received: {type(entries).__name__}")
+        raise UserError(f"{path} must hold a list. Received: {type(entries).__name__}")
     for entry in entries:
         if not isinstance(entry, dict) or not set(keys) <= set(entry):
-            raise ValueError(f"{path}: expected objects with {', '.join(keys)}. Received: {entry}")
+            raise UserError(f"{path}: expected objects with {', '.join(keys)}. Received: {entry}")
     return entries
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bod_keras.data.datasets.base import Catalog, annotation_file, read_json
 from bod_keras.data.datasets.files import VideoFiles
 from bod_keras.data.record import Box, Record
+from bod_keras.errors import UserError
 
 
 def read_boxes(files: VideoFiles, annotations: str, splits: tuple[str, ...], fold: int) -> Catalog:
@@ -40,7 +41,7 @@ def read_boxes(files: VideoFiles, annotations: str, splits: tuple[str, ...], fol
         ]
         return files.catalog(records, content["class_names"], content.get("flip_safe", True))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
+        raise UserError(
             f"{source} must have class_names, splits and videos, with a size and tubes of label, frames and "
             f"boxes each. Received: {type(error).__name__} {error}"
         ) from None
@@ -58,5 +59,5 @@ def tube_boxes(video: dict) -> Iterator[Box]:
 def _record(name: str, split: str, video: dict, classes: int) -> Record:
     labels = tuple(sorted({tube["label"] for tube in video["tubes"]}))
     if not set(labels) <= set(range(classes)):
-        raise ValueError(f"{name} has the labels {labels}, there are {classes} classes")
+        raise UserError(f"{name} has the labels {labels}, there are {classes} classes")
     return Record(name, split=split, labels=labels, boxes=tuple(tube_boxes(video)))

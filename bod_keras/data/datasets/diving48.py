@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bod_keras.data.datasets.base import Catalog, annotation_file, read_entries, read_json
 from bod_keras.data.datasets.files import VideoFiles
 from bod_keras.data.record import Record
+from bod_keras.errors import UserError
 
 
 def read_diving48(
@@ -42,7 +43,7 @@ def _listed(annotations: str, split: str, classes: int) -> Iterator[Record]:
     source = annotation_file(annotations, rf"Diving48_V2_{split}\.json", needed)
     for entry in read_entries(source, "vid_name", "label"):
         if not 0 <= entry["label"] < classes:
-            raise ValueError(
+            raise UserError(
                 f"{source}: labels must lie in 0 to {classes - 1}, as in Diving48_vocab.json. "
                 f"Received: {entry['label']} for {entry['vid_name']!r}"
             )

@@ -6,10 +6,11 @@ import dataclasses
 import os
 from collections.abc import Iterable
 
-from bod_keras.data.catalog import VIDEO_EXTENSIONS, find_videos
 from bod_keras.data.datasets.base import Catalog
+from bod_keras.data.datasets.catalog import VIDEO_EXTENSIONS, find_videos
 from bod_keras.data.record import Record
-from bod_keras.data.remote import is_folder, is_remote
+from bod_keras.errors import UserError
+from bod_keras.storage.remote import is_folder, is_remote
 
 
 class VideoFiles:
@@ -67,7 +68,7 @@ class VideoFiles:
             same = [path for path in found if os.path.basename(os.path.dirname(path)) == folder]
             found = same or found
         if len(found) > 1:
-            raise ValueError(
+            raise UserError(
                 f"{self.root} holds several files for {name!r}: {', '.join(found[:3])}. Keep one of "
                 "them, or give a folder that holds only one (--root, or --config.data.root)."
             )

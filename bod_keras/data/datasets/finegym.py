@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from bod_keras.data.datasets.base import Catalog, annotation_file, lines_of, read_json
 from bod_keras.data.datasets.files import VideoFiles
 from bod_keras.data.record import Record
+from bod_keras.errors import UserError
 
 _ELEMENT = re.compile(r"(?P<event>(?P<video>.+)_(?P<in_video>E_\d+_\d+))_(?P<in_event>A_\d+_\d+)")
 
@@ -64,7 +65,7 @@ def _listed(annotations: str, splits: tuple[str, ...], name: str, classes: int) 
         for line in lines_of(source):
             element, _, label = line.rpartition(" ")
             if not _ELEMENT.fullmatch(element) or not label.isdigit() or int(label) >= classes:
-                raise ValueError(
+                raise UserError(
                     f"{source}: expected 'VIDEO_E_START_END_A_START_END LABEL' with a label below "
                     f"{classes}. Received: {line!r}"
                 )
@@ -82,7 +83,7 @@ def _locate(files: VideoFiles, record: Record, times: dict) -> Record | None:
         start, end = stages[0][0], stages[-1][1]
         offset = event["timestamps"][0][0]
     except (KeyError, IndexError, TypeError):
-        raise ValueError(
+        raise UserError(
             f"finegym_annotation_info has no times for {record.path}. Are list and info of the same "
             "version?"
         ) from None
@@ -100,7 +101,7 @@ def _class_names(annotations: str, name: str) -> list[str]:
         # Clabel: 0; set: 1; Glabel: 1; (VT) round-off, ...
         head, *_, text = line.split(";", 3)
         if not re.fullmatch(rf"Clabel:\s*{len(names)}", head.strip()) or text == head:
-            raise ValueError(
+            raise UserError(
                 f"{source}: expected 'Clabel: {len(names)}; ...; ...; NAME'. Received: {line!r}"
             )
         names.append(text.strip())

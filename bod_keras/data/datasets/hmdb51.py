@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from bod_keras.data.datasets.base import Catalog, annotation_file, lines_of
 from bod_keras.data.datasets.files import VideoFiles
 from bod_keras.data.record import Record
+from bod_keras.errors import UserError
 
 _SPLITS = {"0": "unused", "1": "train", "2": "test"}
 
@@ -51,6 +52,6 @@ def _listed(
         for line in lines_of(source):
             path, _, tag = line.rpartition(" ")
             if not path or tag not in _SPLITS:
-                raise ValueError(f"{source}: expected 'FILE 0', 1 or 2. Received: {line!r}")
+                raise UserError(f"{source}: expected 'FILE 0', 1 or 2. Received: {line!r}")
             if _SPLITS[tag] in splits:
                 yield Record(f"{name}/{path.strip()}", label=label, split=_SPLITS[tag])

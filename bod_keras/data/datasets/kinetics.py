@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from bod_keras.data.datasets.base import Catalog, annotation_file
 from bod_keras.data.datasets.files import VideoFiles
 from bod_keras.data.record import Record
+from bod_keras.errors import UserError
 
 _FILES = {"train": "train", "val": "val|validate|validation", "test": "test"}
 
@@ -47,7 +48,7 @@ def _listed(annotations: str, split: str, labels: dict[str, int]) -> Iterator[Re
     for row in _rows(annotations, split):
         name = row.get("label")
         if name and _plain(name) not in labels:
-            raise ValueError(f"The {split} table has a class that train has not: {name!r}.")
+            raise UserError(f"The {split} table has a class that train has not: {name!r}.")
         start, end = int(float(row["time_start"])), int(float(row["time_end"]))
         yield Record(
             f"{row['youtube_id']}_{start:06d}_{end:06d}",
@@ -69,13 +70,13 @@ def _rows(annotations: str, split: str) -> Iterator[dict[str, str]]:
             *(["label"] if split == "train" else []),
         }
         if not expected <= set(reader.fieldnames or ()):
-            raise ValueError(
+            raise UserError(
                 f"{source} must begin with a header that has {', '.join(sorted(expected))}. "
                 f"Received: {reader.fieldnames}"
             )
         for row in reader:
             if None in row.values():
-                raise ValueError(f"{source}, line {reader.line_num}: a cell is missing.")
+                raise UserError(f"{source}, line {reader.line_num}: a cell is missing.")
             yield row
 
 

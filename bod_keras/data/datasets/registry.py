@@ -20,6 +20,7 @@ from bod_keras.data.datasets.kinetics import read_kinetics
 from bod_keras.data.datasets.ssv2 import read_ssv2
 from bod_keras.data.datasets.ucf101 import read_ucf101
 from bod_keras.data.datasets.ucf101_24 import read_ucf101_24
+from bod_keras.errors import UserError
 
 
 class _DataSet(NamedTuple):
@@ -88,16 +89,16 @@ def read_dataset(
     """
     dataset = find_dataset(name)
     if split is not None and split not in dataset.splits:
-        raise ValueError(f"{name} has the splits {', '.join(dataset.splits)}. Received: {split!r}")
+        raise UserError(f"{name} has the splits {', '.join(dataset.splits)}. Received: {split!r}")
     if not 1 <= fold <= dataset.folds:
-        raise ValueError(f"{name} has the folds 1 to {dataset.folds}. Received: {fold}")
+        raise UserError(f"{name} has the folds 1 to {dataset.folds}. Received: {fold}")
     files = VideoFiles(root, ignore_case=dataset.ignore_case)
     folder = files.root if annotations is None else os.fspath(annotations)
     splits = ("train", dataset.evaluation) if split is None else (split,)
     catalog = dataset.read(files, folder, splits, fold)
     if not catalog.records:
         example = f", such as {catalog.missing[0]!r}" if catalog.missing else ""
-        raise ValueError(
+        raise UserError(
             f"{files.root} holds none of the {len(catalog.missing)} videos that the annotations of "
             f"{name} name{example}. Is it the folder of the videos?"
         )
@@ -124,5 +125,5 @@ def find_dataset(name: str) -> _DataSet:
     if name not in DATASETS:
         near = difflib.get_close_matches(name, DATASETS, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise ValueError(f"dataset must be one of {', '.join(DATASETS)}. Received: {name!r}.{hint}")
+        raise UserError(f"dataset must be one of {', '.join(DATASETS)}. Received: {name!r}.{hint}")
     return DATASETS[name]

@@ -8,6 +8,8 @@ import pickle
 
 import numpy as np
 
+from bod_keras.errors import UserError
+
 # The functions by which arrays and NumPy numbers are pickled, under the names of NumPy 1 and 2.
 _NUMPY = {
     "multiarray._reconstruct": np.empty(0).__reduce__()[0],
@@ -71,7 +73,7 @@ def read_pickle(path: str | os.PathLike):
         try:
             return _Unpickler(stream, encoding="latin1").load()
         except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, TypeError) as error:
-            raise ValueError(
+            raise UserError(
                 f"{os.fspath(path)} is not read: {error}. Expected a pickle file of NumPy arrays, "
                 "numbers, strings, lists, tuples and dicts."
             ) from None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from bod_keras.data.catalog import class_names, read_catalog
 from bod_keras.data.datasets.base import Catalog
-from bod_keras.data.remote import is_folder, is_remote
-from bod_keras.data.shard_manifest import is_shard_folder, read_manifest
+from bod_keras.data.datasets.catalog import class_names, read_catalog
+from bod_keras.data.shards.shard_manifest import is_shard_folder, read_manifest
+from bod_keras.storage.remote import is_folder, is_remote
 
 
 def read_source(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from bod_keras.data.datasets.base import Catalog, annotation_file, read_entries, read_json
 from bod_keras.data.datasets.files import VideoFiles
 from bod_keras.data.record import Record
+from bod_keras.errors import UserError
 
 _FILES = {"train": "train", "val": "validation", "test": "test"}
 _PREFIX = r"(something-something-v2-)?"
@@ -38,7 +39,7 @@ def read_ssv2(files: VideoFiles, annotations: str, splits: tuple[str, ...], fold
     labels = {name: int(number) for name, number in read_json(source).items()}
     class_names = sorted(labels, key=labels.get)
     if sorted(labels.values()) != list(range(len(labels))):
-        raise ValueError(f"{source} must number its templates 0, 1, 2, ... without gaps.")
+        raise UserError(f"{source} must number its templates 0, 1, 2, ... without gaps.")
     return files.catalog(
         (record for split in splits for record in _listed(annotations, split, labels)),
         class_names,
@@ -57,7 +58,7 @@ def _listed(annotations: str, split: str, labels: dict[str, int]) -> Iterator[Re
             continue
         plain = template.replace("[", "").replace("]", "")
         if plain not in labels:
-            raise ValueError(f"{source}: template {plain!r} is not in labels.json.")
+            raise UserError(f"{source}: template {plain!r} is not in labels.json.")
         yield Record(entry["id"], label=labels[plain], split=split)
 
 

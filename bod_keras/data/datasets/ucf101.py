@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bod_keras.data.datasets.base import Catalog, annotation_file, lines_of
 from bod_keras.data.datasets.files import VideoFiles
 from bod_keras.data.record import Record
+from bod_keras.errors import UserError
 
 
 def read_ucf101(files: VideoFiles, annotations: str, splits: tuple[str, ...], fold: int) -> Catalog:
@@ -32,7 +33,7 @@ def read_ucf101(files: VideoFiles, annotations: str, splits: tuple[str, ...], fo
     source = annotation_file(annotations, r"classInd\.txt", "UCF101's classInd.txt")
     names = [line.split(maxsplit=1) for line in lines_of(source)]
     if [number for number, *_ in names] != [str(n + 1) for n in range(len(names))]:
-        raise ValueError(f"{source} must number its classes 1, 2, 3, ... line by line.")
+        raise UserError(f"{source} must number its classes 1, 2, 3, ... line by line.")
     class_names = [name for _, name in names]
     return files.catalog(_listed(annotations, splits, fold, class_names), class_names)
 
@@ -48,7 +49,7 @@ def _listed(
             path, _, number = line.partition(" ")
             label = labels.get(path.partition("/")[0].casefold())
             if label is None or number.strip() not in ("", str(label + 1)):
-                raise ValueError(
+                raise UserError(
                     f"{source}: expected 'CLASS/FILE' or 'CLASS/FILE NUMBER' with a class of "
                     f"classInd.txt and its number. Received: {line!r}"
                 )

@@ -7,12 +7,13 @@ import os
 
 import numpy as np
 
-from bod_keras.atomic_file import atomic_file
 from bod_keras.data.datasets.base import Catalog, annotation_file, lines_of, read_json
 from bod_keras.data.datasets.boxes import tube_boxes
 from bod_keras.data.datasets.files import VideoFiles
 from bod_keras.data.datasets.restricted_pickle import read_pickle
 from bod_keras.data.record import Record
+from bod_keras.errors import UserError
+from bod_keras.storage.atomic_file import atomic_file
 
 _CLASSES = (
     *("Basketball", "BasketballDunk", "Biking", "CliffDiving", "CricketBowling", "Diving"),
@@ -101,7 +102,7 @@ def _normalised(source: str) -> dict:
     try:
         return _from_tubes(content) if "gttubes" in content else _from_pyannot(content, source)
     except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise ValueError(
+        raise UserError(
             f"{source} is neither UCF101v2-GT.pkl (a dict with labels, gttubes, resolution, "
             f"train_videos, test_videos) nor pyannot.pkl: {type(error).__name__} {error}"
         ) from None

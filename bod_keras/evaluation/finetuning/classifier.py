@@ -5,6 +5,7 @@ import random
 import keras
 from keras import ops
 
+from bod_keras.errors import UserError
 from bod_keras.training import SeedStates
 
 TRAINS = ("all", "head")
@@ -74,9 +75,9 @@ class Classifier(SeedStates, keras.Model):
             ("normalize", normalize, NORMALIZATIONS),
         ):
             if value not in known:
-                raise ValueError(f"{key} must be one of {', '.join(known)}. Received: {value!r}")
+                raise UserError(f"{key} must be one of {', '.join(known)}. Received: {value!r}")
         if len(encoder.output_shape) != 3:
-            raise ValueError(
+            raise UserError(
                 "encoder must give frame features (batch, time, channels). Received an output of shape "
                 f"{encoder.output_shape}"
             )

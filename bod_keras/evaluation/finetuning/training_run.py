@@ -11,6 +11,7 @@ import keras
 
 from bod_keras import training
 from bod_keras.data import ClipDataset
+from bod_keras.errors import UserError
 from bod_keras.evaluation.finetuning.best_epoch import BestEpoch
 from bod_keras.evaluation.finetuning.training_stopped_error import TrainingStoppedError
 
@@ -80,7 +81,7 @@ class TrainingRun:
             print(f"{path} is damaged and was passed over.", flush=True)
         if model is None:
             if damaged:
-                raise ValueError(
+                raise UserError(
                     f"No checkpoint in {checkpoints} is complete. Delete {self.folder} to start afresh."
                 )
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation.protocols.read_protocol import change_protocol, read_protocol
 from bod_keras.evaluation.protocols.results import combine, parts_of, result_tables
 from bod_keras.evaluation.protocols.subject import Split, Subject
@@ -40,7 +41,7 @@ def run_protocol(subject: Subject, protocol) -> dict:
     if kind not in KINDS:
         near = difflib.get_close_matches(kind, KINDS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
+        raise UserError(
             f"The kind of a protocol must be one of {', '.join(KINDS)}. Received: {kind!r} in protocol "
             f"{protocol.name!r}.{hint}"
         )

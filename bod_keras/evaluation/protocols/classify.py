@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation._checks import check_classes
 from bod_keras.evaluation.classification import classification_scores, write_classification
 
@@ -56,7 +57,7 @@ def labelled_splits(subject, protocol) -> list[tuple[dict, dict, np.ndarray]]:
         )
         absent = [part for part in protocol.parts if part not in features]
         if absent:
-            raise ValueError(
+            raise UserError(
                 f"The protocol {protocol.name} asks for the parts {', '.join(protocol.parts)}, but the "
                 f"read-out of this model has {', '.join(features)}."
             )
@@ -64,7 +65,7 @@ def labelled_splits(subject, protocol) -> list[tuple[dict, dict, np.ndarray]]:
         splits.append((chosen, labels, index))
     columns = [sorted(labels) for _, labels, _ in splits]
     if columns[0] != columns[1]:
-        raise ValueError(
+        raise UserError(
             f"train and test must have the same label columns, received {columns[0]} and {columns[1]}. Give "
             "both the same kind of list."
         )

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from bod_keras.atomic_file import atomic_file
-from bod_keras.data import ClipAugment, KeyFrameClips, key_frames, read_ava_predictions
+from bod_keras.data import ClipAugment, KeyFrameClips, read_ava_predictions
+from bod_keras.data.datasets import key_frames
 from bod_keras.data.datasets.ava import read_ava_excluded
 from bod_keras.detection import (
     ActionDetector,
@@ -33,7 +33,9 @@ from bod_keras.detection.detections import (
 )
 from bod_keras.detection.person_boxes import moment_of, predicted_key_frames
 from bod_keras.encoders import feature_map
+from bod_keras.errors import UserError
 from bod_keras.evaluation.provenance import model_hash
+from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.version import __version__
 
 _GAP = 5  # frames that a tube may miss, at least
@@ -59,7 +61,7 @@ def run(subject, protocol) -> dict:
     """
     classes = len(subject.train.class_names)
     if protocol.evaluated and max(protocol.evaluated) >= classes:
-        raise ValueError(
+        raise UserError(
             f"The protocol {protocol.name} evaluates class {max(protocol.evaluated)}, counted from 0, but "
             f"these videos have {classes} classes. It is for another data set; --set=evaluated=() takes all."
         )

@@ -7,8 +7,7 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
-from bod_keras.atomic_file import atomic_file
-from bod_keras.data.background_swap import BackgroundSwap
+from bod_keras.errors import UserError
 from bod_keras.evaluation.diagnose_page import diagnose_page
 from bod_keras.evaluation.diagnose_plots import plot_distances, plot_energy, plot_sensitivity
 from bod_keras.evaluation.embedding_statistics import embedding_statistics
@@ -20,6 +19,8 @@ from bod_keras.evaluation.shuffle_frames import shuffle_frames
 from bod_keras.evaluation.verdicts import sensitivity_verdicts
 from bod_keras.koopman import linalg
 from bod_keras.koopman.layer import USUAL_THRESHOLD
+from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.views.background_swap import BackgroundSwap
 
 _AT_ONCE = 16  # videos
 _NULL_SPACE = 1e-3  # |lambda| below it is the ridge's, and says nothing of a clip
@@ -48,7 +49,7 @@ def run(subject, protocol) -> dict:
     """
     model = subject.model
     if not hasattr(model, "read_out_split"):
-        raise ValueError(
+        raise UserError(
             f"{protocol.name} reads the parts of a framework (bod_keras.VSimCLR, ...), received the encoder "
             f"{model.name!r}. Give the run's folder with its model.keras."
         )
@@ -117,7 +118,7 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
             _of_operators(model, first, clips, spectra)
             bar.update(len(first))
     if sum(map(len, clips["replaced"])) < 2:
-        raise ValueError(
+        raise UserError(
             f"{protocol.name} compares different videos and needs at least 2 that can be read, received "
             f"{sum(map(len, clips['replaced']))} of {len(rows)}."
         )

@@ -1,5 +1,6 @@
 """Which part of a read-out knows which label or factor of the videos."""
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation.factor_table import factor_table
 from bod_keras.evaluation.factor_table_plot import plot_factor_table
 from bod_keras.evaluation.factors import factor_probes
@@ -53,7 +54,7 @@ def _columns(protocol, kind, labels) -> list[str]:
     key = f"{kind}_factors"
     absent = [name for name in protocol[key] if name not in labels]
     if absent and key in protocol.modified:
-        raise ValueError(
+        raise UserError(
             f"--set={key} names {', '.join(absent)}; the columns of these videos are {', '.join(labels)}."
         )
     return [name for name in protocol[key] if name in labels]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bod_keras.data.clips import clip_span
+from bod_keras.data.loading.clips import clip_span
 from bod_keras.data.record_frames import video_lengths
+from bod_keras.errors import UserError
 from bod_keras.evaluation.factors import factor_probes
 from bod_keras.evaluation.protocols.factors import tabulate
 from bod_keras.evaluation.window_variants import window_variants
@@ -51,7 +52,7 @@ def run(subject, protocol) -> dict:
     )
     files = np.unique([split.records[kept[i]].path for i in index], return_inverse=True)[1]
     if files.max() + 1 < _LEAST:
-        raise ValueError(
+        raise UserError(
             f"{protocol.name} needs at least {_LEAST} readable files, received {files.max() + 1}."
         )
     parts = list(dict.fromkeys(name.split()[-1] for name in features))
@@ -87,7 +88,7 @@ def _long_enough(split, needed: int, seed: int, protocol) -> tuple[list[int], in
             break
     kept = sorted(kept[: protocol.most_videos])
     if len(kept) < _LEAST:
-        raise ValueError(
+        raise UserError(
             f"{protocol.name} needs videos of {needed} frames, at least {_LEAST} of them; {len(kept)} of the "
             f"{len(order)} are that long, and the others have at most {longest}. Take fewer clips or lower "
             "speeds, such as --set=clips=2 --set='speeds=(1,2)', or a lower --set=stride."

@@ -9,13 +9,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from bod_keras.atomic_file import atomic_file
+from bod_keras.errors import UserError
 from bod_keras.evaluation.classification import classification_scores, write_classification
 from bod_keras.evaluation.finetuning import Classifier, ClassProbabilities, TrainingRun
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.protocols.classify import chance, classes_of
 from bod_keras.evaluation.provenance import file_list_hash, model_hash
-from bod_keras.training import StepDecay, run_lock, warmup_cosine
+from bod_keras.storage import run_lock
+from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.training import StepDecay, warmup_cosine
 
 CHECKPOINTS = ("validation", "last", "test")
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -190,7 +192,7 @@ def _parts(protocol, labels, seed):
     held_out = low_shot(labels, share=protocol.validation_share, seed=seed)
     left = np.setdiff1d(rows, held_out)
     if counts.min() < 2 or len(np.unique(labels[left])) < len(classes):
-        raise ValueError(
+        raise UserError(
             f"The protocol {protocol.name} chooses the epoch on a part of each class of the training videos "
             f"(validation_share={protocol.validation_share}), but the smallest class has {counts.min()}. Give "
             "more videos a class, or test the last epoch with --set=checkpoint=last."
@@ -203,7 +205,7 @@ def _column(subject, protocol) -> str:
     column = protocol.label or ("label" if "label" in known else known[0])
     for split in (subject.train, subject.test):
         if column not in split.labels:
-            raise ValueError(
+            raise UserError(
                 f"The {split.name} videos have no label column {column!r}; they have "
                 f"{', '.join(split.labels)}. Choose one with --set=label."
             )
@@ -244,12 +246,12 @@ def _check(protocol):
     known = {"checkpoint": CHECKPOINTS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
     for key, values in known.items():
         if protocol[key] not in values:
-            raise ValueError(
+            raise UserError(
                 f"{key} of the protocol {protocol.name} must be one of {', '.join(values)}. Received: "
                 f"{protocol[key]!r}"
             )
     if not 0 <= protocol.warmup_epochs < protocol.epochs:
-        raise ValueError(
+        raise UserError(
             f"warmup_epochs of the protocol {protocol.name} must lie in 0 to epochs. Received: "
             f"{protocol.warmup_epochs} of {protocol.epochs}"
         )

@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterable, Sequence
 
 from bod_keras.data import Record
-from bod_keras.data.array_store import ArrayRecord
-from bod_keras.data.remote import is_remote
+from bod_keras.data.video.array_store import ArrayRecord
+from bod_keras.errors import UserError
+from bod_keras.storage.remote import is_remote
 
 _HEAD = 2**20  # bytes of a file that are compared, beside its size
 
@@ -34,7 +35,7 @@ def check_clips(encoder, frames: int, size: int, protocol: str) -> None:
     pairs = (("frames", time, frames), ("size", height, size), ("size", width, size))
     for key, made_for, asked in pairs:
         if made_for is not None and made_for != asked:
-            raise ValueError(
+            raise UserError(
                 f"The protocol {protocol} asks for clips of {frames} frames and {size} x {size} pixels, but "
                 f"this model was made for {time} frames and {height} x {width}. Evaluate a model that was "
                 f"made for them, or change the protocol with --set={key}={made_for}; the result is then "
@@ -62,7 +63,7 @@ def check_class_names(train: Sequence[str], test: Sequence[str]) -> None:
     extra = [f"{name!r} in train only" for name in train if name not in test]
     extra += [f"{name!r} in test only" for name in test if name not in train]
     extra = extra or ["their order"]
-    raise ValueError(
+    raise UserError(
         f"The classes of train and test differ: {', '.join(extra[:5])}{' ...' if len(extra) > 5 else ''} "
         f"(train has {len(train)} classes, test {len(test)}), so a label would not mean the same in both. Give "
         "both the same class folders, or lists with labels."
@@ -161,7 +162,7 @@ def leaks(
             "number on them says nothing of new videos."
         )
         if not allow:
-            raise ValueError(f"{said} Take them out of one list; or pass --allow_overlap.")
+            raise UserError(f"{said} Take them out of one list; or pass --allow_overlap.")
         found.append(said)
     copies = copied_videos(train, test)
     if copies:

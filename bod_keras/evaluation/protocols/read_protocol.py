@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from bod_keras.errors import UserError
+
 
 def read_protocol(name: str, folder: str | Path) -> ConfigDict:
     """Reads a protocol by name, or by the path of its file.
@@ -41,7 +43,7 @@ def read_protocol(name: str, folder: str | Path) -> ConfigDict:
     config = _config_of(file)
     absent = [key for key in ("name", "version", "kind") if key not in config]
     if absent:
-        raise ValueError(f"{file} describes no protocol: its config has no {', '.join(absent)}.")
+        raise UserError(f"{file} describes no protocol: its config has no {', '.join(absent)}.")
     with config.unlocked():
         config.modified = ConfigDict()
     return config.lock()
@@ -65,12 +67,12 @@ def change_protocol(protocol: ConfigDict, changes: Sequence[str]) -> ConfigDict:
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals:
-            raise ValueError(f"--set takes KEY=VALUE, such as --set=k=5. Received: {change!r}")
+            raise UserError(f"--set takes KEY=VALUE, such as --set=k=5. Received: {change!r}")
         before = _value(config, key)
         try:
             config.update_from_flattened_dict({key: _parsed(text)})
         except (TypeError, ValueError) as error:
-            raise ValueError(
+            raise UserError(
                 f"{key} of the protocol {config.name} is {before!r}; --set={change} gives a value of another "
                 f"type ({error})."
             ) from None
@@ -86,7 +88,7 @@ def change_protocol(protocol: ConfigDict, changes: Sequence[str]) -> ConfigDict:
 def _file_of(name: str, folder: Path) -> Path:
     if name.endswith(".py"):
         if not Path(name).is_file():
-            raise ValueError(f"There is no protocol file {name}.")
+            raise UserError(f"There is no protocol file {name}.")
         return Path(name)
     file = folder / f"{name.replace('-', '_')}.py"
     known = sorted(
@@ -95,7 +97,7 @@ def _file_of(name: str, folder: Path) -> Path:
     if file.stem.replace("_", "-") not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise ValueError(
+        raise UserError(
             f"--protocol must be one of {', '.join(known)}, or the path of a .py file. Received: {name}.{hint}"
         )
     return file
@@ -115,7 +117,7 @@ def _value(config: ConfigDict, key: str):
         if part not in known:
             near = difflib.get_close_matches(part, known, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
-            raise ValueError(
+            raise UserError(
                 f"The protocol {config.name} has no {key!r}; it has {', '.join(known)}.{hint}"
             )
         value = value[part]

@@ -6,11 +6,11 @@ import csv
 
 import numpy as np
 
-from bod_keras.atomic_file import atomic_file
 from bod_keras.evaluation.contact_sheet import contact_sheet
 from bod_keras.evaluation.neighbours import nearest_neighbours
 from bod_keras.evaluation.protocols.classify import chance, classes_of, labelled_splits
 from bod_keras.evaluation.retrieval import retrieval_recalls
+from bod_keras.storage.atomic_file import atomic_file
 
 _QUERIES, _NEIGHBOURS = 8, 5  # of the contact sheet
 _PIXELS = 112  # height and width of its frames

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from bod_keras.data import Catalog, ClipDataset, Record
+from bod_keras.errors import UserError
 from bod_keras.evaluation.feature_cache import FeatureCache
 
 
@@ -201,7 +202,7 @@ def _labels(records: list[Record]) -> dict[str, list]:
     if all(record.label is not None for record in records):
         columns["label"] = [record.label for record in records]
     if not columns:
-        raise ValueError(
+        raise UserError(
             "The probe's videos have no labels. Use one folder a class, a list 'path label', or a CSV "
             "file with a label or factor columns."
         )

@@ -5,6 +5,7 @@ import os
 
 import keras
 
+from bod_keras.errors import UserError
 from bod_keras.training.distribution.one_process import Distribution
 
 _ENGINES = {
@@ -44,7 +45,7 @@ def choose_distribution(kind="auto", devices=None, timeout=120):
         1
     """
     if kind not in KINDS:
-        raise ValueError(f"distribution must be one of {', '.join(KINDS)}. Received: {kind}")
+        raise UserError(f"distribution must be one of {', '.join(KINDS)}. Received: {kind}")
     backend = keras.backend.backend()
     if kind == "auto":
         kind = _from_environment(backend, devices)
@@ -52,7 +53,7 @@ def choose_distribution(kind="auto", devices=None, timeout=120):
         return Distribution()
     needed, module, name = _ENGINES[kind]
     if needed != backend:
-        raise ValueError(
+        raise UserError(
             f"distribution={kind} runs on {needed}, and Keras runs on {backend}. Set KERAS_BACKEND={needed}, "
             "or choose distribution=auto."
         )

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from jax.experimental import multihost_utils
 
+from bod_keras.errors import UserError
 from bod_keras.training.distribution.one_process import Distribution
 from bod_keras.training.lost_process_error import LostProcessError
 
@@ -37,7 +38,7 @@ class JaxDistribution(Distribution):
         names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
         missing = [name for name in names if name not in os.environ]
         if missing:
-            raise ValueError(
+            raise UserError(
                 f"distribution=jax over several processes needs {', '.join(missing)} in the environment: the "
                 "host:port of process 0, how many processes there are, and the number of this one from 0."
             )

@@ -6,6 +6,8 @@ import json
 import keras
 import numpy as np
 
+from bod_keras.errors import UserError
+
 
 class Distribution:
     """One process and one device; the base of those that are spread further.
@@ -50,7 +52,7 @@ class Distribution:
         if batch % self.replicas:
             below = batch // self.replicas * self.replicas
             sizes = [size for size in (below, below + self.replicas) if size]
-            raise ValueError(
+            raise UserError(
                 f"The global batch is divided over {self.replicas} replicas. Received: batch_size={batch}. "
                 f"Choose {' or '.join(map(str, sizes))}, or another number of replicas."
             )
@@ -98,7 +100,7 @@ class Distribution:
         """
         found = self.gather(number).tolist()
         if len(set(found)) > 1:
-            raise ValueError(
+            raise UserError(
                 f"The processes of this run do not see the same {what}: {found}, by their numbers. "
                 "Give all of them the same command, and --config.output on storage that all of them share."
             )

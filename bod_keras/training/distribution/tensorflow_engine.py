@@ -6,6 +6,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from bod_keras.errors import UserError
 from bod_keras.training.distribution.one_process import Distribution
 from bod_keras.training.lost_process_error import LostProcessError
 
@@ -49,7 +50,7 @@ class MultiWorker(_Strategy):
         except (KeyError, TypeError, ValueError):
             sound = False
         if not sound:
-            raise ValueError(
+            raise UserError(
                 "distribution=multiworker needs TF_CONFIG in the environment: "
                 '{"cluster": {"worker": ["host0:port", "host1:port"]}, '
                 '"task": {"type": "worker", "index": 0}}, the index counting the machines, from the chief on. '

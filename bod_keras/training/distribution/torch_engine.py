@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from bod_keras.errors import UserError
 from bod_keras.training.distribution.one_process import Distribution
 from bod_keras.training.lost_process_error import LostProcessError
 
@@ -18,13 +19,13 @@ class TorchDistribution(Distribution):
 
     def __init__(self, devices, timeout):
         if devices is not None:
-            raise ValueError(
+            raise UserError(
                 "On PyTorch every process has one device: choose how many by torchrun --nproc-per-node. "
                 f"Received: devices={devices}"
             )
         missing = [n for n in ("RANK", "WORLD_SIZE", "MASTER_ADDR") if n not in os.environ]
         if missing:
-            raise ValueError(
+            raise UserError(
                 f"distribution=torch needs {', '.join(missing)} in the environment, as torchrun sets it: "
                 "torchrun --nproc-per-node=8 train.py ..."
             )

@@ -1,0 +1,1 @@
+"""Clip -> clip, one random draw for all frames."""

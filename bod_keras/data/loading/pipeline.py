@@ -1,0 +1,467 @@
+"""Records -> streams of augmented clips: deterministic, resumable, broken files skipped."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bod_keras.data.augment.augment import augmentation
+from bod_keras.data.loading.check_bad_share import check_bad_share
+from bod_keras.data.loading.clips import check_gap_law
+from bod_keras.data.loading.input_service import InputService
+from bod_keras.data.loading.order import EpochOrder, record_groups
+from bod_keras.data.loading.reader import ClipReader, Task
+from bod_keras.data.loading.sample_source import SampleSource
+from bod_keras.data.loading.worker_pool import Sample
+from bod_keras.data.record import Record
+from bod_keras.data.video.array_store import ArrayRecord
+from bod_keras.errors import UserError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from bod_keras.views.clip_augmenter import ClipAugmenter
+
+
+class ClipDataset:
+    """Streams of clips from videos, for training and for evaluation.
+
+    Training is a pure function of an integer position: it gives the epoch and the record
+    (`EpochOrder`), and frames and augmentation are drawn from `sample_rng(seed, epoch, record)`. So
+    a stream that starts at position p continues any other one exactly, however many workers there
+    are. No batch holds a video twice (a positive pair would count as negatives).
+
+    Several hosts: each makes the data set with the same records, `seed` and `batch_size`, and its own
+    `shard`. Then `batch_size` is a host's, the global batch is `batch_size * count`, an epoch has
+    `steps_per_epoch` steps on every host, and no two hosts read a record in the same epoch. Positions
+    are those of the global stream; each host has a block of every global batch.
+
+    A broken file is skipped and named in `skipped`; its positions drop out of the stream, and
+    batches then span more positions (and may straddle epochs). A file that has vanished, may not be
+    read, or makes the decoder hang or crash counts as broken. Storage that does not answer stops the
+    stream.
+
+    Args:
+        records: what to read, from `read_catalog`; or several data sets to mix, a list each.
+        frames: frames of a clip, at least 2.
+        stride: distance of neighbouring clip frames in the video.
+        views: clips of a training sample.
+        size: height and width of the clips in pixels.
+        batch_size: samples of a batch.
+        recipe: name of the training augmentation, a key of `RECIPES`.
+        flip: probability of a flip in training; None for the recipe's.
+        augment: "cpu", or "device": then training clips are uint8, the centred squares of the frames
+            in `device_size` pixels, and `augmenter()` is the layer that augments them.
+        device_size: see there; None for `8 / 7 size`.
+        min_gap: least distance of the starts of the views in frames (`sample_views`).
+        gap_law: "uniform" or "decreasing" (`sample_views`).
+        class_balanced: show each class equally often, by `label`; an epoch is as long as before.
+        weights: of the mixed data sets, how often each is shown; None for their sizes.
+        labels: a class a record, integers, for training with labels: every batch then has them, too.
+        shard: index of this host and number of hosts.
+        seed: of order, frames and augmentation, >= 0.
+        cache_mb: decoded videos are kept in memory up to this many MiB, by all workers together.
+        workers: processes that read and augment; 0 does it in this process. Videos in memory
+            (`array_records`) are always read in this process.
+        timeout: seconds after which a worker that reads a sample is given up, and its file with it.
+        service: addresses of servers that read and augment the training clips in the place of `workers`,
+            ``grpc://HOST:PORT`` with commas between (`InputService`); empty for none.
+        max_bad_share: the stream stops with an error when more than this share of the files is
+            broken, and always when all are.
+
+    Attributes:
+        failure: why a stream stopped because of broken files or their storage, or None.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+
+    >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], frames=8, batch_size=2)
+    >>> len(dataset), dataset.steps_per_epoch
+    (2, 1)
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record] | Sequence[Sequence[Record]],
+        *,
+        frames: int = 16,
+        stride: int = 1,
+        views: int = 2,
+        size: int = 112,
+        batch_size: int = 8,
+        recipe: str = "cvrl",
+        flip: float | None = None,
+        augment: str = "cpu",
+        device_size: int | None = None,
+        min_gap: int = 0,
+        gap_law: str = "uniform",
+        class_balanced: bool = False,
+        weights: Sequence[float] | None = None,
+        labels: Sequence[int] | None = None,
+        shard: tuple[int, int] = (0, 1),
+        seed: int = 0,
+        cache_mb: float = 0,
+        workers: int = 2,
+        timeout: float = 120.0,
+        max_bad_share: float = 0.1,
+        service: str = "",
+    ):
+        parts = [[r] if isinstance(r, Record) else list(r) for r in records]
+        mixed = any(not isinstance(r, Record) for r in records)
+        self.records = [record for part in parts for record in part]
+        _check(len(self.records), frames, augment)
+        lowest = {"stride": (stride, 1), "views": (views, 1), "seed": (seed, 0)}
+        lowest |= {"workers": (workers, 0), "cache_mb": (cache_mb, 0)}
+        for name, (value, least) in lowest.items():
+            if value < least:
+                raise UserError(f"{name} must be at least {least}. Received: {name}={value}")
+        check_gap_law(gap_law, views, min_gap)
+        self._labels = None if labels is None else np.asarray(labels, np.int32)
+        if labels is not None and self._labels.shape != (len(self.records),):
+            raise UserError(
+                f"labels must hold one class for each of the {len(self.records)} records. "
+                f"Received: shape {self._labels.shape}"
+            )
+        if not timeout > 0:
+            raise UserError(f"timeout must be more than 0 seconds. Received: timeout={timeout}")
+        if not 0 <= max_bad_share <= 1:
+            raise UserError(
+                f"max_bad_share must lie in [0, 1]. Received: max_bad_share={max_bad_share}"
+            )
+        self.frames, self.stride, self.views, self.size = frames, stride, views, size
+        self.batch_size, self.max_bad_share = batch_size, max_bad_share
+        # Arrays would have to be copied into every worker.
+        arrays = any(isinstance(record, ArrayRecord) for record in self.records)
+        self.workers = 0 if arrays else workers
+        self._recipe = {"name": recipe, "size": size} | ({} if flip is None else {"flip": flip})
+        self._on_device = augment == "device"
+        self._train_size = (device_size or math.ceil(size * 8 / 7)) if self._on_device else size
+        draw = augmentation(**self._recipe)
+        centre = functools.partial(augmentation, "none")
+        self._reader = ClipReader(
+            self.records,
+            frames,
+            stride,
+            seed,
+            min_gap,
+            gap_law,
+            augment=centre(self._train_size) if self._on_device else draw,
+            centre=centre(size),
+            cache_mb=cache_mb / max(1, self.workers),
+        )
+        self._order = EpochOrder(
+            len(self.records),
+            batch_size,
+            seed,
+            shard,
+            **record_groups(parts if mixed else [self.records], weights, class_balanced),
+        )
+        self.failure: str | None = None
+        self._skipped: dict[str, str] = {}
+        self._looped: set[str] = set()
+        self._files = len({record.path for record in self.records})
+        self._source = self._training_source = SampleSource(self._reader, self.workers, timeout)
+        if service:
+            if arrays:
+                raise UserError(
+                    "service reads files. Received: videos in memory (array_records), which servers do not have"
+                )
+            self._training_source = InputService(
+                service.split(","), self._order, self._reader, timeout
+            )
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches, of all hosts together, that the records fill once."""
+        return self._order.steps
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Path -> reason for each file that could not be read so far."""
+        return dict(self._skipped)
+
+    @property
+    def looped(self) -> set[str]:
+        """Paths of the videos met so far that are shorter than a clip and were looped."""
+        return set(self._looped)
+
+    @contextlib.contextmanager
+    def clear_errors(self):
+        """While a stream is read: raise `failure` as a plain error, not in tf.data's wrapping.
+
+        Raises:
+            ValueError: if a stream stopped because of broken files.
+
+        Example:
+
+        >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2)
+        >>> with dataset.clear_errors():
+        ...     stream = dataset.training()
+        """
+        try:
+            yield
+        except Exception:
+            if self.failure is not None:
+                # A new error: one that is kept would keep the stream alive by its traceback.
+                raise UserError(self.failure) from None
+            raise
+
+    def augmenter(self) -> ClipAugmenter | None:
+        """Make the layer that augments the clips of `augment="device"`.
+
+        Returns:
+            A `ClipAugmenter` of this data set's recipe, size and seed; None of `augment="cpu"`.
+
+        Example:
+
+        >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2, augment="device")
+        >>> dataset.augmenter().size
+        112
+        """
+        if not self._on_device:
+            return None
+        from bod_keras.views.clip_augmenter import ClipAugmenter
+
+        return ClipAugmenter.from_recipe(**self._recipe, seed=self._reader.seed)
+
+    def training(self, position: int = 0, steps: int | None = None) -> tf.data.Dataset:
+        """Stream augmented training batches with tf.data.
+
+        Args:
+            position: global position at which the stream of all hosts begins; to resume, one more than
+                the last position of the last global batch that was used.
+            steps: number of batches; None for an endless stream.
+
+        Returns:
+            `tf.data.Dataset` of `{"views": float32 (batch, views, frames, size, size, 3) in [0, 1],
+            "position": int32 (batch,)}`; of `augment="device"` uint8, in `device_size`. With `labels`
+            also `"label": int32 (batch,)`.
+
+        Raises:
+            ValueError: if `position` is negative.
+            ImportError: without TensorFlow.
+            tf.errors.InvalidArgumentError: while iterating, if too many files are broken.
+        """
+        _check_position(position)
+        make = functools.partial(self._training_batches, position, steps)
+        stream = self._stream(make, "position", self.batch_size, self._training_shape)
+        if steps is not None:
+            stream = stream.apply(_tensorflow().data.experimental.assert_cardinality(steps))
+        return stream.prefetch(2)
+
+    def training_numpy(
+        self, position: int = 0, steps: int | None = None
+    ) -> Iterator[tuple[dict[str, np.ndarray]]]:
+        """Stream the batches of `training` as NumPy arrays, without TensorFlow.
+
+        Args:
+            position: as in `training`.
+            steps: as in `training`.
+
+        Returns:
+            Iterator of 1-tuples of the dicts of `training`, as Keras' `fit` takes it:
+            `model.fit(dataset.training_numpy(), steps_per_epoch=dataset.steps_per_epoch)`.
+
+        Raises:
+            ValueError: if `position` is negative; while iterating, if too many files are broken.
+        """
+        _check_position(position)
+        convert = (lambda views: views) if self._on_device else _to_float
+        batches = self._training_batches(position, steps)
+        return (({**batch, "views": convert(batch["views"])},) for batch in batches)
+
+    def evaluation(self, views: int = 1, crops: int = 1) -> tf.data.Dataset:
+        """Stream every readable record once, in order, without randomness, with tf.data.
+
+        Clips are evenly spaced (`even_views`). The centred square is cut out, or three along the
+        longer side (`three_crops`), and resized: 10 views of 3 crops are the usual test protocol. The
+        last batch may be smaller. All hosts get all records.
+
+        Args:
+            views: clips of each video.
+            crops: crops of each clip, 1 or 3.
+
+        Returns:
+            `tf.data.Dataset` of `{"views": float32 (b, views * crops, frames, size, size, 3) in
+            [0, 1], "index": int32 (b,)}`, where `index` counts `records`.
+
+        Raises:
+            ValueError: if `views` is below 1, or `crops` neither 1 nor 3.
+            ImportError: without TensorFlow.
+            tf.errors.InvalidArgumentError: while iterating, if too many files are broken.
+        """
+        shape = self._evaluation_shape(views, crops)
+        make = functools.partial(self._evaluation_batches, views, crops)
+        return self._stream(make, "index", None, shape).prefetch(2)
+
+    def evaluation_numpy(
+        self, views: int = 1, crops: int = 1, indices: Sequence[int] | None = None
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Stream the batches of `evaluation` as NumPy arrays, without TensorFlow.
+
+        Args:
+            views: as in `evaluation`.
+            crops: as in `evaluation`.
+            indices: which of `records` to read; None for all.
+
+        Returns:
+            Iterator of the dicts of `evaluation`.
+
+        Raises:
+            ValueError: as `evaluation`; while iterating, if too many files are broken.
+        """
+        self._evaluation_shape(views, crops)
+        batches = self._evaluation_batches(views, crops, indices)
+        return ({**batch, "views": _to_float(batch["views"])} for batch in batches)
+
+    def files(self, first: int, last: int) -> list[str]:
+        """Name the files behind a range of training positions.
+
+        Args:
+            first: first position.
+            last: last position, included.
+
+        Returns:
+            One path per position, broken files included.
+
+        Example:
+
+        >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2)
+        >>> sorted(dataset.files(0, 1))
+        ['a.mp4', 'b.mp4']
+        """
+        return [self.records[self._order.locate(g)[1]].path for g in range(first, last + 1)]
+
+    @property
+    def _training_shape(self) -> tuple[int, ...]:
+        return (self.views, self.frames, self._train_size, self._train_size, 3)
+
+    def _evaluation_shape(self, views: int, crops: int) -> tuple[int, ...]:
+        if views < 1:
+            raise UserError(f"views must be at least 1. Received: views={views}")
+        if crops not in (1, 3):
+            raise UserError(f"crops must be 1 (the centre) or 3. Received: crops={crops}")
+        return (views * crops, self.frames, self.size, self.size, 3)
+
+    def _training_batches(self, position: int, steps: int | None) -> Iterator[dict]:
+        tasks = self._training_tasks(position)
+        batches = self._batches(tasks, "position", self._training_shape)
+        # Not islice: it would leave the workers to the garbage collector.
+        with contextlib.closing(batches):
+            for count, batch in enumerate(batches, start=1):
+                yield batch
+                if count == steps:
+                    return
+
+    def _training_tasks(self, position: int) -> Iterator[Task]:
+        for sample in itertools.count():
+            number = position + self._order.position(sample)
+            if number > np.iinfo(np.int32).max:
+                return
+            epoch, index = self._order.locate(number)
+            yield Task(number, index, epoch, self.views)
+
+    def _evaluation_batches(
+        self, views: int, crops: int, indices: Sequence[int] | None = None
+    ) -> Iterator[dict]:
+        chosen = range(len(self)) if indices is None else indices
+        tasks = (Task(index, index, None, views, crops) for index in chosen)
+        yield from self._batches(tasks, "index", self._evaluation_shape(views, crops))
+
+    def _batches(self, tasks: Iterator[Task], key: str, shape: tuple[int, ...]) -> Iterator[dict]:
+        """Readable samples in batches, uint8; a last batch that is not full only if the tasks end."""
+        views, tasks_read = np.empty((self.batch_size, *shape), np.uint8), []
+        window = self.batch_size + 4 * self.workers
+        source = self._training_source if key == "position" else self._source
+        with contextlib.closing(source.samples(tasks, shape, window)) as samples:
+            for sample in self._while_storage_answers(samples):
+                path = self.records[sample.task.index].path
+                if sample.looped:
+                    self._looped.add(path)
+                if sample.reason is not None:
+                    self._skip(path, sample.reason)
+                    continue
+                views[len(tasks_read)] = sample.clips
+                tasks_read.append(sample.task)
+                if len(tasks_read) == self.batch_size:
+                    yield self._batch(views, key, tasks_read)
+                    views, tasks_read = np.empty_like(views), []
+        if tasks_read:
+            yield self._batch(views[: len(tasks_read)], key, tasks_read)
+
+    def _batch(self, views: np.ndarray, key: str, tasks: Sequence[Task]) -> dict:
+        batch = {"views": views, key: np.array([task.number for task in tasks], np.int32)}
+        if self._labels is not None:
+            batch["label"] = self._labels[[task.index for task in tasks]]
+        return batch
+
+    def _while_storage_answers(self, samples: Iterator[Sample]) -> Iterator[Sample]:
+        try:
+            yield from samples
+        except OSError as error:
+            self.failure = str(error)
+            raise UserError(self.failure) from None
+
+    def _skip(self, path: str, reason: str) -> None:
+        """Note a broken file, and stop if there are too many."""
+        self._skipped[path] = reason
+        try:
+            check_bad_share(self._skipped, self._files, self.max_bad_share)
+        except ValueError as error:
+            self.failure = str(error)
+            raise
+
+    def _stream(
+        self, make: Callable[[], Iterator[dict]], key: str, rows: int | None, shape: tuple[int, ...]
+    ) -> tf.data.Dataset:
+        """tf.data around an iterator of NumPy batches; floats are made from bytes in its threads."""
+        tf = _tensorflow()
+        views = tf.TensorSpec((rows, *shape), tf.uint8)
+        names = [key] if self._labels is None else [key, "label"]
+        signature = {"views": views, **{name: tf.TensorSpec((rows,), tf.int32) for name in names}}
+        stream = tf.data.Dataset.from_generator(make, output_signature=signature)
+        if key == "position" and self._on_device:
+            return stream
+        return stream.map(lambda b: {**b, "views": tf.cast(b["views"], tf.float32) / 255.0})
+
+
+def _tensorflow():
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise ImportError(
+            "bod_keras.data.ClipDataset streams with tf.data and needs TensorFlow: "
+            "pip install tensorflow. training_numpy() and evaluation_numpy() work without it."
+        ) from error
+    return tf
+
+
+def _to_float(views: np.ndarray) -> np.ndarray:
+    return np.divide(views, np.float32(255), dtype=np.float32)
+
+
+def _check_position(position: int) -> None:
+    if position < 0:
+        raise UserError(f"position must be at least 0. Received: position={position}")
+
+
+def _check(records: int, frames: int, augment: str) -> None:
+    if records < 1:
+        raise UserError("records must hold at least one video. Received: an empty list")
+    if frames < 2:
+        raise UserError(
+            f"frames must be at least 2, because one frame has no motion. Received: frames={frames}"
+        )
+    if augment not in ("cpu", "device"):
+        raise UserError(f"augment must be 'cpu' or 'device'. Received: {augment!r}")

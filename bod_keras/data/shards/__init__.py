@@ -1,0 +1,1 @@
+"""Videos -> TFRecord shards -> frames."""

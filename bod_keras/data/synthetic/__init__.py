@@ -1,0 +1,1 @@
+"""Built-in videos whose factors are known."""

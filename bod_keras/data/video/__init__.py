@@ -1,0 +1,1 @@
+"""Video file, frame folder or array -> frames."""

@@ -1,0 +1,104 @@
+"""What is wrong with a video: checked by its ends, or by decoding all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import cv2
+import numpy as np
+
+from bod_keras.data.video.frame_folders import frame_names
+from bod_keras.data.video.video import WHOLE_SHARE, readable_frames
+from bod_keras.data.video.video_file import VideoError, count_frames, frame_times, probe
+
+# Of a constant rate a frame time may be off by its rounding to milliseconds, as in .webm and .mkv.
+_JITTER_MS, _JITTER_SHARE = 2.0, 0.1
+
+
+def check_video(path: str, full: bool = False) -> dict:
+    """Say of a video file, or of a folder of frames, whether training can read it.
+
+    Args:
+        path: the file or folder.
+        full: decode every frame; else the header and the last frames (the first and last image of
+            a folder).
+
+    Returns:
+        A dict: `state`, "ok", "truncated" or "unreadable"; `reason`, why, or None; `declared` and
+        `frames`, the header's number of frames and that of those that can be decoded; `fps`;
+        `variable_rate`, or None where that was not looked for. What is not known is None.
+
+    Example:
+
+    >>> check_video("nowhere.mp4")["reason"]
+    'No such file or directory'
+    """
+    result = dict.fromkeys(("reason", "declared", "frames", "fps", "variable_rate"))
+    try:
+        if os.path.isdir(path):
+            return {**result, "state": "ok", "frames": _check_images(path, full)}
+        with open(path, "rb"):
+            pass
+        info = probe(path)
+        result |= {"declared": info.frames, "fps": info.fps}
+        result["frames"] = readable_frames(path)
+        if full:
+            times = frame_times(path)
+            if len(times) < WHOLE_SHARE * result["frames"]:
+                raise VideoError(
+                    path, f"damaged: of {result['frames']} frames decoding reaches {len(times)}"
+                )
+            result |= {"frames": len(times), "variable_rate": _is_variable(times)}
+        return {**result, "state": "ok"}
+    except OSError as error:
+        return {**result, "state": "unreadable", "reason": error.strerror or str(error)}
+    except VideoError as error:
+        frames = count_frames(path) if result["declared"] is not None else 0
+        state = "truncated" if frames else "unreadable"
+        return {**result, "state": state, "frames": frames, "reason": error.reason}
+
+
+def content_hash(path: str) -> str:
+    """Hash the content of a file: 40 hexadecimal digits of BLAKE2b.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The digits.
+
+    Raises:
+        OSError: if the file cannot be read.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "a.avi")
+    ...     _ = path.write_bytes(b"x")
+    ...     len(content_hash(path))
+    40
+    """
+    digest = hashlib.blake2b(digest_size=20)
+    with open(path, "rb") as stream:
+        while block := stream.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _is_variable(times: np.ndarray) -> bool:
+    """Whether more than 1 % of the distances of frames differ from the usual one."""
+    gaps = np.diff(times) * 1000
+    if not len(gaps):
+        return False
+    usual = np.median(gaps)
+    return bool(np.mean(abs(gaps - usual) > max(_JITTER_MS, _JITTER_SHARE * usual)) > 0.01)
+
+
+def _check_images(folder: str, full: bool) -> int:
+    names = frame_names(folder)
+    for name in names if full else {names[0], names[-1]}:
+        if cv2.imread(os.path.join(folder, name)) is None:
+            raise VideoError(folder, f"the image {name} cannot be decoded")
+    return len(names)

@@ -1,0 +1,42 @@
+"""The error of a caller's mistake, and the choice of a thing by its name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """What the caller can mend: a wrong argument, setting or file.
+
+    The message says what was expected, what came and what to do. The commands print it as one line; any other
+    exception is a fault of the program and keeps its traceback.
+
+    Example:
+        >>> from bod_keras.errors import UserError
+        >>> issubclass(UserError, ValueError)
+        True
+    """
+
+
+def check_choice(what: str, name: object, choices: Iterable[str]) -> None:
+    """Raise a `UserError` that names the nearest choice if `name` is none of them.
+
+    Args:
+        what: what is chosen, for the message: ``"framework"``.
+        name: what came.
+        choices: the names that can be chosen.
+
+    Raises:
+        UserError: `name` is not among the choices.
+
+    Example:
+        >>> from bod_keras.errors import check_choice
+        >>> check_choice("framework", "vmoco", ["vmoco", "vbyol"])
+    """
+    choices = list(choices)
+    if name in choices:
+        return
+    near = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise UserError(f"{what} must be one of {', '.join(choices)}. Received: {name!r}.{hint}")

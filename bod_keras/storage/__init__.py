@@ -1,0 +1,1 @@
+"""Files that survive: remote storage, atomic writes, run folders, locks."""

@@ -1,0 +1,272 @@
+"""Files on remote storage, "scheme://...": list, read, write, each within a time limit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from bod_keras.storage import http as _http
+from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.storage.calls import HTTP, REMOTE, call, http_call, limit, scheme
+from bod_keras.storage.remote_error import RemoteError, RemoteFileError
+
+_PIECE = 4 * 2**20  # bytes of a read or write: what must come within one time limit
+_LISTING = 15  # a folder of many files takes many requests: so many time limits
+
+
+def is_remote(path: str | os.PathLike) -> bool:
+    """Say whether a path has a scheme, as in `s3://bucket/a.mp4`.
+
+    Args:
+        path: any path.
+
+    Returns:
+        True for a path with a scheme, which the functions here read; False for a local one.
+
+    Example:
+
+    >>> is_remote("s3://bucket/a.mp4"), is_remote("videos/a:b.mp4")
+    (True, False)
+    """
+    return REMOTE.match(os.fspath(path)) is not None
+
+
+def exists(path: str) -> bool:
+    """Say whether there is a remote file or folder.
+
+    Args:
+        path: a path with a scheme.
+
+    Returns:
+        False also where the storage refuses access, which S3 does not tell apart.
+
+    Raises:
+        RemoteError: if the storage does not answer.
+
+    Example:
+
+    >>> exists("s3://bucket/train.csv")  # doctest: +SKIP
+    True
+    """
+    try:
+        _measure(path)
+    except RemoteFileError:
+        return False
+    return True
+
+
+def is_folder(path: str) -> bool:
+    """Say whether a remote path is a folder: something lies below it.
+
+    Args:
+        path: a path with a scheme. Of http only the address of a page (HTML) counts as a folder.
+
+    Returns:
+        False also if there is nothing at all.
+
+    Raises:
+        RemoteError: if the storage does not answer.
+
+    Example:
+
+    >>> is_folder("s3://bucket/videos")  # doctest: +SKIP
+    True
+    """
+    try:
+        return _measure(path) is None
+    except RemoteFileError:
+        return False
+
+
+def size(path: str) -> int:
+    """Give the size of a remote file.
+
+    Args:
+        path: a path with a scheme.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        RemoteFileError: if there is no such file, or it may not be read.
+        RemoteError: if the storage does not answer.
+
+    Example:
+
+    >>> size("s3://bucket/a.mp4")  # doctest: +SKIP
+    2097152
+    """
+    measured = _measure(path)
+    if measured is None:
+        raise RemoteFileError(path, "this is a folder, not a file")
+    return measured
+
+
+def list_files(folder: str, extensions: Sequence[str] = ()) -> list[str]:
+    """List the files below a remote folder.
+
+    Args:
+        folder: a path with a scheme.
+        extensions: endings, in lower case, of names that are files. Any other name costs a request
+            to find out whether it is a folder.
+
+    Returns:
+        Sorted names relative to the folder, with "/" between their parts.
+
+    Raises:
+        RemoteFileError: if there is no such folder.
+        RemoteError: if the storage does not answer or, as http, has no listings.
+
+    Example:
+
+    >>> list_files("s3://bucket/videos", (".mp4",))  # doctest: +SKIP
+    ['run/a.mp4', 'walk/b.mp4']
+    """
+    if scheme(folder) in HTTP:
+        raise RemoteError(
+            folder,
+            "http has no folders that can be listed. Give the address of a list file with one "
+            "'path label' a line, or of a .csv file with a 'path' column",
+        )
+    if not is_folder(folder):
+        raise RemoteFileError(folder, "there is no such folder, or the storage refuses access")
+    folder = folder.rstrip("/") + "/"
+    found = []
+    names = call(folder, lambda gfile: gfile.listdir(folder), limit() * _LISTING)
+    for name in (name.rstrip("/") for name in names):
+        if not name:  # the marker of an empty folder
+            continue
+        if not name.lower().endswith(tuple(extensions)) and is_folder(folder + name):
+            found += [f"{name}/{below}" for below in list_files(folder + name, extensions)]
+        else:
+            found.append(name)
+    return sorted(found)
+
+
+def read_range(path: str, start: int, length: int) -> bytes:
+    """Read a part of a remote file.
+
+    Args:
+        path: a path with a scheme.
+        start: first byte, counted from 0.
+        length: bytes, at least 1.
+
+    Returns:
+        The bytes; fewer where the file ends before.
+
+    Raises:
+        RemoteFileError: if there is no such file, or it may not be read.
+        RemoteError: if the storage does not answer.
+
+    Example:
+
+    >>> read_range("s3://bucket/a.mp4", 4, 4)  # doctest: +SKIP
+    b'ftyp'
+    """
+    if scheme(path) in HTTP:
+        return http_call(path, lambda seconds: _http.read_range(path, start, length, seconds))
+
+    def read(gfile):
+        with gfile.GFile(path, "rb") as stream:
+            stream.seek(start)
+            return stream.read(length)
+
+    return call(path, read)
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a whole remote file.
+
+    Args:
+        path: a path with a scheme.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        RemoteFileError: if there is no such file, or it may not be read.
+        RemoteError: if the storage does not answer.
+
+    Example:
+
+    >>> read_bytes("s3://bucket/train.csv")  # doctest: +SKIP
+    b'path,label...'
+    """
+    total = size(path)
+    return b"".join(read_range(path, at, _PIECE) for at in range(0, total, _PIECE))
+
+
+def download(path: str, target: str | os.PathLike) -> None:
+    """Copy a remote file to a local one, which appears whole or not at all.
+
+    Args:
+        path: a path with a scheme.
+        target: the local file; missing folders are made.
+
+    Raises:
+        RemoteFileError: if there is no such file, or it may not be read.
+        RemoteError: if the storage does not answer.
+        OSError: if the local file cannot be written.
+
+    Example:
+
+    >>> download("s3://bucket/run/model.keras", "model.keras")  # doctest: +SKIP
+    """
+    total = size(path)
+    with atomic_file(target) as part, open(part, "wb") as stream:
+        for at in range(0, total, _PIECE):
+            stream.write(read_range(path, at, _PIECE))
+
+
+def upload(source: str | os.PathLike, path: str) -> None:
+    """Copy a local file to remote storage. An S3 object appears whole or not at all.
+
+    Args:
+        source: the local file.
+        path: a path with a scheme, not http.
+
+    Raises:
+        RemoteError: if the storage does not answer, refuses, or cannot be written.
+
+    Example:
+
+    >>> upload("model.keras", "s3://bucket/run/model.keras")  # doctest: +SKIP
+    """
+    length = os.path.getsize(source)
+
+    def send(gfile):
+        with open(source, "rb") as stream, gfile.GFile(path, "wb") as target:
+            # No more than was there at first: logs grow while they are copied.
+            for at in range(0, max(length, 1), _PIECE):  # once for an empty file, too
+                target.write(stream.read(min(_PIECE, length - at)))
+
+    call(path, send, limit() * (1 + length / _PIECE))
+    arrived = size(path)
+    if arrived != length:
+        raise RemoteError(path, f"{length} bytes were written, {arrived} are there. Repeat it")
+
+
+def delete(path: str) -> None:
+    """Remove a remote file.
+
+    Args:
+        path: a path with a scheme, not http.
+
+    Raises:
+        RemoteError: if there is no such file, or the storage does not answer.
+
+    Example:
+
+    >>> delete("s3://bucket/run/step-00000004.keras")  # doctest: +SKIP
+    """
+    call(path, lambda gfile: gfile.remove(path))
+
+
+def _measure(path: str) -> int | None:
+    """Size of a file, None for a folder."""
+    if scheme(path) in HTTP:
+        return http_call(path, lambda seconds: _http.measure(path, seconds))
+    # A bucket without its slash is no path to tensorflow-io.
+    place = path if path.count("/") > 2 else path + "/"
+    state = call(path, lambda gfile: gfile.stat(place))
+    return None if state.is_directory else state.length

@@ -1,0 +1,80 @@
+"""Clips of the same motion over another video's background."""
+
+import keras
+from keras import ops
+
+from bod_keras.backend.autodiff import next_rows
+from bod_keras.errors import UserError
+
+
+@keras.saving.register_keras_serializable("bod_keras")
+class BackgroundSwap(keras.layers.Layer):
+    """Put what moves in a clip over the background of the next clip of the batch, that of all replicas.
+
+    The background b of a clip x is the median of its frames, pixel by pixel. What differs from it moves:
+
+        y_t = x_t where max_c |x_t - b| > threshold, elsewhere b of the next clip.
+
+    Two clips that share their motion and not their background cannot be matched by appearance, so a dynamic
+    part that is contrasted between them has to know the motion: `motion_view` of `ContrastiveModel`. It
+    supposes a camera at rest: where that moves, almost everything counts as moving and stays as it is.
+
+    Args:
+        threshold: least difference from the background, of values in [0, 1], that counts as moving.
+
+    Call arguments:
+        clips: (B, T, H, W, 3) in [0, 1], B >= 2, or one clip keeps its background; T >= 3.
+
+    Returns:
+        Clips of the same shape and dtype.
+
+    Raises:
+        ValueError: a threshold out of (0, 1), or an input of another rank or of unknown time.
+
+    Example:
+        >>> import numpy as np, bod_keras
+        >>> clips = np.zeros((2, 4, 8, 8, 3), "float32")
+        >>> clips[1] += 0.5  # another background
+        >>> for t in range(4):
+        ...     clips[0, t, 3, 2 * t] = 1.0  # a dot that moves
+        >>> swapped = bod_keras.BackgroundSwap()(clips)
+        >>> float(swapped[0, 1, 3, 2, 0]), float(swapped[0, 1, 0, 0, 0])
+        (1.0, 0.5)
+
+    Reference:
+        The idea is that of Ding et al., "Motion-aware Contrastive Video Representation Learning via
+        Foreground-background Merging", CVPR 2022, arXiv 2109.15130, whose mask is another one.
+    """
+
+    def __init__(self, threshold=0.08, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 < threshold < 1:
+            raise UserError(f"threshold must lie in (0, 1), 0.08 is usual. Received: {threshold}")
+        self.threshold = threshold
+
+    def call(self, clips):
+        if len(clips.shape) != 5 or clips.shape[1] is None:
+            raise UserError(
+                "BackgroundSwap expects clips (batch, time, height, width, channels) of a known time. "
+                f"Received: {tuple(clips.shape)}"
+            )
+        background = _median_frame(clips)
+        change = ops.max(ops.abs(clips - background), axis=-1, keepdims=True)
+        return ops.where(change > self.threshold, clips, next_rows(background))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "threshold": self.threshold}
+
+
+def _median_frame(clips):
+    """The middle one of each pixel's sorted values in time, (B, 1, H, W, C); of an even number the upper."""
+    frames = list(ops.unstack(clips, clips.shape[1], axis=1))
+    # By exchanges of neighbours: frames are few, and on a CPU `ops.sort` takes two to fifty times as long.
+    for turn in range(len(frames)):
+        for i in range(turn % 2, len(frames) - 1, 2):
+            one, other = frames[i], frames[i + 1]
+            frames[i], frames[i + 1] = ops.minimum(one, other), ops.maximum(one, other)
+    return frames[len(frames) // 2][:, None]
