@@ -29,6 +29,7 @@ from ml_collections import config_flags
 from bod_keras import evaluation, experiment, training
 from bod_keras.koopman.layer import USUAL_THRESHOLD
 from bod_keras.storage.clean_exit import clean_exit
+from bod_keras.storage.lock import lock
 from bod_keras.storage.remote_error import RemoteError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -107,7 +108,8 @@ def train(config, distribution=None):
     """Run, or resume, one experiment. Returns the signal that stopped it early, or None."""
     distribution = distribution or training.choose_distribution("none")
     folder = experiment.run_folder(config, stores=distribution.is_chief)
-    with training.run_lock(folder) if distribution.is_chief else contextlib.nullcontext():
+    advice = "Wait until it has ended, stop it, or choose another --config.name or --config.output."
+    with lock(str(folder), advice) if distribution.is_chief else contextlib.nullcontext():
         return _train_alone(config, folder, distribution)
 
 

@@ -1,7 +1,6 @@
 """Losses to updated weights: the bi-level update and what a run needs around it."""
 
 from bod_keras.storage.run_folder import PushRunFolder, RunFolder
-from bod_keras.storage.run_lock import run_lock
 from bod_keras.training.batch_norm import BatchNorm
 from bod_keras.training.bilevel import BiLevel
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
@@ -41,7 +40,6 @@ __all__ = [
     "choose_distribution",
     "fit_rest",
     "load_checkpoint",
-    "run_lock",
     "save_model",
     "steps_taken",
     "warmup_cosine",
