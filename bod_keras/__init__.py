@@ -3,72 +3,40 @@
 import os
 import sys
 
+from bod_keras.decoupling import BiLevel, Decoupling
+from bod_keras.errors import UserError
+from bod_keras.version import __version__
+
 # `python -m bod_keras.data` imports this package, and TensorFlow with it, before its own first line.
 if sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith("bod_keras."):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from bod_keras import encoders, weights
-from bod_keras.frameworks import (
-    VBYOL,
-    ContrastiveModel,
-    KeyQueue,
-    MomentumModel,
-    ProjectionHead,
-    Prototypes,
-    VBarlowTwins,
-    VMoCo,
-    VSimCLR,
-    VSimSiam,
-    VSwAV,
-    VVICReg,
-)
-from bod_keras.koopman import KoopmanSplit
-from bod_keras.losses import (
-    BarlowTwins,
-    CosineRegression,
-    InfoNCE,
-    KoopmanPrediction,
-    QueueInfoNCE,
-    SwappedPrediction,
-    VICReg,
-)
-from bod_keras.presets import preset
-from bod_keras.training import BiLevel, BiLevelModel
-from bod_keras.version import __version__
-from bod_keras.views.background_swap import BackgroundSwap
-from bod_keras.views.clip_augmenter import ClipAugmenter
-from bod_keras.views.frame_shuffle import FrameShuffle
-from bod_keras.weights import load_encoder
+__all__ = ["BiLevel", "Decoupling", "UserError", "__version__"]
 
-__all__ = [
-    "BackgroundSwap",
-    "BarlowTwins",
-    "BiLevel",
-    "BiLevelModel",
-    "ClipAugmenter",
-    "ContrastiveModel",
-    "CosineRegression",
-    "FrameShuffle",
-    "InfoNCE",
-    "KeyQueue",
-    "KoopmanPrediction",
-    "KoopmanSplit",
-    "MomentumModel",
-    "ProjectionHead",
-    "Prototypes",
-    "QueueInfoNCE",
-    "SwappedPrediction",
-    "VBYOL",
-    "VBarlowTwins",
-    "VICReg",
-    "VMoCo",
-    "VSimCLR",
-    "VSimSiam",
-    "VSwAV",
-    "VVICReg",
-    "__version__",
-    "encoders",
-    "load_encoder",
-    "preset",
-    "weights",
-]
+# A process that only reads videos, or shows --help, needs no Keras.
+if not os.environ.get("BOD_KERAS_READER"):
+    from bod_keras import encoders, weights
+    from bod_keras.frameworks import *  # noqa: F403
+    from bod_keras.frameworks import __all__ as _frameworks
+    from bod_keras.koopman import KoopmanSplit, OperatorReadOut, TimeMean
+    from bod_keras.losses import *  # noqa: F403
+    from bod_keras.losses import __all__ as _losses
+    from bod_keras.training import BiLevelModel
+    from bod_keras.views import BackgroundSwap, ClipAugmenter, FrameShuffle
+    from bod_keras.weights import load, load_encoder
+
+    __all__ += [  # noqa: PLE0604
+        *_frameworks,
+        *_losses,
+        "BackgroundSwap",
+        "BiLevelModel",
+        "ClipAugmenter",
+        "FrameShuffle",
+        "KoopmanSplit",
+        "OperatorReadOut",
+        "TimeMean",
+        "encoders",
+        "load",
+        "load_encoder",
+        "weights",
+    ]

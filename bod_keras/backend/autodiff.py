@@ -263,8 +263,8 @@ def moments(x, axes):
 
 
 @contextlib.contextmanager
-def synchronised(layers):
-    """Within a replica: Keras' batch normalisations among the layers take their statistics over all replicas.
+def synchronized(layers):
+    """Within a replica: Keras' batch normalizations among the layers take their statistics over all replicas.
 
     Not once for all by ``synchronized=True``: a model saved with it does not load on another backend. Replicas
     take turns in one process and leave at different times, hence the count in the place of a flag.

@@ -5,6 +5,7 @@ from bod_keras.encoders.feature_map import feature_map
 from bod_keras.encoders.frame_cnn import FrameCNN
 from bod_keras.encoders.frame_encoder import FrameEncoder
 from bod_keras.encoders.mc3 import MC3_18
+from bod_keras.encoders.mixing import mixes_frames
 from bod_keras.encoders.r2plus1d import R2Plus1D18
 from bod_keras.encoders.r3d import R3D18
 from bod_keras.encoders.remat_model import RematModel
@@ -25,5 +26,6 @@ __all__ = [
     "SlowOnlyR50",
     "VideoViT",
     "feature_map",
+    "mixes_frames",
     "repeat_edges",
 ]

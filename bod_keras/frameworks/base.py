@@ -1,49 +1,57 @@
 """`ContrastiveModel`: what all video contrastive frameworks share, plain and decoupled."""
 
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+
 import keras
+import numpy as np
 from keras import ops
 
 from bod_keras.backend.autodiff import gather, replicas, share
+from bod_keras.decoupling import BiLevel, Decoupling
+from bod_keras.encoders.mixing import mixes_frames, pads_time_with_zeros
 from bod_keras.errors import UserError
 from bod_keras.frameworks.projection_head import ProjectionHead
 from bod_keras.koopman.layer import KoopmanSplit
+from bod_keras.losses.decoupled import DecoupledLoss
 from bod_keras.losses.koopman_prediction import KoopmanPrediction
+from bod_keras.registry import Registry
 from bod_keras.training.model import BiLevelModel
+from bod_keras.views.background_swap import BackgroundSwap
+from bod_keras.views.frame_shuffle import FrameShuffle
+
+FRAMEWORKS = Registry("framework", "bod_keras.frameworks")
+# Not where they are defined, for which Keras is not needed.
+for _settings in (BiLevel, Decoupling):
+    keras.saving.register_keras_serializable("bod_keras")(_settings)
 
 
 class ContrastiveModel(BiLevelModel):
     """Encoder, projection head, and a contrastive loss on one part (plain) or two (decoupled).
 
     Every clip becomes frame embeddings z (B, T, D). Plain, the framework's loss L compares their time means.
-    Decoupled, `decoupling` splits them into a static part s and a dynamic part d, and
+    Decoupled, a `KoopmanSplit` splits them into a static part s and a dynamic part d, and
 
-        U = static_weight L(s) + dynamic_weight L(d) + base_weight L(mean_t z).
+        U = L(s) + dynamic_weight L(d) + base_weight L(mean_t z).
 
-    With `standardize` the static part is first brought to mean 0 and variance 1 over the batch. Otherwise an
-    encoder that learns the motion first, where that is easy, lets s become the same for all videos: L(s) stays
-    at that of chance, with almost no gradient. A framework may name more ``standardized_parts``.
+    A framework is a subclass, registered with ``@FRAMEWORKS.register("name")``, that
 
-    With a `motion_view` the dynamic part is contrasted between the last view and a further one, which that
-    layer makes of the first; the other parts between the views as they are.
-
-    With a `static_view` the other parts see what that layer makes of each view but the last. The dynamic part
-    sees the last view and the motion view, as does the lower level; without a motion view, the first view as it
-    is in its place. Beside a motion view it adds no pass of the encoder.
-
-    A framework is a subclass that implements ``part_loss(part, views, targets, training)``; see there.
+    * calls ``set_losses(make)`` in its constructor, with ``make(part)`` the loss of "static", "dynamic" or
+      "base";
+    * implements ``part_loss(part, views, targets, training)``;
+    * says in class attributes what `Decoupling` has to know: ``compares_with_negatives`` (negatives lower the
+      weight of the dynamic loss and bring its temperatures into play) and ``standardized_parts``.
 
     Args:
         encoder: a built Keras model, clips (B, T, H, W, 3) to frame features (B, T', C).
-        decoupling: None (plain) or a `KoopmanSplit`.
-        bilevel: None or a `BiLevel`; needs `decoupling`.
+        decoupling: None: the plain framework. True: BOD-VCL in the recommended form. ``"paper"``: in the
+            published form. A `Decoupling`: with its settings.
         projection_head: a layer (B, T, C) -> (B, T, D); `ProjectionHead()` if None.
-        static_weight, dynamic_weight, base_weight, standardize: as above; a plain framework has no use for
-            them.
-        motion_view: None, or a layer from clips (B, T, H, W, 3) to clips of the same motion, such as
-            `BackgroundSwap`; needs `decoupling`.
-        static_view: None, or a layer from clips to clips of the same appearance, such as `FrameShuffle`, for
-            encoders with temporal kernels; needs `decoupling`. It is called with ``training=True``.
         augmenter: None, or the layer that augments training batches on the device, a `ClipAugmenter`.
+        **kwargs: of `keras.Model`, such as `name`.
 
     Call arguments:
         clips: (B, T, H, W, 3), RGB in [0, 1].
@@ -52,84 +60,82 @@ class ContrastiveModel(BiLevelModel):
         Frame embeddings (B, T', D).
 
     Raises:
-        ValueError: an encoder that is not built or does not keep time, or `bilevel` without `decoupling`.
+        ValueError: an encoder that is not built or does not keep time; another `decoupling`.
 
     Example:
-        >>> import bod_keras
+        >>> import keras, bod_keras
         >>> class VAlign(bod_keras.ContrastiveModel):
+        ...     def __init__(self, encoder, decoupling=None, **kwargs):
+        ...         super().__init__(encoder, decoupling, **kwargs)
+        ...         self.set_losses(lambda part: keras.losses.MeanSquaredError())
         ...     def part_loss(self, part, views, targets, training):
-        ...         return keras.losses.MeanSquaredError()(*views)
+        ...         return self.contrast[part](*views)
         >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4, 8))
-        >>> VAlign(encoder, bod_keras.KoopmanSplit()).logged[:2]
+        >>> VAlign(encoder, decoupling=True).logged[:2]
         ['static_loss', 'dynamic_loss']
 
     Reference:
         Song et al., arXiv 2407.14069.
     """
 
+    compares_with_negatives = False
     standardized_parts = ("static",)
 
-    def __init__(
-        self,
-        encoder,
-        decoupling=None,
-        bilevel=None,
-        projection_head=None,
-        static_weight=1.0,
-        dynamic_weight=1.0,
-        base_weight=1.0,
-        standardize=False,
-        motion_view=None,
-        static_view=None,
-        augmenter=None,
-        **kwargs,
-    ):
+    def __init__(self, encoder, decoupling=None, projection_head=None, augmenter=None, **kwargs):
         super().__init__(**kwargs)
         _check_encoder(encoder)
-        if decoupling is None and bilevel is not None:
-            raise UserError(
-                "bilevel belongs to a decoupled framework: pass decoupling=bod_keras.KoopmanSplit(...) too, "
-                "or leave it out."
-            )
-        for view, part, layer in (
-            ("motion_view", "dynamic", motion_view),
-            ("static_view", "static", static_view),
-        ):
-            if decoupling is None and layer is not None:
-                raise UserError(
-                    f"{view} is a view for the {part} part, which a plain framework has not: pass "
-                    "decoupling=bod_keras.KoopmanSplit(...) too, or leave it out."
-                )
+        decoupling = _settled(decoupling, self.compares_with_negatives, encoder)
         self.encoder = encoder
         self.decoupling = decoupling
-        self.bilevel = bilevel
         self.augmenter = augmenter
         self.projection_head = projection_head or ProjectionHead()
-        self.static_weight = static_weight
-        self.dynamic_weight = dynamic_weight
-        self.base_weight = base_weight
-        self.standardize = standardize
-        self.motion_view = motion_view
-        self.static_view = static_view
         features = encoder.output_shape
         if not self.projection_head.built:
             self.projection_head.build(features)
         embeddings = self.projection_head.compute_output_shape(features)
-        for layer in (motion_view, static_view):
-            if layer is not None and not layer.built:
-                layer.build(encoder.input_shape)
-        # A plain model has no parts; they are read through an untrained split, for comparison.
-        self.read_out_split = decoupling
-        if decoupling is None:
-            self.read_out_split = KoopmanSplit()
-        if not self.read_out_split.built:
-            self.read_out_split.build(embeddings)
-        self.read_out_split.trainable = decoupling is not None
-        if bilevel is not None:
-            self.prediction = KoopmanPrediction(
-                bilevel.prediction, ridge=decoupling.ridge, normalize=decoupling.normalize
-            )
+        self.parts = {"base": embeddings[-1]}
+        self.split = self.motion_view = self.static_view = None
+        if decoupling is not None:
+            self.bilevel = decoupling.bilevel
+            self.split = self.make_split()
+            self.split.build(embeddings)
+            spec = self.split.compute_output_spec(keras.KerasTensor((None, *embeddings[1:])))
+            base = self.parts if decoupling.base_weight else {}
+            self.parts = {"static": spec[0].shape[-1], "dynamic": spec[1].shape[-1], **base}
+            if decoupling.motion_view == "background_swap":
+                self.motion_view = BackgroundSwap(decoupling.swap_threshold)
+            else:
+                self.motion_view = decoupling.motion_view
+            shuffles = decoupling.static_view == "frame_shuffle"
+            self.static_view = FrameShuffle() if shuffles else decoupling.static_view
+            for layer in (self.motion_view, self.static_view):
+                if layer is not None and not layer.built:
+                    layer.build(encoder.input_shape)
+        if self.bilevel is not None:
+            self.prediction = KoopmanPrediction(self.bilevel.prediction, ridge=decoupling.ridge)
         self.add_state()
+
+    def make_split(self) -> KoopmanSplit:
+        """Return the split that the settings describe, not built. A study overrides it."""
+        settings = self.decoupling
+        return KoopmanSplit(
+            settings.threshold, settings.ridge, settings.read_out, settings.projector_gradient
+        )
+
+    def set_losses(self, make: Callable[[str], keras.losses.Loss]) -> None:
+        """Set each part's loss, ``self.contrast[part]``, and of a decoupled model their `DecoupledLoss`."""
+        self.contrast = {part: make(part) for part in self.parts}
+        if self.decoupling is not None:
+            self.objective = DecoupledLoss(
+                self.contrast["static"], self.contrast["dynamic"], self.decoupling.dynamic_weight
+            )
+
+    def temperature_of(self, part: str) -> float:
+        """The temperature of a part's loss: that of `Decoupling`, or the framework's own."""
+        own = None
+        if self.decoupling is not None and self.compares_with_negatives:
+            own = getattr(self.decoupling, f"{part}_temperature", None)
+        return self.temperature if own is None else own
 
     @property
     def backbone(self):
@@ -140,21 +146,9 @@ class ContrastiveModel(BiLevelModel):
         """Names of what a step logs besides the loss."""
         if self.decoupling is None:
             return []
-        names = ["static_loss", "dynamic_loss"]
-        names += ["base_loss"] if self.base_weight else []
+        names = [f"{part}_loss" for part in self.parts]
         names += ["prediction_loss"] if self.bilevel else []
         return names + ["static_eigenvalues", "no_static", "spectral_radius"]
-
-    @property
-    def parts(self):
-        """The parts that are contrasted, and their widths: ``{"static": D, "dynamic": K}``, ``{"base": D}``."""
-        parts = {}
-        width = self.projection_head.compute_output_shape(self.encoder.output_shape)[-1]
-        if self.decoupling is not None:
-            frames = keras.KerasTensor((None, self.encoder.output_shape[1], width))
-            static, dynamic = self.decoupling.compute_output_spec(frames)
-            parts = {"static": static.shape[-1], "dynamic": dynamic.shape[-1]}
-        return parts | ({"base": width} if self.base_weight or not parts else {})
 
     @property
     def _has_own_views(self):
@@ -162,7 +156,7 @@ class ContrastiveModel(BiLevelModel):
         return self.motion_view is not None or self.static_view is not None
 
     def part_loss(self, part, views, targets, training):
-        """The framework's loss of one part, a scalar.
+        """Return the framework's loss of one part, a scalar.
 
         Let a `keras.losses.Loss` reduce it: in a step of several replicas each sees the views of all, and Keras
         or `share` makes that loss the replica's share of the whole.
@@ -178,17 +172,82 @@ class ContrastiveModel(BiLevelModel):
     def call(self, clips, training=False):
         return self.projection_head(self.encoder(clips, training=training), training=training)
 
-    def read_out(self, clips):
-        """Representations of clips (B, T, H, W, 3) for evaluation, a dict of float32 tensors.
+    # -- what a trained model is for -----------------------------------------------------------------------
 
-        ``pooled``: time mean of the encoder's features (B, C); ``static`` (B, D) and ``dynamic`` (B, K): the
-        two parts of the embeddings.
+    def embedder(self) -> keras.Model:
+        """Return a Functional model: clips (B, T, H, W, 3) to ``{"pooled", "static", "dynamic"}``, float32.
+
+        It shares the weights of this model; `embed` uses it, and `export` writes it.
         """
-        features = self.encoder(clips, training=False)
-        embeddings = self.projection_head(features, training=False)
-        static, dynamic = self.read_out_split(embeddings)
-        pooled = ops.mean(ops.cast(features, "float32"), axis=1)
-        return {"pooled": pooled, "static": static, "dynamic": dynamic}
+        if "_embedder" not in self.__dict__:
+            clips = keras.Input(self.encoder.input_shape[1:])
+            features = self.encoder(clips, training=False)
+            embeddings = self.projection_head(features, training=False)
+            static, dynamic = self.reading_split()(embeddings)
+            pooled = ops.mean(ops.cast(features, "float32"), axis=1)
+            outputs = {"pooled": pooled, "static": static, "dynamic": dynamic}
+            # Past Keras' tracking: a model that shares all weights is no part of this one.
+            self.__dict__["_embedder"] = keras.Model(clips, outputs, name=f"{self.name}_embedder")
+        return self.__dict__["_embedder"]
+
+    def embed(self, clips, batch_size: int = 32) -> dict[str, np.ndarray]:
+        """Return the representations of clips, NumPy in and out on every backend.
+
+        Args:
+            clips: (N, T, H, W, 3), floats in [0, 1] or uint8; or one clip (T, H, W, 3).
+            batch_size: clips at a time.
+
+        Returns:
+            ``pooled``: time mean of the features (N, C); ``static`` (N, D) and ``dynamic`` (N, K): the
+            two parts of the frame embeddings. A plain model's parts come through an untrained split.
+
+        Raises:
+            ValueError: clips of another shape or range.
+
+        Example:
+            >>> import numpy as np, bod_keras
+            >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4, 8))
+            >>> model = bod_keras.VSimCLR(encoder, decoupling=True)
+            >>> parts = model.embed(np.zeros((3, 4, 16, 16, 3), "uint8"))
+            >>> parts["static"].shape
+            (3, 32)
+        """
+        if keras.ops.is_tensor(clips):
+            clips = ops.convert_to_numpy(clips)
+        clips = np.asarray(clips)
+        clips = clips[None] if clips.ndim == 4 else clips
+        expected = self.encoder.input_shape[1:]
+        fits = clips.ndim == 5 and all(e in (None, s) for e, s in zip(expected, clips.shape[1:]))
+        if not fits or not len(clips):
+            raise UserError(
+                f"embed expects clips (N, {', '.join(map(str, expected))}). Received: {clips.shape}"
+            )
+        found = [
+            self.embedder()(_in_unit_range(clips[i : i + batch_size]), training=False)
+            for i in range(0, len(clips), batch_size)
+        ]
+        return {
+            name: np.concatenate([ops.convert_to_numpy(batch[name]) for batch in found])
+            for name in found[0]
+        }
+
+    def reading_split(self) -> KoopmanSplit:
+        """The split that the parts are read through; of a plain model an untrained one, for comparison."""
+        if self.split is not None:
+            return self.split
+        if "_reading_split" not in self.__dict__:
+            split = KoopmanSplit()
+            split.build(self.projection_head.compute_output_shape(self.encoder.output_shape))
+            self.__dict__["_reading_split"] = split
+        return self.__dict__["_reading_split"]
+
+    def export(
+        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
+    ):
+        """Export `embedder` as `keras.Model.export` does: clips in, all three parts out."""
+        self.embedder().export(filepath, format, verbose, input_signature, **kwargs)
+
+    # -- the loss ------------------------------------------------------------------------------------------
 
     def all_views(self, views):
         if not self._has_own_views:
@@ -203,7 +262,7 @@ class ContrastiveModel(BiLevelModel):
     def part_losses(self, features, targets, views, training):
         """The loss of every part: ``({part: scalar}, embeddings, split)``, the split None in a plain model."""
         embeddings = self.projection_head(features, training=training)
-        parts, split = self.split_views(embeddings, self.decoupling, views, training)
+        parts, split = self.split_views(embeddings, self.split, views)
         losses = {
             part: share(self.part_loss(part, seen, targets[part] if targets else None, training))
             for part, seen in parts.items()
@@ -214,25 +273,24 @@ class ContrastiveModel(BiLevelModel):
         losses, embeddings, split = self.part_losses(features, targets, views, training)
         if split is None:
             return losses["base"], {}
-        # Not a sum of products: TensorFlow's optimiser may or may not take a common factor out of that, by
-        # chance, and then the last bit of two equal runs differs.
-        weights = [getattr(self, f"{part}_weight") for part in losses]
-        total = ops.stack(list(losses.values())) * ops.convert_to_tensor(weights, "float32")
+        total = self.objective.total(losses)
+        if "base" in losses:
+            total = total + self.decoupling.base_weight * losses["base"]
         logs = {f"{part}_loss": loss for part, loss in losses.items()}
         if self.bilevel:
             logs["prediction_loss"] = self._prediction(embeddings, views)
         logs = {name: loss * replicas() for name, loss in logs.items()}  # these are shares
-        return ops.sum(total), {**logs, **self.decoupling.statistics(split)}
+        return total, {**logs, **self.split.statistics(split)}
 
     def lower_loss(self, features, views):
         return self._prediction(self.projection_head(features, training=True), views)
 
-    def split_views(self, embeddings, decoupling, views, training):
-        """``({part: [view (B, D), ...]}, split)`` of frame embeddings (V B, T, D)."""
-        parts, split = {}, None
-        if decoupling is not None:
-            split = decoupling.split(embeddings, training=training)
-            parts = {"static": split.static, "dynamic": split.dynamic}
+    def split_views(self, embeddings, split, views):
+        """``({part: [view (B, D), ...]}, Split)`` of frame embeddings (V B, T, D)."""
+        parts, result = {}, None
+        if split is not None:
+            result = split.split(embeddings)
+            parts = {"static": result.static, "dynamic": result.dynamic}
         if "base" in self.parts:
             parts["base"] = ops.mean(ops.cast(embeddings, "float32"), axis=1)
         seen = {part: ops.split(x, views, axis=0) for part, x in parts.items()}
@@ -240,12 +298,12 @@ class ContrastiveModel(BiLevelModel):
             seen = {part: x[-2:] if part == "dynamic" else x[:-1] for part, x in seen.items()}
         # Of all replicas, each of which then computes the loss of the joint batch.
         seen = {part: [gather(view) for view in x] for part, x in seen.items()}
-        if self.standardize and decoupling is not None:
-            seen |= {part: _standardised(seen[part]) for part in self.standardized_parts}
-        return seen, split
+        if split is not None and self.decoupling.standardize:
+            seen |= {part: _standardized(seen[part]) for part in self.standardized_parts}
+        return seen, result
 
     def _prediction(self, embeddings, views):
-        """Mean over neighbouring views; of more than two, the last is paired with the first too."""
+        """Mean over neighboring views; of more than two, the last is paired with the first too."""
         parts = ops.split(embeddings, views, axis=0)
         if self.static_view is not None:  # the others have lost their order
             parts = parts[-2:]
@@ -258,40 +316,74 @@ class ContrastiveModel(BiLevelModel):
             **super().get_config(),
             "encoder": serialize(self.encoder),
             "decoupling": serialize(self.decoupling),
-            "bilevel": serialize(self.bilevel),
             "projection_head": serialize(self.projection_head),
-            "static_weight": self.static_weight,
-            "dynamic_weight": self.dynamic_weight,
-            "base_weight": self.base_weight,
-            "standardize": self.standardize,
-            "motion_view": serialize(self.motion_view),
-            "static_view": serialize(self.static_view),
             "augmenter": serialize(self.augmenter),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        for name in (
-            "encoder",
-            "decoupling",
-            "bilevel",
-            "projection_head",
-            "motion_view",
-            "static_view",
-            "augmenter",
-        ):
+        if "bilevel" in config:
+            raise UserError(
+                "This model was saved by bod_keras 0.1, whose settings were others. Load it with "
+                "bod_keras==0.1.0, or train it again. Its encoder.keras still loads."
+            )
+        for name in ("encoder", "decoupling", "projection_head", "augmenter"):
             config[name] = keras.saving.deserialize_keras_object(config.get(name), custom_objects)
         return cls(**config)
 
 
-def _standardised(views):
+def _settled(decoupling, compares_with_negatives, encoder):
+    """The `Decoupling` of a framework and an encoder, with everything decided; None of a plain one."""
+    if decoupling is None or decoupling is False:
+        return None
+    if decoupling is True:
+        decoupling = Decoupling()
+    elif isinstance(decoupling, str):
+        decoupling = Decoupling.named(decoupling)
+    if not isinstance(decoupling, Decoupling):
+        raise UserError(
+            'decoupling must be None, True, "paper" or a bod_keras.Decoupling(...). '
+            f"Received: {decoupling!r}"
+        )
+    if decoupling.dynamic_weight is None:
+        weight = 0.5 if compares_with_negatives else 1.0
+        decoupling = dataclasses.replace(decoupling, dynamic_weight=weight)
+    if decoupling.static_view == "auto":
+        mixes = mixes_frames(encoder)
+        if mixes and pads_time_with_zeros(encoder):
+            warnings.warn(
+                "The encoder's convolutions over time see zeros beyond the ends of a clip, a change in time "
+                "that every clip shares: the dynamic part may learn nothing else. Call "
+                "bod_keras.encoders.repeat_edges(encoder) before, or build it with repeated edges.",
+                stacklevel=4,
+            )
+        view = "frame_shuffle" if mixes else None
+        decoupling = dataclasses.replace(decoupling, static_view=view)
+    return decoupling
+
+
+def _standardized(views):
     """The views (B, D) of a part with mean 0 and variance 1 over all of them, number by number."""
     x = ops.stack(views)
     mean, variance = ops.mean(x, axis=(0, 1)), ops.var(x, axis=(0, 1))
     # The parts are small numbers, so what is too little to count is relative.
     least = 1e-5 * ops.mean(variance) + 1e-12
     return ops.unstack((x - mean) / ops.sqrt(variance + least), len(views))
+
+
+def _in_unit_range(clips):
+    """Clips as floats in [0, 1], from uint8 too."""
+    if clips.dtype == np.uint8:
+        return clips.astype("float32") / 255
+    if not np.issubdtype(clips.dtype, np.floating):
+        raise UserError(f"clips must be floats in [0, 1] or uint8. Received: {clips.dtype}")
+    if clips.min() < -0.01 or clips.max() > 1.01:
+        raise UserError(
+            f"clips must lie in [0, 1]. Received values from {clips.min():g} to {clips.max():g}: "
+            "divide by 255, or pass uint8."
+        )
+    return clips
 
 
 def _check_encoder(encoder):

@@ -4,14 +4,14 @@ import keras
 from keras import ops
 
 from bod_keras.errors import UserError
-from bod_keras.koopman.linalg import normalise_frames
+from bod_keras.koopman.linalg import normalize_frames
 
 
 @keras.saving.register_keras_serializable("bod_keras")
 class KeyQueue(keras.layers.Layer):
-    """Keep the last `size` L2-normalised embeddings that were put in; the oldest are overwritten.
+    """Keep the last `size` L2-normalized embeddings that were put in; the oldest are overwritten.
 
-    The rows are weights, so that they are saved with a model and a resumed run goes on with the same negatives.
+    The rows are weights: they are saved with a model, and a resumed run continues with the same negatives.
 
     Args:
         size: N, rows of the buffer.
@@ -60,7 +60,7 @@ class KeyQueue(keras.layers.Layer):
 
     def enqueue(self, keys):
         """Put keys (B, D) in, the first row first. Of more than N, the last N are kept."""
-        keys = normalise_frames(ops.stop_gradient(keys))[-self.size :]
+        keys = normalize_frames(ops.stop_gradient(keys))[-self.size :]
         count = ops.shape(keys)[0]
         start = ops.convert_to_tensor(self.pointer)
         places = (start + ops.arange(count, dtype="int32")) % self.size

@@ -22,26 +22,22 @@ class MomentumModel(ContrastiveModel):
     networks' embeddings of the same views.
 
     Args:
-        encoder, decoupling, bilevel: as in `ContrastiveModel`.
+        encoder, decoupling, projection_head, augmenter, **kwargs: as in `ContrastiveModel`.
         momentum: m at the first step, in [0, 1].
         momentum_steps: steps over which m rises to 1 along half a cosine, the whole run in the published
             recipes; None keeps it.
-        **kwargs: as in `ContrastiveModel`.
-
-    Call arguments:
-        clips: (B, T, H, W, 3), RGB in [0, 1].
-
-    Returns:
-        Frame embeddings (B, T', D) of the encoder that is trained.
 
     Raises:
         ValueError: a momentum out of its range; and as `ContrastiveModel`.
 
     Example:
         >>> import bod_keras
-        >>> class VRegression(MomentumModel):
+        >>> class VRegression(bod_keras.MomentumModel):
+        ...     def __init__(self, encoder, decoupling=None, **kwargs):
+        ...         super().__init__(encoder, decoupling, **kwargs)
+        ...         self.set_losses(lambda part: bod_keras.CosineRegression())
         ...     def part_loss(self, part, views, targets, training):
-        ...         return bod_keras.CosineRegression()(targets[1], views[0])
+        ...         return self.contrast[part](targets[1], views[0])
         >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4, 8))
         >>> round(float(VRegression(encoder, momentum=0.9, momentum_steps=100).momentum_at(50)), 3)
         0.95
@@ -54,12 +50,13 @@ class MomentumModel(ContrastiveModel):
         self,
         encoder,
         decoupling=None,
-        bilevel=None,
+        projection_head=None,
+        augmenter=None,
         momentum=0.996,
         momentum_steps=None,
         **kwargs,
     ):
-        super().__init__(encoder, decoupling, bilevel, **kwargs)
+        super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)
         if not 0 <= momentum <= 1:
             raise UserError(f"momentum must lie in [0, 1]. Received: {momentum}")
         if momentum_steps is not None and momentum_steps < 1:
@@ -69,8 +66,8 @@ class MomentumModel(ContrastiveModel):
         self.momentum_encoder = _momentum_copy(self.encoder)
         self.momentum_head = _momentum_copy(self.projection_head)
         self.momentum_split = None
-        if self.decoupling is not None:
-            self.momentum_split = _momentum_copy(self.decoupling)
+        if self.split is not None:
+            self.momentum_split = _momentum_copy(self.split)
 
     @property
     def target_networks(self):
@@ -88,7 +85,7 @@ class MomentumModel(ContrastiveModel):
     def targets(self, clips, views, training):
         features = self.target_features(self.momentum_encoder, clips, views, training)
         embeddings = self.momentum_head(features, training=training)
-        return self.split_views(embeddings, self.momentum_split, views, training)[0]
+        return self.split_views(embeddings, self.momentum_split, views)[0]
 
     def after_update(self, targets):
         momentum = self.momentum_at(self.steps_taken)
@@ -101,8 +98,8 @@ class MomentumModel(ContrastiveModel):
             (self.encoder, self.momentum_encoder),
             (self.projection_head, self.momentum_head),
         ]
-        if self.decoupling is not None:
-            networks.append((self.decoupling, self.momentum_split))
+        if self.split is not None:
+            networks.append((self.split, self.momentum_split))
         for network, copy in networks:
             for weight, average in zip(network.weights, copy.weights):
                 if weight.trainable:

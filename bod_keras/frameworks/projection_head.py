@@ -1,14 +1,14 @@
-"""The projection head of contrastive frameworks: a multilayer perceptron with batch normalisation."""
+"""The projection head of contrastive frameworks: a multilayer perceptron with batch normalization."""
 
 import keras
 
+from bod_keras.decoupling import HIDDEN, WIDTH
 from bod_keras.errors import UserError
-from bod_keras.training.batch_norm import BatchNorm
 
 
 @keras.saving.register_keras_serializable("bod_keras")
 class ProjectionHead(keras.layers.Layer):
-    """Dense, batch normalisation, ReLU, Dense without bias, on the last axis; for `depth` 2
+    """Dense, batch normalization, ReLU, Dense without bias, on the last axis; for `depth` 2
 
         z = W2 relu(BN(W1 r + b1)).
 
@@ -18,7 +18,7 @@ class ProjectionHead(keras.layers.Layer):
     Args:
         hidden: width of the hidden layer.
         width: D, width of the embedding.
-        depth: dense layers, at least 2; all but the last are followed by batch normalisation and ReLU.
+        depth: dense layers, at least 2; all but the last are followed by batch normalization and ReLU.
 
     Call arguments:
         features: (..., C) features; all leading axes are treated as one batch.
@@ -38,7 +38,7 @@ class ProjectionHead(keras.layers.Layer):
         Chen et al., arXiv 2002.05709, section 4.2.
     """
 
-    def __init__(self, hidden=256, width=128, depth=2, **kwargs):
+    def __init__(self, hidden=HIDDEN, width=WIDTH, depth=2, **kwargs):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if hidden < 1 or width < 1 or depth < 2:
@@ -52,7 +52,9 @@ class ProjectionHead(keras.layers.Layer):
         self.expand, self.norm = [], []
         for i in range(1, depth):
             dense = keras.layers.Dense(hidden, name=f"expand{i}", dtype="float32")
-            norm = BatchNorm(momentum=0.9, epsilon=1e-5, name=f"norm{i}", dtype="float32")
+            norm = keras.layers.BatchNormalization(
+                momentum=0.9, epsilon=1e-5, name=f"norm{i}", dtype="float32"
+            )
             self.expand.append(dense)
             self.norm.append(norm)
         self.project = keras.layers.Dense(width, use_bias=False, name="project", dtype="float32")

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from bod_keras.errors import UserError
-from bod_keras.koopman.linalg import normalise_frames
+from bod_keras.koopman.linalg import normalize_frames
 
 
 @keras.saving.register_keras_serializable("bod_keras")
@@ -13,13 +13,13 @@ class Prototypes(keras.layers.Layer):
 
         s_ik = z_i . c_k / |z_i|,   |c_k| = 1.
 
-    An optimizer moves prototypes off the sphere: call `normalise` after its step.
+    An optimizer moves prototypes off the sphere: call `normalize` after its step.
 
     Args:
         count: K.
 
     Call arguments:
-        embeddings: (B, D); they need not be normalised.
+        embeddings: (B, D); they need not be normalized.
         frozen: a boolean, or a scalar tensor: whether the prototypes get no gradient.
 
     Returns:
@@ -48,21 +48,21 @@ class Prototypes(keras.layers.Layer):
 
     def build(self, embeddings_shape):
         normal = keras.initializers.RandomNormal()
-        # Not `normalise` after it: in a symbolic call Keras would initialise again later.
+        # Not `normalize` after it: in a symbolic call Keras would initialise again later.
         self.vectors = self.add_weight(
             name="vectors",
             shape=(self.count, embeddings_shape[-1]),
-            initializer=lambda shape, dtype: normalise_frames(normal(shape, dtype)),
+            initializer=lambda shape, dtype: normalize_frames(normal(shape, dtype)),
         )
 
     def call(self, embeddings, frozen=False):
         vectors = ops.convert_to_tensor(self.vectors)
         vectors = ops.where(frozen, ops.stop_gradient(vectors), vectors)
-        return ops.matmul(normalise_frames(embeddings), ops.transpose(vectors))
+        return ops.matmul(normalize_frames(embeddings), ops.transpose(vectors))
 
-    def normalise(self):
+    def normalize(self):
         """Put every prototype back on the unit sphere."""
-        self.vectors.assign(normalise_frames(ops.convert_to_tensor(self.vectors)))
+        self.vectors.assign(normalize_frames(ops.convert_to_tensor(self.vectors)))
 
     def compute_output_shape(self, embeddings_shape):
         return (*embeddings_shape[:-1], self.count)

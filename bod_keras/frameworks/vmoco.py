@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from bod_keras.frameworks._pairs import mean_over, ordered_pairs
-from bod_keras.frameworks._parts import part_temperatures
+from bod_keras.frameworks.base import FRAMEWORKS
 from bod_keras.frameworks.key_queue import KeyQueue
 from bod_keras.frameworks.momentum import MomentumModel
 from bod_keras.losses.queue_info_nce import QueueInfoNCE
 
 
+@FRAMEWORKS.register("vmoco")
 @keras.saving.register_keras_serializable("bod_keras")
 class VMoCo(MomentumModel):
     """v-MoCo, plain or decoupled: every part is contrasted by `QueueInfoNCE`, with a queue of its own.
@@ -18,22 +19,12 @@ class VMoCo(MomentumModel):
     the queue. The keys are those of the momentum encoder, head and split.
 
     Args:
-        encoder: a built Keras model, clips (B, T, H, W, 3) to frame features (B, T', C).
-        decoupling: None for plain v-MoCo, or a `KoopmanSplit` for BOD-VCL.
-        bilevel: None or a `BiLevel`.
-        temperature: of the base and the static loss.
-        dynamic_temperature: of the dynamic loss; as `temperature` if None.
+        encoder, decoupling, projection_head, augmenter, **kwargs: as in `ContrastiveModel`.
+        temperature: of the loss, where `Decoupling` does not set that of a part.
         queue_size: keys that are kept, of each part.
         wait_for_queue: leave all weights as they are until the queues are full, as rho-MoCo does. Otherwise
             the loss contrasts with as many keys as there are.
         momentum, momentum_steps: as in `MomentumModel`.
-        **kwargs: as in `ContrastiveModel`.
-
-    Call arguments:
-        clips: (B, T, H, W, 3), RGB in [0, 1].
-
-    Returns:
-        Frame embeddings (B, T', D).
 
     Raises:
         ValueError: as `MomentumModel`, or a queue without room.
@@ -41,36 +32,39 @@ class VMoCo(MomentumModel):
     Example:
         >>> import keras, numpy as np, bod_keras
         >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4, 8))
-        >>> model = bod_keras.VMoCo(encoder, bod_keras.KoopmanSplit(), queue_size=64)
+        >>> model = bod_keras.VMoCo(encoder, decoupling=True, queue_size=64)
         >>> model.compile(keras.optimizers.SGD(0.1, momentum=0.9))
         >>> views = np.random.default_rng(0).random((8, 2, 4, 16, 16, 3), "float32")
         >>> history = model.fit(views, batch_size=8, verbose=0)
         >>> {part: int(queue.filled) for part, queue in model.queues.items()}
-        {'static': 16, 'dynamic': 16, 'base': 16}
+        {'static': 16, 'dynamic': 16}
 
     Reference:
         Feichtenhofer et al., arXiv 2104.14558 (rho-MoCo); He et al., arXiv 1911.05722.
     """
 
+    compares_with_negatives = True
+
     def __init__(
         self,
         encoder,
         decoupling=None,
-        bilevel=None,
+        projection_head=None,
+        augmenter=None,
         temperature=0.1,
-        dynamic_temperature=None,
         queue_size=65536,
         wait_for_queue=False,
         momentum=0.994,
+        momentum_steps=None,
         **kwargs,
     ):
-        super().__init__(encoder, decoupling, bilevel, momentum, **kwargs)
+        super().__init__(
+            encoder, decoupling, projection_head, augmenter, momentum, momentum_steps, **kwargs
+        )
         self.temperature = temperature
-        self.dynamic_temperature = dynamic_temperature
         self.queue_size = queue_size
         self.wait_for_queue = wait_for_queue
-        temperatures = part_temperatures(self.parts, temperature, dynamic_temperature)
-        self.contrast = {part: QueueInfoNCE(t) for part, t in temperatures.items()}
+        self.set_losses(lambda part: QueueInfoNCE(self.temperature_of(part)))
         self.queues = {}
         for part, width in self.parts.items():
             self.queues[part] = KeyQueue(queue_size, name=f"{part}_queue")
@@ -96,5 +90,5 @@ class VMoCo(MomentumModel):
         return ops.convert_to_tensor(queue.filled) >= self.queue_size
 
     def get_config(self):
-        names = "temperature dynamic_temperature queue_size wait_for_queue".split()
+        names = "temperature queue_size wait_for_queue".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

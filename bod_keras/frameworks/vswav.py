@@ -6,13 +6,12 @@ import keras
 from keras import ops
 
 from bod_keras.frameworks._pairs import adjacent_pairs, mean_over
-from bod_keras.frameworks._parts import part_temperatures
-from bod_keras.frameworks.base import ContrastiveModel
-from bod_keras.frameworks.key_queue import KeyQueue
+from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
 from bod_keras.frameworks.prototypes import Prototypes
 from bod_keras.losses.swapped_prediction import SwappedPrediction
 
 
+@FRAMEWORKS.register("vswav")
 @keras.saving.register_keras_serializable("bod_keras")
 class VSwAV(ContrastiveModel):
     """v-SwAV, plain or decoupled: every part has prototypes and is fitted by `SwappedPrediction`.
@@ -20,34 +19,17 @@ class VSwAV(ContrastiveModel):
     Of rho > 2 views, each is swapped with the next one, as in rho-SwAV.
 
     Cosines of a part of width D with random prototypes have the deviation 1 / sqrt(D). So that the wide dynamic
-    part is told from the prototypes as sharply as the static one, its temperature and epsilon are
-
-        dynamic_temperature = temperature sqrt(D_static / D_dynamic),
-        dynamic epsilon = epsilon dynamic_temperature / temperature,
-
-    and `standardize` acts on both parts: what all videos have in common in a part would else be the same score
-    for all, which the prototypes can make still more equal by falling together.
+    part is assigned to prototypes as sharply as the static one, its temperature and epsilon are those of the
+    static part times sqrt(D_static / D_dynamic). Both parts are standardized: without it, a component that all
+    videos share would give every prototype the same score.
 
     Args:
-        encoder: a built Keras model, clips (B, T, H, W, 3) to frame features (B, T', C).
-        decoupling: None for plain v-SwAV, or a `KoopmanSplit` for BOD-VCL.
-        bilevel: None or a `BiLevel`.
+        encoder, decoupling, projection_head, augmenter, **kwargs: as in `ContrastiveModel`.
         temperature: of the base and the static loss.
-        dynamic_temperature: of the dynamic loss; as above if None.
         prototypes: number of prototypes of each part.
         freeze_steps: steps at the start that leave the prototypes alone; an epoch in the published recipe.
-        queue_size: embeddings of earlier videos with which the codes are balanced, once there are so many and
-            `queue_steps` steps are taken; 0 for none. It helps where a batch is smaller than the prototypes.
-        queue_steps: as above; 15 epochs in SwAV.
         epsilon: of `sinkhorn`, for the base and the static part.
         iterations: of `sinkhorn`.
-        **kwargs: as in `ContrastiveModel`.
-
-    Call arguments:
-        clips: (B, T, H, W, 3), RGB in [0, 1].
-
-    Returns:
-        Frame embeddings (B, T', D).
 
     Raises:
         ValueError: as `ContrastiveModel`, `SwappedPrediction` and `Prototypes`.
@@ -55,7 +37,7 @@ class VSwAV(ContrastiveModel):
     Example:
         >>> import keras, numpy as np, bod_keras
         >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4, 8))
-        >>> model = bod_keras.VSwAV(encoder, bod_keras.KoopmanSplit(), prototypes=16)
+        >>> model = bod_keras.VSwAV(encoder, decoupling=True, prototypes=16)
         >>> model.compile(keras.optimizers.Adam(1e-3))
         >>> views = np.random.default_rng(0).random((8, 2, 4, 16, 16, 3), "float32")
         >>> history = model.fit(views, batch_size=8, verbose=0)
@@ -70,68 +52,49 @@ class VSwAV(ContrastiveModel):
         self,
         encoder,
         decoupling=None,
-        bilevel=None,
+        projection_head=None,
+        augmenter=None,
         temperature=0.1,
-        dynamic_temperature=None,
         prototypes=1000,
         freeze_steps=0,
-        queue_size=0,
-        queue_steps=0,
         epsilon=0.05,
         iterations=3,
         **kwargs,
     ):
-        super().__init__(encoder, decoupling, bilevel, **kwargs)
+        super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)
         self.temperature = temperature
-        self.dynamic_temperature = dynamic_temperature
         self.prototypes = prototypes
         self.freeze_steps = freeze_steps
-        self.queue_size = queue_size
-        self.queue_steps = queue_steps
         self.epsilon = epsilon
         self.iterations = iterations
-        self.clusters, self.queues, self.swapped = {}, {}, {}
-        if dynamic_temperature is None and decoupling is not None:
-            ratio = self.parts["static"] / self.parts["dynamic"]
-            dynamic_temperature = temperature * math.sqrt(ratio)
-        temperatures = part_temperatures(self.parts, temperature, dynamic_temperature)
+        self.set_losses(self._loss_of)
+        self.clusters = {}
         for part, width in self.parts.items():
-            sharpness = temperatures[part] / temperature
-            self.swapped[part] = SwappedPrediction(
-                temperatures[part], epsilon * sharpness, iterations
-            )
             self.clusters[part] = Prototypes(prototypes, name=f"{part}_prototypes")
             self.clusters[part].build((None, width))
-            if queue_size:
-                self.queues[part] = KeyQueue(queue_size, name=f"{part}_queue")
-                self.queues[part].build((None, width))
         self.add_state()
 
+    def _loss_of(self, part):
+        sharpness = 1.0
+        if part == "dynamic":
+            sharpness = math.sqrt(self.parts["static"] / self.parts["dynamic"])
+        return SwappedPrediction(
+            self.temperature * sharpness, self.epsilon * sharpness, self.iterations
+        )
+
     def part_loss(self, part, views, targets, training):
-        swapped, clusters = self.swapped[part], self.clusters[part]
-        steps = ops.convert_to_tensor(self.steps_taken)
-        scores = [clusters(view, frozen=steps < self.freeze_steps) for view in views]
-        queued = None
-        if self.queue_size:
-            rows, filled = self.queues[part](ops.concatenate(views, axis=0), training=training)
-            queued = ops.stop_gradient(clusters(rows))
-            ready = ops.logical_and(filled >= self.queue_size, steps >= self.queue_steps)
-
-        def predict(target, source):
-            loss = swapped(scores[target], scores[source])
-            if queued is None:
-                return loss
-            return ops.where(ready, swapped((scores[target], queued), scores[source]), loss)
-
+        swapped, clusters = self.contrast[part], self.clusters[part]
+        frozen = ops.convert_to_tensor(self.steps_taken) < self.freeze_steps
+        scores = [clusters(view, frozen=frozen) for view in views]
         return mean_over(
-            adjacent_pairs(len(views)), lambda i, j: 0.5 * (predict(i, j) + predict(j, i))
+            adjacent_pairs(len(views)),
+            lambda i, j: 0.5 * (swapped(scores[i], scores[j]) + swapped(scores[j], scores[i])),
         )
 
     def after_update(self, targets):
         for clusters in self.clusters.values():
-            clusters.normalise()
+            clusters.normalize()
 
     def get_config(self):
-        names = "temperature dynamic_temperature prototypes freeze_steps queue_size queue_steps"
-        names = [*names.split(), "epsilon", "iterations"]
+        names = "temperature prototypes freeze_steps epsilon iterations".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

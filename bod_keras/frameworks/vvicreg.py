@@ -4,31 +4,23 @@ import keras
 
 from bod_keras.frameworks._pairs import all_pairs, mean_over
 from bod_keras.frameworks._parts import part_networks
-from bod_keras.frameworks.base import ContrastiveModel
+from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
 from bod_keras.losses.vicreg import VICReg
 
 
+@FRAMEWORKS.register("vvicreg")
 @keras.saving.register_keras_serializable("bod_keras")
 class VVICReg(ContrastiveModel):
-    """v-VICReg, plain or decoupled: every part has an expander and is regularised by `VICReg`.
+    """v-VICReg, plain or decoupled: every part has an expander and is regularized by `VICReg`.
 
-    The expander gives each part a scale of its own: what a `KoopmanSplit` makes of normalised frames has not
+    The expander gives each part a scale of its own: what a `KoopmanSplit` makes of normalized frames has not
     the room for a standard deviation of 1. Of more than two views all pairs are compared; none is published.
     The loss is of batch statistics: those of all replicas' clips.
 
     Args:
-        encoder: a built Keras model, clips (B, T, H, W, 3) to frame features (B, T', C).
-        decoupling: None for plain v-VICReg, or a `KoopmanSplit` for BOD-VCL.
-        bilevel: None or a `BiLevel`.
+        encoder, decoupling, projection_head, augmenter, **kwargs: as in `ContrastiveModel`.
         invariance, variance, covariance: weights of the terms, as in `VICReg`.
         expander_hidden, expander_width: widths of each part's expander, a `ProjectionHead`; 8192 in VICReg.
-        **kwargs: as in `ContrastiveModel`.
-
-    Call arguments:
-        clips: (B, T, H, W, 3), RGB in [0, 1].
-
-    Returns:
-        Frame embeddings (B, T', D), before the expanders.
 
     Raises:
         ValueError: as `ContrastiveModel`, `VICReg` and `ProjectionHead`.
@@ -36,7 +28,7 @@ class VVICReg(ContrastiveModel):
     Example:
         >>> import keras, numpy as np, bod_keras
         >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4, 8))
-        >>> model = bod_keras.VVICReg(encoder, bod_keras.KoopmanSplit(), expander_hidden=64)
+        >>> model = bod_keras.VVICReg(encoder, decoupling=True, expander_hidden=64)
         >>> model.compile(keras.optimizers.Adam(1e-3))
         >>> views = np.random.default_rng(0).random((8, 2, 4, 16, 16, 3), "float32")
         >>> history = model.fit(views, batch_size=8, verbose=0)
@@ -45,11 +37,14 @@ class VVICReg(ContrastiveModel):
         Bardes et al., arXiv 2105.04906.
     """
 
+    uses_batch_statistics = True
+
     def __init__(
         self,
         encoder,
         decoupling=None,
-        bilevel=None,
+        projection_head=None,
+        augmenter=None,
         invariance=25.0,
         variance=25.0,
         covariance=1.0,
@@ -57,19 +52,19 @@ class VVICReg(ContrastiveModel):
         expander_width=256,
         **kwargs,
     ):
-        super().__init__(encoder, decoupling, bilevel, **kwargs)
+        super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)
         self.invariance = invariance
         self.variance = variance
         self.covariance = covariance
         self.expander_hidden = expander_hidden
         self.expander_width = expander_width
-        self.regulariser = VICReg(invariance, variance, covariance)
+        self.set_losses(lambda part: VICReg(invariance, variance, covariance))
         self.expanders = part_networks(self.parts, expander_hidden, "expander", expander_width)
         self.add_state()
 
     def part_loss(self, part, views, targets, training):
         wide = [self.expanders[part](view, training=training) for view in views]
-        return mean_over(all_pairs(len(views)), lambda i, j: self.regulariser(wide[i], wide[j]))
+        return mean_over(all_pairs(len(views)), lambda i, j: self.contrast[part](wide[i], wide[j]))
 
     def get_config(self):
         names = "invariance variance covariance expander_hidden expander_width".split()

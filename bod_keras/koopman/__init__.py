@@ -1,5 +1,20 @@
-"""Frame embeddings to a static and a dynamic part, by the eigenvalues of a Koopman operator."""
+"""Frame embeddings -> static part, dynamic part."""
 
-from bod_keras.koopman.layer import KoopmanSplit
+from bod_keras.koopman.layer import KoopmanSplit, Split
+from bod_keras.koopman.read_outs import (
+    READ_OUTS,
+    DynamicOperator,
+    OperatorReadOut,
+    ReadOut,
+    TimeMean,
+)
 
-__all__ = ["KoopmanSplit"]
+__all__ = [
+    "READ_OUTS",
+    "DynamicOperator",
+    "KoopmanSplit",
+    "OperatorReadOut",
+    "ReadOut",
+    "Split",
+    "TimeMean",
+]

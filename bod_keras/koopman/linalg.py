@@ -26,6 +26,9 @@ FALLBACK_MARGIN = 1.25
 # longer, except on JAX, which has it not. (Products of them are complex64: Keras has no complex128.)
 _EIG_DTYPE = "float32" if keras.backend.backend() == "jax" else "float64"
 _EIG_COMPLEX = {"float32": "complex64", "float64": "complex128"}[_EIG_DTYPE]
+# Added to eigenvectors before they are inverted, and the largest inverse that is still taken for one.
+_EIG_SHIFT = {"float32": 1e-7, "float64": 1e-12}[_EIG_DTYPE]
+_LARGEST_INVERSE = 1e4
 # The resolvent's filter starts from a trapezoid rule of this order, and doubles it from there.
 _FIRST_ORDER = 4
 
@@ -54,47 +57,45 @@ def inverse(a):
     return ops.inv(_finite_or_identity(a))
 
 
-def normalise_frames(frames):
-    """L2-normalise over the last axis; a zero frame stays zero and gets no gradient. (..., D) -> (..., D)."""
+def normalize_frames(frames):
+    """L2-normalize over the last axis; a zero frame stays zero and gets no gradient. (..., D) -> (..., D)."""
     square = ops.sum(ops.square(frames), axis=-1, keepdims=True)
     alive = square > _TINY
     # Twice `where`: the inner one keeps the branch that is not taken finite, its gradient too.
     return frames * ops.where(alive, ops.rsqrt(ops.where(alive, square, 1.0)), 0.0)
 
 
-def transitions(embeddings, normalise=True):
+def transitions(embeddings, normalize=True):
     """Split embeddings (B, T, D) into past and future frames, each (B, T-1, D), in float32."""
     frames = ops.cast(embeddings, "float32")
-    if normalise:
-        frames = normalise_frames(frames)
+    if normalize:
+        frames = normalize_frames(frames)
     return frames[:, :-1], frames[:, 1:]
 
 
-def add_ridge(gram, ridge):
-    """``K + ridge tr(K)/n I`` for Gram matrices K (..., n, n)."""
-    n = gram.shape[-1]
-    level = ridge * ops.trace(gram, axis1=-2, axis2=-1) / n + _TINY
-    return gram + level[..., None, None] * ops.eye(n, dtype=gram.dtype)
+def pseudo_inverse(past, ridge):
+    """The ridge pseudo-inverse ``X^+ = X' (X X' + e I)^-1 = (X' X + e I)^-1 X'``, e = ridge tr(X X') / n.
 
-
-def regularised_gram(past, ridge):
-    """``G = X X' + ridge tr(X X')/n I``, which the pseudo-inverse X^+ = X' G^-1 inverts. (B, n, n)."""
-    return add_ridge(ops.matmul(past, ops.swapaxes(past, -1, -2)), ridge)
-
-
-def reduced_operator(past, future, gram):
-    """The reduced operator ``M = Y X^+ = Y X' G^-1``.
+    Of the two equal forms the one with the smaller system is taken: the other one is singular but for the
+    ridge, which float32 cannot hold where it is small.
 
     Args:
         past: X, (B, n, D).
-        future: Y, (B, n, D).
-        gram: `regularised_gram` of X, (B, n, n), symmetric.
+        ridge: relative to the mean squared norm of a frame.
 
     Returns:
-        (B, n, n); its non-zero eigenvalues are those of the D x D operator.
+        (B, D, n), so that A = X^+ Y and M = Y X^+.
     """
-    cross = ops.matmul(past, ops.swapaxes(future, -1, -2))
-    return ops.swapaxes(solve(gram, cross), -1, -2)
+    frames, width = past.shape[-2:]
+    transposed = ops.swapaxes(past, -1, -2)
+    if frames <= width:
+        gram, side = ops.matmul(past, transposed), past
+    else:
+        gram, side = ops.matmul(transposed, past), transposed
+    level = ridge * ops.trace(gram, axis1=-2, axis2=-1) / frames + _TINY
+    gram = gram + level[..., None, None] * ops.eye(gram.shape[-1], dtype=gram.dtype)
+    solution = solve(gram, side)
+    return ops.swapaxes(solution, -1, -2) if frames <= width else solution
 
 
 def eigendecomposition(matrix):
@@ -123,21 +124,19 @@ def distances_to_one(matrix, spectrum=None):
     return ops.cast(ops.sort(_distance(values), axis=-1), "float32")
 
 
-def count_radius(distances, count):
-    """Radius around 1 that holds the `count` closest eigenvalues, conjugate pairs kept together.
+def closest_radius(distances):
+    """Radius around 1 that holds the closest eigenvalue, or conjugate pair, and no other.
 
-    The radius is the geometric mean of the distances on either side of the gap.
+    The geometric mean of the distances on either side of the gap.
 
     Args:
         distances: (..., n) ascending, from `distances_to_one`.
-        count: how many eigenvalues are static, 1..n-1 (n takes all).
 
     Returns:
         (...,) float32.
     """
-    n = distances.shape[-1]
-    kth = distances[..., min(count, n) - 1 : min(count, n)]
-    inside = distances <= kth * (1.0 + _PAIR_TOLERANCE) + _DISTANCE_FLOOR * _PAIR_TOLERANCE
+    nearest = distances[..., :1]
+    inside = distances <= nearest * (1.0 + _PAIR_TOLERANCE) + _DISTANCE_FLOOR * _PAIR_TOLERANCE
     last = ops.max(ops.where(inside, distances, 0.0), axis=-1)
     outermost = distances[..., -1:]
     first = ops.min(ops.where(inside, 4.0 * outermost + 1.0, distances), axis=-1)
@@ -189,8 +188,11 @@ def eig_projector(matrix, radius, spectrum=None):
     dP = V (F o (V^-1 dM V)) V^-1, F_ij = (h_i - h_j) / (lambda_i - lambda_j) between the two groups, 0 within
     one. It is free of the eigenvectors' phase and sees only the gap between the groups.
 
+    A matrix without a basis of eigenvectors (a clip of equal or of orthonormal frames can have one) gets the
+    `resolvent_projector` instead, and no gradient.
+
     Args:
-        matrix: (B, n, n) real, diagonalisable.
+        matrix: (B, n, n) real.
         radius: (B,) float32; has no gradient.
         spectrum: the `eigendecomposition` of `matrix`, if at hand.
 
@@ -198,8 +200,10 @@ def eig_projector(matrix, radius, spectrum=None):
         (B, n, n) real projector.
     """
     values, vectors = eigendecomposition(matrix) if spectrum is None else spectrum
-    radius = ops.cast(ops.stop_gradient(radius), _EIG_DTYPE)[..., None]
-    inside = ops.cast(_distance(values) <= radius, _EIG_DTYPE)
+    inside = ops.cast(
+        _distance(values) <= ops.cast(ops.stop_gradient(radius), _EIG_DTYPE)[..., None], _EIG_DTYPE
+    )
+    vectors, inverse, usable = _eigenbasis(vectors)
 
     @ops.custom_gradient
     def projector(m, h, v, w, lam):
@@ -214,7 +218,24 @@ def eig_projector(matrix, radius, spectrum=None):
 
         return ops.cast(result, "float32"), grad
 
-    return projector(matrix, inside, vectors, ops.inv(vectors), values)
+    hard = projector(matrix, inside, vectors, inverse, values)
+    soft = ops.stop_gradient(resolvent_projector(ops.stop_gradient(matrix), radius))
+    return ops.where(usable[..., None, None], hard, soft)
+
+
+def _eigenbasis(vectors):
+    """Eigenvectors, their inverse, and whether they are a basis; the identity stands in for those that are not.
+
+    Kernels raise an error at a matrix that is singular to the last bit. What is added here keeps them from it,
+    and where it counts the matrix is no basis to work with: its inverse is as large as this is small.
+    """
+    identity = ops.eye(vectors.shape[-1], dtype=_EIG_DTYPE)
+    inverse = ops.inv(vectors + _complex(_EIG_SHIFT * identity))
+    size = ops.max(ops.abs(inverse), axis=(-2, -1))
+    usable = ops.logical_and(ops.isfinite(size), size < _LARGEST_INVERSE)
+    keep = usable[..., None, None]
+    identity = _complex(identity)
+    return ops.where(keep, vectors, identity), ops.where(keep, inverse, identity), usable
 
 
 def _daleckii_krein_adjoint(upstream, h, v, w, lam):

@@ -2,6 +2,7 @@
 
 from bod_keras.losses.barlow_twins import BarlowTwins
 from bod_keras.losses.cosine_regression import CosineRegression
+from bod_keras.losses.decoupled import DecoupledLoss
 from bod_keras.losses.info_nce import InfoNCE
 from bod_keras.losses.koopman_prediction import KoopmanPrediction
 from bod_keras.losses.queue_info_nce import QueueInfoNCE
@@ -12,6 +13,7 @@ from bod_keras.losses.vicreg import VICReg
 __all__ = [
     "BarlowTwins",
     "CosineRegression",
+    "DecoupledLoss",
     "InfoNCE",
     "KoopmanPrediction",
     "QueueInfoNCE",

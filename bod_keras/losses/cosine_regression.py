@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from bod_keras.errors import UserError
-from bod_keras.koopman.linalg import normalise_frames
+from bod_keras.koopman.linalg import normalize_frames
 
 
 @keras.saving.register_keras_serializable("bod_keras")
@@ -47,5 +47,5 @@ class CosineRegression(keras.losses.Loss):
                 "CosineRegression expects target and prediction of equal shape (batch, width). "
                 f"Received: {tuple(target.shape)} and {tuple(prediction.shape)}"
             )
-        z = ops.stop_gradient(normalise_frames(target))
-        return 2.0 - 2.0 * ops.sum(z * normalise_frames(prediction), axis=-1)
+        z = ops.stop_gradient(normalize_frames(target))
+        return 2.0 - 2.0 * ops.sum(z * normalize_frames(prediction), axis=-1)

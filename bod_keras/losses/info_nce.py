@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from bod_keras.koopman.linalg import normalise_frames
+from bod_keras.koopman.linalg import normalize_frames
 from bod_keras.losses._checks import check_temperature, check_views
 
 
@@ -47,7 +47,7 @@ class InfoNCE(keras.losses.Loss):
 
     def call(self, view_a, view_b):
         check_views("InfoNCE", view_a, view_b)
-        a, b = normalise_frames(view_a), normalise_frames(view_b)
+        a, b = normalize_frames(view_a), normalize_frames(view_b)
         across = ops.matmul(a, ops.transpose(b)) / self.temperature
         return 0.5 * (self._direction(a, across) + self._direction(b, ops.transpose(across)))
 

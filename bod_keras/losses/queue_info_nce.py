@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from bod_keras.errors import UserError
-from bod_keras.koopman.linalg import normalise_frames
+from bod_keras.koopman.linalg import normalize_frames
 from bod_keras.losses._checks import check_temperature
 
 
@@ -58,9 +58,9 @@ class QueueInfoNCE(keras.losses.Loss):
             valid = ops.cast(negatives, "float32") < filled
             # Rows never written are zeroed before the product too: 0 x NaN would be NaN in the gradient.
             queue = ops.where(valid[:, None], queue, 0.0)
-        q = normalise_frames(queries)
-        k = ops.stop_gradient(normalise_frames(keys))
-        n = ops.stop_gradient(normalise_frames(queue))
+        q = normalize_frames(queries)
+        k = ops.stop_gradient(normalize_frames(keys))
+        n = ops.stop_gradient(normalize_frames(queue))
         positive = ops.sum(q * k, axis=-1, keepdims=True) / self.temperature
         negative = ops.matmul(q, ops.transpose(n)) / self.temperature
         if filled is not None:

@@ -1,11 +1,11 @@
 """Losses to updated weights: the bi-level update and what a run needs around it."""
 
+from bod_keras.decoupling import BiLevel
 from bod_keras.storage.run_folder import PushRunFolder, RunFolder
-from bod_keras.training.batch_norm import BatchNorm
-from bod_keras.training.bilevel import BiLevel
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
 from bod_keras.training.distribution import KINDS as DISTRIBUTIONS
 from bod_keras.training.distribution import Distribution, choose_distribution
+from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
 from bod_keras.training.fit_rest import fit_rest
 from bod_keras.training.history_file import HistoryFile
 from bod_keras.training.lars import LARS
@@ -20,7 +20,6 @@ from bod_keras.training.stop_on_signal import StopOnSignal
 from bod_keras.training.warmup_cosine import warmup_cosine
 
 __all__ = [
-    "BatchNorm",
     "BiLevel",
     "BiLevelModel",
     "Checkpoint",
@@ -38,6 +37,7 @@ __all__ = [
     "StopOnNonFinite",
     "StopOnSignal",
     "choose_distribution",
+    "exclude_vectors_from_weight_decay",
     "fit_rest",
     "load_checkpoint",
     "save_model",

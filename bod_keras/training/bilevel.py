@@ -1,121 +1,41 @@
 """The bi-level update, as functions of lists of tensors: no model, no optimizer, no backend."""
 
-import dataclasses
-from collections import namedtuple
+from __future__ import annotations
 
-import keras
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 from keras import ops
 
 from bod_keras.backend.autodiff import value_and_grad
-from bod_keras.errors import UserError
-
-_SCOPES = ("head", "all")
-_HYPERGRADIENTS = ("first_order", "finite_difference", "exact")
+from bod_keras.decoupling import BiLevel
 
 
-@keras.saving.register_keras_serializable("bod_keras")
-@dataclasses.dataclass(frozen=True)
-class BiLevel:
-    """Settings of the bi-level update.
+class Update(NamedTuple):
+    """What `bilevel_gradient` yields: U(w_n), its auxiliary output, w_n, h, dU/dinputs."""
 
-    Lower level J: error of Koopman predictions (`KoopmanPrediction`). Upper level U: the contrastive losses.
-
-        w_0 = w,  v_0 = what the last step left
-        v_k = inner_momentum v_(k-1) - inner_learning_rate grad J(w_(k-1)),  w_k = w_(k-1) + v_k,
-              k = 1..inner_steps
-        h   = an estimate of dU(w_n) / dw
-        w   = optimizer(w_n, h)
-
-    Attributes:
-        inner_steps: n >= 0; 0 leaves only the upper level.
-        inner_learning_rate: step of the lower level, in units of weight per gradient of J: a number, or a
-            `keras.optimizers.schedules.LearningRateSchedule` of the count of lower-level steps.
-        scope: ``"head"``: the lower level moves the projection head only, and the backbone is run once a
-            step; ``"all"``: it moves every trainable weight, as published, at about four times the cost.
-        hypergradient: ``"first_order"`` (h = grad U(w_n)); ``"finite_difference"`` (goes back through the
-            lower-level steps, with (grad J(w + e d) - grad J(w - e d)) / 2e for the product of J's Hessian
-            and d, e = 0.01 / |d|); or ``"exact"`` (differentiates through the unrolled steps; small scopes).
-        prediction: the kind of `KoopmanPrediction`.
-        inner_momentum: in [0, 1); the velocities v are weights of the model, saved with it.
-
-    Raises:
-        ValueError: a setting out of its range.
-
-    Example:
-        >>> import bod_keras
-        >>> bod_keras.BiLevel(inner_steps=2).scope
-        'head'
-
-    Reference:
-        arXiv 2407.14069; the finite difference is that of Liu et al., "DARTS", arXiv 1806.09055, eq. 8.
-    """
-
-    inner_steps: int = 1
-    inner_learning_rate: float = 1.0
-    scope: str = "head"
-    hypergradient: str = "finite_difference"
-    prediction: str = "cross_clip"
-    inner_momentum: float = 0.0
-
-    def __post_init__(self):
-        if self.inner_steps < 0:
-            raise UserError(f"inner_steps must not be negative. Received: {self.inner_steps}")
-        if not self._scheduled and not self.inner_learning_rate > 0:
-            raise UserError(
-                "inner_learning_rate must be positive, or a LearningRateSchedule. "
-                f"Received: {self.inner_learning_rate}"
-            )
-        if not 0 <= self.inner_momentum < 1:
-            raise UserError(f"inner_momentum must lie in [0, 1). Received: {self.inner_momentum}")
-        for name, choices in (("scope", _SCOPES), ("hypergradient", _HYPERGRADIENTS)):
-            if getattr(self, name) not in choices:
-                raise UserError(
-                    f"{name} must be one of {', '.join(map(repr, choices))}. "
-                    f"Received: {getattr(self, name)!r}"
-                )
-
-    def rates(self, count=0):
-        """Learning rates of one update's lower-level steps, `count` of which have been taken before."""
-        if self._scheduled:
-            return [self.inner_learning_rate(count + k) for k in range(self.inner_steps)]
-        return [self.inner_learning_rate] * self.inner_steps
-
-    @property
-    def _scheduled(self):
-        return callable(self.inner_learning_rate)
-
-    def get_config(self):
-        config = dataclasses.asdict(self)
-        if self._scheduled:
-            config["inner_learning_rate"] = keras.saving.serialize_keras_object(
-                self.inner_learning_rate
-            )
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        rate = keras.saving.deserialize_keras_object(config["inner_learning_rate"])
-        return cls(**{**config, "inner_learning_rate": rate})
-
-
-Update = namedtuple("Update", "value auxiliary weights velocities gradients cotangents")
-Update.__doc__ = (
-    """What `bilevel_gradient` yields: U(w_n), its auxiliary output, w_n, v_n, h, dU/dinputs."""
-)
+    value: Any
+    auxiliary: Any
+    weights: list
+    gradients: list
+    cotangents: list
 
 
 def bilevel_gradient(
-    upper,
-    lower,
-    weights,
-    inputs,
-    settings,
-    velocities=None,
-    rates=None,
-    scale=1.0,
-    reduce=lambda gradients: gradients,
-):
-    """Lower-level steps and the hypergradient.
+    upper: Callable,
+    lower: Callable,
+    weights: list,
+    inputs: list,
+    settings: BiLevel | None,
+    scale: Any = 1.0,
+    reduce: Callable[[list], list] = lambda gradients: gradients,
+) -> Update:
+    """Take the lower-level steps and return the hypergradient.
+
+        w_0 = w,   w_k = w_(k-1) - rate grad J(w_(k-1)),   k = 1..n
+        g_n = grad U(w_n),   g_(k-1) = g_k - rate H(w_(k-1)) g_k,   h = g_0
+
+    with H the Hessian of J. H v is a central difference of grad J along v, of size 0.01 / |rate v|.
 
     Args:
         upper: ``upper(weights, inputs) -> (U, auxiliary)``, U a scalar.
@@ -123,66 +43,39 @@ def bilevel_gradient(
         weights: list of float32 tensors that the lower level moves.
         inputs: list of tensors that both levels read and that need a cotangent (the backbone's features).
         settings: a `BiLevel`, or None for the upper level alone.
-        velocities: v_0, a list like `weights`; zeros if None.
-        rates: a learning rate for each lower-level step; ``settings.rates()`` if None.
         scale: loss scale for half precision: both levels are multiplied by it before they are
-            differentiated. U, w_n and v_n are free of it; h and the cotangents keep it, for the optimizer.
+            differentiated. U and w_n are free of it; h and the cotangents keep it, for the optimizer.
         reduce: sums a list of gradients over the replicas that share `weights`, each with its own share of U
             and J. What is returned is each replica's share, for the optimizer to sum.
 
     Returns:
         An `Update`. Its cotangents include what the inputs do to U through the lower level.
+
+    Reference:
+        Song et al., arXiv 2407.14069; Liu et al., "DARTS", arXiv 1806.09055, eq. 8.
     """
     n = len(weights)
-    if velocities is None:
-        velocities = [ops.zeros_like(w) for w in weights]
-    if settings is None or not settings.inner_steps:
-        settings = BiLevel(0, hypergradient="first_order")
-    rates = settings.rates() if rates is None else rates
-    momentum, exact = settings.inner_momentum, settings.hypergradient == "exact"
-
-    def descend(values, features):
-        """The points of the lower level: lists of weights, velocities, and the rate of the step taken."""
-        points, now = [], velocities
-        for rate in rates:
-            _, _, slopes = value_and_grad(
-                lambda w: (lower(w, features) * scale, ()), values, create_graph=exact
-            )
-            slopes = reduce(slopes)
-            # As a loss-scaling optimizer does: a step that overflowed in half precision is left out.
-            finite = ops.all(ops.stack([ops.all(ops.isfinite(g)) for g in slopes]))
-            points.append((values, ops.where(finite, rate, 0.0)))
-            slopes = [ops.where(finite, g / scale, 0.0) for g in slopes]
-            now = [momentum * v - rate * g for v, g in zip(now, slopes)]
-            values = [w + v for w, v in zip(values, now)]
-        return values, now, points
+    points = []  # the weights before each lower-level step, and its rate
+    moved = weights
+    for _ in range(settings.inner_steps if settings is not None else 0):
+        _, _, slopes = value_and_grad(lambda w: (lower(w, inputs) * scale, ()), moved)
+        slopes = reduce(slopes)
+        # As a loss-scaling optimizer does: a step that overflowed in half precision is left out.
+        finite = ops.all(ops.stack([ops.all(ops.isfinite(g)) for g in slopes]))
+        rate = ops.where(finite, settings.inner_learning_rate, 0.0)
+        points.append((moved, rate))
+        moved = [w - rate * ops.where(finite, g / scale, 0.0) for w, g in zip(moved, slopes)]
 
     def scaled_upper(values):
         value, auxiliary = upper(values[:n], values[n:])
         return value * scale, (value, auxiliary)
 
-    if exact:
-
-        def unrolled(values):
-            moved, now, _ = descend(values[:n], values[n:])
-            scaled, rest = scaled_upper(moved + values[n:])
-            return scaled, (*rest, moved, now)
-
-        _, (value, auxiliary, moved, now), gradients = value_and_grad(unrolled, weights + inputs)
-        return Update(value, auxiliary, moved, now, gradients[:n], gradients[n:])
-
-    moved, now, points = descend(weights, inputs)
     _, (value, auxiliary), gradients = value_and_grad(scaled_upper, moved + inputs)
-    if settings.hypergradient == "finite_difference":
-        # w_k = w_(k-1) + v_k and v_k = momentum v_(k-1) - rate grad J(w_(k-1)), backwards.
-        of_velocity = [ops.zeros_like(w) for w in weights]
-        for point, rate in reversed(points):
-            of_velocity = [v + g for v, g in zip(of_velocity, reduce(gradients[:n]))]
-            direction = [-rate * v for v in of_velocity]
-            mixed = _hessian_product(lower, point, inputs, direction, scale)
-            gradients = [g + ops.cast(m, g.dtype) for g, m in zip(gradients, mixed)]
-            of_velocity = [momentum * v for v in of_velocity]
-    return Update(value, auxiliary, moved, now, gradients[:n], gradients[n:])
+    for point, rate in reversed(points):
+        direction = [-rate * g for g in reduce(gradients[:n])]
+        mixed = _hessian_product(lower, point, inputs, direction, scale)
+        gradients = [g + ops.cast(m, g.dtype) for g, m in zip(gradients, mixed)]
+    return Update(value, auxiliary, moved, gradients[:n], gradients[n:])
 
 
 def _hessian_product(lower, weights, inputs, direction, scale):

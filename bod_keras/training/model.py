@@ -1,21 +1,25 @@
 """`BiLevelModel`: a Keras model whose training step is the bi-level update, on every backend."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from bod_keras.backend import autodiff
 from bod_keras.errors import UserError
-from bod_keras.training.batch_norm import BatchNorm
-from bod_keras.training.bilevel import bilevel_gradient
-from bod_keras.training.pieces import check_chunks, run_in_pieces, vjp_in_pieces
+from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
+from bod_keras.training.pieces import run_in_pieces
 from bod_keras.training.seed_states import SeedStates
+from bod_keras.training.step import Step
+
+# Interpolation may leave [0, 1] by a little.
+_TOLERANCE = 0.05
 
 
 class BiLevelModel(SeedStates, keras.Model):
     """Base of models that train by a bi-level update around a backbone.
 
     A subclass says what is computed; the step (lower level, hypergradient, pull-back through the backbone,
-    optimizer, statistics) is here. With `bilevel=None`, or `inner_steps=0`, it is an ordinary training step.
+    optimizer, statistics) is here. With `bilevel=None` it is an ordinary training step.
 
     A subclass sets ``self.bilevel`` and implements
 
@@ -39,7 +43,9 @@ class BiLevelModel(SeedStates, keras.Model):
             is not (B, V, T, H, W, C).
 
     Example:
-        >>> class Spread(BiLevelModel):
+        >>> import bod_keras, numpy as np
+        >>> from keras import ops
+        >>> class Spread(bod_keras.BiLevelModel):
         ...     logged = ["spread"]
         ...     def __init__(self, backbone):
         ...         super().__init__()
@@ -48,7 +54,6 @@ class BiLevelModel(SeedStates, keras.Model):
         ...     def upper_loss(self, features, targets, views, training):
         ...         spread = ops.mean(ops.var(features, axis=0))
         ...         return -spread, {"spread": spread}
-        >>> import bod_keras
         >>> model = Spread(bod_keras.encoders.FrameCNN((4, 16, 16, 3), widths=(4,)))
         >>> model.compile("sgd")
         >>> views = np.random.default_rng(0).random((4, 2, 4, 16, 16, 3), "float32")
@@ -58,6 +63,9 @@ class BiLevelModel(SeedStates, keras.Model):
 
     bilevel = None
     chunks = 1
+    # Of losses that compare the videos of a batch.
+    compares_with_negatives = False
+    uses_batch_statistics = False
 
     def add_state(self):
         """Create what every bi-level model keeps.
@@ -71,24 +79,11 @@ class BiLevelModel(SeedStates, keras.Model):
                     name=name, shape=(), dtype="int32", trainable=False, initializer="zeros"
                 )
                 setattr(self, name, counter)
-            self._velocities = {}
+            self.farthest_value = self.add_weight(
+                name="farthest_value", shape=(), trainable=False, initializer="zeros"
+            )
         if not hasattr(self, "augmenter"):  # no class attribute: on PyTorch it would hide a layer
             self.augmenter = None
-        self._has_lower_level = self.bilevel is not None and self.bilevel.inner_steps > 0
-        if self._has_lower_level and self.bilevel.hypergradient == "exact":
-            self._check_second_derivatives()
-        # Weights, so that they are saved with the model and known to a compiled step.
-        if self._has_lower_level and self.bilevel.inner_momentum:
-            for weight in self._lower_weights():
-                if id(weight) in self._velocities:
-                    continue
-                self._velocities[id(weight)] = self.add_weight(
-                    name=f"velocity_{len(self._velocities)}",
-                    shape=weight.shape,
-                    dtype="float32",
-                    trainable=False,
-                    initializer="zeros",
-                )
         names = ["loss", *self.logged]
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
@@ -149,6 +144,12 @@ class BiLevelModel(SeedStates, keras.Model):
             ValueError: ``jit_compile=True`` where the step cannot be compiled; chunks below 1, or more than 1
                 where the lower level moves the backbone.
         """
+        for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
+            if kwargs.get(name) is not None:
+                raise UserError(
+                    f"compile({name}=...): {type(self).__name__} has its own loss, and logs its parts. Leave "
+                    f"{name} out; evaluate the trained model with evaluate.py or a probe."
+                )
         self._check_chunks(chunks, kwargs.get("jit_compile"))
         if kwargs.get("jit_compile") is True:
             self._check_jit()
@@ -156,9 +157,7 @@ class BiLevelModel(SeedStates, keras.Model):
         self.chunks = chunks
         if chunks > 1 and autodiff.BACKEND == "tensorflow":
             self.jit_compile = False  # what "auto" may have chosen
-        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        if inner.weight_decay and not inner.built:
-            inner.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        exclude_vectors_from_weight_decay(self.optimizer)
         if (
             not self.optimizer.built
         ):  # a compiled step may read its state before it is first applied
@@ -169,7 +168,7 @@ class BiLevelModel(SeedStates, keras.Model):
             raise UserError(
                 f"chunks must be at least 1, the whole batch. Received: chunks={chunks}"
             )
-        if chunks > 1 and self._has_lower_level and self.bilevel.scope == "all":
+        if chunks > 1 and self.bilevel is not None and self.bilevel.scope == "all":
             raise UserError(
                 f'scope="all" moves the backbone within a step, so that chunks={chunks} cannot cache its '
                 'features. Use scope="head", or an encoder with remat=True and chunks=1.'
@@ -191,7 +190,7 @@ class BiLevelModel(SeedStates, keras.Model):
         if without:
             raise UserError(
                 f"jit_compile=True: XLA on TensorFlow has no eigensolver, which {', '.join(without)} uses. "
-                'Use KoopmanSplit(method="resolvent", count=None), the JAX backend, or jit_compile="auto".'
+                'Use a Decoupling with a threshold, the JAX backend, or jit_compile="auto".'
             )
 
     def get_compile_config(self):
@@ -206,118 +205,67 @@ class BiLevelModel(SeedStates, keras.Model):
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def _lower_weights(self):
+    def lower_weights(self):
         """What the lower level moves: all trainable weights, or those outside of the backbone."""
         if self.bilevel is not None and self.bilevel.scope == "all":
             return list(self.trainable_variables)
         backbone = {id(v) for v in self.backbone.trainable_variables}
         return [v for v in self.trainable_variables if id(v) not in backbone]
 
-    def _check_second_derivatives(self):
-        """``"exact"`` differentiates the lower level twice: TensorFlow cannot do that to `ops.moments`."""
-        if autodiff.BACKEND != "tensorflow":
-            return
-        outside = [
-            *self.target_networks,
-            *([self.backbone] if self.bilevel.scope == "head" else []),
-        ]
-        left_out = {id(layer) for network in outside for layer in network._flatten_layers()}
-        layers = [layer for layer in self._flatten_layers() if id(layer) not in left_out]
-        kinds = (keras.layers.BatchNormalization, keras.layers.GroupNormalization)
-        wrong = [v.name for v in layers if isinstance(v, kinds) and not isinstance(v, BatchNorm)]
-        wrong.sort()
-        if wrong:
+    def fit(self, x=None, *args, callbacks=None, steps_per_epoch=None, **kwargs):
+        """As `keras.Model.fit`, after checks of what would go wrong in silence.
+
+        Raises:
+            ValueError: clips that are not in [0, 1], an endless data set without `steps_per_epoch`, or an
+                optimizer whose schedule has ended at a learning rate of 0.
+        """
+        _check_clips(x)
+        clips = x.get("views") if isinstance(x, dict) else x
+        if isinstance(clips, np.ndarray) and len(clips) % (kwargs.get("batch_size") or 32) == 1:
+            self._check_videos(1, clips)
+        cardinality = getattr(x, "cardinality", None)
+        if steps_per_epoch is None and callable(cardinality) and int(cardinality()) == -1:
             raise UserError(
-                'hypergradient="exact" goes through normalisation layers whose second derivative is wrong on '
-                f"TensorFlow: {', '.join(wrong[:3])}{' ...' if wrong[3:] else ''}. Use "
-                'hypergradient="finite_difference", scope="head", bod_keras.training.BatchNorm in their place, '
-                "or another backend."
+                "fit: the data set is endless. Pass steps_per_epoch, such as the number of videos divided by "
+                "the batch size."
+            )
+        self._check_learning_rate()
+        if callbacks is None or isinstance(callbacks, (list, tuple)):
+            callbacks = [*(callbacks or []), _CheckRange()]
+        return super().fit(x, *args, callbacks=callbacks, steps_per_epoch=steps_per_epoch, **kwargs)
+
+    def train_on_batch(self, x, *args, **kwargs):
+        """As `keras.Model.train_on_batch`; clips that are not in [0, 1] are refused."""
+        _check_clips(x)
+        return super().train_on_batch(x, *args, **kwargs)
+
+    def _check_learning_rate(self):
+        optimizer = self.optimizer
+        if optimizer is None or not int(ops.convert_to_numpy(optimizer.iterations)):
+            return
+        if float(ops.convert_to_numpy(optimizer.learning_rate)) == 0:
+            raise UserError(
+                "fit: the learning-rate schedule has ended at 0, so nothing would be learned. Compile the "
+                "model with a new optimizer to train on."
             )
 
     # -- the step ------------------------------------------------------------------------------------------
 
     def _learn(self, data):
-        with autodiff.synchronised(self._flatten_layers()):
+        with autodiff.synchronized(self._flatten_layers()):
             return self._take_step(data)
 
     def _take_step(self, data):
         clips, views, position = self._unpack(data, training=True)
-        check_chunks(clips, views, self.chunks)
-        head = self._lower_weights()
-        inside = {id(v) for v in head}
-        outer = [v for v in self.trainable_variables if id(v) not in inside]
-        state = self.non_trainable_variables
-        frozen = autodiff.current_values(state)
-        head_values = autodiff.current_values(head)
-        outer_values = autodiff.current_values(outer)
-
-        def call(fn, outer_now, head_now, state_now):
-            result, values = autodiff.functional_call(
-                fn, outer + head + state, list(outer_now) + list(head_now) + list(state_now)
-            )
-            return result, values[len(outer) + len(head) :]
-
-        with autodiff.no_gradient():
-            targets, state_now = call(
-                lambda: self.targets(clips, views, training=True), outer_values, head_values, frozen
-            )
-
-        def backbone(values, clips, state_now):
-            return call(lambda: self.backbone(clips, training=True), values, head_values, state_now)
-
-        def upper(values, inputs):
-            def loss():
-                features = inputs[0] if outer else self.backbone(clips, training=True)
-                return self.upper_loss(features, targets, views, training=True)
-
-            (value, logs), new_state = call(loss, outer_values, values, state_after)
-            return value, (logs, new_state)
-
-        def lower(values, inputs):
-            # Its updates of statistics and seeds are dropped: they move once a step, in the upper pass.
-            def loss():
-                features = inputs[0] if outer else self.backbone(clips, training=True)
-                return self.lower_loss(features, views)
-
-            return call(loss, outer_values, values, frozen)[0]
-
-        if outer:
-            features, state_after, pull_back = vjp_in_pieces(
-                backbone, outer_values, clips, views, state_now, self.chunks
-            )
-            inputs = [features]
-        else:
-            inputs, state_after = [], state_now
-        update = bilevel_gradient(
-            upper,
-            lower,
-            head_values,
-            inputs,
-            self.bilevel,
-            scale=_loss_scale(self.optimizer),
-            reduce=autodiff.sum_over_replicas,
-            **self._inner_state(head),
-        )
-        # Before anything is assigned: in pieces the backbone runs again, from the state that it had.
-        outer_gradients = pull_back(update.cotangents[0]) if outer else []
-        logs, new_state = update.auxiliary
-        learning = self.is_learning()
-        if learning is not None:
-            moving = [*outer, *head, *self._velocities.values(), *self.optimizer.variables]
-            before = [ops.copy(x) for x in autodiff.current_values(moving)]
-        autodiff.assign(state, new_state)
-        self._keep_inner_state(head, update)
-        gradients = zip(outer + head, outer_gradients + update.gradients)
-        gradient_of = {id(variable): gradient for variable, gradient in gradients}
-        trainable = self.trainable_variables
-        autodiff.apply_gradients(self.optimizer, [gradient_of[id(v)] for v in trainable], trainable)
-        if learning is not None:
-            for variable, old in zip(moving, before):
-                variable.assign(ops.where(learning, variable.value, old))
+        step = Step.begin(self, clips, views)
+        targets, state = step.targets()
+        encoded = step.encode(state)
+        update = step.update(encoded, targets)
+        step.apply(encoded, update)
         self.after_update(targets)
         self.steps_taken.assign_add(1)
         self._record_position(position)
-        return self._log(update.value, logs)
+        return self._log(update.value, update.auxiliary[0])
 
     def _unpack(self, data, training):
         """All views' clips (V B, T, H, W, C), view after view; V; and the positions or None."""
@@ -331,32 +279,42 @@ class BiLevelModel(SeedStates, keras.Model):
                 "A batch must have shape (batch, views, time, height, width, channels). "
                 f"Received: {tuple(data.shape)}"
             )
+        data = self._with_known_size(data)
+        if training:
+            self._check_videos(data.shape[0], data)
         if self.augmenter is not None:
             data = self.augmenter(data, training=training)
+        data = _unit_floats(data)
+        if training:
+            farthest = ops.max(ops.abs(ops.cast(data, "float32") - 0.5))
+            self.farthest_value.assign(ops.max(autodiff.gather(farthest[None])))
         data = self.all_views(data)
         views = data.shape[1]
         clips = ops.reshape(ops.swapaxes(data, 0, 1), (-1, *data.shape[2:]))
         return clips, views, position
 
-    def _inner_state(self, head):
-        """Velocities and rates of the lower level, arguments of `bilevel_gradient`."""
-        if not self._has_lower_level:
-            return {}
-        return {
-            "velocities": autodiff.current_values([self._velocities[id(v)] for v in head])
-            if self._velocities
-            else None,
-            "rates": self.bilevel.rates(
-                ops.convert_to_tensor(self.steps_taken) * self.bilevel.inner_steps
-            ),
-        }
+    def _with_known_size(self, data):
+        """The batch with the clip length and size that the backbone knows, where the data do not say it."""
+        known = getattr(self.backbone, "input_shape", None)
+        if known is None or None not in data.shape[1:] or data.shape[1] is None:
+            return data
+        shape = [own or other for own, other in zip(data.shape[2:], known[1:])]
+        return data if None in shape else ops.reshape(data, (-1, data.shape[1], *shape))
 
-    def _keep_inner_state(self, head, update):
-        if not self._has_lower_level:
+    def _check_videos(self, videos, data):
+        """A loss that compares videos with each other needs two of them."""
+        if not (self.compares_with_negatives or self.uses_batch_statistics):
             return
-        autodiff.assign(head, update.weights)
-        if self._velocities:
-            autodiff.assign([self._velocities[id(v)] for v in head], update.velocities)
+        message = (
+            f"{type(self).__name__} compares the videos of a batch and needs at least 2 of them. Choose a "
+            "larger batch size, or one that leaves no single video over at the end of the data."
+        )
+        if videos is None:
+            autodiff.check(
+                ops.shape(data)[0] * autodiff.replicas() > 1, message, ops.shape(data)[0]
+            )
+        elif videos * autodiff.replicas() < 2:
+            raise UserError(f"{message} Received: {videos}")
 
     def _evaluate(self, data):
         clips, views, _ = self._unpack(data, training=False)
@@ -392,6 +350,50 @@ class BiLevelModel(SeedStates, keras.Model):
             self.next_position.assign(ops.max(position) + 1)
 
 
+class _CheckRange(keras.callbacks.Callback):
+    """Stop after the first batch of clips that are not in [0, 1]."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._checked:
+            return
+        self._checked = True
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+        farthest = float(ops.convert_to_numpy(self.model.farthest_value))
+        if farthest > 0.5 + _TOLERANCE:
+            raise UserError(_out_of_range(farthest + 0.5))
+
+    def on_train_begin(self, logs=None):
+        self._checked = False
+
+
+def _check_clips(x):
+    """Arrays are looked at before anything is compiled; what a data set yields, after its first batch."""
+    clips = x.get("views") if isinstance(x, dict) else x
+    if not isinstance(clips, np.ndarray) or not np.issubdtype(clips.dtype, np.floating):
+        return
+    farthest = float(np.max(np.abs(clips[:64] - 0.5), initial=0.0))
+    if farthest > 0.5 + _TOLERANCE:
+        raise UserError(_out_of_range(farthest + 0.5))
+
+
+def _out_of_range(value):
+    return (
+        f"Clips must be floats in [0, 1] or uint8. Received values as far out as {value:.4g}: divide them by "
+        "255, or pass uint8."
+    )
+
+
+def _unit_floats(data):
+    """Clips as floats: uint8 divided by 255, floats as they are."""
+    dtype = keras.backend.standardize_dtype(data.dtype)
+    if dtype == "uint8":
+        return ops.cast(data, "float32") / 255.0
+    if not keras.backend.is_float_dtype(dtype):
+        raise UserError(f"Clips must be floats in [0, 1] or uint8. Received: {dtype}")
+    return data
+
+
 def steps_taken(model):
     """Training steps of a model, those included that did not move the optimizer.
 
@@ -407,8 +409,3 @@ def steps_taken(model):
     """
     # By an array: a strategy's variable is no number.
     return int(ops.convert_to_numpy(getattr(model, "steps_taken", model.optimizer.iterations)))
-
-
-def _loss_scale(optimizer):
-    """1, or what a `LossScaleOptimizer` multiplies the loss by."""
-    return optimizer.scale_loss(ops.ones((), dtype="float32"))

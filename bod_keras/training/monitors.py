@@ -48,15 +48,15 @@ class Monitors(keras.callbacks.Callback):
             ``fit`` inside of a `tf.distribute` strategy's scope.
 
     Example:
-        >>> import bod_keras
+        >>> import bod_keras, numpy as np
         >>> from bod_keras.training import Monitors
         >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4, 8))
-        >>> model = bod_keras.VSimCLR(encoder, bod_keras.KoopmanSplit())
+        >>> model = bod_keras.VSimCLR(encoder, decoupling=True)
         >>> model.compile("adam")
         >>> views = np.random.default_rng(0).random((8, 2, 4, 16, 16, 3), "float32")
         >>> history = model.fit(views, batch_size=8, verbose=0, callbacks=[Monitors(views)]).history
         >>> [name for name in history if "rank" in name or "cosine" in name]
-        ['static_effective_rank', 'dynamic_effective_rank', 'base_effective_rank', 'gradient_cosine']
+        ['static_effective_rank', 'dynamic_effective_rank', 'gradient_cosine']
 
     Reference:
         That one semantics crowds out the other: Song et al., arXiv 2407.14069; collapse: Garrido et al.,
@@ -152,7 +152,7 @@ class Monitors(keras.callbacks.Callback):
         def forward(part):
             features = model.backbone(clips, training=True)
             embeddings = model.projection_head(features, training=True)
-            parts, _ = model.split_views(embeddings, model.decoupling, views, training=True)
+            parts, _ = model.split_views(embeddings, model.split, views)
             loss = model.part_loss(part, parts[part], targets and targets[part], training=True)
             return loss * scale, parts
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from bod_keras.backend.autodiff import next_rows
+from bod_keras.decoupling import SWAP_THRESHOLD
 from bod_keras.errors import UserError
 
 
@@ -16,7 +17,7 @@ class BackgroundSwap(keras.layers.Layer):
         y_t = x_t where max_c |x_t - b| > threshold, elsewhere b of the next clip.
 
     Two clips that share their motion and not their background cannot be matched by appearance, so a dynamic
-    part that is contrasted between them has to know the motion: `motion_view` of `ContrastiveModel`. It
+    part that is contrasted between them has to know the motion: `motion_view` of `Decoupling`. It
     supposes a camera at rest: where that moves, almost everything counts as moving and stays as it is.
 
     Args:
@@ -46,7 +47,7 @@ class BackgroundSwap(keras.layers.Layer):
         Foreground-background Merging", CVPR 2022, arXiv 2109.15130, whose mask is another one.
     """
 
-    def __init__(self, threshold=0.08, **kwargs):
+    def __init__(self, threshold=SWAP_THRESHOLD, **kwargs):
         super().__init__(**kwargs)
         if not 0 < threshold < 1:
             raise UserError(f"threshold must lie in (0, 1), 0.08 is usual. Received: {threshold}")

@@ -15,7 +15,7 @@ class FrameShuffle(keras.layers.Layer):
 
     All that is shown remains, and nothing of how it moves. An encoder with temporal kernels brings motion into
     every feature, also into those of the static part; contrasted with a shuffled clip, that part has no use
-    for it: `static_view` of `ContrastiveModel`.
+    for it: `static_view` of `Decoupling`.
 
     Args:
         seed: an integer; None for a random one. The state of the draws is saved with a model.

@@ -1,4 +1,4 @@
-"""The encoder of a finished run, or of a saved model, alone."""
+"""The model of a finished run or of a file, whole or its encoder alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FILE = "encoder.keras"
 
 
 def load_encoder(path: str | os.PathLike) -> keras.Model:
-    """Give the encoder of a run of `train.py`, or of a `.keras` file, without head, split and optimizer.
+    """Return the encoder of a run of `train.py`, or of a `.keras` file, without head, split and optimizer.
 
     Args:
         path: a finished run's folder, or a `.keras` file that holds an encoder or a framework (a run's
@@ -41,46 +41,7 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
     >>> bod_keras.load_encoder(file).output_shape
     (None, 8, 128)
     """
-    name = os.fspath(path)
-    if remote.is_remote(name):
-        if remote.is_folder(name):
-            run = RunFolder(name)
-            try:
-                run.pull(_FILE)
-                return _of_run(run.path, name)
-            finally:
-                run.close()
-        with tempfile.TemporaryDirectory(prefix="bod_keras-") as folder:
-            file = Path(folder, Path(name).name)
-            remote.download(name, file)
-            return _of_file(file, name)
-    if os.path.isdir(name):
-        return _of_run(Path(name), name)
-    if not os.path.isfile(name):
-        raise FileNotFoundError(
-            f"There is no run or file {name!r}. Give the folder of a finished run, or a .keras file."
-        )
-    return _of_file(Path(name), name)
-
-
-def _of_run(folder: Path, name: str) -> keras.Model:
-    if not (folder / _FILE).is_file():
-        raise UserError(
-            f"{name} is not the folder of a finished run: it holds no {_FILE}. Let train.py finish it "
-            "first, or give one of the files in its folder checkpoints."
-        )
-    return _of_file(folder / _FILE, f"{name}/{_FILE}")
-
-
-def _of_file(file: Path, name: str) -> keras.Model:
-    if file.suffix != ".keras":
-        raise UserError(
-            f"An encoder is read from a run's folder or a .keras file. Received: {name}. Weights of PyTorch go "
-            "into an encoder with bod_keras.weights.load_torch."
-        )
-    if not zipfile.is_zipfile(file):
-        raise UserError(f"{name} is no complete .keras file. Copy it again.")
-    model = keras.models.load_model(file, compile=False)
+    model, name = _loaded(path, _FILE)
     encoder = model.encoder if isinstance(model, ContrastiveModel) else model
     shape = getattr(encoder, "output_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 3:
@@ -89,3 +50,74 @@ def _of_file(file: Path, name: str) -> keras.Model:
             f"framework of bod_keras. Received: a {type(model).__name__} with output shape {shape}"
         )
     return encoder
+
+
+def load(path: str | os.PathLike) -> keras.Model:
+    """Return the whole model of a run of `train.py`, or of a `.keras` file.
+
+    Args:
+        path: a finished run's folder, or a `.keras` file, such as one of a run's checkpoints. Either may be on
+            remote storage.
+
+    Returns:
+        The model as it was saved; of a run a `ContrastiveModel`, whose method `embed` gives the parts of clips.
+
+    Raises:
+        FileNotFoundError: if there is no such folder or file.
+        RemoteError: if remote storage does not answer.
+        ValueError: if it is no finished run, or no complete `.keras` file.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import bod_keras
+        >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4, 8))
+        >>> file = pathlib.Path(tempfile.mkdtemp(), "model.keras")
+        >>> bod_keras.VSimCLR(encoder, decoupling=True).save(file)
+        >>> sorted(bod_keras.load(file).parts)
+        ['dynamic', 'static']
+    """
+    return _loaded(path, "model.keras")[0]
+
+
+def _loaded(path, file_of_run):
+    """The model of a path, and the name of the file that it was in."""
+    name = os.fspath(path)
+    if remote.is_remote(name):
+        if remote.is_folder(name):
+            run = RunFolder(name)
+            try:
+                run.pull(file_of_run)
+                return _of_run(run.path, name, file_of_run)
+            finally:
+                run.close()
+        with tempfile.TemporaryDirectory(prefix="bod_keras-") as folder:
+            file = Path(folder, Path(name).name)
+            remote.download(name, file)
+            return _of_file(file, name)
+    if os.path.isdir(name):
+        return _of_run(Path(name), name, file_of_run)
+    if not os.path.isfile(name):
+        raise FileNotFoundError(
+            f"There is no run or file {name!r}. Give the folder of a finished run, or a .keras file."
+        )
+    return _of_file(Path(name), name)
+
+
+def _of_run(folder, name, file):
+    if not (folder / file).is_file():
+        raise UserError(
+            f"{name} is not the folder of a finished run: it holds no {file}. Let train.py finish it "
+            "first, or give one of the files in its folder checkpoints."
+        )
+    return _of_file(folder / file, f"{name}/{file}")
+
+
+def _of_file(file, name):
+    if file.suffix != ".keras":
+        raise UserError(
+            f"A model is read from a run's folder or a .keras file. Received: {name}. Weights of PyTorch go "
+            "into an encoder with bod_keras.weights.load_torch."
+        )
+    if not zipfile.is_zipfile(file):
+        raise UserError(f"{name} is no complete .keras file. Copy it again.")
+    return keras.models.load_model(file, compile=False), name
