@@ -8,7 +8,8 @@ import pytest
 from keras import ops
 
 import bod_keras
-from bod_keras import experiment
+from bod_keras import experiment, training
+from bod_keras.errors import UserError
 from configs import base
 from tests.tiny_models import make_model
 
@@ -58,6 +59,49 @@ def test_by_default_it_starts_and_ends_at_zero(warmup):
     first, last = rates(make_optimizer(learning_rate=0.2, warmup_epochs=warmup, **start), 0, 200)
     assert first == pytest.approx(0.0 if warmup else 0.2)
     assert last == pytest.approx(0.0, abs=1e-7)
+
+
+def values(schedule, steps):
+    return [float(ops.convert_to_numpy(schedule(step))) for step in steps]
+
+
+def test_integers_are_as_good_as_floats():
+    """Keras computes in the type of the first argument, `first` here: on PyTorch and JAX, in integers."""
+    schedule = training.warmup_cosine(1, 110, warmup=10, first=0)
+    found = values(schedule, (0, 5, 10, 60, 110))
+    np.testing.assert_allclose(found, [0, 0.5, 1, 0.5, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("warmup", [0, 3, 4])
+def test_steps_multiply_the_rate_after_a_warm_up(warmup):
+    """A boundary within the warm-up, too. The schedule survives saving, being Keras' own."""
+    schedule = training.warmup_steps(2, [2, 6, 8], factor=0.5, warmup=warmup)
+    schedule = type(schedule).from_config(schedule.get_config())
+    wanted = [
+        2 * (min(1, k / warmup) if warmup else 1) * 0.5 ** sum(b <= k for b in (2, 6, 8))
+        for k in range(10)
+    ]
+    np.testing.assert_allclose(values(schedule, range(10)), wanted, rtol=1e-6)
+
+
+def test_a_long_warm_up_rises_in_stairs_of_one_percent():
+    schedule = training.warmup_steps(1.0, [], warmup=1000)
+    steps = [0, 1, 250, 509, 990, 1000, 5000]
+    np.testing.assert_allclose(values(schedule, steps), [0, 0, 0.25, 0.5, 0.99, 1, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"peak": 0.0}, "peak must be above 0"),
+        ({"factor": 1.5}, "factor=1.5"),
+        ({"boundaries": [5, 3]}, r"must ascend from 1. Received: \[5, 3\]"),
+    ],
+    ids=str,
+)
+def test_wrong_steps_are_named(settings, message):
+    with pytest.raises(UserError, match=message):
+        training.warmup_steps(**{"peak": 0.1, "boundaries": [1, 2], **settings})
 
 
 def test_the_schedule_counts_batches_where_several_make_one_update():
@@ -152,6 +196,23 @@ def test_a_step_without_a_gradient_shrinks_matrices_alone(name):
         np.testing.assert_allclose(
             ops.convert_to_numpy(v), kept * before, rtol=1e-6, err_msg=v.path
         )
+
+
+@pytest.mark.parametrize("name", experiment.OPTIMIZERS)
+def test_vectors_of_a_loaded_model_do_not_decay_either(name, tmp_path):
+    """Keras forgets the exclusion when it saves; a Keras model of the user's own is in the same case."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, bias_initializer="ones")])
+    model.compile(make_optimizer(name=name, learning_rate=0.1, weight_decay=0.5), "mse")
+    training.exclude_vectors_from_weight_decay(model.optimizer)
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    training.exclude_vectors_from_weight_decay(loaded.optimizer)
+    kernel, bias = loaded.trainable_variables
+    before = np.abs(ops.convert_to_numpy(kernel)).sum()
+    loaded.optimizer.apply([ops.zeros(w.shape) for w in (kernel, bias)], [kernel, bias])
+    assert np.abs(ops.convert_to_numpy(kernel)).sum() < before
+    np.testing.assert_array_equal(ops.convert_to_numpy(bias), 1.0)
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,8 @@ def lock(folder: str | os.PathLike, advice: str) -> Iterator[None]:
         raise BlockingIOError(f"{folder} is in use: {_holder(path)}. {advice}") from None
     except OSError as error:
         raise OSError(
-            f"{path} cannot be locked: {error.strerror or error}. The folder must lie on a file system with locks "
-            "(flock)."
+            f"{path} cannot be locked: {error.strerror or error}. The folder must lie on a file system with "
+            "locks (flock)."
         ) from error
     try:
         path.write_text(
@@ -66,7 +66,9 @@ def lock(folder: str | os.PathLike, advice: str) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)  # while it is still held: nobody can take the old file then
+            path.unlink(
+                missing_ok=True
+            )  # while it is still held: nobody can take the old file then
         held.release()
 
 

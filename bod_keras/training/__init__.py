@@ -13,11 +13,10 @@ from bod_keras.training.lost_process_error import LostProcessError
 from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress
+from bod_keras.training.schedules import warmup_cosine, warmup_steps
 from bod_keras.training.seed_states import SeedStates
-from bod_keras.training.step_decay import StepDecay
 from bod_keras.training.stop_on_non_finite import StopOnNonFinite
 from bod_keras.training.stop_on_signal import StopOnSignal
-from bod_keras.training.warmup_cosine import warmup_cosine
 
 __all__ = [
     "BiLevel",
@@ -33,7 +32,6 @@ __all__ = [
     "PushRunFolder",
     "RunFolder",
     "SeedStates",
-    "StepDecay",
     "StopOnNonFinite",
     "StopOnSignal",
     "choose_distribution",
@@ -43,4 +41,5 @@ __all__ = [
     "save_model",
     "steps_taken",
     "warmup_cosine",
+    "warmup_steps",
 ]

@@ -17,7 +17,7 @@ from bod_keras.evaluation.protocols.classify import chance, classes_of
 from bod_keras.evaluation.provenance import file_list_hash, model_hash
 from bod_keras.storage import run_lock
 from bod_keras.storage.atomic_file import atomic_file
-from bod_keras.training import StepDecay, warmup_cosine
+from bod_keras.training import warmup_cosine, warmup_steps
 
 CHECKPOINTS = ("validation", "last", "test")
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -166,7 +166,7 @@ def _learning_rate(protocol, steps_per_epoch):
     warmup = round(protocol.warmup_epochs * steps_per_epoch)
     if protocol.schedule == "step":
         boundaries = [round(epoch * steps_per_epoch) for epoch in protocol.steps]
-        return StepDecay(protocol.learning_rate, boundaries, protocol.factor, warmup)
+        return warmup_steps(protocol.learning_rate, boundaries, protocol.factor, warmup)
     return warmup_cosine(protocol.learning_rate, protocol.epochs * steps_per_epoch, warmup)
 
 
