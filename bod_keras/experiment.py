@@ -1,7 +1,5 @@
 """A config turned into objects, for train.py and evaluate.py; nothing below this level sees a config."""
 
-import difflib
-import functools
 import os
 from pathlib import Path
 
@@ -20,61 +18,14 @@ from bod_keras.data import (
     write_digit_drift,
     write_moving_discs,
 )
-from bod_keras.errors import UserError
-from bod_keras.frameworks import (
-    VBYOL,
-    ProjectionHead,
-    VBarlowTwins,
-    VMoCo,
-    VSimCLR,
-    VSimSiam,
-    VSwAV,
-    VVICReg,
-)
-from bod_keras.koopman import KoopmanSplit
+from bod_keras.decoupling import BiLevel, Decoupling
+from bod_keras.encoders import ENCODERS
+from bod_keras.errors import UserError, check_choice
+from bod_keras.frameworks import FRAMEWORKS, ProjectionHead
 from bod_keras.storage.remote import is_folder, is_remote
-from bod_keras.training import LARS, BiLevel, RunFolder, warmup_cosine
-from bod_keras.views.background_swap import BackgroundSwap
-from bod_keras.views.frame_shuffle import FrameShuffle
+from bod_keras.training import LARS, RunFolder, warmup_cosine
 from bod_keras.weights import load_torch
 
-
-def _frame_encoder(input_shape, model, preprocessing, weights=None, remat=False, **arguments):
-    """`FrameEncoder` of a model of keras.applications, named as there; `arguments` are its own."""
-    builder = getattr(keras.applications, model, None)
-    if not callable(builder):
-        known = [n for n in dir(keras.applications) if callable(getattr(keras.applications, n))]
-        near = difflib.get_close_matches(model, known, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise UserError(
-            "config.encoder.arguments.model must be a model of keras.applications, such as MobileNetV2. "
-            f"Received: {model}.{hint}"
-        )
-    images = builder(input_shape=input_shape[1:], include_top=False, weights=weights, **arguments)
-    return encoders.FrameEncoder(images, preprocessing, input_shape, remat)
-
-
-ENCODERS = {
-    "frame_cnn": encoders.FrameCNN,
-    "r3d18": encoders.R3D18,
-    "mc3_18": encoders.MC3_18,
-    "r2plus1d18": encoders.R2Plus1D18,
-    "c3d": encoders.C3D,
-    "s3d": encoders.S3D,
-    "s3dg": functools.partial(encoders.S3D, gating=True, name="s3dg"),
-    "slow_only_r50": encoders.SlowOnlyR50,
-    "video_vit": encoders.VideoViT,
-    "frame_encoder": _frame_encoder,
-}
-FRAMEWORKS = {
-    "vsimclr": VSimCLR,
-    "vmoco": VMoCo,
-    "vbyol": VBYOL,
-    "vswav": VSwAV,
-    "vsimsiam": VSimSiam,
-    "vvicreg": VVICReg,
-    "vbarlow_twins": VBarlowTwins,
-}
 OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD, "lars": LARS}
 
 
@@ -216,8 +167,9 @@ def _built_in(config):
 
 def build_model(config, steps_per_epoch, augmenter=None):
     """The framework that a config describes, not compiled; with the layer that augments, if there is one."""
-    clips, settings = config["clips"], _in_steps(config, steps_per_epoch)
-    encoder = _choose("encoder.name", config["encoder"]["name"], ENCODERS)(
+    clips, settings = config["clips"], dict(config["framework"])
+    build_encoder = ENCODERS[config["encoder"]["name"]]
+    encoder = build_encoder(
         input_shape=(clips["frames"], clips["size"], clips["size"], 3),
         **config["encoder"]["arguments"],
     )
@@ -226,42 +178,51 @@ def build_model(config, steps_per_epoch, augmenter=None):
     if config["encoder"]["weights"]:
         file = config["encoder"]["weights"]
         print(f"Encoder weights: {file}, {load_torch(encoder, file)}", flush=True)
-    framework = _choose("framework.name", settings.pop("name"), FRAMEWORKS)
-    if config["decoupled"]:
-        parts = {
-            "decoupling": KoopmanSplit(**config["koopman"]),
-            "bilevel": BiLevel(**config["bilevel"]) if config["bilevel"]["inner_steps"] else None,
-        }
-        if config["background_swap"]:
-            parts["motion_view"] = BackgroundSwap(config["background_swap"])
-        if config["frame_shuffle"]:
-            parts["static_view"] = FrameShuffle()
-    else:
-        parts = {}
-        for name in ("static_weight", "dynamic_weight", "base_weight", "standardize"):
-            settings.pop(name)
-    head = dict(config["head"])
-    if config["decoupled"] and config["koopman"]["halves"]:
-        head["width"] *= 2  # the width is that of each part
-    head = ProjectionHead(**head)
-    return framework(encoder, projection_head=head, augmenter=augmenter, **parts, **settings)
+    name = settings.pop("name")
+    framework = FRAMEWORKS[name]
+    # One of the user's own, "module:Class", has its own defaults.
+    arguments = {}
+    if ":" not in name:
+        arguments = _in_steps(framework, settings, steps_per_epoch, config["epochs"])
+    return framework(
+        encoder,
+        decoupling=decoupling_of(config),
+        projection_head=ProjectionHead(**config["head"]),
+        augmenter=augmenter,
+        **arguments,
+    )
 
 
-def _in_steps(config, steps_per_epoch):
-    """The framework's arguments: what the config counts in epochs, or in runs, in steps."""
-    settings = dict(config["framework"])
-    for name in ("freeze", "queue"):
-        if f"{name}_epochs" in settings:
-            settings[f"{name}_steps"] = round(settings.pop(f"{name}_epochs") * steps_per_epoch)
-    if settings.pop("anneal_momentum", False):
-        settings["momentum_steps"] = config["epochs"] * steps_per_epoch
+def decoupling_of(config):
+    """The `Decoupling` of a config, or None of a plain one."""
+    if not config["decoupled"]:
+        return None
+    settings = dict(config["decoupling"])
+    bilevel = dict(settings["bilevel"])
+    settings["bilevel"] = BiLevel(**bilevel) if bilevel["inner_steps"] else None
+    for view in ("motion_view", "static_view"):
+        settings[view] = settings[view] or None
+    return Decoupling(**settings)
+
+
+def _in_steps(framework, settings, steps_per_epoch, epochs):
+    """The framework's arguments: what the config counts in epochs, in steps."""
+    for name, usual in framework.in_epochs.items():
+        if usual is None:
+            anneal = settings.pop(f"anneal_{name.removesuffix('_steps')}")
+            settings[name] = epochs * steps_per_epoch if anneal else None
+        else:
+            settings[name] = round(
+                settings.pop(name.replace("_steps", "_epochs")) * steps_per_epoch
+            )
     return settings
 
 
 def build_optimizer(config, steps_per_epoch):
     """The optimizer with its schedule: linear warm-up, then a cosine that ends with the run."""
     settings = config["optimizer"]
-    optimizer = _choose("optimizer.name", settings["name"], OPTIMIZERS)
+    check_choice("config.optimizer.name", settings["name"], OPTIMIZERS)
+    optimizer = OPTIMIZERS[settings["name"]]
     accumulate, chunks = settings["accumulate"], settings["chunks"]
     if accumulate < 1:
         raise UserError(f"optimizer.accumulate must be at least 1. Received: {accumulate}")
@@ -301,11 +262,3 @@ def _learning_rate(config, steps_per_epoch):
                 f"x accumulate / reference_batch if that is set). Received: {value}"
             )
     return warmup_cosine(peak, config["epochs"] * steps_per_epoch, warmup, first, final)
-
-
-def _choose(key, name, choices):
-    if name in choices:
-        return choices[name]
-    near = difflib.get_close_matches(name, choices, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    raise UserError(f"config.{key} must be one of {', '.join(choices)}. Received: {name}.{hint}")

@@ -3,63 +3,66 @@
 Every key can be set on the command line, ``--config.clips.batch_size=32``. An unknown key is an error.
 """
 
+import dataclasses
+
 from ml_collections import ConfigDict, config_dict
 
-from bod_keras.presets import PRESETS
+from bod_keras.decoupling import HIDDEN, WIDTH, Decoupling
 
-FRAMEWORKS = ("vsimclr", "vmoco", "vbyol", "vswav", "vsimsiam", "vvicreg", "vbarlow_twins")
+_TYPES = {"threshold": float, "dynamic_weight": float}
 
 
 def framework(name):
-    """``config.framework`` of one of `FRAMEWORKS`: the arguments of its class, with their defaults."""
-    usual = PRESETS["default"]
-    parts = {"static_weight": 1.0, "dynamic_weight": 1.0, **usual["framework"]}
-    contrast = {"temperature": 0.1, "dynamic_temperature": config_dict.placeholder(float)}
-    negatives = {**contrast, **usual["with_negatives"]}
+    """``config.framework``: a framework's name and the arguments of its class, with the class' defaults.
+
+    What the class counts in steps a config counts in epochs, as its ``in_epochs`` says.
+    """
+    # Not at the top: `--help` needs no Keras.
+    import inspect
+
+    from bod_keras.frameworks import FRAMEWORKS, ContrastiveModel
+
+    cls = FRAMEWORKS[name]
+    shared = inspect.signature(ContrastiveModel.__init__).parameters
     arguments = {
-        "vsimclr": negatives,
-        "vmoco": {
-            **negatives,
-            "queue_size": 65536,
-            "wait_for_queue": False,
-            "momentum": 0.994,
-            "anneal_momentum": True,  # to 1, over the whole run
-        },
-        "vbyol": {"predictor_hidden": 256, "momentum": 0.996, "anneal_momentum": True},
-        "vswav": {
-            **contrast,
-            "prototypes": 1000,
-            "freeze_epochs": 1.0,  # in which the prototypes stay as they are
-            "queue_size": 0,
-            "queue_epochs": 15.0,  # before the queue is used
-            "epsilon": 0.05,
-            "iterations": 3,
-        },
-        "vsimsiam": {"predictor_hidden": 64},
-        "vvicreg": {
-            "invariance": 25.0,
-            "variance": 25.0,
-            "covariance": 1.0,
-            "expander_hidden": 256,
-            "expander_width": 256,
-        },
-        "vbarlow_twins": {"off_diagonal": 5e-3},
+        key: parameter.default
+        for key, parameter in inspect.signature(cls.__init__).parameters.items()
+        if key not in shared
     }
-    return ConfigDict({"name": name, **parts, **arguments[name]})
+    for key, epochs in cls.in_epochs.items():
+        del arguments[key]
+        if epochs is None:
+            arguments[f"anneal_{key.removesuffix('_steps')}"] = True  # over the whole run
+        else:
+            arguments[key.replace("_steps", "_epochs")] = epochs
+    return ConfigDict({"name": name, **arguments})
+
+
+def decoupling(name="recommended"):
+    """``config.decoupling``: the fields of a named `Decoupling`."""
+    fields = dataclasses.asdict(Decoupling.named(name))
+    for key, value in fields.items():
+        if value is None:
+            fields[key] = config_dict.placeholder(_TYPES.get(key, str))
+    return ConfigDict(fields)
 
 
 def set_kind(config, kind):
     """Make a config plain, decoupled ("bod") or decoupled in the published form ("paper")."""
     config.decoupled = kind != "plain"
     if kind == "paper":
-        published = PRESETS["paper"]
-        config.koopman.update(published["koopman"])
-        config.bilevel.update(published["bilevel"])
-        config.framework.update(published["framework"])
-        config.background_swap, config.frame_shuffle, config.repeat_edges = 0.0, False, False
+        config.decoupling = decoupling("paper")
+        config.repeat_edges = False
 
 
 def get_config():
+    config = shared()
+    config.framework = framework("vsimclr")
+    return config
+
+
+def shared():
+    """All but ``config.framework``, which depends on the framework."""
     config = ConfigDict()
     config.name = "run"  # the run's folder is <output>/<name>-seed<seed>
     config.output = "runs"
@@ -122,7 +125,7 @@ def get_config():
             "max_bad_share": 0.1,
         }
     )
-    # The model: arguments of the encoder, the projection head, KoopmanSplit, BiLevel, the framework.
+    # The model: the encoder and its arguments, and the projection head.
     config.encoder = ConfigDict(
         {
             "name": "r3d18",
@@ -131,41 +134,10 @@ def get_config():
             "weights": config_dict.placeholder(str),
         }
     )
-    # The width is that of each part, so with koopman.halves the head has twice as many outputs.
-    config.head = ConfigDict({"hidden": 512, "width": 128, "depth": 2})
-    config.koopman = ConfigDict(
-        {
-            # Which eigenvalues are static: those within the threshold, or so many; neither: the closest.
-            "threshold": config_dict.placeholder(float),
-            "count": config_dict.placeholder(int),
-            "method": "auto",
-            "order": 64,
-            "ridge": 0.1,
-            "operator": "clip",
-            "dynamic": "operator",
-            "basis": config_dict.placeholder(int),  # None: 24, or the head's width if that is less
-            "normalize": True,
-            "projector_gradient": False,
-            "halves": True,
-        }
-    )
-    config.bilevel = ConfigDict(
-        {
-            "inner_steps": 1,
-            "inner_learning_rate": 1.0,
-            "scope": "head",
-            "hypergradient": "finite_difference",
-            "prediction": "cross_clip",
-            "inner_momentum": 0.0,
-        }
-    )
-    config.framework = framework("vsimclr")
-    # Threshold of the view in which the dynamic part meets another video's background, one clip more for
-    # each video; 0: none.
-    config.background_swap = 0.08
-    # Whether the static part meets clips with their frames shuffled: for encoders with temporal kernels, whose
-    # features, of the static part too, know the motion. It costs nothing beside a background swap.
-    config.frame_shuffle = True
+    config.head = ConfigDict({"hidden": HIDDEN, "width": WIDTH, "depth": 2})
+    # What makes it BOD-VCL: the fields of bod_keras.Decoupling. A view of "" is none, and so is a lower level
+    # of bilevel.inner_steps 0.
+    config.decoupling = decoupling()
     # Whether convolutions over time, if there are any, see the first and the last frame repeated beyond a clip,
     # and not zeros.
     config.repeat_edges = True

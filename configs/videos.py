@@ -20,7 +20,7 @@ def get_config(argument=""):
     config.name = "videos"
     config.optimizer.warmup_epochs = 5.0
     if argument == "small":
-        config.encoder.name, config.frame_shuffle = "frame_cnn", False
+        config.encoder.name = "frame_cnn"
         config.clips.update({"frames": 8, "size": 64, "batch_size": 8})
         config.epochs = 20
     return config

@@ -23,7 +23,12 @@ def get_config(arguments="bod"):
     config, chosen = recipe.ucf101("vmoco", arguments)
     config.clips.batch_size = 32
     config.framework.update(
-        {"temperature": 0.07, "queue_size": 2048, "momentum": 0.999, "anneal_momentum": False}
+        {
+            "temperature": 0.07,
+            "queue_size": 2048,
+            "momentum": 0.999,
+            "anneal_momentum": False,
+        }
     )
     config.optimizer.weight_decay = 1e-5
     return recipe.finish(config, chosen)

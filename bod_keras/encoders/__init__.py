@@ -1,5 +1,6 @@
 """Encoders: clips (B, T, H, W, 3) to frame features (B, T', C), pooled over space only."""
 
+from bod_keras.encoders._registry import ENCODERS
 from bod_keras.encoders.c3d import C3D
 from bod_keras.encoders.feature_map import feature_map
 from bod_keras.encoders.frame_cnn import FrameCNN
@@ -15,6 +16,7 @@ from bod_keras.encoders.slow_only import SlowOnlyR50
 from bod_keras.encoders.vit import VideoViT
 
 __all__ = [
+    "ENCODERS",
     "C3D",
     "MC3_18",
     "R3D18",

@@ -12,6 +12,7 @@ from bod_keras.encoders._blocks import (
     space_mean,
     standardise,
 )
+from bod_keras.encoders._registry import ENCODERS
 
 # Of ImageNet's pictures in [0, 1], red, green, blue: what RSPNet's weights expect.
 _RGB_MEAN = (0.485, 0.456, 0.406)
@@ -23,6 +24,7 @@ _STAGES = (("1",), 1), (("2",), 2), (("3a", "3b"), 4), (("4a", "4b"), 8), (("5a"
 _SMALLEST_FRAME = 16  # four maxima of 2 x 2
 
 
+@ENCODERS.register("c3d")
 def C3D(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 112, 112, 3),
     temporal_stride: int = 1,

@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from bod_keras.encoders._blocks import encoder_model
+from bod_keras.encoders._registry import ENCODERS
 from bod_keras.errors import UserError
 
 
@@ -33,6 +34,7 @@ class UnfoldTime(layers.Layer):
         return (*clips_shape[:2], *features_shape[1:])
 
 
+@ENCODERS.register("frame_cnn")
 def FrameCNN(  # noqa: N802
     input_shape=(8, 32, 32, 3), widths=(16, 32, 64, 128), remat=False, name="frame_cnn"
 ):

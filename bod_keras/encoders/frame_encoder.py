@@ -4,8 +4,9 @@ import keras
 from keras import layers, ops
 
 from bod_keras.encoders._blocks import checked_shape, encoder_model, standardise
+from bod_keras.encoders._registry import ENCODERS
 from bod_keras.encoders.frame_cnn import FoldTime, UnfoldTime
-from bod_keras.errors import UserError
+from bod_keras.errors import UserError, check_choice
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CAFFE_MEAN = (103.939, 116.779, 123.68)  # of blue, green, red in [0, 255]
@@ -97,3 +98,15 @@ def FrameEncoder(  # noqa: N802
         )(features)
     features = UnfoldTime(name="unfold_time", dtype="float32")(features, clips)
     return keras.Model(clips, features, name=name)
+
+
+@ENCODERS.register("frame_encoder")
+def _named(
+    input_shape, model, preprocessing, weights=None, remat=False, **arguments
+) -> keras.Model:
+    """`FrameEncoder` of a model of keras.applications, named as there; `arguments` are its own."""
+    known = [n for n in dir(keras.applications) if callable(getattr(keras.applications, n))]
+    check_choice("encoder.arguments.model (of keras.applications)", model, known)
+    builder = getattr(keras.applications, model)
+    images = builder(input_shape=input_shape[1:], include_top=False, weights=weights, **arguments)
+    return FrameEncoder(images, preprocessing, input_shape, remat)

@@ -3,9 +3,11 @@
 import keras
 
 from bod_keras.encoders._blocks import space_time_conv_norm
+from bod_keras.encoders._registry import ENCODERS
 from bod_keras.encoders._resnet18 import build_resnet18
 
 
+@ENCODERS.register("r2plus1d18")
 def R2Plus1D18(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 112, 112, 3),
     temporal_stride: int = 1,

@@ -2,9 +2,11 @@
 
 import keras
 
+from bod_keras.encoders._registry import ENCODERS
 from bod_keras.encoders._resnet18 import build_resnet18, full_conv, full_stem
 
 
+@ENCODERS.register("r3d18")
 def R3D18(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 112, 112, 3),
     temporal_stride: int = 1,

@@ -13,6 +13,7 @@ from bod_keras.encoders._blocks import (
     space_time_conv_norm,
     standardise,
 )
+from bod_keras.encoders._registry import ENCODERS
 from bod_keras.errors import UserError
 
 # Of Kinetics-400 frames in [0, 1], red, green, blue: what torchvision's weights expect.
@@ -37,6 +38,7 @@ _SMALLEST_FRAME = 32  # five halvings
 _FEWEST_FRAMES = {1: 1, 2: 2, 4: 3, 8: 5}
 
 
+@ENCODERS.register("s3d")
 def S3D(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 224, 224, 3),
     temporal_stride: int = 1,
@@ -177,3 +179,8 @@ class _Parts:
         y = max_pool(x, (3, 3, 3), (1, 1, 1), f"{name}_branch3_pool")
         branches.append(self.pointwise(y, c3, f"{name}_branch3"))
         return keras.layers.Concatenate(axis=-1, name=name)(branches)
+
+
+@ENCODERS.register("s3dg")
+def _s3dg(**arguments) -> keras.Model:
+    return S3D(gating=True, name="s3dg", **arguments)

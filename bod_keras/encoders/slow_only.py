@@ -12,6 +12,7 @@ from bod_keras.encoders._blocks import (
     space_mean,
     standardise,
 )
+from bod_keras.encoders._registry import ENCODERS
 
 # One grey level for red, green and blue in [0, 1]: what the published weights expect.
 _RGB_MEAN = 0.45
@@ -23,6 +24,7 @@ _STAGES = ((3, 1, 1), (4, 1, 2), (6, 3, 2), (3, 3, 2))
 _SMALLEST_FRAME = 32  # five halvings: below this the last stage would see nothing but padding
 
 
+@ENCODERS.register("slow_only_r50")
 def SlowOnlyR50(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 224, 224, 3),
     temporal_stride: int = 1,

@@ -9,6 +9,7 @@ from bod_keras.encoders._blocks import (
     space_mean,
     standardise,
 )
+from bod_keras.encoders._registry import ENCODERS
 from bod_keras.encoders.self_attention import SelfAttention
 from bod_keras.encoders.token_positions import SeparablePositions, SinusoidalPositions
 from bod_keras.errors import UserError
@@ -20,6 +21,7 @@ _COLOURS = {
 }
 
 
+@ENCODERS.register("video_vit")
 def VideoViT(  # noqa: N802
     input_shape: tuple[int | None, ...] = (None, 224, 224, 3),
     temporal_stride: int = 1,

@@ -43,7 +43,9 @@ class ContrastiveModel(BiLevelModel):
       "base";
     * implements ``part_loss(part, views, targets, training)``;
     * says in class attributes what `Decoupling` has to know: ``compares_with_negatives`` (negatives lower the
-      weight of the dynamic loss and bring its temperatures into play) and ``standardized_parts``.
+      weight of the dynamic loss and bring its temperatures into play), ``standardized_parts``, and
+      ``in_epochs``: arguments that count steps, which a config counts in epochs, with their value there (None:
+      the whole run).
 
     Args:
         encoder: a built Keras model, clips (B, T, H, W, 3) to frame features (B, T', C).
@@ -78,8 +80,8 @@ class ContrastiveModel(BiLevelModel):
         Song et al., arXiv 2407.14069.
     """
 
-    compares_with_negatives = False
     standardized_parts = ("static",)
+    in_epochs: dict[str, float | None] = {}
 
     def __init__(self, encoder, decoupling=None, projection_head=None, augmenter=None, **kwargs):
         super().__init__(**kwargs)
@@ -260,19 +262,19 @@ class ContrastiveModel(BiLevelModel):
         return ops.stack([*clips, motion], axis=1)
 
     def part_losses(self, features, targets, views, training):
-        """The loss of every part: ``({part: scalar}, embeddings, split)``, the split None in a plain model."""
+        """Return every part's loss, a dict of scalars; the embeddings; the parts; and the split or None."""
         embeddings = self.projection_head(features, training=training)
         parts, split = self.split_views(embeddings, self.split, views)
         losses = {
             part: share(self.part_loss(part, seen, targets[part] if targets else None, training))
             for part, seen in parts.items()
         }
-        return losses, embeddings, split
+        return losses, embeddings, parts, split
 
     def upper_loss(self, features, targets, views, training):
-        losses, embeddings, split = self.part_losses(features, targets, views, training)
+        losses, embeddings, parts, split = self.part_losses(features, targets, views, training)
         if split is None:
-            return losses["base"], {}
+            return losses["base"], {}, parts
         total = self.objective.total(losses)
         if "base" in losses:
             total = total + self.decoupling.base_weight * losses["base"]
@@ -280,7 +282,7 @@ class ContrastiveModel(BiLevelModel):
         if self.bilevel:
             logs["prediction_loss"] = self._prediction(embeddings, views)
         logs = {name: loss * replicas() for name, loss in logs.items()}  # these are shares
-        return total, {**logs, **self.split.statistics(split)}
+        return total, {**logs, **self.split.statistics(split)}, parts
 
     def lower_loss(self, features, views):
         return self._prediction(self.projection_head(features, training=True), views)

@@ -46,6 +46,8 @@ class MomentumModel(ContrastiveModel):
         He et al., arXiv 1911.05722, eq. 2; the schedule: Grill et al., arXiv 2006.07733, section 3.3.
     """
 
+    in_epochs = {"momentum_steps": None}
+
     def __init__(
         self,
         encoder,
@@ -87,7 +89,7 @@ class MomentumModel(ContrastiveModel):
         embeddings = self.momentum_head(features, training=training)
         return self.split_views(embeddings, self.momentum_split, views)[0]
 
-    def after_update(self, targets):
+    def after_update(self, targets, kept):
         momentum = self.momentum_at(self.steps_taken)
         for weight, average in self._momentum_pairs():
             average.assign(momentum * average + (1.0 - momentum) * weight)

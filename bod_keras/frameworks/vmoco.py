@@ -78,8 +78,8 @@ class VMoCo(MomentumModel):
             lambda query, key: contrast((targets[key], rows, filled), views[query]),
         )
 
-    def after_update(self, targets):
-        super().after_update(targets)
+    def after_update(self, targets, kept):
+        super().after_update(targets, kept)
         for part, keys in targets.items():
             self.queues[part].enqueue(ops.concatenate(keys, axis=0))
 

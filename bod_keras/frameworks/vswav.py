@@ -7,6 +7,7 @@ from keras import ops
 
 from bod_keras.frameworks._pairs import adjacent_pairs, mean_over
 from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
+from bod_keras.frameworks.key_queue import KeyQueue
 from bod_keras.frameworks.prototypes import Prototypes
 from bod_keras.losses.swapped_prediction import SwappedPrediction
 
@@ -28,6 +29,10 @@ class VSwAV(ContrastiveModel):
         temperature: of the base and the static loss.
         prototypes: number of prototypes of each part.
         freeze_steps: steps at the start that leave the prototypes alone; an epoch in the published recipe.
+        queue_size: embeddings of earlier videos with which the codes are balanced, once there are that many
+            and `queue_steps` steps are taken; 0 for none. It helps where a batch is smaller than the
+            prototypes.
+        queue_steps: as above; 15 epochs in SwAV.
         epsilon: of `sinkhorn`, for the base and the static part.
         iterations: of `sinkhorn`.
 
@@ -47,6 +52,7 @@ class VSwAV(ContrastiveModel):
     """
 
     standardized_parts = ("static", "dynamic")
+    in_epochs = {"freeze_steps": 1.0, "queue_steps": 15.0}
 
     def __init__(
         self,
@@ -57,6 +63,8 @@ class VSwAV(ContrastiveModel):
         temperature=0.1,
         prototypes=1000,
         freeze_steps=0,
+        queue_size=0,
+        queue_steps=0,
         epsilon=0.05,
         iterations=3,
         **kwargs,
@@ -65,13 +73,18 @@ class VSwAV(ContrastiveModel):
         self.temperature = temperature
         self.prototypes = prototypes
         self.freeze_steps = freeze_steps
+        self.queue_size = queue_size
+        self.queue_steps = queue_steps
         self.epsilon = epsilon
         self.iterations = iterations
         self.set_losses(self._loss_of)
-        self.clusters = {}
+        self.clusters, self.queues = {}, {}
         for part, width in self.parts.items():
             self.clusters[part] = Prototypes(prototypes, name=f"{part}_prototypes")
             self.clusters[part].build((None, width))
+            if queue_size:
+                self.queues[part] = KeyQueue(queue_size, name=f"{part}_queue")
+                self.queues[part].build((None, width))
         self.add_state()
 
     def _loss_of(self, part):
@@ -84,17 +97,32 @@ class VSwAV(ContrastiveModel):
 
     def part_loss(self, part, views, targets, training):
         swapped, clusters = self.contrast[part], self.clusters[part]
-        frozen = ops.convert_to_tensor(self.steps_taken) < self.freeze_steps
-        scores = [clusters(view, frozen=frozen) for view in views]
+        steps = ops.convert_to_tensor(self.steps_taken)
+        scores = [clusters(view, frozen=steps < self.freeze_steps) for view in views]
+        queued = None
+        if self.queue_size:
+            rows, filled = self.queues[part](views[0])  # as the last step left it
+            queued = ops.stop_gradient(clusters(rows))
+            ready = ops.logical_and(filled >= self.queue_size, steps >= self.queue_steps)
+
+        def predict(target, source):
+            loss = swapped(scores[target], scores[source])
+            if queued is None:
+                return loss
+            return ops.where(ready, swapped((scores[target], queued), scores[source]), loss)
+
         return mean_over(
-            adjacent_pairs(len(views)),
-            lambda i, j: 0.5 * (swapped(scores[i], scores[j]) + swapped(scores[j], scores[i])),
+            adjacent_pairs(len(views)), lambda i, j: 0.5 * (predict(i, j) + predict(j, i))
         )
 
-    def after_update(self, targets):
+    def after_update(self, targets, kept):
         for clusters in self.clusters.values():
             clusters.normalize()
+        for part, queue in self.queues.items():
+            queue.enqueue(ops.concatenate(kept[part], axis=0))
 
     def get_config(self):
-        names = "temperature prototypes freeze_steps epsilon iterations".split()
+        names = (
+            "temperature prototypes freeze_steps queue_size queue_steps epsilon iterations".split()
+        )
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

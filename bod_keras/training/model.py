@@ -24,7 +24,8 @@ class BiLevelModel(SeedStates, keras.Model):
     A subclass sets ``self.bilevel`` and implements
 
     * ``backbone`` (attribute): the layer or model that turns clips into features;
-    * ``upper_loss(features, targets, views, training) -> (scalar, logs)``: the loss, a dict of scalars to log;
+    * ``upper_loss(features, targets, views, training) -> (scalar, logs, kept)``: the loss, a dict of scalars to
+      log, and tensors for `after_update` or None;
     * ``lower_loss(features, views) -> scalar``: J, only needed with `bilevel`;
     * ``logged``: the names in `logs`, for the metrics;
 
@@ -53,7 +54,7 @@ class BiLevelModel(SeedStates, keras.Model):
         ...         self.add_state()
         ...     def upper_loss(self, features, targets, views, training):
         ...         spread = ops.mean(ops.var(features, axis=0))
-        ...         return -spread, {"spread": spread}
+        ...         return -spread, {"spread": spread}, None
         >>> model = Spread(bod_keras.encoders.FrameCNN((4, 16, 16, 3), widths=(4,)))
         >>> model.compile("sgd")
         >>> views = np.random.default_rng(0).random((4, 2, 4, 16, 16, 3), "float32")
@@ -119,8 +120,8 @@ class BiLevelModel(SeedStates, keras.Model):
     def lower_loss(self, features, views):
         raise NotImplementedError(f"{type(self).__name__} must implement lower_loss")
 
-    def after_update(self, targets):
-        """What follows the optimizer's step, such as a momentum encoder. Nothing by default."""
+    def after_update(self, targets, kept):
+        """What follows the optimizer's step, such as a momentum encoder or a queue. Nothing by default."""
 
     def is_learning(self):
         """None, or a boolean tensor: where it is false a step leaves all trainable weights as they are."""
@@ -262,10 +263,11 @@ class BiLevelModel(SeedStates, keras.Model):
         encoded = step.encode(state)
         update = step.update(encoded, targets)
         step.apply(encoded, update)
-        self.after_update(targets)
+        logs, kept, _ = update.auxiliary
+        self.after_update(targets, kept)
         self.steps_taken.assign_add(1)
         self._record_position(position)
-        return self._log(update.value, update.auxiliary[0])
+        return self._log(update.value, logs)
 
     def _unpack(self, data, training):
         """All views' clips (V B, T, H, W, C), view after view; V; and the positions or None."""
@@ -320,7 +322,7 @@ class BiLevelModel(SeedStates, keras.Model):
         clips, views, _ = self._unpack(data, training=False)
         targets = self.targets(clips, views, training=False)
         features = self.backbone(clips, training=False)
-        value, logs = self.upper_loss(features, targets, views, training=False)
+        value, logs, _ = self.upper_loss(features, targets, views, training=False)
         return self._log(value, logs)
 
     def make_train_function(self, force=False):

@@ -86,7 +86,7 @@ class Step:
         """Stage 3. The lower level, and the hypergradient of the upper one."""
 
         def upper(values, inputs):
-            (value, logs), state = self._call(
+            (value, logs, kept), state = self._call(
                 lambda: self.model.upper_loss(
                     self._features(inputs), targets, self.views, training=True
                 ),
@@ -94,7 +94,7 @@ class Step:
                 values,
                 encoded.state,
             )
-            return value, (logs, state)
+            return value, (logs, kept, state)
 
         def lower(values, inputs):
             # Its updates of statistics and seeds are dropped: they move once a step, in the upper pass.
@@ -119,7 +119,7 @@ class Step:
         """Stage 4. Back through the backbone; then weights, state and optimizer are assigned."""
         # Before anything is assigned: in pieces the backbone runs again, from the state that it had.
         outer_gradients = encoded.pull_back(update.cotangents[0]) if self.outer else []
-        model, (_, state) = self.model, update.auxiliary
+        model, (_, _, state) = self.model, update.auxiliary
         moving = [*self.outer, *self.head, *model.optimizer.variables]
         learning = model.is_learning()
         before = []
