@@ -11,7 +11,7 @@ import contextlib
 import torch
 import torch.distributed as dist
 
-from bod_keras.training.lost_process_error import LostProcessError
+from bod_keras.backend.lost_process_error import LostProcessError
 
 _in_step = False
 

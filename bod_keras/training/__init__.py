@@ -1,5 +1,6 @@
 """Losses to updated weights: the bi-level update and what a run needs around it."""
 
+from bod_keras.backend.lost_process_error import LostProcessError
 from bod_keras.decoupling import BiLevel
 from bod_keras.storage.run_folder import PushRunFolder, RunFolder
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
@@ -9,7 +10,6 @@ from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
 from bod_keras.training.fit_rest import fit_rest
 from bod_keras.training.history_file import HistoryFile
 from bod_keras.training.lars import LARS
-from bod_keras.training.lost_process_error import LostProcessError
 from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from jax.experimental import multihost_utils
 
+from bod_keras.backend.lost_process_error import LostProcessError
 from bod_keras.errors import UserError
 from bod_keras.training.distribution.one_process import Distribution
-from bod_keras.training.lost_process_error import LostProcessError
 
 
 class JaxDistribution(Distribution):

@@ -6,9 +6,9 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from bod_keras.backend.lost_process_error import LostProcessError
 from bod_keras.errors import UserError
 from bod_keras.training.distribution.one_process import Distribution
-from bod_keras.training.lost_process_error import LostProcessError
 
 
 class _Strategy(Distribution):

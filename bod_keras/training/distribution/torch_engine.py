@@ -7,9 +7,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from bod_keras.backend.lost_process_error import LostProcessError
 from bod_keras.errors import UserError
 from bod_keras.training.distribution.one_process import Distribution
-from bod_keras.training.lost_process_error import LostProcessError
 
 
 class TorchDistribution(Distribution):

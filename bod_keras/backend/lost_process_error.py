@@ -11,7 +11,7 @@ class LostProcessError(ConnectionError):
         >>> with LostProcessError.told(RuntimeError):  # doctest: +ELLIPSIS
         ...     raise RuntimeError("Connection closed by peer")
         Traceback (most recent call last):
-        bod_keras.training.lost_process_error.LostProcessError: Another process of this run ...
+        bod_keras.backend.lost_process_error.LostProcessError: Another process of this run ...
     """
 
     @classmethod
