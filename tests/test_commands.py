@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import train
-from bod_keras.storage import run_lock
+from bod_keras.errors import UserError
+from bod_keras.storage.lock import lock
 from configs import demo, videos
 from tests.slow import slow
 from tests.typed_commands import ROOT, run_here
@@ -215,9 +216,9 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace
         ({"clips.frames": 1}, "at least 2"),
         ({"clips.batch_size": 64}, "between 1 and the number of videos"),
         ({"encoder.name": "frame_cn"}, "Did you mean frame_cnn?"),
-        ({"koopman.threshold": -1.0}, "threshold must be positive (0.1 is usual). Received: -1.0"),
+        ({"decoupling.threshold": -1.0}, "threshold must be positive (0.1 is usual). Received: -1.0"),
         ({"optimizer.chunks": 3}, "must divide clips.batch_size. Received: chunks=3, batch_size=8"),
-        ({"bilevel.scope": "body"}, "scope must be one of 'head', 'all'. Received: 'body'"),
+        ({"decoupling.bilevel.scope": "body"}, "scope must be one of head, all. Received: 'body'"),
     ],
 )
 def test_a_wrong_setting_gets_one_clear_message(tmp_path, workspace, changes, expected):
@@ -238,7 +239,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
 
 
 def test_a_second_run_in_the_same_folder_is_refused(tmp_path, workspace, capsys):
-    with run_lock(tmp_path / "demo-bod-smoke-seed0"):
+    with lock(tmp_path / "demo-bod-smoke-seed0", ""):
         done = run_here(capsys, "train.py", *flags_of(workspace, output=tmp_path))
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"demo-bod-smoke-seed0 is in use: process {os.getpid()} on" in done.stderr

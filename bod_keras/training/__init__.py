@@ -3,7 +3,7 @@
 from bod_keras.backend.lost_process_error import LostProcessError
 from bod_keras.decoupling import BiLevel
 from bod_keras.storage.run_folder import PushRunFolder, RunFolder
-from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, save_model
+from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, newest_checkpoint, save_model
 from bod_keras.training.distribution import KINDS as DISTRIBUTIONS
 from bod_keras.training.distribution import Distribution, choose_distribution
 from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
@@ -15,8 +15,9 @@ from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress
 from bod_keras.training.schedules import warmup_cosine, warmup_steps
 from bod_keras.training.seed_states import SeedStates
-from bod_keras.training.stop_on_non_finite import StopOnNonFinite
+from bod_keras.training.stop_on_non_finite import NotFiniteError, StopOnNonFinite
 from bod_keras.training.stop_on_signal import StopOnSignal
+from bod_keras.training.take_weights import take_weights
 
 __all__ = [
     "BiLevel",
@@ -28,6 +29,7 @@ __all__ = [
     "LARS",
     "LostProcessError",
     "Monitors",
+    "NotFiniteError",
     "Progress",
     "PushRunFolder",
     "RunFolder",
@@ -38,8 +40,10 @@ __all__ = [
     "exclude_vectors_from_weight_decay",
     "fit_rest",
     "load_checkpoint",
+    "newest_checkpoint",
     "save_model",
     "steps_taken",
+    "take_weights",
     "warmup_cosine",
     "warmup_steps",
 ]

@@ -1,7 +1,12 @@
 """Checkpoints of a whole model that survive a kill at any moment."""
 
+from __future__ import annotations
+
+import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -10,7 +15,7 @@ from bod_keras.storage.atomic_file import PART, atomic_file
 from bod_keras.training.model import steps_taken
 
 
-def save_model(model, path):
+def save_model(model: keras.Model, path: str | os.PathLike) -> None:
     """Save a Keras model atomically: `path` holds the old file or the complete new one, never a part.
 
     Args:
@@ -58,7 +63,7 @@ class Checkpoint(keras.callbacks.Callback):
         2
     """
 
-    def __init__(self, folder, every=1, keep=2):
+    def __init__(self, folder: str | os.PathLike, every: int = 1, keep: int = 2):
         super().__init__()
         if every < 1 or keep < 1:
             raise UserError(f"every and keep must be at least 1. Received: {every} and {keep}")
@@ -66,23 +71,24 @@ class Checkpoint(keras.callbacks.Callback):
         self.every = every
         self.keep = keep
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         if self.folder.is_dir():  # what a run that was killed while it saved has left
             for part in self.folder.glob(f"{PART}*"):
                 part.unlink()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         # A run that stops early is saved by whoever stops it, once, at its last step.
         if (epoch + 1) % self.every == 0:
             self.save()
 
-    def save(self):
+    def save(self) -> None:
+        """Save the model now, under the steps that it has taken."""
         save_model(self.model, self.folder / f"step-{steps_taken(self.model):08d}.keras")
         for old in _files(self.folder)[: -self.keep]:
             old.unlink()
 
 
-def load_checkpoint(folder):
+def load_checkpoint(folder: str | os.PathLike) -> tuple[keras.Model | None, list[Path]]:
     """Load the newest complete checkpoint of a folder.
 
     Args:
@@ -97,16 +103,35 @@ def load_checkpoint(folder):
         >>> load_checkpoint("no such folder")
         (None, [])
     """
+    path, skipped = _newest(folder)
+    return None if path is None else keras.models.load_model(path), skipped
+
+
+def newest_checkpoint(folder: str | os.PathLike) -> Path | None:
+    """Return the path of the newest complete checkpoint of a folder, or None.
+
+    Args:
+        folder: folder of `Checkpoint`; need not exist.
+
+    Example:
+        >>> from bod_keras.training import newest_checkpoint
+        >>> newest_checkpoint("no such folder")
+    """
+    return _newest(folder)[0]
+
+
+def _newest(folder: str | os.PathLike) -> tuple[Path | None, list[Path]]:
+    """The newest complete file, or None, and those that are newer and damaged."""
     skipped = []
     for path in reversed(_files(Path(folder))):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
             if damaged is None:
-                return keras.models.load_model(path), skipped
+                return path, skipped
         skipped.append(path)
     return None, skipped
 
 
-def _files(folder):
+def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.keras")) if folder.is_dir() else []

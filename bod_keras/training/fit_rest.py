@@ -10,17 +10,19 @@ from bod_keras.training.model import steps_taken
 def fit_rest(
     model: keras.Model, stream: Callable[[int], Iterable], steps: int, epochs: int, callbacks: list
 ) -> None:
-    """Train a model that may have been trained before; a started epoch is first completed by a shorter one.
+    """Train a model for what is left of its run; an epoch that was begun is completed by a shorter one.
 
     Args:
         model: compiled; it keeps ``next_position`` and ``steps_taken``, as a `BiLevelModel` does.
-        stream: from the position of the first sample to the batches from there on, as `fit` takes them.
-        steps: of an epoch.
-        epochs: of the whole run.
-        callbacks: of `fit`.
+        stream: function from the position of the first sample to the batches from there on, for `fit`.
+        steps: steps of an epoch.
+        epochs: epochs of the whole run.
+        callbacks: callbacks of `fit`.
 
     Example:
         >>> import bod_keras
+        >>> import numpy as np
+        >>> from bod_keras.training import fit_rest
         >>> encoder = bod_keras.encoders.FrameCNN((4, 16, 16, 3), widths=(4,))
         >>> model = bod_keras.VSimCLR(encoder, projection_head=bod_keras.ProjectionHead(8, 4))
         >>> model.compile("sgd")

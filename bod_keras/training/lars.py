@@ -1,5 +1,7 @@
 """LARS: momentum whose step in each layer is a fixed share of that layer's weights."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
@@ -25,7 +27,7 @@ class LARS(keras.optimizers.Optimizer):
 
     There are two published denominators. This is |g + d w|, that of the SimCLR, Barlow Twins and MoCo v3 code;
     the paper, and SlowFast after apex, have |g| + d |w|. At the recipes' d = 1e-6 they differ little. The rate
-    is inside of the velocity, as in the paper, SimCLR and `keras.optimizers.SGD`; code on top of torch's SGD
+    is inside the velocity, as in the paper, SimCLR and `keras.optimizers.SGD`; code on top of torch's SGD
     has it outside, which differs while a schedule moves.
 
     Ours because Keras (3.15) has Lamb but no LARS, and those of optax, timm and TensorFlow Models are for JAX,
@@ -45,6 +47,7 @@ class LARS(keras.optimizers.Optimizer):
 
     Example:
         >>> import keras
+        >>> import numpy as np
         >>> from bod_keras.training import LARS
         >>> weight = keras.Variable(np.ones((2, 2), "float32"))
         >>> optimizer = LARS(1.0, momentum=0.0, trust_coefficient=0.1)  # a tenth of the weight a step
@@ -59,12 +62,12 @@ class LARS(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate=0.3,
-        momentum=0.9,
-        weight_decay=None,
-        trust_coefficient=0.001,
-        epsilon=1e-8,
-        nesterov=False,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.3,
+        momentum: float = 0.9,
+        weight_decay: float | None = None,
+        trust_coefficient: float = 0.001,
+        epsilon: float = 1e-8,
+        nesterov: bool = False,
         **kwargs,
     ):
         super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, **kwargs)

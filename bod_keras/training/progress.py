@@ -1,8 +1,11 @@
 """A progress bar over the whole run, and the time of a step."""
 
+from __future__ import annotations
+
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 
 import keras
 from tqdm import tqdm
@@ -26,7 +29,7 @@ class Progress(keras.callbacks.Callback):
         100
     """
 
-    def __init__(self, total, done=0, show=True):
+    def __init__(self, total: int, done: int = 0, show: bool = True):
         super().__init__()
         self.total = total
         self.done = done
@@ -35,11 +38,11 @@ class Progress(keras.callbacks.Callback):
         self._bar = None
 
     @property
-    def seconds_per_step(self):
+    def seconds_per_step(self) -> float:
         times = self._times[2:]
         return statistics.median(times) if times else float("nan")
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         # In a log file one line every ten seconds is enough.
         live = sys.stderr.isatty()
         self._bar = tqdm(
@@ -52,10 +55,10 @@ class Progress(keras.callbacks.Callback):
             ncols=None if live else 120,
         )
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         self._started = time.perf_counter()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         self._times.append(time.perf_counter() - self._started)
         losses = {
             name.removesuffix("_loss"): f"{float(value):.3f}"
@@ -66,5 +69,5 @@ class Progress(keras.callbacks.Callback):
         self._bar.update()
         self.done += 1
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         self._bar.close()

@@ -1,14 +1,28 @@
 """Stop a run whose loss is no longer a number, and say which files were in the batch."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Iterable, Mapping
 
 import keras
 
+from bod_keras.errors import UserError
 from bod_keras.training.model import steps_taken
 
 
+class NotFiniteError(UserError, FloatingPointError):
+    """A loss that is NaN or infinite: broken inputs, or a learning rate that is too high.
+
+    Example:
+        >>> from bod_keras.training import NotFiniteError
+        >>> issubclass(NotFiniteError, FloatingPointError)
+        True
+    """
+
+
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Raise an error at the first step with a loss, or a part of it, that is NaN or infinite.
+    """Stop at the first step with a loss, or a part of it, that is NaN or infinite.
 
     The last checkpoint is from before that step.
 
@@ -17,18 +31,18 @@ class StopOnNonFinite(keras.callbacks.Callback):
             ``ClipDataset.files``; None if the data has no files.
 
     Raises:
-        FloatingPointError: with the step, the values that are not finite, and the batch's files.
+        NotFiniteError: with the step, the values that are not finite, and the batch's files.
 
     Example:
         >>> from bod_keras.training import StopOnNonFinite
         >>> StopOnNonFinite().on_train_batch_end(0, {"loss": 1.5})
     """
 
-    def __init__(self, files=None):
+    def __init__(self, files: Callable[[int, int], Iterable[str]] | None = None):
         super().__init__()
         self.files = files
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         losses = {k: float(v) for k, v in (logs or {}).items() if k.endswith("loss")}
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if not bad:
@@ -39,8 +53,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
             first, following = (int(keras.ops.convert_to_numpy(p)) for p in positions)
             names = "\n".join(f"  {name}" for name in self.files(first, following - 1))
             message += f" The batch held positions {first} to {following - 1}:\n{names}\n"
-        raise FloatingPointError(
+        raise NotFiniteError(
             f"{message} Look at these inputs; if they are sound, lower the learning rate "
-            "(evaluate.py: --set=learning_rate=0.001) or clip gradients (train.py: "
-            "--config.optimizer.clipnorm=1.0). The last checkpoint is from before this step."
+            "(train.py: --config.optimizer.learning_rate=0.0001, evaluate.py: --set=learning_rate=0.001) or "
+            "clip gradients (train.py: --config.optimizer.clipnorm=1.0). The last checkpoint is from before "
+            "this step, and train.py continues from there with such a change."
         )

@@ -1,0 +1,317 @@
+"""A config pre-trained: catalog, model, fit, and a folder that resumes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bod_keras import evaluation, experiment, training
+from bod_keras.commands.run_settings import (
+    apply_settings,
+    changed_settings,
+    check_same_videos,
+    list_of_videos,
+)
+from bod_keras.decoupling import USUAL_THRESHOLD
+from bod_keras.errors import UserError
+from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.storage.lock import lock
+from bod_keras.storage.remote_error import RemoteError
+
+
+def pretrain(
+    config: Mapping[str, Any],
+    distribution: training.Distribution | None = None,
+    init_from: str = "",
+) -> int | None:
+    """Run, or continue, the experiment that a config describes.
+
+    Args:
+        config: as a file of configs/ gives it, ``to_dict()``.
+        distribution: over which devices and processes; None for this process alone.
+        init_from: folder of another run whose weights a new run begins with; it may be remote.
+
+    Returns:
+        The signal that stopped it early, or None.
+
+    Raises:
+        UserError: a wrong setting, or a folder that belongs to another run.
+        OSError: files or storage that cannot be read or written.
+    """
+    distribution = distribution or training.choose_distribution("none")
+    folder = experiment.run_folder(config, stores=distribution.is_chief)
+    advice = "Wait until it has ended, stop it, or choose another --config.name or --config.output."
+    with lock(str(folder), advice) if distribution.is_chief else contextlib.nullcontext():
+        try:
+            received, message = _pretrain(config, folder, distribution, init_from)
+        except Exception:
+            with contextlib.suppress(RemoteError):  # what stopped the run is what to tell
+                folder.push()
+                folder.close()
+            raise
+        try:
+            folder.push()
+        except RemoteError as error:
+            raise OSError(
+                f"{error}. What the run left lies in {folder.path}: copy it to {folder}, or repeat the "
+                "command, which resumes from what is stored there."
+            ) from error
+        folder.close()
+        print(message)
+        return received
+
+
+def _pretrain(config, folder, distribution, init_from):
+    """The run itself: the signal that stopped it or None, and the last line to print."""
+    before = _read_report(folder)
+    changes = {}
+    if before:
+        changes = changed_settings(before["config"], config, folder)
+        _check_init(before.get("init_from"), init_from, folder)
+        if _is_finished(folder) and config["epochs"] <= before["config"]["epochs"]:
+            return None, (
+                f"{folder} is finished. Train it longer with a larger --config.epochs, or choose another "
+                "--config.name or --config.seed for a new run."
+            )
+    keras.utils.set_random_seed(config["seed"])
+    keras.config.set_dtype_policy(config["precision"])
+
+    catalog = experiment.training_catalog(config)
+    videos = list_of_videos(catalog.records)
+    check_same_videos(before.get("videos"), videos, folder)
+    data = experiment.training_data(config, catalog, distribution)
+    steps = data.steps_per_epoch
+    total = config["epochs"] * steps
+    with distribution.scope():
+        model = _load(folder)
+        fresh = model is None
+        started = {}
+        if not fresh:
+            apply_settings(model, config, steps)
+        else:
+            model = experiment.build_model(config, steps, data.augmenter())
+            if init_from:
+                started = {"init_from": _start_from(model, init_from)}
+            chunks = config["optimizer"]["chunks"]
+            model.compile(experiment.build_optimizer(config, steps), chunks=chunks)
+    done = training.steps_taken(model)
+    distribution.check_same(done, "checkpoint")  # all have read it, so that the chief may write now
+    if fresh:
+        shutil.rmtree(folder.path, ignore_errors=True)
+    report = folder.path / "report.json"
+    if changes:
+        _tell_changes(changes)
+        started["changes"] = [
+            *before.get("changes", []),
+            {"step": done, **{key: list(values) for key, values in changes.items()}},
+        ]
+    _begin_again(folder)
+    evaluation.write_report(
+        report,
+        config=config,
+        environment=evaluation.environment(),
+        videos=videos,
+        **started,
+    )
+    folder.push()  # storage that cannot be written is found out now, not after an epoch
+    print(
+        f"{folder}: {len(data)} videos, {steps} steps an epoch, {config['epochs']} epochs, "
+        f"{model.encoder.count_params():,} encoder parameters, Keras on {keras.backend.backend()}"
+        + (f", {distribution.replicas} replicas" if distribution.replicas > 1 else "")
+        + (f", resumed at step {done}" if done else ""),
+        flush=True,
+    )
+
+    # Each process measures on the whole first batch, not on its block of it.
+    whole = data if distribution.processes == 1 else experiment.training_data(config, catalog)
+    progress = training.Progress(total, done, show=distribution.is_chief)
+    checkpoint = training.Checkpoint(folder.path / "checkpoints", **config["checkpoint"])
+    stop = training.StopOnSignal(distribution.largest if distribution.processes > 1 else None)
+    callbacks = [
+        stop,
+        training.StopOnNonFinite(data.files),
+        progress,
+        *_monitors(whole, config, model),
+        training.HistoryFile(folder.path / "history.csv"),
+        *_tensorboard(folder.path / "tensorboard"),
+        checkpoint,
+        training.PushRunFolder(folder),
+    ]
+    found = None
+    try:
+        with data.clear_errors(), distribution.clear_errors():
+            stream = functools.partial(distribution.stream, data)
+            training.fit_rest(model, stream, steps, config["epochs"], callbacks)
+            found = distribution.gather_objects([data.skipped, sorted(data.looped)])
+    finally:
+        skipped, looped = _joined(found or [[data.skipped, data.looped]])
+        evaluation.write_report(
+            report,
+            training={
+                "steps": training.steps_taken(model),
+                "of": total,
+                "seconds_per_step": progress.seconds_per_step,
+                "videos": len(data),
+                "missing": catalog.missing,
+                "blocked": catalog.blocked,
+                "skipped": skipped,
+                "shorter_than_a_clip": looped,
+            },
+        )
+        _tell_skipped(skipped, len(data))
+    if stop.received is not None:
+        checkpoint.save()
+        steps = training.steps_taken(model)
+        return stop.received, f"Saved step {steps}. The same command resumes here."
+    _finish(model, data, config, folder.path)
+    return (
+        None,
+        f"Finished: {folder}/encoder.keras is the encoder, {folder}/report.json the record.",
+    )
+
+
+def _tensorboard(folder):
+    """The callback that writes TensorBoard's logs, which only TensorFlow can."""
+    if importlib.util.find_spec("tensorflow") is None:
+        print("Without TensorFlow there are no TensorBoard logs; history.csv has the same numbers.")
+        return []
+    return [keras.callbacks.TensorBoard(folder, write_graph=False)]
+
+
+def _monitors(data, config, model):
+    """The callback on the first training batch, which a resumed run finds again; none if it is turned off."""
+    if not config["monitors"]["every"]:
+        return []
+    with data.clear_errors():
+        ((batch,),) = data.training_numpy(steps=1)
+    views = batch["views"][: config["monitors"]["videos"]]
+    if model.augmenter is not None:
+        views = keras.ops.convert_to_numpy(model.augmenter(views))  # centred squares
+    return [training.Monitors(views, config["monitors"]["every"])]
+
+
+def _finish(model, data, config, folder):
+    with data.clear_errors():
+        eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation_numpy())
+    threshold = getattr(getattr(model, "decoupling", None), "threshold", None) or USUAL_THRESHOLD
+    evaluation.plot_spectrum(eigenvalues, threshold, folder / "spectrum.png")
+    evaluation.plot_history(folder / "history.csv", folder / "losses.png")
+    if config["monitors"]["every"]:
+        evaluation.plot_monitors(folder / "history.csv", folder / "monitors.png")
+    evaluation.write_report(
+        folder / "report.json", history=training.HistoryFile.summary(folder / "history.csv")
+    )
+    training.save_model(model.encoder, folder / "encoder.keras")
+    training.save_model(model, folder / "model.keras")
+    # model.keras holds the same state; there are none if checkpoint.every is more than the run's epochs.
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def _read_report(folder):
+    """The report of the run in a folder, empty if there is none; a folder of something else is an error."""
+    folder.pull("report.json")
+    names = folder.names()
+    if "report.json" in names:
+        return json.loads((folder.path / "report.json").read_text())
+    if names:
+        raise UserError(
+            f"{folder} holds files, but no run of train.py. Choose another --config.name or "
+            "--config.output."
+        )
+    return {}
+
+
+def _is_finished(folder):
+    """A finished run that is trained on has its old model.keras, and checkpoints until it is finished again."""
+    names = folder.names()
+    return folder.last in names and not any(name.startswith("checkpoints/") for name in names)
+
+
+def _load(folder):
+    """The newest state of the run in a folder, or None."""
+    folder.pull("history.csv", "checkpoints/*")
+    model, damaged = training.load_checkpoint(folder.path / "checkpoints")
+    for path in damaged:
+        print(f"{path} is damaged and was passed over.")
+    if model is None and folder.last in folder.names():
+        folder.pull(folder.last)
+        return keras.models.load_model(folder.path / folder.last)
+    if model is None and damaged:
+        raise UserError(
+            f"No checkpoint in {folder}/checkpoints is complete. Restore one, or delete {folder} to start "
+            "afresh."
+        )
+    return model
+
+
+def _begin_again(folder):
+    """Of a finished run that is to be trained on: its state as a checkpoint, so that it is unfinished again."""
+    model, checkpoints = folder.path / folder.last, folder.path / "checkpoints"
+    if model.exists() and not checkpoints.exists():
+        with atomic_file(checkpoints / "step-00000000.keras") as part:
+            shutil.copyfile(model, part)
+
+
+def _start_from(model, run):
+    """Give a new model the weights of a run, and say what was taken: the report's section."""
+    source = training.RunFolder(run)
+    try:
+        names = source.names()
+        if source.last in names:
+            source.pull(source.last)
+            path = source.path / source.last
+        else:
+            source.pull("checkpoints/*")
+            path = training.newest_checkpoint(source.path / "checkpoints")
+        if path is None:
+            raise UserError(
+                f"--init_from={run} is no run of train.py with weights: it must hold {source.last} or complete "
+                "checkpoints."
+            )
+        taken = training.take_weights(model, path)
+    finally:
+        source.close()
+    missing = taken["not_taken"]
+    print(f"Weights of {run}: {taken['taken']} of {taken['of']} taken.", flush=True)
+    for name, reason in list(missing.items())[:5]:
+        print(f"  not {name}: {reason}")
+    if len(missing) > 5:
+        print(f"  and {len(missing) - 5} more (all in report.json)")
+    return {"run": str(source), **taken}
+
+
+def _check_init(before, now, folder):
+    """Refuse to continue a run from another run's weights than it began with."""
+    run = before["run"] if before else None
+    if now and (run is None or Path(now).name != Path(run).name):  # it may have been moved
+        raise UserError(
+            f"{folder} holds a run that began {f'with the weights of {run}' if run else 'afresh'}. "
+            f"Received: --init_from={now}. Choose another --config.name for a new run."
+        )
+
+
+def _tell_changes(changes):
+    print("Continued with other settings:")
+    for key, (old, new) in changes.items():
+        print(f"  {key}: {new}, {old} before")
+
+
+def _joined(found):
+    """Of all processes: the skipped files with their reasons, and the videos shorter than a clip."""
+    skipped = {path: reason for files, _ in found for path, reason in files.items()}
+    return skipped, sorted({path for _, looped in found for path in looped})
+
+
+def _tell_skipped(skipped, total):
+    if skipped:
+        print(f"{len(skipped)} of {total} videos were skipped (all in report.json):")
+        for path, reason in list(skipped.items())[:5]:
+            print(f"  {path}: {reason}")
