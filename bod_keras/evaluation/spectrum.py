@@ -36,7 +36,7 @@ def operator_eigenvalues(model, dataset, clips=256):
     for batch in dataset:
         views = np.asarray(batch["views"])
         embeddings = model(views.reshape(-1, *views.shape[2:]), training=False)
-        real, imaginary = linalg.eigenvalues(model.read_out_split.split(embeddings).matrix)
+        real, imaginary = linalg.eigenvalues(model.reading_split().split(embeddings).matrix)
         found.append(ops.convert_to_numpy(real) + 1j * ops.convert_to_numpy(imaginary))
         seen += len(embeddings)
         if seen >= clips:
