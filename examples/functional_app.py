@@ -34,12 +34,10 @@ def make_model():
     clips = keras.Input((FRAMES, SIZE, SIZE, 3), name="clips")
     frames = bod_keras.encoders.FrameCNN(clips.shape[1:], widths=(8, 16, 32))(clips)
     frames = layers.Dense(32, name="embedding")(frames)
-    static, dynamic = bod_keras.KoopmanSplit(threshold=0.1, order=16, basis=16, name="split")(
-        frames
-    )
+    static, dynamic = bod_keras.KoopmanSplit(name="split")(frames)
     outputs = {}
     for name, part in (("appearance", static), ("motion", dynamic)):
-        # Frames have norm 1 inside of the split, so that the parts are small numbers.
+        # Frames have norm 1 inside the split, so that the parts are small numbers.
         part = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(part)
         outputs[name] = layers.Dense(CLASSES[name], name=name)(part)
     return keras.Model(clips, outputs, name="what_and_how")

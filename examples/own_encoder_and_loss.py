@@ -3,7 +3,7 @@
 * The encoder is any built Keras model that keeps time: clips (B, T, H, W, 3) to frame features (B, T, C).
 * The loss is any `keras.losses.Loss` of two views; here that of Wang and Isola (arXiv 2005.10242): views of one
   video lie close together (alignment), different videos spread over the sphere (uniformity).
-* The framework is a subclass of `bod_keras.ContrastiveModel` with `part_loss`, which contrasts one part.
+* The framework is a subclass of `bod_keras.ContrastiveModel` that sets the loss of each part and contrasts them.
 
 From the folder that holds `bod_keras`, or anywhere if it is installed, on any backend:
 
@@ -48,15 +48,17 @@ def _crowding(x):
 
 @keras.saving.register_keras_serializable("examples")
 class VAlignmentUniformity(bod_keras.ContrastiveModel):
-    """Plain or decoupled, with or without a lower level, as every framework of bod_keras."""
+    """Plain or decoupled, as every framework of bod_keras."""
 
-    def __init__(self, encoder, decoupling=None, bilevel=None, uniformity=1.0, **kwargs):
-        super().__init__(encoder, decoupling, bilevel, **kwargs)
+    uses_batch_statistics = True  # the videos of a batch are compared
+
+    def __init__(self, encoder, decoupling=None, uniformity=1.0, **kwargs):
+        super().__init__(encoder, decoupling, **kwargs)
         self.uniformity = uniformity
-        self.contrast = AlignmentUniformity(uniformity)
+        self.set_losses(lambda part: AlignmentUniformity(uniformity))
 
     def part_loss(self, part, views, targets, training):  # part: "static", "dynamic" or "base"
-        return self.contrast(*views)
+        return self.contrast[part](*views[:2])
 
     def get_config(self):
         return {**super().get_config(), "uniformity": self.uniformity}
@@ -90,8 +92,7 @@ def main():
 
     model = VAlignmentUniformity(
         make_encoder(),
-        decoupling=bod_keras.KoopmanSplit(),
-        bilevel=bod_keras.BiLevel(inner_steps=1, inner_learning_rate=0.1),
+        decoupling=bod_keras.Decoupling(bilevel=bod_keras.BiLevel(inner_learning_rate=0.1)),
         projection_head=bod_keras.ProjectionHead(64, 32),
     )
     model.compile(keras.optimizers.AdamW(2e-3))
@@ -105,10 +106,8 @@ def main():
         path = Path(folder) / "model.keras"
         model.save(path)
         loaded = keras.models.load_model(path)
-    parts, again = model.read_out(new_views[:, 0]), loaded.read_out(new_views[:, 0])
-    apart = max(
-        float(ops.max(ops.abs(parts[name] - again[name]))) for name in ("static", "dynamic")
-    )
+    parts, again = model.embed(new_views[:, 0]), loaded.embed(new_views[:, 0])
+    apart = max(np.abs(parts[name] - again[name]).max() for name in ("static", "dynamic"))
     print(f"saved and loaded: parts differ by at most {apart:.1e}")
 
 
