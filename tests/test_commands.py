@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 import train
 from bod_keras.errors import UserError
 from bod_keras.storage.lock import lock
+from bod_keras.training import NotFiniteError
 from configs import demo, videos
 from tests.slow import slow
 from tests.typed_commands import ROOT, run_here
@@ -33,6 +35,7 @@ TINY = {
     "clips.batch_size": 8,
     "clips.frames": 6,
     "epochs": 2,
+    "clips.workers": 0,  # TEMPORARY
 }
 EPOCHS = {"plain": 2, "bod": 12}
 
@@ -163,7 +166,18 @@ def test_a_stopped_run_resumes_to_the_same_weights(workspace, runs, stop):
     output = running.communicate(timeout=120)[0]
     assert running.returncode == 128 + stop and "resumes here" in output
     assert not (folder / "model.keras").exists()
-    resumed = command("train.py", *flags)
+    # Moved, renamed and read otherwise: what no result depends on.
+    (workspace / "moved").mkdir(exist_ok=True)
+    folder = folder.rename(workspace / "moved" / f"renamed{int(stop)}-seed0")
+    resumed = command(
+        "train.py",
+        *flags,
+        f"--config.output={folder.parent}",
+        f"--config.name=renamed{int(stop)}",
+        "--config.clips.workers=0",
+        "--config.clips.timeout=50",
+        "--config.clips.max_bad_share=0.2",
+    )
     assert resumed.returncode == 0 and "resumed at step" in resumed.stdout, resumed.stderr
     assert_same_run(folder, runs[1])
 
@@ -216,7 +230,10 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace
         ({"clips.frames": 1}, "at least 2"),
         ({"clips.batch_size": 64}, "between 1 and the number of videos"),
         ({"encoder.name": "frame_cn"}, "Did you mean frame_cnn?"),
-        ({"decoupling.threshold": -1.0}, "threshold must be positive (0.1 is usual). Received: -1.0"),
+        (
+            {"decoupling.threshold": -1.0},
+            "threshold must be positive (0.1 is usual). Received: -1.0",
+        ),
         ({"optimizer.chunks": 3}, "must divide clips.batch_size. Received: chunks=3, batch_size=8"),
         ({"decoupling.bilevel.scope": "body"}, "scope must be one of head, all. Received: 'body'"),
     ],
@@ -236,6 +253,115 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     with pytest.raises(ValueError, match="holds files, but no run"):
         train.train(config.to_dict())
     assert (folder / "thesis.txt").exists()
+
+
+@pytest.fixture(scope="session")
+def videos_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ramps")
+    for index in range(8):
+        save_video(folder / f"v{index}.avi", make_ramp_clip(10, offset=20 * index))
+    return folder
+
+
+def short_run(folder, output, **changes):
+    """The config of a plain run: two steps an epoch."""
+    config = videos.get_config("small")
+    settings = {
+        "data.source": str(folder),
+        "output": str(output),
+        "epochs": 1,
+        "clips.size": 16,
+        "clips.batch_size": 4,
+        "clips.workers": 0,
+        "optimizer.warmup_epochs": 0.0,
+        "decoupled": False,
+        "monitors.every": 0,
+        **{key.replace("__", "."): value for key, value in changes.items()},
+    }
+    config.update_from_flattened_dict(settings)
+    return config.to_dict()
+
+
+def report_of(folder):
+    return json.loads((folder / "report.json").read_text())
+
+
+def test_a_finished_run_is_trained_on_with_more_epochs(videos_folder, tmp_path, capsys):
+    """Also if the videos have moved, if it is stopped on the way, and with what the error advises."""
+    folder = tmp_path / "runs" / "videos-seed0"
+    train.train(short_run(videos_folder, tmp_path / "runs"))
+    first = keras.models.load_model(folder / "model.keras")
+    assert int(first.steps_taken) == 2
+    capsys.readouterr()
+
+    moved = shutil.copytree(videos_folder, tmp_path / "moved")
+    wild = {"epochs": 3, "optimizer__learning_rate": 1e30}
+    with pytest.raises(NotFiniteError, match="clipnorm=1.0.*continues from there"):
+        train.train(short_run(moved, tmp_path / "runs", **wild))
+    told = capsys.readouterr().out
+    assert f"  data.source: {moved}, {videos_folder} before" in told
+    assert "  epochs: 3, 1 before" in told and "resumed at step 2" in told
+    assert (folder / "model.keras").exists()  # no result is lost
+
+    tame = {"epochs": 3, "optimizer__clipnorm": 1.0, "clips__max_bad_share": 0.3}
+    train.train(short_run(moved, tmp_path / "runs", **tame))
+    told = capsys.readouterr().out
+    assert "  optimizer.clipnorm: 1.0, None before" in told and "resumed at step 2" in told
+    last = keras.models.load_model(folder / "model.keras")
+    assert int(last.steps_taken) == 6 and int(last.next_position) == 24
+    assert last.optimizer.clipnorm == 1.0
+    assert not (folder / "checkpoints").exists()
+    rows = [line.split(",") for line in (folder / "history.csv").read_text().splitlines()[1:]]
+    assert [int(row[1]) for row in rows] == [2, 4, 6]
+    changes = report_of(folder)["changes"]
+    assert [change["step"] for change in changes] == [2, 2]
+    assert changes[1]["optimizer.clipnorm"] == [None, 1.0]
+    train.train(short_run(moved, tmp_path / "runs", **tame))
+    assert "is finished" in capsys.readouterr().out
+
+
+def test_a_run_is_not_continued_on_other_videos(videos_folder, tmp_path):
+    config = short_run(videos_folder, tmp_path / "runs")
+    train.train(config)
+    other = shutil.copytree(videos_folder, tmp_path / "other")
+    (other / "v3.avi").rename(other / "z3.avi")
+    with pytest.raises(UserError, match="trained on other videos: 8 then, 8 now, with other names"):
+        train.train(short_run(other, tmp_path / "runs", epochs=2))
+
+
+def test_a_run_without_a_checkpoint_finishes(videos_folder, tmp_path):
+    assert train.train(short_run(videos_folder, tmp_path, checkpoint__every=5)) is None
+    assert (tmp_path / "videos-seed0" / "model.keras").exists()
+
+
+def test_a_new_run_begins_with_the_weights_of_another_one(videos_folder, tmp_path, capsys):
+    train.train(short_run(videos_folder, tmp_path))
+    old = keras.models.load_model(tmp_path / "videos-seed0" / "model.keras")
+    # No step changes a weight: the encoder must be the old one.
+    still = {"optimizer__learning_rate": 1e-30, "optimizer__weight_decay": 0.0, "seed": 1}
+    config = short_run(videos_folder, tmp_path, name="second", **still, head__width=5)
+    train.train(config, init_from=str(tmp_path / "videos-seed0"))
+    told = capsys.readouterr().out
+    report = report_of(tmp_path / "second-seed1")["init_from"]
+    assert report["run"] == str(tmp_path / "videos-seed0")
+    assert list(report["not_taken"].values()) == ["shape (128, 32) there, (128, 5) here"]
+    assert f"Weights of {tmp_path / 'videos-seed0'}: {report['of'] - 1} of {report['of']}" in told
+    new = keras.models.load_model(tmp_path / "second-seed1" / "model.keras")
+    for one, other in zip(old.encoder.trainable_weights, new.encoder.trainable_weights):
+        np.testing.assert_array_equal(one, other, err_msg=one.path)
+    assert int(new.steps_taken) == 2
+
+    train.train(config, init_from=str(tmp_path / "videos-seed0"))  # the same command again
+    assert "is finished" in capsys.readouterr().out
+    with pytest.raises(UserError, match="began with the weights of .*videos-seed0. Received"):
+        train.train(config, init_from=str(tmp_path / "another"))
+    with pytest.raises(UserError, match="videos-seed0 holds a run that began afresh"):
+        train.train(short_run(videos_folder, tmp_path), init_from=str(tmp_path / "second-seed1"))
+
+
+def test_a_run_to_begin_with_must_have_weights(videos_folder, tmp_path):
+    with pytest.raises(UserError, match="init_from=.*nothing is no run of train.py with weights"):
+        train.train(short_run(videos_folder, tmp_path), init_from=str(tmp_path / "nothing"))
 
 
 def test_a_second_run_in_the_same_folder_is_refused(tmp_path, workspace, capsys):

@@ -218,7 +218,7 @@ def test_vectors_of_a_loaded_model_do_not_decay_either(name, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "lasr"}, "one of adamw, sgd, lars. Received: lasr. Did you mean lars?"),
+        ({"name": "lasr"}, "one of adamw, sgd, lars. Received: .lasr.. Did you mean lars?"),
         ({"name": "adam"}, "Did you mean adamw?"),
         ({"accumulate": 0}, "accumulate must be at least 1. Received: 0"),
         ({"reference_batch": 0}, "reference_batch must be the batch size .* Received: 0"),

@@ -48,7 +48,7 @@ def changed_settings(
         >>> changed_settings({"seed": 0, "epochs": 28}, {"seed": 0, "epochs": 56}, "runs/demo")
         {'epochs': (28, 56)}
     """
-    old, new = flatten(before), flatten(json.loads(json.dumps(now)))
+    old, new = (flatten(json.loads(json.dumps(config))) for config in (before, now))
     differing = {
         key: (old.get(key), new.get(key))
         for key in sorted(old | new)

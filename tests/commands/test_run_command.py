@@ -1,0 +1,99 @@
+"""What the user can mend is one line; a fault of the program keeps its traceback."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bod_keras.commands.run_command import run_command
+from bod_keras.data import VideoError
+from bod_keras.errors import UserError
+from bod_keras.storage.remote_error import RemoteError
+from bod_keras.training import NotFiniteError
+from tests.typed_commands import ROOT
+
+
+def fail(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UserError("frames must be at least 2"),
+        FileNotFoundError("There is no folder"),
+        RemoteError("s3://bucket/a", "no answer"),
+        VideoError("a.mp4", "empty"),
+        NotFiniteError("Not finite at step 3"),
+        ImportError("pip install onnx"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_can_be_mended_is_one_line(error):
+    with pytest.raises(SystemExit) as stopped:
+        run_command("train.py", lambda: fail(error))
+    assert stopped.value.code == f"train.py: {error}"
+    with pytest.raises(type(error)):
+        run_command("train.py", lambda: fail(error), traceback=True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("shapes do not match"),
+        FloatingPointError("underflow"),
+        KeyError("x"),
+        ModuleNotFoundError("No module named 'x'", name="x"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_fault_of_the_program_keeps_its_traceback(error):
+    with pytest.raises(type(error)):
+        run_command("train.py", lambda: fail(error))
+
+
+def test_a_result_is_returned():
+    assert run_command("train.py", lambda: 15) == 15
+
+
+HELP = """
+import runpy, sys
+sys.argv = ["train.py", "--help"]
+try:
+    runpy.run_path("train.py", run_name="__main__")
+except SystemExit as stopped:
+    print("code", stopped.code)
+print("loaded", sorted({"keras", "tensorflow", "torch", "jax", "cv2", "matplotlib"} & set(sys.modules)))
+"""
+
+
+def test_help_lists_flags_and_keys_and_imports_no_keras():
+    environment = {name: value for name, value in os.environ.items() if name != "BOD_KERAS_READER"}
+    done = subprocess.run(
+        [sys.executable, "-c", HELP],
+        cwd=ROOT,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    lines = done.stdout.splitlines()
+    assert lines[-2:] == ["code 0", "loaded []"], done.stderr
+    assert any(line.startswith("  --init_from: ") for line in lines)
+    assert "  --config.seed=0" in lines
+    assert "  --config.optimizer.name=adamw  or sgd, lars" in lines
+    assert "  --config.decoupling.ridge=0.1" in lines
+    above = lines.index("  --config.optimizer.reference_batch=None")
+    assert lines[above - 2].startswith("  The batch size that learning_rate was published for")
+
+
+def test_every_key_is_listed_once():
+    from bod_keras.commands.command_help import describe_keys
+    from bod_keras.commands.flatten import flatten
+    from configs import base
+
+    values = base.shared().to_dict()
+    text = describe_keys(values, "")
+    keys = [line.split("=")[0].removeprefix("  --config.") for line in text.splitlines()]
+    assert sorted(keys) == sorted(flatten(values))
