@@ -15,7 +15,7 @@
 # make bench            speed of the Koopman split against the D x D route, and of a training step against plain
 # make bench-input      clips a second from files and shards beside PyAV and decord, and memory over 2,000 openings
 # make bench-encoders   speed, memory, size and parity of the encoders beside PyTorch, on each backend (hours)
-# make lint             ruff
+# make lint             ruff, and the layers of pyproject.toml
 # Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core).
 
 PYTHON ?= python3
@@ -127,6 +127,7 @@ bench-encoders: .venv-latest/installed
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
 
 clean:
 	rm -rf .venv .venv-latest .venv-lightly .venv-torchvision .venv-physics runs data/built-in

@@ -1,7 +1,7 @@
 """A Functional Keras app trained by the decoupled contrastive loss, without a framework.
 
-Two clips of a video go through one network and one `KoopmanSplit`; `DecoupledLoss` contrasts their static parts and
-their dynamic parts. From the folder that holds `bod_keras`, on any backend:
+Two clips of a video go through one network and one `KoopmanSplit`; `DecoupledLoss` contrasts their static parts
+and their dynamic parts. From the folder that holds `bod_keras`, on any backend:
 
     python -m examples.decoupled_loss
 """

@@ -3,7 +3,7 @@
 * The encoder is any built Keras model that keeps time: clips (B, T, H, W, 3) to frame features (B, T, C).
 * The loss is any `keras.losses.Loss` of two views; here that of Wang and Isola (arXiv 2005.10242): views of one
   video lie close together (alignment), different videos spread over the sphere (uniformity).
-* The framework is a subclass of `bod_keras.ContrastiveModel` that sets the loss of each part and contrasts them.
+* The framework is a subclass of `bod_keras.ContrastiveModel` that sets each part's loss and contrasts the part.
 
 From the folder that holds `bod_keras`, or anywhere if it is installed, on any backend:
 

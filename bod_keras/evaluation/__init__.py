@@ -4,7 +4,6 @@ from bod_keras.evaluation.classification import classification_scores, write_cla
 from bod_keras.evaluation.comparison import compare_runs, read_reports
 from bod_keras.evaluation.confusion_plot import plot_confusion
 from bod_keras.evaluation.contact_sheet import contact_sheet
-from bod_keras.evaluation.embedding_statistics import embedding_statistics
 from bod_keras.evaluation.factor_table import factor_table
 from bod_keras.evaluation.factor_table_plot import plot_factor_table
 from bod_keras.evaluation.factors import factor_probes
@@ -29,6 +28,7 @@ from bod_keras.evaluation.sensitivity import sensitivity
 from bod_keras.evaluation.shuffle_frames import shuffle_frames
 from bod_keras.evaluation.spectrum import operator_eigenvalues
 from bod_keras.evaluation.tables import format_table, summarise
+from bod_keras.training.embedding_statistics import embedding_statistics
 
 __all__ = [
     "classification_scores",

@@ -2,7 +2,7 @@
 
 from bod_keras.backend.lost_process_error import LostProcessError
 from bod_keras.decoupling import BiLevel
-from bod_keras.storage.run_folder import PushRunFolder, RunFolder
+from bod_keras.storage.run_folder import RunFolder
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, newest_checkpoint, save_model
 from bod_keras.training.distribution import KINDS as DISTRIBUTIONS
 from bod_keras.training.distribution import Distribution, choose_distribution
@@ -13,6 +13,7 @@ from bod_keras.training.lars import LARS
 from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress
+from bod_keras.training.push_run_folder import PushRunFolder
 from bod_keras.training.schedules import warmup_cosine, warmup_steps
 from bod_keras.training.seed_states import SeedStates
 from bod_keras.training.stop_on_non_finite import NotFiniteError, StopOnNonFinite

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from bod_keras.backend import autodiff
 from bod_keras.errors import UserError
+from bod_keras.training.embedding_statistics import embedding_statistics
 
 _RECOVERED = 1.5  # times the floor; collapsed networks that go on training wander about it
 
@@ -19,7 +20,7 @@ class Monitors(keras.callbacks.Callback):
     A training step costs nothing more, and the values of one epoch are comparable with those of another. Of
     every part that is contrasted ("static" and "dynamic", "base") it adds to the epoch's logs
 
-    * the `bod_keras.evaluation.embedding_statistics` of its embeddings: ``static_effective_rank``, ...;
+    * the `bod_keras.training.embedding_statistics` of its embeddings: ``static_effective_rank``, ...;
     * ``static_gradient_norm``, ...: |g|, with g the gradient of the part's own loss, without its weight in U,
       with respect to all trainable weights of the backbone. A frozen backbone has none;
 
@@ -115,9 +116,6 @@ class Monitors(keras.callbacks.Callback):
 
     def _values(self):
         """Each part's embeddings, a list of arrays (B, D), and everything that is logged."""
-        # Not at the top: `evaluation` imports scikit-learn, which training does without.
-        from bod_keras.evaluation.embedding_statistics import embedding_statistics
-
         scale = float(self.model.optimizer.scale_loss(1.0))
         while True:
             embeddings, gradients = self._measure(

@@ -10,7 +10,6 @@ from tqdm import tqdm
 from bod_keras.errors import UserError
 from bod_keras.evaluation.diagnose_page import diagnose_page
 from bod_keras.evaluation.diagnose_plots import plot_distances, plot_energy, plot_sensitivity
-from bod_keras.evaluation.embedding_statistics import embedding_statistics
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.plots import plot_spectrum
 from bod_keras.evaluation.read_out import ReadOut
@@ -20,6 +19,7 @@ from bod_keras.evaluation.verdicts import sensitivity_verdicts
 from bod_keras.koopman import linalg
 from bod_keras.koopman.layer import USUAL_THRESHOLD
 from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.training.embedding_statistics import embedding_statistics
 from bod_keras.views.background_swap import BackgroundSwap
 
 _AT_ONCE = 16  # videos
