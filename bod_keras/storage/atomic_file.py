@@ -1,17 +1,20 @@
 """Files that are written whole or not at all."""
 
+from __future__ import annotations
+
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 PART = ".part-"
 
 
 @contextlib.contextmanager
-def atomic_file(path):
-    """Give a path to write to; after the block it takes the place of `path`, after an error it is removed.
+def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a path to write to; after the block it replaces `path`, after an error it is deleted.
 
-    Whoever is killed at any moment leaves the old file or the new one, never a part of it, and at most a
+    A process that is killed at any moment leaves the old file or the new one, never a part of it, and at most a
     file whose name begins with ``.part-``.
 
     Args:
@@ -22,6 +25,7 @@ def atomic_file(path):
 
     Example:
         >>> import pathlib, tempfile
+        >>> from bod_keras.storage.atomic_file import atomic_file
         >>> target = pathlib.Path(tempfile.mkdtemp()) / "numbers.txt"
         >>> with atomic_file(target) as part:
         ...     _ = part.write_text("1 2 3")

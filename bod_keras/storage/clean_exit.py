@@ -1,14 +1,17 @@
 """The one place that ends a process in which tensorflow-io was loaded."""
 
+from __future__ import annotations
+
 import atexit
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def clean_exit():
-    """Around a command's main: end the process with the exit code that it earned.
+def clean_exit() -> Iterator[None]:
+    """End the process after a command's main with the right exit code.
 
     Once tensorflow-io has touched s3://, its destructors abort the process after everything is done
     ("pure virtual method called", exit code 134), and a scheduler takes a finished run for a crashed one. So
@@ -16,6 +19,7 @@ def clean_exit():
     process ends without destructors. Everywhere else this does nothing.
 
     Example:
+        >>> from bod_keras.storage.clean_exit import clean_exit
         >>> with clean_exit():
         ...     print("done")
         done
@@ -35,7 +39,7 @@ def clean_exit():
         os._exit(code)
 
 
-def _report(error):
+def _report(error: BaseException) -> int:
     """Print what Python would, and give the exit code."""
     if isinstance(error, SystemExit):
         if error.code is None or isinstance(error.code, int):

@@ -1,7 +1,9 @@
 """http(s) by the standard library.
 
-tensorflow-io's own reader fails on servers that know no ranges, and waits a minute for an answer.
+tensorflow-io's own reader fails on servers without ranges, and waits a minute for an answer.
 """
+
+from __future__ import annotations
 
 import http.client
 import urllib.error
@@ -11,8 +13,8 @@ import urllib.request
 from bod_keras.storage.remote_error import RemoteError, RemoteFileError
 
 
-def measure(url, seconds):
-    """Size of a file in bytes; None for a page of HTML, which is how servers show a folder."""
+def measure(url: str, seconds: float) -> int | None:
+    """Return the size of a file in bytes; None for a page of HTML, which is how servers show a folder."""
     with _open(url, seconds, "HEAD") as answer:
         if answer.headers.get_content_type() == "text/html":
             return None
@@ -22,8 +24,8 @@ def measure(url, seconds):
     return int(length)
 
 
-def read_range(url, start, length, seconds):
-    """Bytes of a file, fewer at its end. A server that knows no ranges is read from the start."""
+def read_range(url: str, start: int, length: int, seconds: float) -> bytes:
+    """Return bytes of a file, fewer at its end. A server without ranges is read from the start."""
     span = {"Range": f"bytes={start}-{start + length - 1}"}
     try:
         with _open(url, seconds, "GET", span) as answer:
@@ -39,7 +41,7 @@ def read_range(url, start, length, seconds):
         raise RemoteError(url, f"the connection broke off ({error!r})") from None
 
 
-def _open(url, seconds, method, headers=()):
+def _open(url: str, seconds: float, method: str, headers=()) -> http.client.HTTPResponse:
     parts = urllib.parse.urlsplit(url)
     if "@" in parts.netloc:
         raise RemoteError(

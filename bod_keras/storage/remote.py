@@ -11,11 +11,11 @@ from bod_keras.storage.calls import HTTP, REMOTE, call, http_call, limit, scheme
 from bod_keras.storage.remote_error import RemoteError, RemoteFileError
 
 _PIECE = 4 * 2**20  # bytes of a read or write: what must come within one time limit
-_LISTING = 15  # a folder of many files takes many requests: so many time limits
+_LISTING = 15  # a folder of many files takes many requests: this many time limits
 
 
 def is_remote(path: str | os.PathLike) -> bool:
-    """Say whether a path has a scheme, as in `s3://bucket/a.mp4`.
+    """Return whether a path has a scheme, as in `s3://bucket/a.mp4`.
 
     Args:
         path: any path.
@@ -24,15 +24,15 @@ def is_remote(path: str | os.PathLike) -> bool:
         True for a path with a scheme, which the functions here read; False for a local one.
 
     Example:
-
-    >>> is_remote("s3://bucket/a.mp4"), is_remote("videos/a:b.mp4")
-    (True, False)
+        >>> from bod_keras.storage.remote import is_remote
+        >>> is_remote("s3://bucket/a.mp4"), is_remote("videos/a:b.mp4")
+        (True, False)
     """
     return REMOTE.match(os.fspath(path)) is not None
 
 
 def exists(path: str) -> bool:
-    """Say whether there is a remote file or folder.
+    """Return whether there is a remote file or folder.
 
     Args:
         path: a path with a scheme.
@@ -44,9 +44,9 @@ def exists(path: str) -> bool:
         RemoteError: if the storage does not answer.
 
     Example:
-
-    >>> exists("s3://bucket/train.csv")  # doctest: +SKIP
-    True
+        >>> from bod_keras.storage.remote import exists
+        >>> exists("s3://bucket/train.csv")  # doctest: +SKIP
+        True
     """
     try:
         _measure(path)
@@ -56,7 +56,7 @@ def exists(path: str) -> bool:
 
 
 def is_folder(path: str) -> bool:
-    """Say whether a remote path is a folder: something lies below it.
+    """Return whether a remote path is a folder: something lies below it.
 
     Args:
         path: a path with a scheme. Of http only the address of a page (HTML) counts as a folder.
@@ -68,9 +68,9 @@ def is_folder(path: str) -> bool:
         RemoteError: if the storage does not answer.
 
     Example:
-
-    >>> is_folder("s3://bucket/videos")  # doctest: +SKIP
-    True
+        >>> from bod_keras.storage.remote import is_folder
+        >>> is_folder("s3://bucket/videos")  # doctest: +SKIP
+        True
     """
     try:
         return _measure(path) is None
@@ -79,7 +79,7 @@ def is_folder(path: str) -> bool:
 
 
 def size(path: str) -> int:
-    """Give the size of a remote file.
+    """Return the size of a remote file.
 
     Args:
         path: a path with a scheme.
@@ -92,9 +92,9 @@ def size(path: str) -> int:
         RemoteError: if the storage does not answer.
 
     Example:
-
-    >>> size("s3://bucket/a.mp4")  # doctest: +SKIP
-    2097152
+        >>> from bod_keras.storage.remote import size
+        >>> size("s3://bucket/a.mp4")  # doctest: +SKIP
+        2097152
     """
     measured = _measure(path)
     if measured is None:
@@ -118,9 +118,9 @@ def list_files(folder: str, extensions: Sequence[str] = ()) -> list[str]:
         RemoteError: if the storage does not answer or, as http, has no listings.
 
     Example:
-
-    >>> list_files("s3://bucket/videos", (".mp4",))  # doctest: +SKIP
-    ['run/a.mp4', 'walk/b.mp4']
+        >>> from bod_keras.storage.remote import list_files
+        >>> list_files("s3://bucket/videos", (".mp4",))  # doctest: +SKIP
+        ['run/a.mp4', 'walk/b.mp4']
     """
     if scheme(folder) in HTTP:
         raise RemoteError(
@@ -159,9 +159,9 @@ def read_range(path: str, start: int, length: int) -> bytes:
         RemoteError: if the storage does not answer.
 
     Example:
-
-    >>> read_range("s3://bucket/a.mp4", 4, 4)  # doctest: +SKIP
-    b'ftyp'
+        >>> from bod_keras.storage.remote import read_range
+        >>> read_range("s3://bucket/a.mp4", 4, 4)  # doctest: +SKIP
+        b'ftyp'
     """
     if scheme(path) in HTTP:
         return http_call(path, lambda seconds: _http.read_range(path, start, length, seconds))
@@ -188,9 +188,9 @@ def read_bytes(path: str) -> bytes:
         RemoteError: if the storage does not answer.
 
     Example:
-
-    >>> read_bytes("s3://bucket/train.csv")  # doctest: +SKIP
-    b'path,label...'
+        >>> from bod_keras.storage.remote import read_bytes
+        >>> read_bytes("s3://bucket/train.csv")  # doctest: +SKIP
+        b'path,label...'
     """
     total = size(path)
     return b"".join(read_range(path, at, _PIECE) for at in range(0, total, _PIECE))
@@ -209,8 +209,8 @@ def download(path: str, target: str | os.PathLike) -> None:
         OSError: if the local file cannot be written.
 
     Example:
-
-    >>> download("s3://bucket/run/model.keras", "model.keras")  # doctest: +SKIP
+        >>> from bod_keras.storage.remote import download
+        >>> download("s3://bucket/run/model.keras", "model.keras")  # doctest: +SKIP
     """
     total = size(path)
     with atomic_file(target) as part, open(part, "wb") as stream:
@@ -229,8 +229,8 @@ def upload(source: str | os.PathLike, path: str) -> None:
         RemoteError: if the storage does not answer, refuses, or cannot be written.
 
     Example:
-
-    >>> upload("model.keras", "s3://bucket/run/model.keras")  # doctest: +SKIP
+        >>> from bod_keras.storage.remote import upload
+        >>> upload("model.keras", "s3://bucket/run/model.keras")  # doctest: +SKIP
     """
     length = os.path.getsize(source)
 
@@ -256,8 +256,8 @@ def delete(path: str) -> None:
         RemoteError: if there is no such file, or the storage does not answer.
 
     Example:
-
-    >>> delete("s3://bucket/run/step-00000004.keras")  # doctest: +SKIP
+        >>> from bod_keras.storage.remote import delete
+        >>> delete("s3://bucket/run/step-00000004.keras")  # doctest: +SKIP
     """
     call(path, lambda gfile: gfile.remove(path))
 

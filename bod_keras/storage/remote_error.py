@@ -14,9 +14,9 @@ class RemoteError(OSError):
         reason: what is wrong, in words.
 
     Example:
-
-    >>> str(RemoteError("https://host/a.mp4?key=1", "no answer within 20 s"))
-    'https://host/a.mp4: no answer within 20 s'
+        >>> from bod_keras.storage.remote_error import RemoteError
+        >>> str(RemoteError("https://host/a.mp4?key=1", "no answer within 20 s"))
+        'https://host/a.mp4: no answer within 20 s'
     """
 
     def __init__(self, path: str, reason: str):
@@ -32,14 +32,14 @@ class RemoteFileError(RemoteError):
     """One remote file that is missing or may not be read, while the storage itself answers.
 
     Example:
-
-    >>> RemoteFileError("s3://bucket/a.mp4", "there is no such file").reason
-    'there is no such file'
+        >>> from bod_keras.storage.remote_error import RemoteFileError
+        >>> RemoteFileError("s3://bucket/a.mp4", "there is no such file").reason
+        'there is no such file'
     """
 
 
 def without_secrets(path: str) -> str:
-    """Give a path for messages: a web address without user, password and query.
+    """Return a path for messages: a web address without user, password and query.
 
     Args:
         path: any path.
@@ -48,9 +48,9 @@ def without_secrets(path: str) -> str:
         What may be shown and logged.
 
     Example:
-
-    >>> without_secrets("https://me:password@host/a.mp4?key=1"), without_secrets("s3://b/what?.mp4")
-    ('https://host/a.mp4', 's3://b/what?.mp4')
+        >>> from bod_keras.storage.remote_error import without_secrets
+        >>> without_secrets("https://me:password@host/a.mp4?key=1"), without_secrets("s3://b/what?.mp4")
+        ('https://host/a.mp4', 's3://b/what?.mp4')
     """
     if not path.lower().startswith(("http://", "https://")):
         return path

@@ -12,7 +12,7 @@ _BLOCKS = 64  # of all files together: 256 MiB of memory at most, with blocks of
 
 
 class RemoteFile(io.RawIOBase):
-    """Read a remote file from any place. Blocks are fetched on demand, and the 64 last ones kept.
+    """Read a remote file from any place. Blocks are fetched on demand, and the last 64 are kept.
 
     So a video that is opened several times in a row is fetched once, and a clip of a long one
     fetches only its surroundings. Remote files must not change while a process reads them.
@@ -22,7 +22,7 @@ class RemoteFile(io.RawIOBase):
 
     Args:
         path: a path with a scheme.
-        block: bytes of a block, 4 MiB if not given; a reader of small pieces wants less.
+        block: bytes of a block, 4 MiB if not given; a reader of small pieces needs less.
 
     Attributes:
         error: the first `RemoteError`, or None.
@@ -32,9 +32,9 @@ class RemoteFile(io.RawIOBase):
         RemoteError: if the storage does not answer.
 
     Example:
-
-    >>> RemoteFile("s3://bucket/a.mp4").read(8)[4:]  # doctest: +SKIP
-    b'ftyp'
+        >>> from bod_keras.storage.remote_file import RemoteFile
+        >>> RemoteFile("s3://bucket/a.mp4").read(8)[4:]  # doctest: +SKIP
+        b'ftyp'
     """
 
     def __init__(self, path: str, block: int = 4 * 2**20):

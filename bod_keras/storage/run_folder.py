@@ -1,27 +1,27 @@
 """Where a run leaves its files: a local folder, or one on remote storage."""
 
+from __future__ import annotations
+
 import fnmatch
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
-import keras
-
 from bod_keras.errors import UserError
 from bod_keras.storage import remote
 from bod_keras.storage.atomic_file import PART
-from bod_keras.storage.remote_error import RemoteError
 
 
 class RunFolder:
-    """A folder to write to: the local one itself, or a temporary copy, such as of one on remote storage.
+    """Write a run's files to a local folder, or to a temporary copy of one on remote storage.
 
-    Remote storage holds the truth. `pull` fetches what is needed of it, `push` brings there what is new and
-    removes what was removed here; a whole file at a time, `last` at the end. So whoever is killed at any moment
-    finds there what the last `push` left, or a newer file or two.
+    Remote storage holds the truth. `pull` fetches what is needed of it, `push` stores what is new and deletes
+    what was deleted here; whole files only, `last` at the end. So a process that is killed at any moment leaves
+    there what the last `push` left, or a newer file or two.
 
     Args:
-        where: path of the folder, which need not exist. It may have a scheme, as ``s3://bucket/runs/a``.
+        where: path of the folder, which need not exist. It may be remote, as ``s3://bucket/runs/a``.
         stores: false in all processes of a run but one: those read what is stored, also of a local folder into
             a temporary copy, and store nothing.
 
@@ -29,10 +29,10 @@ class RunFolder:
         path: the local folder.
 
     Raises:
-        ValueError: the scheme can only be read.
+        UserError: the scheme can only be read.
 
     Example:
-        >>> from bod_keras.training import RunFolder
+        >>> from bod_keras.storage.run_folder import RunFolder
         >>> folder = RunFolder("runs/demo-bod-seed0")
         >>> str(folder), folder.path.name, folder.is_remote
         ('runs/demo-bod-seed0', 'demo-bod-seed0', False)
@@ -40,12 +40,12 @@ class RunFolder:
 
     last = "model.keras"  # its being there says that the run is finished
 
-    def __init__(self, where, stores=True):
+    def __init__(self, where: str | os.PathLike, stores: bool = True):
         self.stores = stores
         self.is_remote = remote.is_remote(where)
         self.where = str(where).rstrip("/") if self.is_remote else str(Path(where))
         self.path = Path(self.where)
-        self._known = {}  # name -> state of the local file that equals the remote one
+        self._known: dict[str, tuple[int, int]] = {}  # states of local files as stored
         if self.is_remote:
             if self.where.lower().startswith(("http://", "https://")):
                 raise UserError(
@@ -57,11 +57,11 @@ class RunFolder:
             self.path = Path(tempfile.mkdtemp(prefix="bod_keras-"), Path(self.where).name)
             self.path.mkdir()
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.where
 
-    def names(self):
-        """Names of the files that are stored, relative to the folder; half-written ones left out.
+    def names(self) -> list[str]:
+        """Return the names of the stored files, relative to the folder; half-written ones are left out.
 
         Raises:
             RemoteError: the storage does not answer.
@@ -71,7 +71,7 @@ class RunFolder:
         names = _files_of(Path(self.where))
         return [name for name in names if not Path(name).name.startswith(PART)]
 
-    def pull(self, *patterns):
+    def pull(self, *patterns: str) -> None:
         """Fetch the stored files that match one of the patterns, such as ``checkpoints/*``.
 
         Raises:
@@ -88,8 +88,8 @@ class RunFolder:
                     shutil.copyfile(Path(self.where, name), self.path / name)
                 self._known[name] = _state(self.path / name)
 
-    def push(self):
-        """Store what is new or changed, then remove what was removed here.
+    def push(self) -> None:
+        """Store what is new or changed, then delete what was deleted here.
 
         Raises:
             RemoteError: the storage does not answer, or refuses.
@@ -106,42 +106,19 @@ class RunFolder:
             remote.delete(f"{self.where}/{name}")
             del self._known[name]
 
-    def close(self):
+    def close(self) -> None:
         """Remove the temporary copy, if it is one."""
         if self._is_copy:
             shutil.rmtree(self.path.parent, ignore_errors=True)
 
 
-class PushRunFolder(keras.callbacks.Callback):
-    """Store a run's files after every epoch. What fails is told, and tried again after the next epoch.
-
-    Args:
-        folder: a `RunFolder`.
-
-    Example:
-        >>> from bod_keras.training import PushRunFolder, RunFolder
-        >>> PushRunFolder(RunFolder("runs/demo")).folder.is_remote
-        False
-    """
-
-    def __init__(self, folder):
-        super().__init__()
-        self.folder = folder
-
-    def on_epoch_end(self, epoch, logs=None):
-        try:
-            self.folder.push()
-        except RemoteError as error:
-            print(f"\nNot stored, to be tried again after the next epoch: {error}", flush=True)
-
-
-def _files_of(folder):
+def _files_of(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     files = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
-def _state(path):
+def _state(path: Path) -> tuple[int, int]:
     state = path.stat()
     return state.st_size, state.st_mtime_ns

@@ -14,9 +14,9 @@ from bod_keras.data import (
     open_store,
     read_catalog,
     read_frames,
-    remote,
     write_shards,
 )
+from bod_keras.storage import remote
 from bod_keras.storage.clean_exit import clean_exit
 from bod_keras.training import RunFolder
 

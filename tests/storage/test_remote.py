@@ -10,13 +10,14 @@ from bod_keras.storage import remote
 from bod_keras.storage.remote_error import RemoteError, RemoteFileError
 from bod_keras.storage.remote_file import RemoteFile
 from tests.remote_servers import closed_port, serve_folder, silent_port
+from tests.video_files import make_ramp_clip, save_video
 
 
 @pytest.fixture
-def folder(tmp_path, write_video, ramp_clip):
+def folder(tmp_path):
     (tmp_path / "a b").mkdir()
-    write_video(tmp_path / "a b" / "käse [1].avi", ramp_clip(30))
-    write_video(tmp_path / "c.mp4", ramp_clip(80), "mp4v")
+    save_video(tmp_path / "a b" / "käse [1].avi", make_ramp_clip(30))
+    save_video(tmp_path / "c.mp4", make_ramp_clip(80), "mp4v")
     (tmp_path / "list.txt").write_text("a b/käse [1].avi 3\nc.mp4 4\n", encoding="utf-8")
     (tmp_path / "table.csv").write_text("path,label,split\nc.mp4,1,train\n")
     (tmp_path / "empty.mp4").write_bytes(b"")
@@ -113,9 +114,9 @@ def test_a_server_that_fails_is_no_broken_video(folder):
             read_frames(f"{address}/status500.mp4", [0])
 
 
-def test_a_server_that_goes_away_stops_the_stream(folder, ramp_clip, write_video):
+def test_a_server_that_goes_away_stops_the_stream(folder):
     noise = np.random.default_rng(0).integers(0, 255, (400, 100, 100, 3), dtype=np.uint8)
-    write_video(folder / "long.avi", noise)  # three blocks: the first and the last are fetched
+    save_video(folder / "long.avi", noise)  # three blocks: the first and the last are fetched
     with serve_folder(folder) as (address, _):
         path = f"{address}/long.avi"
         np.testing.assert_array_equal(read_frames(path, [0])[0], noise[0])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.remote_servers import SECRET
+from tests.video_files import make_ramp_clip, save_video
 
 ROOT = Path(__file__).parents[2]
 BASE = "s3://bucket/set"
@@ -16,9 +17,9 @@ pytestmark = pytest.mark.xdist_group("s3")  # one process: they share the server
 
 
 @pytest.fixture(scope="module")
-def found(s3_server, tmp_path_factory, write_video, ramp_clip):
+def found(s3_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("s3")
-    video = Path(write_video(folder / "a.avi", ramp_clip(60))).read_bytes()
+    video = Path(save_video(folder / "a.avi", make_ramp_clip(60))).read_bytes()
     for key in (
         "walk/b.avi",
         "run/a b [1] 100%.avi",
@@ -31,7 +32,7 @@ def found(s3_server, tmp_path_factory, write_video, ramp_clip):
     s3_server.put("set/table.csv", b"path,label,split\ntree/walk/b.avi,1,train\nx.avi,2,test\n")
     s3_server.put("other/readme", b"x")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.data.run_s3", str(folder)],
+        [sys.executable, "-m", "tests.storage.run_s3", str(folder)],
         cwd=ROOT,
         env=s3_server.environment,
         capture_output=True,
