@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation._checks import check_features
 from bod_keras.evaluation.read_out import ReadOut
+from bod_keras.training.checks import check_features
 
 
 def extract_features(

@@ -8,9 +8,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation._checks import check_columns, check_split
 from bod_keras.evaluation.held_out import held_out_mask
 from bod_keras.evaluation.logistic_regression import fit_logistic_regression
+from bod_keras.training.checks import check_columns, check_split
 
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse L2 penalties, strongest first
 _DEFAULT_STRENGTH = 1.0

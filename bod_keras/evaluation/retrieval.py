@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation._checks import check_classes, check_features, check_labels
 from bod_keras.evaluation.neighbours import nearest_neighbours
+from bod_keras.training.checks import check_classes, check_features, check_labels
 
 
 def retrieval_recalls(

@@ -1,4 +1,4 @@
-"""Checks that every probe makes on what it is given."""
+"""Checks of matrices of features and their labels, for monitors and probes."""
 
 import numpy as np
 

@@ -1,0 +1,85 @@
+"""CONTRIBUTING's lists are true: a framework, an encoder and a read-out from outside work by their address."""
+
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import bod_keras
+from bod_keras import experiment
+from bod_keras.encoders import ENCODERS
+from bod_keras.frameworks import FRAMEWORKS
+from bod_keras.koopman import READ_OUTS
+from bod_keras.registry import Registry
+from configs import base
+
+
+class Spread(bod_keras.koopman.ReadOut):
+    def call(self, operator):
+        return ops.std(operator.future, axis=1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])
+
+
+class VMean(bod_keras.ContrastiveModel):
+    def __init__(self, encoder, decoupling=None, projection_head=None, augmenter=None, **kwargs):
+        super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)
+        self.set_losses(lambda part: bod_keras.InfoNCE(0.5))
+
+    def part_loss(self, part, views, targets, training):
+        return self.contrast[part](*views[:2])
+
+
+def build_encoder(input_shape):
+    clips = keras.Input(input_shape)
+    return keras.Model(clips, ops.mean(clips, axis=(2, 3)))
+
+
+@pytest.fixture
+def address(monkeypatch):
+    module = types.ModuleType("a_users_module")
+    module.Spread, module.VMean, module.build_encoder = Spread, VMean, build_encoder
+    monkeypatch.setitem(sys.modules, "a_users_module", module)
+    return "a_users_module"
+
+
+def test_train_builds_and_trains_a_users_own(address):
+    config = base.get_config()
+    config.clips.update({"frames": 6, "size": 8})
+    config.framework.name = f"{address}:VMean"
+    config.encoder.name = f"{address}:build_encoder"
+    config.decoupling.read_out = f"{address}:Spread"
+    config.head.update({"hidden": 8, "width": 4})
+    model = experiment.build_model(config.to_dict(), steps_per_epoch=2)
+    assert type(model) is VMean and isinstance(model.split.read_out, Spread)
+    model.compile(keras.optimizers.SGD(0.1))
+    views = np.random.default_rng(0).random((8, 2, 6, 8, 8, 3), "float32")
+    history = model.fit(views, batch_size=4, verbose=0).history
+    assert np.isfinite(history["loss"]).all() and "dynamic_loss" in history
+    assert model.embed(views[:, 0])["dynamic"].shape == (8, 4)
+
+
+@pytest.mark.parametrize(
+    "registry, name", [(FRAMEWORKS, "vmoco"), (ENCODERS, "r3d18"), (READ_OUTS, "operator")]
+)
+def test_a_name_that_is_wrong_is_told_the_nearest(registry, name):
+    with pytest.raises(bod_keras.UserError, match=f"Received: '{name}s'. Did you mean {name}"):
+        registry[f"{name}s"]
+    assert name in registry and name in list(registry)
+
+
+@pytest.mark.parametrize("address", ["no_such_module:Thing", "keras:NoSuchThing", ":"])
+def test_an_address_that_is_wrong_is_told(address):
+    with pytest.raises(bod_keras.UserError, match="module:Name"):
+        FRAMEWORKS[address]
+
+
+def test_a_name_is_registered_once():
+    registry = Registry("thing", "bod_keras.koopman")
+    registry.register("a")(Spread)
+    with pytest.raises(bod_keras.UserError, match="already"):
+        registry.register("a")(VMean)
