@@ -17,19 +17,16 @@ from multiprocessing.connection import Pipe, wait
 
 import numpy as np
 
-import bod_keras
 from bod_keras.data.loading.reader import ClipReader, Task
 
-# `bod_keras/__init__.py` registers layers with Keras and so imports it; a worker goes around it.
 _START = """
-import json, sys, types
-package, channel, memory, sys.path[:] = json.loads(sys.argv[1])
-sys.modules["bod_keras"] = types.ModuleType("bod_keras")
-sys.modules["bod_keras"].__path__ = [package]
+import json, sys
+channel, memory, sys.path[:] = json.loads(sys.argv[1])
 from bod_keras.data.loading.worker import main
 main(channel, memory)
 """
-_PACKAGE = os.path.dirname(os.path.abspath(bod_keras.__file__))
+# By it `bod_keras` imports no Keras, which a process that only reads videos does not need.
+_ENVIRONMENT = {"BOD_KERAS_READER": "1"}
 _START_SECONDS = 120.0
 _END_SECONDS = 5.0
 # A sample goes to the worker that has met its video, unless that one is so many samples behind.
