@@ -25,13 +25,11 @@ import resource
 import sys
 import tempfile
 import time
-import types
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# As a worker does: without `bod_keras/__init__.py`, which imports Keras.
-sys.modules["bod_keras"] = types.ModuleType("bod_keras")
-sys.modules["bod_keras"].__path__ = [str(ROOT / "bod_keras")]
+os.environ["BOD_KERAS_READER"] = "1"  # as a worker does: without Keras
+sys.path.insert(0, str(ROOT))
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402

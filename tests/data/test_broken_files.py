@@ -75,10 +75,10 @@ def test_a_file_that_hangs_is_skipped_named_and_counted(tmp_path):
 
 # Root may read everything, so the process gives that up, once what it needs is imported.
 REFUSED = """
-import os, sys, types
+import os, sys
 import numpy.random  # NumPy 2 imports it late, when user nobody may not read the standard library
-sys.modules["bod_keras"] = types.ModuleType("bod_keras")
-sys.modules["bod_keras"].__path__ = [os.path.join({root!r}, "bod_keras")]
+os.environ["BOD_KERAS_READER"] = "1"
+sys.path.insert(0, {root!r})
 from bod_keras.data import ClipDataset, Record
 if os.getuid() == 0:
     os.setuid(65534)

@@ -133,11 +133,10 @@ def test_a_closed_pool_says_so(make_pool):
 # A script without `if __name__ == "__main__"`, as users write them: it must not run again in the workers.
 # It goes around `bod_keras/__init__.py`, to begin sooner.
 SCRIPT = """
-import signal, sys, types
+import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
 sys.path.insert(0, {root!r})
-sys.modules["bod_keras"] = types.ModuleType("bod_keras")
-sys.modules["bod_keras"].__path__ = [{root!r} + "/bod_keras"]
+os.environ["BOD_KERAS_READER"] = "1"
 print("begin", flush=True)
 from bod_keras.data.loading.worker_pool import WorkerPool
 from bod_keras.data.loading.reader import Task

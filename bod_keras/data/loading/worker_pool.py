@@ -231,11 +231,12 @@ class _Worker:
         self.connection, theirs = Pipe()
         with theirs:
             files = (theirs.fileno(), memory.file)
-            settings = json.dumps([_PACKAGE, *files, sys.path])
+            settings = json.dumps([*files, sys.path])
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START, settings],
                 pass_fds=files,
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **_ENVIRONMENT},
             )
         try:
             self.connection.send(reader)
