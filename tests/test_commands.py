@@ -35,7 +35,6 @@ TINY = {
     "clips.batch_size": 8,
     "clips.frames": 6,
     "epochs": 2,
-    "clips.workers": 0,  # TEMPORARY
 }
 EPOCHS = {"plain": 2, "bod": 12}
 
