@@ -9,6 +9,7 @@ from keras import ops
 
 from bod_keras.data.loading.key_frame_clips import KeyFrameClips
 from bod_keras.detection.action_detector import ActionDetector
+from bod_keras.training.predict_filled_up import predict_filled_up
 
 
 def score_boxes(
@@ -35,12 +36,7 @@ def score_boxes(
     found = {}
     with contextlib.closing(data.evaluation()) as batches:
         for inputs, index in batches:
-            short = data.batch_size - len(index)
-            if short:  # filled up, for another shape would be compiled again
-                inputs = {
-                    key: np.concatenate([x, x[:1].repeat(short, 0)]) for key, x in inputs.items()
-                }
-            logits = detector.predict_on_batch(inputs)
+            logits = predict_filled_up(detector, inputs, data.batch_size)
             scores = ops.convert_to_numpy(detector.scores(logits))
             for row, i in enumerate(index.tolist()):
                 found[i] = scores[row, : len(data.records[i].boxes)]

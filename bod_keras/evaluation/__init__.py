@@ -7,10 +7,8 @@ from bod_keras.evaluation.contact_sheet import contact_sheet
 from bod_keras.evaluation.factor_table import factor_table
 from bod_keras.evaluation.factor_table_plot import plot_factor_table
 from bod_keras.evaluation.factors import factor_probes
-from bod_keras.evaluation.features import extract_features
 from bod_keras.evaluation.knn import knn_accuracy, knn_scores
 from bod_keras.evaluation.linear_probe import linear_probe, linear_scores
-from bod_keras.evaluation.logistic_regression import fit_logistic_regression
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.mlp_probe import mlp_probe
 from bod_keras.evaluation.neighbours import nearest_neighbours
@@ -36,11 +34,9 @@ __all__ = [
     "contact_sheet",
     "embedding_statistics",
     "environment",
-    "extract_features",
     "factor_probes",
     "factor_table",
     "file_list_hash",
-    "fit_logistic_regression",
     "format_table",
     "knn_accuracy",
     "knn_scores",

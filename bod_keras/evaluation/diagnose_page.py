@@ -50,7 +50,7 @@ $rule.</p>
 $eigenvalues
 <h2>Energy of the parts</h2>
 <p>The share of the predicted frames' energy that a part has: |X A<sub>S</sub>|² or |X A<sub>D</sub>|² over
-the sum of both$halves. Overlap is 2 &lt;X A<sub>S</sub>, X A<sub>D</sub>&gt; over the same sum, 0 if the two
+the sum of both. Overlap is 2 &lt;X A<sub>S</sub>, X A<sub>D</sub>&gt; over the same sum, 0 if the two
 are orthogonal.</p>
 $energy
 <h2>Embeddings</h2>
@@ -66,6 +66,7 @@ $embeddings
 """)
 
 _CAPTIONS = {
+    "spectrum": "eigenvalues in the complex plane",
     "sensitivity": "how far each part moves",
     "distances": "distances of the eigenvalues from 1, with the threshold",
     "energy": "shares of the energy, over clips",
@@ -79,20 +80,14 @@ def diagnose_page(
 
     Args:
         result: as the protocol "diagnose" returns it.
-        pictures: PNG files: "sensitivity", "distances", "energy", and "spectrum BLOCK" of each block of
-            eigenvalues.
+        pictures: PNG files: "sensitivity", "distances", "energy" and "spectrum".
         name: of the run.
         split: its `KoopmanSplit`.
 
     Returns:
         HTML without scripts and without links.
     """
-    spectra = [key for key in pictures if key.startswith("spectrum ")]
-    blocks = result["eigenvalues"]
-    eigenvalue_rows = [
-        [block, s["number"], f"{s['within_threshold']:.1%}", s["median_distance"], s["largest"]]
-        for block, s in blocks.items()
-    ]
+    spectrum = result["eigenvalues"]
     columns = [
         "effective_rank",
         "alignment",
@@ -106,11 +101,6 @@ def diagnose_page(
         for verdict in result["verdicts"]
     ]
     notes = [f'<p class="note">{html.escape(note)}</p>' for note in result["warnings"]]
-    halves = (
-        ", in the half of the embedding that the part is read from, so that both need not sum to 1"
-        if split.halves
-        else ""
-    )
     return _PAGE.substitute(
         title=html.escape(f"Diagnosis of {name}"),
         about=f"{result['used']} videos, drawn by the seed; nothing was trained.",
@@ -123,19 +113,18 @@ def diagnose_page(
         )
         + _figures(pictures, ["sensitivity"]),
         rule=_rule(split),
-        eigenvalues=_figures(pictures, spectra)
-        + _figures(pictures, ["distances"])
+        eigenvalues=_figures(pictures, ["spectrum", "distances"])
         + _table(
+            ["number", f"within {result['threshold']:g} of 1", "median |λ - 1|", "largest |λ|"],
             [
-                "of",
-                "number",
-                f"within {result['threshold']:g} of 1",
-                "median |λ - 1|",
-                "largest |λ|",
+                [
+                    spectrum["number"],
+                    f"{spectrum['within_threshold']:.1%}",
+                    spectrum["median_distance"],
+                    spectrum["largest"],
+                ]
             ],
-            eigenvalue_rows,
         ),
-        halves=halves,
         energy=_table(list(result["energy"]), [list(result["energy"].values())])
         + _figures(pictures, ["energy"]),
         embeddings=_table(
@@ -147,10 +136,9 @@ def diagnose_page(
 
 def _rule(split) -> str:
     """Which eigenvalues a split takes as static, in words."""
-    if split.count is None and split.threshold is not None:
+    if split.threshold is not None:
         return f"by threshold: those within {split.threshold:g} of 1, or the closest where there is none"
-    count = split.count or 1
-    return f"by count: the {count} closest to 1 of each clip (a conjugate pair stays together)"
+    return "by count: the one closest to 1 of each clip (a conjugate pair stays together)"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence]) -> str:
@@ -166,7 +154,7 @@ def _figures(pictures: Mapping, names: Sequence[str]) -> str:
     found = []
     for name in names:
         data = base64.b64encode(Path(pictures[name]).read_bytes()).decode()
-        caption = html.escape(_CAPTIONS.get(name, name.replace("spectrum ", "eigenvalues of the ")))
+        caption = html.escape(_CAPTIONS[name])
         image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
         found.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     return '<div class="pictures">\n' + "\n".join(found) + "\n</div>\n"

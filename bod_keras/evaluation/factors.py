@@ -28,7 +28,7 @@ def factor_probes(
     network with one hidden layer.
 
     Args:
-        train: `(features, labels)`: a dict from part to (N, K) as `extract_features` returns it,
+        train: `(features, labels)`: a dict from part to (N, K), as `Subject.features` gives it,
             and a dict from factor to classes (N,).
         test: the same for the test split, with the same parts and factors.
         seed: of the probes.

@@ -4,21 +4,16 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
-from bod_keras.errors import UserError
 from bod_keras.evaluation.held_out import held_out_mask
-from bod_keras.evaluation.logistic_regression import fit_logistic_regression
 from bod_keras.training.checks import check_columns, check_split
 
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse L2 penalties, strongest first
 _DEFAULT_STRENGTH = 1.0
-_SOLVERS = ("lbfgs", "keras")
 
 
-def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0, solver: str = "lbfgs") -> float:
-    """Returns the test accuracy of multinomial logistic regression on standardised features.
+def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0) -> float:
+    """Return the test accuracy of multinomial logistic regression on standardized features.
 
     The L2 penalty is chosen among five, 1/C with C = 0.001, 0.01, 0.1, 1 and 10, by accuracy on
     a quarter of each class of train (ties: the stronger penalty); the classifier is then fitted
@@ -30,7 +25,6 @@ def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0, solver: str = 
         test_x: features (M, K).
         test_y: classes (M,), each of which occurs in `train_y`.
         seed: of the draw of the quarter; nothing else is random.
-        solver: as in `linear_scores`.
 
     Returns:
         Share of test samples that are classified correctly, in [0, 1].
@@ -42,6 +36,7 @@ def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0, solver: str = 
     Example:
 
     >>> import numpy as np
+    >>> from bod_keras.evaluation import linear_probe
     >>> rng = np.random.default_rng(0)
     >>> y = np.arange(80) % 2
     >>> x = rng.normal(size=(80, 3)) + 9.0 * y[:, None]
@@ -50,14 +45,12 @@ def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0, solver: str = 
     """
     train_x, train_y, test_x, test_y = check_split(train_x, train_y, test_x, test_y)
     classes = np.unique(train_y)
-    scores = linear_scores(train_x, train_y, test_x, classes, seed, solver)
+    scores = linear_scores(train_x, train_y, test_x, classes, seed)
     return float(np.mean(classes[scores.argmax(axis=1)] == test_y))
 
 
-def linear_scores(
-    train_x, train_y, test_x, classes: Sequence, seed: int = 0, solver: str = "lbfgs"
-) -> np.ndarray:
-    """Returns the probabilities that the classifier of `linear_probe` gives to each class.
+def linear_scores(train_x, train_y, test_x, classes: Sequence, seed: int = 0) -> np.ndarray:
+    """Return the probabilities that the classifier of `linear_probe` gives to each class.
 
     Args:
         train_x: features (N, K).
@@ -65,25 +58,22 @@ def linear_scores(
         test_x: features (M, K).
         classes: the C classes in the order of the columns; one that train lacks gets 0.
         seed: of the draw of the quarter on which the penalty is chosen; nothing else is random.
-        solver: "lbfgs" (scikit-learn, float64, for small sets) or "keras" (float32 on Keras' device,
-            where all N K features must fit): two solvers of one objective
-            (`fit_logistic_regression`).
 
     Returns:
         Probabilities (M, C), float64.
 
     Raises:
-        ValueError: if shapes disagree, features are not finite, train has one class or one that
-            `classes` lacks, or the solver is unknown.
+        ValueError: if shapes disagree, features are not finite, or train has one class or one that
+            `classes` lacks.
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.evaluation import linear_scores
     >>> x = np.array([[0.0], [1.0], [8.0], [9.0]])
     >>> linear_scores(x, [0, 0, 1, 1], x, [0, 1]).argmax(axis=1).tolist()
     [0, 0, 1, 1]
     """
-    if solver not in _SOLVERS:
-        raise UserError(f"solver must be one of {', '.join(_SOLVERS)}, received {solver!r}.")
     train_x, train_y, test_x, _ = check_split(train_x, train_y, test_x)
     columns = check_columns(train_y, classes, "train_y")
     held_out = held_out_mask(train_y, seed)
@@ -92,26 +82,22 @@ def linear_scores(
         fit_x, fit_y = train_x[~held_out], columns[~held_out]
         accuracies = [
             np.mean(present[scores.argmax(axis=1)] == columns[held_out])
-            for present, scores in _probabilities(
-                fit_x, fit_y, train_x[held_out], _STRENGTHS, solver
-            )
+            for present, scores in _probabilities(fit_x, fit_y, train_x[held_out], _STRENGTHS)
         ]
         strength = _STRENGTHS[int(np.argmax(accuracies))]
-    ((present, scores),) = _probabilities(train_x, columns, test_x, [strength], solver)
+    ((present, scores),) = _probabilities(train_x, columns, test_x, [strength])
     probabilities = np.zeros((len(test_x), len(classes)))
     probabilities[:, present] = scores
     return probabilities
 
 
-def _probabilities(train_x, train_y, test_x, strengths, solver):
+def _probabilities(train_x, train_y, test_x, strengths):
     """For each strength: the classes that train has, and their probabilities of test."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler().fit(train_x)
     train_x, test_x = scaler.transform(train_x), scaler.transform(test_x)
-    if solver == "keras":
-        present, targets = np.unique(train_y, return_inverse=True)
-        for predict in fit_logistic_regression(train_x, targets, len(present), strengths):
-            yield present, predict(test_x)
-        return
     for strength in strengths:
         classifier = LogisticRegression(C=strength, max_iter=2000)
         with warnings.catch_warnings():

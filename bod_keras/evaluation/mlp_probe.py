@@ -4,9 +4,6 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
-from sklearn.preprocessing import StandardScaler
 
 from bod_keras.evaluation.held_out import held_out_mask
 from bod_keras.training.checks import check_split
@@ -23,14 +20,14 @@ def mlp_probe(
     seed: int = 0,
     choices: Sequence[tuple[int, float]] = _CHOICES,
 ) -> float:
-    """Returns the test accuracy of a network with one hidden layer on standardised features.
+    """Return the test accuracy of a network with one hidden layer on standardized features.
 
     softmax(W_2 relu(W_1 x + b_1) + b_2), trained by Adam (learning rate 0.001, batches of up to 200) for at
     most 100 epochs. Its width and its L2 penalty are chosen by accuracy on a quarter of each class of train
     (ties: the earlier choice); the network is then trained on all of train. Test is used once, for the
     accuracy. If no class has two samples, the first choice is taken.
 
-    What it reads and `linear_probe` does not is there, but not laid out linearly.
+    What it reads and `linear_probe` does not is in the features, but not linearly.
 
     Args:
         train_x: features (N, K).
@@ -74,6 +71,10 @@ def mlp_probe(
 
 def _fit(x, y, width: int, penalty: float, seed: int) -> Callable[[np.ndarray], np.ndarray]:
     """A function from features to the classes that a trained network answers."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler().fit(x)
     network = MLPClassifier(
         (width,), alpha=penalty, batch_size=min(200, len(x)), max_iter=_EPOCHS, random_state=seed

@@ -17,9 +17,7 @@ def part_energy(layer, embeddings) -> dict[str, np.ndarray]:
         static = E_S / (E_S + E_D),   dynamic = E_D / (E_S + E_D),   overlap = 2 <X A_S, X A_D> / (E_S + E_D).
 
     The projector is oblique, so the terms need not be orthogonal: overlap, in [-1, 1], says how far they are
-    from it, and the energy of X A is (1 + overlap) (E_S + E_D). With `halves` each half of the embedding has
-    its own operator: then static is the share in the first half, dynamic that in the second, and they need not
-    sum to 1; overlap is the mean over both.
+    from it, and the energy of X A is (1 + overlap) (E_S + E_D).
 
     Args:
         layer: a built `KoopmanSplit`.
@@ -31,6 +29,8 @@ def part_energy(layer, embeddings) -> dict[str, np.ndarray]:
     Example:
 
     >>> import bod_keras
+    >>> import numpy as np
+    >>> from bod_keras.evaluation import part_energy
     >>> angle = np.arange(8) * 0.7  # a constant, and a rotation of half its length
     >>> clip = np.stack([np.ones(8), 0.5 * np.cos(angle), 0.5 * np.sin(angle)], axis=1)[None]
     >>> layer = bod_keras.KoopmanSplit(threshold=0.1, ridge=1e-6)
@@ -39,32 +39,18 @@ def part_energy(layer, embeddings) -> dict[str, np.ndarray]:
     {'static': 0.8, 'dynamic': 0.2, 'overlap': 0.0}
     """
     embeddings = ops.convert_to_tensor(embeddings, dtype="float32")
-    shares, overlaps = [], []
-    for block, split in layer.block_splits(embeddings):
-        static, dynamic = _predicted(layer, block, split)
-        energies = [ops.sum(ops.square(frames), axis=(1, 2)) for frames in (static, dynamic)]
-        total = ops.maximum(energies[0] + energies[1], _TINY)
-        shares.append([energy / total for energy in energies])
-        overlaps.append(2 * ops.sum(static * dynamic, axis=(1, 2)) / total)
+    projector = layer.split(embeddings).projector
+    past, future = linalg.transitions(embeddings)
+    static_future = ops.matmul(projector, future)
+    products = ops.matmul(past, linalg.pseudo_inverse(past, layer.ridge))
+    static, dynamic = (
+        ops.matmul(products, frames) for frames in (static_future, future - static_future)
+    )
+    energies = [ops.sum(ops.square(frames), axis=(1, 2)) for frames in (static, dynamic)]
+    total = ops.maximum(energies[0] + energies[1], _TINY)
     found = {
-        "static": shares[0][0],
-        "dynamic": shares[-1][1],
-        "overlap": sum(overlaps) / len(overlaps),
+        "static": energies[0] / total,
+        "dynamic": energies[1] / total,
+        "overlap": 2 * ops.sum(static * dynamic, axis=(1, 2)) / total,
     }
     return {name: ops.convert_to_numpy(values) for name, values in found.items()}
-
-
-def _predicted(layer, block, split):
-    """The frames X A_S and X A_D that a split predicts, (B, T-1, D) each."""
-    past, future = linalg.transitions(block, layer.normalize)
-    if layer.operator == "batch":
-        predicted = ops.matmul(past, split.matrix)
-        static = ops.matmul(predicted, split.projector)
-        return static, predicted - static
-    static_future = ops.matmul(split.projector, future)
-    products = ops.matmul(past, ops.swapaxes(past, -1, -2))
-    gram = linalg.regularised_gram(past, layer.ridge)
-    return tuple(
-        ops.matmul(products, linalg.solve(gram, frames))
-        for frames in (static_future, future - static_future)
-    )

@@ -149,7 +149,7 @@ def plot_spectrum(eigenvalues: np.ndarray, threshold: float, png: str | os.PathL
     """Draws eigenvalues of Koopman operators in the complex plane.
 
     The unit circle (no growth, no decay) is dashed; those within the circle |lambda - 1| = threshold
-    are in the colour of the static part, which a split by threshold takes them for; one by count takes
+    are in the color of the static part, which a split by threshold takes them for; one without takes
     the closest of each clip. Points are translucent, so that darkness shows how many lie in a place. Those
     farther than 2.5 from an axis are counted in the title instead.
 

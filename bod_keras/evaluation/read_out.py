@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from bod_keras.errors import UserError
+from bod_keras.errors import UserError, check_choice
 
 READ_OUTS = ("parts", "pooled", "projected")
 
@@ -15,10 +15,10 @@ class ReadOut(keras.Model):
 
     Args:
         model: a framework model, or an encoder from clips to frame features (B, T', C).
-        kind: "parts": what the method `read_out` of a framework names ("pooled", "static",
-            "dynamic"); of an encoder "pooled", the time mean of its features. "pooled": that alone.
-            "projected": the time mean of what the projection head of a framework gives.
-        time_steps: of "pooled": the T' frame features are averaged over so many spans of equal
+        kind: "parts": what the `embedder` of a framework gives ("pooled", "static", "dynamic"); of an
+            encoder "pooled", the time mean of its features. "pooled": that alone. "projected": the
+            time mean of what the projection head of a framework gives.
+        time_steps: of "pooled": the T' frame features are averaged over this many spans of equal
             length and laid side by side, (B, time_steps C).
 
     Call arguments:
@@ -33,7 +33,9 @@ class ReadOut(keras.Model):
 
     Example:
 
+    >>> import keras
     >>> import numpy as np
+    >>> from bod_keras.evaluation.read_out import ReadOut
     >>> encoder = keras.Sequential([keras.layers.Reshape((4, 12))])
     >>> clips = np.ones((2, 4, 2, 2, 3), "float32")
     >>> ReadOut(encoder, "pooled", time_steps=2)(clips)["pooled"].shape == (2, 24)
@@ -42,8 +44,7 @@ class ReadOut(keras.Model):
 
     def __init__(self, model: keras.Model, kind: str = "parts", time_steps: int = 1):
         super().__init__(name="read_out")
-        if kind not in READ_OUTS:
-            raise UserError(f"A read-out must be one of {READ_OUTS}, received {kind!r}.")
+        check_choice("read_out", kind, READ_OUTS)
         if kind == "projected" and not hasattr(model, "projection_head"):
             raise UserError(
                 f"The read-out 'projected' needs a framework with a projection head, received "
@@ -61,15 +62,15 @@ class ReadOut(keras.Model):
     def call(self, clips):
         if self.kind == "projected":
             return {"projected": _time_mean(self.model(clips, training=False), 1)}
-        if self.kind == "parts" and callable(getattr(self.model, "read_out", None)):
-            parts = self.model.read_out(clips)
+        if self.kind == "parts" and hasattr(self.model, "embedder"):
+            parts = self.model.embedder()(clips, training=False)
             self.order = tuple(parts)  # JAX sorts a dict that leaves a compiled function
             return {part: ops.cast(values, "float32") for part, values in parts.items()}
         self.order = ("pooled",)
         features = getattr(self.model, "encoder", self.model)(clips, training=False)
         if len(features.shape) != 3:
             raise UserError(
-                "model must have a method read_out(clips), or be an encoder that returns frame "
+                "model must be a framework, or an encoder that returns frame "
                 f"features (batch, time, channels), received an output of shape "
                 f"{tuple(features.shape)}. Pass the framework model or its encoder."
             )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bod_keras.encoders import FrameCNN
-from bod_keras.evaluation import extract_features
+from bod_keras.evaluation.features import iterate_features
 from bod_keras.evaluation.read_out import ReadOut
 
 
@@ -20,6 +20,13 @@ def batches(views, sizes, index=None):
         {"views": views[stop - size : stop], "index": index[stop - size : stop]}
         for size, stop in zip(sizes, stops)
     ]
+
+
+def extract_features(model, dataset):
+    """All batches as one."""
+    found = list(iterate_features(ReadOut(model), dataset))
+    features = {p: np.concatenate([batch[p] for batch, _ in found]) for p in found[0][0]}
+    return features, np.concatenate([index for _, index in found])
 
 
 def encoder():
@@ -41,7 +48,10 @@ class Framework(keras.Model):
     def build(self, input_shape):
         self.norm.build((None, 4, 27))
 
-    def read_out(self, clips):
+    def embedder(self):
+        return self.parts
+
+    def parts(self, clips, training):
         frames = self.drop(self.norm(self.encoder(clips)))
         parts = {
             "pooled": keras.ops.mean(frames, axis=1),
@@ -114,8 +124,6 @@ def test_half_precision_models_give_float32():
 
 
 def test_errors_of_the_dataset():
-    with pytest.raises(ValueError, match="at least one batch, received an empty one"):
-        extract_features(encoder(), [])
     with pytest.raises(ValueError, match=r'dicts with "views" and "index", received \[.views.\]'):
         extract_features(encoder(), [{"views": clips(2)}])
     with pytest.raises(ValueError, match=r"received \(2, 4, 3, 3, 3\) and \(2,\)"):
@@ -125,7 +133,7 @@ def test_errors_of_the_dataset():
 
 
 def test_errors_of_the_model():
-    with pytest.raises(ValueError, match=r"read_out.clips., or be an encoder.*received an output"):
+    with pytest.raises(ValueError, match="a framework, or an encoder.*received an output"):
         extract_features(keras.Sequential([keras.layers.Flatten()]), batches(clips(2), [2]))
     with pytest.raises(
         ValueError, match=r"shape \(2, K\), received \(2, 4, 27\) for part 'static'"

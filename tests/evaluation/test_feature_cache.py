@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from bod_keras.data import ClipDataset, Record, array_records, read_catalog, write_shards
-from bod_keras.evaluation import extract_features, feature_cache
+from bod_keras.evaluation import feature_cache
 from bod_keras.evaluation.feature_cache import FeatureCache
+from bod_keras.evaluation.features import iterate_features
+from bod_keras.evaluation.read_out import ReadOut
 from tests.video_files import make_ramp_clip, save_video, write_broken
 
 
@@ -69,10 +71,16 @@ class Reader:
         return features, index, [name for names in self.asked[1:] for name in names]
 
 
+def all_features(model, dataset):
+    """Without a cache."""
+    found = list(iterate_features(ReadOut(model), dataset))
+    return {"pooled": np.concatenate([batch["pooled"] for batch, _ in found])}, None
+
+
 def test_features_are_those_of_the_model_and_are_read_once(records, tmp_path, capsys):
     cache, reader = FeatureCache(tmp_path / "cache"), Reader()
     features, index, read = reader.read(cache, records)
-    truth, _ = extract_features(make_encoder(), reader(records).evaluation_numpy(2))
+    truth, _ = all_features(make_encoder(), reader(records).evaluation_numpy(2))
     np.testing.assert_array_equal(features["pooled"], truth["pooled"])
     assert features["pooled"].dtype == np.float32 and index.tolist() == list(range(7))
     assert len(read) == 7 and "features are extracted" in capsys.readouterr().out
@@ -171,7 +179,7 @@ def test_what_was_done_before_a_kill_is_kept(records, tmp_path, monkeypatch):
     monkeypatch.setattr(feature_cache, "iterate_features", real)
     features, _, read = reader.read(cache, records)
     assert read == [f"{i}.avi" for i in range(2, 7)]
-    truth, _ = extract_features(make_encoder(), reader(records).evaluation_numpy(2))
+    truth, _ = all_features(make_encoder(), reader(records).evaluation_numpy(2))
     np.testing.assert_allclose(features["pooled"], truth["pooled"], rtol=1e-5)
 
 
@@ -180,7 +188,7 @@ def test_spans_of_videos_go_to_files_of_their_own(records, tmp_path, monkeypatch
     cache, reader = FeatureCache(tmp_path / "cache"), Reader()
     features, _, _ = reader.read(cache, records)
     assert len(list((tmp_path / "cache").rglob("*.npz"))) == 3
-    truth, _ = extract_features(make_encoder(), reader(records).evaluation_numpy(2))
+    truth, _ = all_features(make_encoder(), reader(records).evaluation_numpy(2))
     np.testing.assert_array_equal(features["pooled"], truth["pooled"])
 
 

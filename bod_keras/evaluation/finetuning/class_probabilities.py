@@ -47,13 +47,13 @@ class ClassProbabilities(keras.Model):
         """Gives the probabilities of every video.
 
         Args:
-            dataset: as of `bod_keras.evaluation.extract_features`; not empty.
+            dataset: as of `iterate_features`; not empty.
 
         Returns:
             `(probabilities, index)`, float32 (N, C) and int64 (N,).
 
         Raises:
-            ValueError: as `extract_features`.
+            ValueError: as `iterate_features`.
         """
         batches = list(iterate_features(self, dataset))
         probabilities = np.concatenate([found["probabilities"] for found, _ in batches])

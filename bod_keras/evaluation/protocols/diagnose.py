@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
+from bod_keras.decoupling import USUAL_THRESHOLD
 from bod_keras.errors import UserError
 from bod_keras.evaluation.diagnose_page import diagnose_page
 from bod_keras.evaluation.diagnose_plots import plot_distances, plot_energy, plot_sensitivity
@@ -15,15 +16,14 @@ from bod_keras.evaluation.plots import plot_spectrum
 from bod_keras.evaluation.read_out import ReadOut
 from bod_keras.evaluation.sensitivity import sensitivity
 from bod_keras.evaluation.shuffle_frames import shuffle_frames
+from bod_keras.evaluation.spectrum import eigenvalues_of
 from bod_keras.evaluation.verdicts import sensitivity_verdicts
-from bod_keras.koopman import linalg
-from bod_keras.koopman.layer import USUAL_THRESHOLD
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.training.embedding_statistics import embedding_statistics
+from bod_keras.training.predict_filled_up import predict_filled_up
 from bod_keras.views.background_swap import BackgroundSwap
 
 _AT_ONCE = 16  # videos
-_NULL_SPACE = 1e-3  # |lambda| below it is the ridge's, and says nothing of a clip
 _UNTRAINED = (
     "This is a plain run: it has no static and no dynamic part of its own. The parts here are those of an "
     "untrained split of its embeddings with default settings, for comparison with a decoupled run."
@@ -48,7 +48,7 @@ def run(subject, protocol) -> dict:
         ValueError: if the model is no framework, or fewer than two videos can be read.
     """
     model = subject.model
-    if not hasattr(model, "read_out_split"):
+    if not hasattr(model, "reading_split"):
         raise UserError(
             f"{protocol.name} reads the parts of a framework (bod_keras.VSimCLR, ...), received the encoder "
             f"{model.name!r}. Give the run's folder with its model.keras."
@@ -60,7 +60,8 @@ def run(subject, protocol) -> dict:
         for change in ("shuffled", "background")
     }
     replaced = float(np.mean(clips["replaced"]))
-    threshold = model.read_out_split.threshold or USUAL_THRESHOLD
+    split = model.reading_split()
+    threshold = split.threshold or USUAL_THRESHOLD
     result = {
         "sensitivity": moved,
         "replaced": replaced,
@@ -69,18 +70,14 @@ def run(subject, protocol) -> dict:
             part: embedding_statistics([original[part], parts["second clip"][part]])
             for part in original
         },
-        "eigenvalues": {
-            block: _spectrum(values, threshold) for block, values in clips["eigenvalues"].items()
-        },
+        "eigenvalues": _spectrum(clips["eigenvalues"], threshold),
         "threshold": threshold,
         "used": len(clips["replaced"]),
         "verdicts": sensitivity_verdicts(moved, replaced, protocol.changed, protocol.unchanged),
         "warnings": [] if model.decoupling is not None else [_UNTRAINED],
     }
     pictures = _draw(result, clips, protocol, subject.folder)
-    page = diagnose_page(
-        result, pictures, subject.config.get("name", model.name), model.read_out_split
-    )
+    page = diagnose_page(result, pictures, subject.config.get("name", model.name), split)
     with atomic_file(subject.folder / "diagnose.html") as part:
         part.write_text(page, encoding="utf-8")
     return {**result, "files": ["diagnose.html", *[p.name for p in pictures.values()]]}
@@ -95,8 +92,8 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
     read_out, swap = ReadOut(model), BackgroundSwap(protocol.swap_threshold)
     rng = np.random.default_rng(seed)
     parts: dict = {name: {} for name in ("original", "second clip", "shuffled", "background")}
-    clips: dict = {name: [] for name in ("static", "dynamic", "overlap", "replaced")}
-    spectra: dict[str, list] = {}
+    names = ("static", "dynamic", "overlap", "replaced", "eigenvalues")
+    clips: dict = {name: [] for name in names}
     partner = None  # a clip of another video, whose background the last one of a batch gets
     bar = tqdm(total=len(rows), desc=f"{len(rows)} videos", unit="video", mininterval=0.5)
     with bar, data.clear_errors():
@@ -111,11 +108,12 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
                 "background": swapped,
             }
             for name, some in changed.items():
-                for part, values in _filled_up(read_out, some, data.batch_size).items():
-                    parts[name].setdefault(part, []).append(values)
+                found = predict_filled_up(read_out, some, data.batch_size)
+                for part in read_out.order:
+                    parts[name].setdefault(part, []).append(found[part])
             differs = (swapped != first).any(axis=-1)
             clips["replaced"].append(differs.mean(axis=(1, 2, 3)))
-            _of_operators(model, first, clips, spectra)
+            _of_operators(model, first, clips)
             bar.update(len(first))
     if sum(map(len, clips["replaced"])) < 2:
         raise UserError(
@@ -124,29 +122,16 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
         )
     joined = {name: {p: np.concatenate(v) for p, v in of.items()} for name, of in parts.items()}
     measured = {name: np.concatenate(values) for name, values in clips.items()}
-    measured["eigenvalues"] = {block: np.concatenate(v) for block, v in spectra.items()}
     return joined, measured
 
 
-def _filled_up(read_out, clips, size: int) -> dict[str, np.ndarray]:
-    """The parts of clips; a smaller last batch is filled up, or it would be compiled anew."""
-    missing = np.repeat(clips[-1:], size - len(clips), axis=0)
-    outputs = read_out.predict_on_batch(np.concatenate([clips, missing]))
-    return {part: outputs[part][: len(clips)] for part in read_out.order}
-
-
-def _of_operators(model: keras.Model, clips, measured: dict, spectra: dict) -> None:
+def _of_operators(model: keras.Model, clips, measured: dict) -> None:
     """Adds the energy of both parts, and the eigenvalues of every operator, of some clips."""
-    layer = model.read_out_split
+    layer = model.reading_split()
     embeddings = model(clips, training=False)
     for name, values in part_energy(layer, embeddings).items():
         measured[name].append(values)
-    blocks = layer.block_splits(ops.cast(embeddings, "float32"))
-    names = ("static half", "dynamic half") if len(blocks) > 1 else ("embedding",)
-    for name, (_, split) in zip(names, blocks):
-        real, imaginary = linalg.eigenvalues(split.matrix)
-        values = (ops.convert_to_numpy(real) + 1j * ops.convert_to_numpy(imaginary)).ravel()
-        spectra.setdefault(name, []).append(values[np.abs(values) > _NULL_SPACE])
+    measured["eigenvalues"].append(eigenvalues_of(layer, embeddings))
 
 
 def _spectrum(eigenvalues: np.ndarray, threshold: float) -> dict:
@@ -162,15 +147,11 @@ def _spectrum(eigenvalues: np.ndarray, threshold: float) -> dict:
 
 def _draw(result: dict, clips: dict, protocol, folder) -> dict:
     """Every picture, by the name of its section."""
-    pictures = {}
-    for block, values in clips["eigenvalues"].items():
-        pictures[f"spectrum {block}"] = folder / f"spectrum-{block.replace(' ', '-')}.png"
-        plot_spectrum(values, result["threshold"], pictures[f"spectrum {block}"])
-    pictures["distances"] = folder / "distances.png"
+    names = ("spectrum", "distances", "energy", "sensitivity")
+    pictures = {name: folder / f"{name}.png" for name in names}
+    plot_spectrum(clips["eigenvalues"], result["threshold"], pictures["spectrum"])
     plot_distances(clips["eigenvalues"], result["threshold"], pictures["distances"])
-    pictures["energy"] = folder / "energy.png"
     plot_energy({part: clips[part] for part in ("static", "dynamic")}, pictures["energy"])
-    pictures["sensitivity"] = folder / "sensitivity.png"
     levels = protocol.unchanged, protocol.changed
     plot_sensitivity(result["sensitivity"], levels, pictures["sensitivity"])
     return pictures
