@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import flags
 
-from bod_keras.commands.flatten import flatten
+from bod_keras.flatten import flatten
 
 
 def command_help(description: str, flag: flags.FlagHolder, keys: str = "") -> str:

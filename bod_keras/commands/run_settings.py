@@ -10,9 +10,9 @@ from typing import Any
 import keras
 
 from bod_keras import experiment
-from bod_keras.commands.flatten import flatten
 from bod_keras.data import Record
 from bod_keras.errors import UserError
+from bod_keras.flatten import flatten
 
 # Where things are and how they are read: no result depends on it. A name that ends in a dot is a whole section.
 _FREE = (

@@ -90,7 +90,7 @@ def test_help_lists_flags_and_keys_and_imports_no_keras():
 
 def test_every_key_is_listed_once():
     from bod_keras.commands.command_help import describe_keys
-    from bod_keras.commands.flatten import flatten
+    from bod_keras.flatten import flatten
     from configs import base
 
     values = base.shared().to_dict()

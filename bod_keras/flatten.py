@@ -17,7 +17,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         Name to value, in the order of the tree.
 
     Example:
-        >>> from bod_keras.commands.flatten import flatten
+        >>> from bod_keras.flatten import flatten
         >>> flatten({"seed": 0, "clips": {"frames": 16, "shard": (0, 1)}})
         {'seed': 0, 'clips.frames': 16, 'clips.shard': (0, 1)}
     """
