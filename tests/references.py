@@ -7,15 +7,13 @@ pseudo-inverse), splits mask `numpy.linalg.eig` of A, and losses visit one pair 
 import numpy as np
 
 
-def normalise(frames):
+def normalize(frames):
     return frames / np.linalg.norm(frames, axis=-1, keepdims=True)
 
 
-def transitions(clip, normalize=True):
+def transitions(clip):
     """Past and future frames of one clip (T, D), each (T-1, D)."""
-    frames = np.asarray(clip, np.float64)
-    if normalize:
-        frames = normalise(frames)
+    frames = normalize(np.asarray(clip, np.float64))
     return frames[:-1], frames[1:]
 
 
@@ -25,13 +23,6 @@ def koopman_operator(past, future, ridge):
         return np.linalg.pinv(past) @ future
     penalty = ridge * np.sum(past**2) / len(past)
     return np.linalg.solve(past.T @ past + penalty * np.eye(past.shape[1]), past.T @ future)
-
-
-def batch_operator(past_moment, cross_moment, ridge):
-    """A (D, D) of `operator="batch"` from the moments of all transitions."""
-    width = len(past_moment)
-    penalty = ridge * np.trace(past_moment) / width
-    return np.linalg.inv(past_moment + penalty * np.eye(width)) @ cross_moment
 
 
 def distances(operator, rank):
@@ -56,28 +47,21 @@ def static_operator(operator, radius, order=None):
     return np.real(vectors @ np.diag(values * weight) @ np.linalg.inv(vectors))
 
 
-def read_out(past, static, operator, dynamic, bases=None):
-    """s and d from A and A_S, by reconstructing every frame."""
+def split(clip, radius, ridge=1e-2, order=None, bases=None):
+    """s (D,) and d of one clip (T, D) by D x D operators: U' A_D V with bases, else the time mean."""
+    past, future = transitions(clip)
+    operator = koopman_operator(past, future, ridge)
+    static = static_operator(operator, radius, order)
     moving = operator - static
     s = np.mean([x @ static for x in past], axis=0)
-    frames = [x @ moving for x in past]
-    if dynamic == "mean":
-        return s, np.mean(frames, axis=0)
-    if dynamic == "flat":
-        return s, np.concatenate(frames)
+    if bases is None:
+        return s, np.mean([x @ moving for x in past], axis=0)
     return s, (bases[0].T @ moving @ bases[1]).ravel()
-
-
-def split(clip, dynamic, radius, ridge=1e-2, normalize=True, order=None, bases=None):
-    """s (D,) and d (K,) of one clip (T, D)."""
-    past, future = transitions(clip, normalize)
-    operator = koopman_operator(past, future, ridge)
-    return read_out(past, static_operator(operator, radius, order), operator, dynamic, bases)
 
 
 def info_nce(a, b, temperature):
     """One value per video, a triple loop over direction, clip and candidate."""
-    a, b = normalise(np.asarray(a, np.float64)), normalise(np.asarray(b, np.float64))
+    a, b = normalize(np.asarray(a, np.float64)), normalize(np.asarray(b, np.float64))
     losses = np.zeros(len(a))
     for own, other in ((a, b), (b, a)):
         for i in range(len(a)):
@@ -91,29 +75,17 @@ def info_nce(a, b, temperature):
     return losses
 
 
-def koopman_prediction(view_a, view_b, kind, ridge=1e-2, normalize=True):
-    """One value per video, with explicit powers of A."""
+def koopman_prediction(view_a, view_b, kind, ridge=0.1):
+    """One value per video."""
     losses = []
     for clip_a, clip_b in zip(view_a, view_b):
-        a, b = transitions(clip_a, normalize), transitions(clip_b, normalize)
-        if kind == "held_out":
-            errors = [_roll_out(*a, ridge), _roll_out(*b, ridge)]
-        else:
-            pairs = ((a, b), (b, a)) if kind == "cross_clip" else ((a, a), (b, b))
-            errors = []
-            for fitted, (past, future) in pairs:
-                errors.append(np.mean((past @ koopman_operator(*fitted, ridge) - future) ** 2))
+        a, b = transitions(clip_a), transitions(clip_b)
+        pairs = ((a, b), (b, a)) if kind == "cross_clip" else ((a, a), (b, b))
+        errors = []
+        for fitted, (past, future) in pairs:
+            errors.append(np.mean((past @ koopman_operator(*fitted, ridge) - future) ** 2))
         losses.append(np.mean(errors))
     return np.array(losses)
-
-
-def _roll_out(past, future, ridge):
-    fitted = len(past) // 2
-    operator = koopman_operator(past[:fitted], future[:fitted], ridge)
-    errors = []
-    for k, target in enumerate(future[fitted:], start=1):
-        errors.append(np.mean((past[fitted] @ np.linalg.matrix_power(operator, k) - target) ** 2))
-    return np.mean(errors)
 
 
 def queue_info_nce(keys, queue, queries, temperature, filled=None):
@@ -132,7 +104,7 @@ def cosine_regression(target, prediction):
     """One value per video: the squared distance of two unit vectors."""
     losses = []
     for z, p in zip(target, prediction):
-        z, p = normalise(np.asarray(z, np.float64)), normalise(np.asarray(p, np.float64))
+        z, p = normalize(np.asarray(z, np.float64)), normalize(np.asarray(p, np.float64))
         losses.append(sum((z[k] - p[k]) ** 2 for k in range(len(z))))
     return np.array(losses)
 

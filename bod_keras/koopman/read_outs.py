@@ -52,6 +52,9 @@ class ReadOut(keras.layers.Layer):
     def call(self, operator: DynamicOperator):
         raise NotImplementedError(f"{type(self).__name__} must implement call")
 
+    def get_build_config(self):
+        """None: the split builds its read-out, whose config must not change by that."""
+
 
 @READ_OUTS.register("operator")
 @keras.saving.register_keras_serializable("bod_keras")

@@ -70,9 +70,8 @@ def test_functions_of_the_operator_need_only_the_reduced_matrix(function, ridge)
     """g(A) = X^+ [g(M) M^-1] Y for g(0) = 0, on the package's own X^+ and M."""
     clips = random_clips(np.random.default_rng(1))
     past, future = linalg.transitions(clips)
-    gram = linalg.regularised_gram(past, ridge)
-    matrix = numpy(linalg.reduced_operator(past, future, gram)).astype("float64")
-    pseudo_inverse = np.swapaxes(numpy(past), -1, -2) @ np.linalg.inv(numpy(gram))
+    pseudo_inverse = numpy(linalg.pseudo_inverse(past, ridge))
+    matrix = (numpy(future) @ pseudo_inverse).astype("float64")
     for i, clip in enumerate(clips):
         truth = function(references.koopman_operator(*references.transitions(clip), ridge))
         middle = function(matrix[i]) @ np.linalg.inv(matrix[i])
@@ -83,20 +82,20 @@ def test_functions_of_the_operator_need_only_the_reduced_matrix(function, ridge)
 def test_the_reduced_operator_has_the_non_zero_eigenvalues_of_the_operator():
     clips = random_clips(np.random.default_rng(2))
     past, future = linalg.transitions(clips)
-    matrix = linalg.reduced_operator(past, future, linalg.regularised_gram(past, 1e-2))
+    matrix = ops.matmul(future, linalg.pseudo_inverse(past, 1e-2))
     distances = numpy(linalg.distances_to_one(matrix))
     for clip, row in zip(clips, distances):
         operator = references.koopman_operator(*references.transitions(clip), 1e-2)
         np.testing.assert_allclose(row, references.distances(operator, 5), atol=1e-4)
 
 
-def test_normalised_frames_have_unit_length_and_zeros_a_finite_gradient():
+def test_normalized_frames_have_unit_length_and_zeros_a_finite_gradient():
     frames = np.array([[3.0, 4.0], [0.0, 0.0]], "float32")
     np.testing.assert_allclose(
-        numpy(linalg.normalise_frames(tensor(frames))), [[0.6, 0.8], [0, 0]], atol=1e-6
+        numpy(linalg.normalize_frames(tensor(frames))), [[0.6, 0.8], [0, 0]], atol=1e-6
     )
     _, _, (gradient,) = value_and_grad(
-        lambda x: (ops.sum(linalg.normalise_frames(x[0])), ()), [tensor(frames)]
+        lambda x: (ops.sum(linalg.normalize_frames(x[0])), ()), [tensor(frames)]
     )
     assert np.all(np.isfinite(numpy(gradient)))
 
@@ -137,7 +136,7 @@ def test_nearest_distance_of_a_known_spectrum(nearest):
 def test_a_zero_frame_stays_zero_and_gets_no_gradient():
     frames = tensor([[0.0, 0.0], [3.0, 4.0]])
     value, _, (gradient,) = value_and_grad(
-        lambda x: (ops.sum(linalg.normalise_frames(x[0])), ()), [frames]
+        lambda x: (ops.sum(linalg.normalize_frames(x[0])), ()), [frames]
     )
     assert float(value) == pytest.approx(1.4, rel=1e-6)
     np.testing.assert_allclose(numpy(gradient), [[0, 0], [0.032, -0.024]], atol=1e-7)
@@ -149,18 +148,43 @@ def test_the_threshold_is_the_radius_unless_no_eigenvalue_lies_within_it():
 
 
 @pytest.mark.parametrize(
-    ("count", "expected"),
-    [(1, np.sqrt(0.1 * 0.4)), (2, np.sqrt(0.4 * 0.9)), (3, np.sqrt(0.4 * 0.9))],
+    ("distances", "expected"),
+    [
+        ([0.1, 0.4, 0.6, 0.9], np.sqrt(0.1 * 0.4)),
+        ([0.4, 0.4 * (1 + 1e-6), 0.9], np.sqrt(0.4 * 0.9)),  # a conjugate pair
+        ([0.0, 0.5], np.sqrt(1e-3 * 0.5)),
+    ],
 )
-def test_count_radius_is_the_geometric_mean_across_the_gap_and_spares_pairs(count, expected):
-    distances = tensor([[0.1, 0.4, 0.4 * (1 + 1e-6), 0.9]])
-    np.testing.assert_allclose(numpy(linalg.count_radius(distances, count)), [expected], rtol=1e-4)
+def test_closest_radius_is_the_geometric_mean_across_the_gap_and_spares_pairs(distances, expected):
+    np.testing.assert_allclose(
+        numpy(linalg.closest_radius(tensor([distances]))), [expected], rtol=1e-4
+    )
 
 
-@pytest.mark.parametrize("count", [4, 9])
-def test_count_radius_of_all_eigenvalues_takes_all(count):
-    distances = tensor([[0.1, 0.4, 0.6, 0.9]])
-    assert numpy(linalg.count_radius(distances, count))[0] > 1.5
+def test_closest_radius_of_a_single_eigenvalue_takes_it():
+    assert numpy(linalg.closest_radius(tensor([[0.9]])))[0] > 0.9
+
+
+@pytest.mark.parametrize(("frames", "width"), [(6, 9), (15, 4), (5, 5)])
+@pytest.mark.parametrize("ridge", [1e-6, 1e-1])
+def test_pseudo_inverse_takes_the_smaller_system(frames, width, ridge):
+    past = np.random.default_rng(9).normal(size=(3, frames, width))
+    result = numpy(linalg.pseudo_inverse(tensor(past), ridge))
+    for x, inverse in zip(past, result):
+        level = ridge * np.sum(x**2) / frames
+        truth = np.linalg.solve(x.T @ x + level * np.eye(width), x.T)
+        np.testing.assert_allclose(inverse, truth, atol=2e-4 * np.abs(truth).max())
+
+
+@pytest.mark.parametrize("frames", [3, 5])
+def test_transitions_of_decaying_modes_keep_their_eigenvalues(frames):
+    """0.9^t and 0.5^t along two directions, not normalized."""
+    directions = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 2)))[0].T
+    clip = (np.array([0.9, 0.5]) ** np.arange(frames)[:, None]) @ directions
+    past, future = linalg.transitions(tensor(clip[None]), normalize=False)
+    matrix = numpy(ops.matmul(future, linalg.pseudo_inverse(past, 1e-7)))[0].astype("float64")
+    values = np.sort(np.linalg.eigvals(matrix).real)[-2:]
+    np.testing.assert_allclose(values, [0.5, 0.9], atol=5e-3)
 
 
 # -- projectors ----------------------------------------------------------------------------------
