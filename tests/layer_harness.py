@@ -76,7 +76,9 @@ def _check_config(layer, arguments):
         parameters = inspect.signature(type(layer).__init__).parameters.values()
         own = {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD} - {"self"}
         assert own <= set(config)
-        defaults = {p.name: p.default for p in parameters if p.name in own - set(arguments)}
+        # What is chosen by a name is an object in the config.
+        plain = {name for name in own - set(arguments) if not isinstance(config[name], dict)}
+        defaults = {p.name: p.default for p in parameters if p.name in plain}
         assert {name: config[name] for name in defaults} == defaults
 
 
