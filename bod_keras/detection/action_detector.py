@@ -4,7 +4,8 @@ import keras
 from keras import layers, ops
 
 from bod_keras.detection.roi_align import RoIAlign
-from bod_keras.errors import UserError
+from bod_keras.errors import UserError, check_choice
+from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
 
 _POOLS = {"mean": ops.mean, "max": ops.max}
 
@@ -73,8 +74,7 @@ class ActionDetector(keras.Model):
                 f"{shape}. Make it with bod_keras.encoders.feature_map(encoder)."
             )
         for name, pool in (("time_pool", time_pool), ("bin_pool", bin_pool)):
-            if pool not in _POOLS:
-                raise UserError(f"{name} must be one of {', '.join(_POOLS)}, received {pool!r}.")
+            check_choice(name, pool, _POOLS)
         if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
             raise UserError(f"classes must be a positive integer, received {classes!r}.")
         self.autocast = False  # the encoder casts for itself; half precision would move the boxes
@@ -99,6 +99,24 @@ class ActionDetector(keras.Model):
         regions = self.roi_align(maps, inputs["boxes"])
         pooled = _POOLS[self.bin_pool](ops.cast(regions, "float32"), axis=(2, 3))
         return self.classifier(self.dropout(pooled, training=training))
+
+    def compile(self, optimizer="adamw", **kwargs):
+        """Compile with the loss of `loss_function`; biases and the like do not decay.
+
+        Keras does not save that exclusion with an optimizer, so it is made here, also after loading.
+        """
+        super().compile(optimizer=optimizer, loss=self.loss_function(), **kwargs)
+        if not self.optimizer.built:
+            exclude_vectors_from_weight_decay(self.optimizer)
+            self.optimizer.build(self.trainable_variables)
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return {}
+        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def scores(self, logits):
         """Gives the probabilities of the classes, (..., classes), for logits of that shape."""

@@ -8,7 +8,7 @@ import keras
 
 from bod_keras.data.loading.key_frame_clips import KeyFrameClips
 from bod_keras.detection.action_detector import ActionDetector
-from bod_keras.errors import UserError
+from bod_keras.errors import UserError, check_choice
 from bod_keras.training import (
     Checkpoint,
     Progress,
@@ -63,8 +63,7 @@ def fit_detector(
 
     >>> fit_detector(detector, clips, "run/detector", epochs=20)  # doctest: +SKIP
     """
-    if optimizer not in _OPTIMIZERS:
-        raise UserError(f"optimizer must be adamw or sgd. Received: {optimizer!r}")
+    check_choice("optimizer", optimizer, _OPTIMIZERS)
     if epochs < 1 or not 0 <= warmup_epochs < epochs:
         raise UserError(
             "epochs must be at least 1, and more than warmup_epochs. "
@@ -78,8 +77,7 @@ def fit_detector(
         rate = warmup_cosine(learning_rate, steps, warmup)
         more = {"momentum": momentum, "nesterov": True} if optimizer == "sgd" else {}
         built = _OPTIMIZERS[optimizer](rate, weight_decay=weight_decay, clipnorm=clipnorm, **more)
-        built.exclude_from_weight_decay([w for w in detector.trainable_weights if len(w.shape) < 2])
-        detector.compile(built, loss=detector.loss_function())
+        detector.compile(built)
     else:
         detector = saved
     done = steps_taken(detector) // data.steps_per_epoch

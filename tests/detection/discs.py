@@ -3,7 +3,7 @@
 import keras
 
 from bod_keras.data import read_dataset, write_moving_discs
-from bod_keras.data.datasets import key_frames
+from bod_keras.data.datasets.key_frames import key_frames
 
 
 def write_discs(folder, train=48, test=12, **settings):

@@ -144,7 +144,8 @@ def test_a_stopped_training_resumes_and_equals_one_that_was_not(tmp_path):
         def build():
             keras.utils.set_random_seed(0)
             model = Classifier(make_encoder(), 2, dropout=0.5)
-            model.compile(keras.optimizers.SGD(0.1, momentum=0.9))
+            # A decay that vectors must not see, after the resumption either.
+            model.compile(keras.optimizers.AdamW(0.1, weight_decay=3.0))
             return model
 
         data = ClipDataset(records, labels=[r.factors["bright"] for r in records], **CLIPS)

@@ -5,8 +5,8 @@ import random
 import keras
 from keras import ops
 
-from bod_keras.errors import UserError
-from bod_keras.training import SeedStates
+from bod_keras.errors import UserError, check_choice
+from bod_keras.training import SeedStates, exclude_vectors_from_weight_decay
 
 TRAINS = ("all", "head")
 BATCH_NORMS = ("train", "adapt", "frozen")
@@ -74,8 +74,7 @@ class Classifier(SeedStates, keras.Model):
             ("batch_norm", batch_norm, BATCH_NORMS),
             ("normalize", normalize, NORMALIZATIONS),
         ):
-            if value not in known:
-                raise UserError(f"{key} must be one of {', '.join(known)}. Received: {value!r}")
+            check_choice(key, value, known)
         if len(encoder.output_shape) != 3:
             raise UserError(
                 "encoder must give frame features (batch, time, channels). Received an output of shape "
@@ -150,10 +149,8 @@ class Classifier(SeedStates, keras.Model):
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
             **kwargs,
         )
-        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        if inner.weight_decay and not inner.built:
-            inner.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         if not self.optimizer.built:
+            exclude_vectors_from_weight_decay(self.optimizer)
             self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self):

@@ -9,14 +9,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from bod_keras.errors import UserError
+from bod_keras.errors import UserError, check_choice
 from bod_keras.evaluation.classification import classification_scores, write_classification
 from bod_keras.evaluation.finetuning import Classifier, ClassProbabilities, TrainingRun
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.protocols.classify import chance, classes_of
 from bod_keras.evaluation.provenance import file_list_hash, model_hash
-from bod_keras.storage import run_lock
 from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.storage.lock import lock
 from bod_keras.training import warmup_cosine, warmup_steps
 
 CHECKPOINTS = ("validation", "last", "test")
@@ -53,7 +53,7 @@ def run(subject, protocol) -> dict:
     train_y, test_y = (np.searchsorted(classes, y) for y in (train_y, test_y))
     folder = subject.folder / f"training-{_key(subject, protocol, column)[:16]}"
     file = folder / "result.npz"
-    with run_lock(folder):
+    with lock(str(folder), "Wait until it has ended, or stop it."):
         if file.exists():
             print(f"Trained before: read from {file}", flush=True)
         else:
@@ -245,11 +245,7 @@ def _warnings(protocol) -> list[str]:
 def _check(protocol):
     known = {"checkpoint": CHECKPOINTS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
     for key, values in known.items():
-        if protocol[key] not in values:
-            raise UserError(
-                f"{key} of the protocol {protocol.name} must be one of {', '.join(values)}. Received: "
-                f"{protocol[key]!r}"
-            )
+        check_choice(f"{key} of the protocol {protocol.name}", protocol[key], values)
     if not 0 <= protocol.warmup_epochs < protocol.epochs:
         raise UserError(
             f"warmup_epochs of the protocol {protocol.name} must lie in 0 to epochs. Received: "

@@ -1,0 +1,360 @@
+"""Runs evaluated by protocols: from the folder of a run to numbers in its report, tables and pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+from ml_collections import ConfigDict
+
+from bod_keras import evaluation, experiment
+from bod_keras.data import find_dataset
+from bod_keras.errors import UserError
+from bod_keras.evaluation.feature_cache import FeatureCache
+from bod_keras.evaluation.low_shot import low_shot
+from bod_keras.evaluation.protocols import (
+    Split,
+    Subject,
+    change_protocol,
+    combine,
+    misuse,
+    parts_of,
+    read_protocol,
+    result_tables,
+    run_protocol,
+)
+from bod_keras.training import RunFolder
+
+_PULLED = (
+    *("report.json", "model.keras", "features/*"),
+    *("evaluation/*/training-*", "evaluation/*/detector-*"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What evaluate.py's flags of the same names say.
+
+    Args:
+        protocol: names of protocols, or paths.
+        set: "KEY=VALUE" each.
+        dataset, root, annotations: a data set instead of the run's own.
+        split: which of its official splits, as text.
+        probe_train, probe_test: lists of videos instead of the run's own.
+        per_class, share: low-shot.
+        seeds: as text; None for the run's.
+        allow_overlap: go on if a test video is in the training list.
+        output: folder of the joint table.
+    """
+
+    protocol: Sequence[str] = ("factors",)
+    set: Sequence[str] = ()
+    dataset: str | None = None
+    root: str | None = None
+    annotations: str | None = None
+    split: Sequence[str] | None = None
+    probe_train: str | None = None
+    probe_test: str | None = None
+    per_class: int | None = None
+    share: float | None = None
+    seeds: Sequence[str] | None = None
+    allow_overlap: bool = False
+    output: str | None = None
+
+
+def evaluate_runs(folders: Sequence[str], options: Options, protocols_folder: str | Path) -> None:
+    """Run protocols on runs, write the numbers into their reports, and print a table a protocol.
+
+    Args:
+        folders: of finished runs, as train.py leaves them.
+        options: the flags.
+        protocols_folder: where protocols are found by name.
+
+    Raises:
+        UserError: a wrong option, protocol, run or list of videos.
+        TrainingStoppedError: a signal has stopped fine-tuning.
+    """
+    protocols = [
+        change_protocol(read_protocol(name, protocols_folder), options.set)
+        for name in options.protocol
+    ]
+    for protocol in protocols:
+        protocol.per_class = options.per_class or protocol.per_class
+        protocol.share = options.share or protocol.share
+    runs = [_evaluate(RunFolder(folder), protocols, options) for folder in folders]
+    _report(runs, protocols, options)
+
+
+def _evaluate(folder, protocols, options):
+    """Run the protocols on one run, and write the numbers into its report."""
+    try:
+        folder.pull(*_PULLED)
+        return _results(folder, protocols, options)
+    finally:
+        if folder.path.exists():
+            folder.push()
+        folder.close()
+
+
+def _results(folder, protocols, options):
+    """For each protocol: name of the run, seconds per training step, and the results of splits and seeds."""
+    saved = folder.path / "report.json"
+    if not saved.exists() or not (folder.path / "model.keras").exists():
+        raise UserError(
+            f"{folder} is not the folder of a finished run: it must hold report.json and model.keras. "
+            "Let train.py finish it first."
+        )
+    record = json.loads(saved.read_text())
+    config = record["config"]
+    model = keras.models.load_model(folder.path / "model.keras")
+    cache = FeatureCache(folder.path / "features")
+    videos = Videos(config, options)
+    cases = [(fold, seed) for fold in _folds(config, options) for seed in _seeds(config, options)]
+    found = []
+    for protocol in protocols:
+        protocol = as_in_the_run(protocol, config)
+        name, results = protocol_name(protocol, options), []
+        for fold, seed in cases:
+            place = folder.path / "evaluation" / name
+            if len(cases) > 1:
+                place /= f"split{fold}-seed{seed}" if fold else f"seed{seed}"
+            about = f", split {fold}" if fold else ""
+            print(f"{folder}: {name}, version {protocol.version}{about}, seed {seed}", flush=True)
+            probed, splits, warnings = videos.splits(protocol, fold, seed, model)
+            subject = Subject(model, probed, *splits, place, seed, cache)
+            results.append(_measure(subject, protocol, fold, warnings))
+            for verdict in results[-1].get("verdicts", ()):
+                print(f"  {verdict}", flush=True)
+            _tell_skipped(splits)
+        result = combine(results)
+        evaluation.write_report(saved, **{f"evaluation_{name}": result})
+        if protocol.kind == "factors":
+            _plot([(config["name"], None, results)], folder.path / "factors.png")
+        if result.get("files"):
+            print(f"Tables and pictures: {folder}/evaluation/{name}", flush=True)
+        found.append((config["name"], record["training"]["seconds_per_step"], results))
+    return found
+
+
+def _measure(subject, protocol, fold, warnings):
+    """The result of one protocol on one split with one seed."""
+    keras.utils.set_random_seed(subject.seed)
+    started = time.perf_counter()
+    measured = run_protocol(subject, protocol)
+    splits = [split for split in (subject.train, subject.test) if split is not None]
+    return {
+        "protocol": protocol.name,
+        "version": protocol.version,
+        "modified": protocol.modified.to_dict(),
+        "fold": fold,
+        "seed": subject.seed,
+        "views": protocol.views,
+        "crops": protocol.crops,
+        "videos": [
+            sum(record.path not in split.skipped for record in split.records) for split in splits
+        ],
+        "skipped": {k: v for split in splits for k, v in split.skipped.items()},
+        "blocked": {k: v for split in splits for k, v in split.catalog.blocked.items()},
+        "missing": [name for split in splits for name in split.catalog.missing],
+        "warnings": warnings + measured.pop("warnings", []),
+        **measured,
+        "provenance": evaluation.provenance(protocol, subject, time.perf_counter() - started),
+    }
+
+
+def protocol_name(protocol: ConfigDict, options: Options) -> str:
+    """Return what a result is filed under: the protocol, and all that was changed on the command line."""
+    words = [protocol.name, *([options.dataset] if options.dataset else [])]
+    if options.split:
+        words.append(f"split{'+'.join(options.split)}")
+    words += [f"{protocol.per_class}-per-class"] if protocol.per_class else []
+    words += [f"share{protocol.share:g}"] if protocol.share else []
+    words += [f"{key}={now}" for key, (_, now) in sorted(protocol.modified.items())]
+    return "-".join(words).replace("/", "_").replace(" ", "")
+
+
+def probe_config(config: Mapping, fold: int | None, protocol: ConfigDict, options: Options) -> dict:
+    """Return the run's config with the labelled videos of the flags, and the protocol's clips."""
+    data, probe = dict(config["data"]), dict(config["probe"])
+    for part, source in (("train", options.probe_train), ("test", options.probe_test)):
+        probe[part] = source or probe[part]
+    if options.dataset:
+        root = options.root
+        if not root:
+            raise UserError(f"--root is missing: the folder of the videos of {options.dataset}.")
+        data |= {"dataset": options.dataset, "root": root, "annotations": options.annotations}
+        data |= {"source": "", "fold": 1, "blocklist": None}
+        probe |= {"train": options.probe_train or "", "test": options.probe_test or ""}
+    elif options.root or options.annotations:
+        data["root"] = options.root or data["root"]
+        data["annotations"] = options.annotations or data["annotations"]
+    data["fold"] = fold or data["fold"]
+    if protocol.get("built_in"):
+        if options.dataset or options.probe_train or options.probe_test:
+            raise UserError(
+                f"The protocol {protocol.name} brings its own videos. Leave --dataset, --probe_train and "
+                "--probe_test out, or choose another protocol."
+            )
+        data |= experiment.built_in_discs(config)
+        probe |= {"train": "", "test": ""}
+    clips = {key: protocol[key] for key in ("frames", "stride", "size") if protocol[key]}
+    return {**config, "data": data, "probe": probe, "clips": {**config["clips"], **clips}}
+
+
+class Videos:
+    """The labelled videos that a run is evaluated on, checked once for each official split."""
+
+    def __init__(self, config: Mapping, options: Options):
+        self._config, self._options = config, options
+        self._pretrained_on = _pretrained_on(config)
+        self._found = {}  # (fold, built-in data, unlabelled) -> catalogues of train and test, warnings
+
+    def splits(
+        self, protocol: ConfigDict, fold: int | None, seed: int, model: keras.Model
+    ) -> tuple[dict, tuple[Split | None, Split], list[str]]:
+        """The config as the protocol wants it, the two `Split`s, and what has to be said of them."""
+        config = probe_config(self._config, fold, protocol, self._options)
+        clips = config["clips"]
+        encoder = getattr(model, "encoder", model)
+        misuse.check_clips(encoder, clips["frames"], clips["size"], protocol.name)
+        unlabelled = protocol.get("unlabelled", False)  # one list of videos is enough, then
+        place = (fold, protocol.get("built_in"), unlabelled)  # a protocol may bring its own videos
+        if place not in self._found:
+            if unlabelled:
+                catalogs = [None, experiment.unlabelled_catalog(config)]
+            else:
+                catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
+                misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
+            records = [catalog.records if catalog else [] for catalog in catalogs]
+            warnings = misuse.leaks(*records, self._pretrained_on, self._options.allow_overlap)
+            for warning in warnings:  # now, before hours of reading, and again with the table
+                print(f"WARNING: {warning}", flush=True)
+            self._found[place] = catalogs, warnings
+        catalogs, warnings = self._found[place]
+
+        def make_data(catalog, **changes):
+            if changes.get("flip", 0.0) is None and not catalog.flip_safe:
+                changes["flip"] = 0.0  # a flip would change the label
+            settings = {**config, "seed": seed, "clips": {**clips, **changes}}
+            return experiment.probe_data(settings, catalog)
+
+        train, test = (
+            None if catalog is None else Split(catalog, make_data, name)
+            for catalog, name in zip(catalogs, ("train", "test"))
+        )
+        if unlabelled and (protocol.per_class or protocol.share):
+            raise UserError(
+                f"--per_class and --share choose among labelled videos, and {protocol.name} uses no labels. "
+                "Leave them out."
+            )
+        if protocol.per_class or protocol.share:
+            column = "label" if "label" in train.labels else next(iter(train.labels))
+            rows = low_shot(train.labels[column], protocol.per_class, protocol.share, seed)
+            train = train.subset(rows)
+        return config, (train, test), warnings
+
+
+def _report(runs, protocols, options):
+    """Print one table a protocol, and save them if asked to."""
+    output = RunFolder(options.output) if options.output else None
+    texts = []
+    for position, protocol in enumerate(protocols):
+        found = [run[position] for run in runs]
+        table = result_tables(found, protocol.kind)
+        title = (
+            f"{protocol_name(protocol, options)}, version {protocol.version}: {len(runs)} run(s)"
+        )
+        print(f"\n{title}\n{table}")
+        said = [w for _, _, results in found for result in results for w in result["warnings"]]
+        for warning in dict.fromkeys(said):
+            print(f"WARNING: {warning}")
+        texts.append(table)
+        if output is not None and protocol.kind == "factors":
+            _plot(found, output.path / "factors.png")
+    if output is not None:
+        output.path.mkdir(parents=True, exist_ok=True)
+        (output.path / "table.txt").write_text("\n\n".join(texts) + "\n")
+        output.push()
+        output.close()
+
+
+def as_in_the_run(protocol: ConfigDict, config: Mapping[str, Any]) -> ConfigDict:
+    """Return our protocols on frozen features, with the views and crops that the run's config asks for."""
+    if protocol.name not in ("linear", "knn", "factors"):
+        return protocol
+    wanted = {key: config["probe"].get(key, 1) for key in ("views", "crops")}
+    changes = [f"{k}={v}" for k, v in wanted.items() if v != 1 and k not in protocol.modified]
+    return change_protocol(protocol, changes)
+
+
+def _pretrained_on(config):
+    """The records that the run was pre-trained on; None where they cannot be found."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return experiment.training_catalog(config).records
+    except (OSError, ValueError):
+        return None
+
+
+def _folds(config, options):
+    """The official splits to evaluate on; None where there is no choice."""
+    if not options.split:
+        return [
+            config["data"]["fold"] if config["data"]["dataset"] and not options.dataset else None
+        ]
+    dataset = options.dataset or config["data"]["dataset"]
+    if not dataset or options.probe_train or options.probe_test:
+        raise UserError(
+            "--split chooses among the official splits of a data set, and these videos have none. Name the "
+            "data set with --dataset, or give the lists with --probe_train and --probe_test."
+        )
+    return _integers("split", options.split, 1, find_dataset(dataset).folds)
+
+
+def _seeds(config, options):
+    return _integers("seeds", options.seeds, 0) if options.seeds else [config["seed"]]
+
+
+def _integers(flag, texts, low, high=None):
+    try:
+        numbers = [int(text) for text in texts]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < low or (high is not None and max(numbers) > high):
+        bounds = f"{low} to {high}" if high is not None else f"{low} or more"
+        raise UserError(
+            f"--{flag} must be numbers, {bounds}, with commas between. Received: {','.join(texts)}"
+        )
+    return list(dict.fromkeys(numbers))
+
+
+def _tell_skipped(splits):
+    for split in splits:
+        if split is not None and split.skipped:
+            total = len(split.records)
+            print(
+                f"{len(split.skipped)} of {total} {split.name} videos were skipped (all in report.json):"
+            )
+            for path, reason in list(split.skipped.items())[:5]:
+                print(f"  {path}: {reason}", flush=True)
+
+
+def _plot(runs, png):
+    """The picture of the accuracies by the first measure, a group of bars a run."""
+    rows = [{"name": name, "factors": r["factors"]} for name, _, results in runs for r in results]
+    table, chance = {}, {}
+    for row in evaluation.summarise(rows):
+        for factor, scores in rows[0]["factors"].items():
+            chance[factor] = scores["chance"]
+            table.setdefault(row["name"], {})[factor] = {
+                part: row[f"factors.{factor}.{part}.{next(iter(scores[part]))}"]
+                for part in parts_of(scores)
+            }
+    evaluation.plot_factors(table, chance, png)
