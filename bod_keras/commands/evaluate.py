@@ -20,6 +20,7 @@ from bod_keras.errors import UserError
 from bod_keras.evaluation.feature_cache import FeatureCache
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.protocols import (
+    KINDS,
     Split,
     Subject,
     change_protocol,
@@ -287,7 +288,7 @@ def _report(runs, protocols, options):
 
 def as_in_the_run(protocol: ConfigDict, config: Mapping[str, Any]) -> ConfigDict:
     """Return our protocols on frozen features, with the views and crops that the run's config asks for."""
-    if protocol.name not in ("linear", "knn", "factors"):
+    if not KINDS[protocol.kind].as_in_the_run or protocol.name != protocol.kind:
         return protocol
     wanted = {key: config["probe"].get(key, 1) for key in ("views", "crops")}
     changes = [f"{k}={v}" for k, v in wanted.items() if v != 1 and k not in protocol.modified]

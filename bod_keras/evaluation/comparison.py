@@ -5,14 +5,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bod_keras.errors import UserError
+from bod_keras.evaluation.tables import CIRCUMSTANCES, numbers_of
+from bod_keras.flatten import flatten
 from bod_keras.storage.run_folder import RunFolder
 
 _SECTION = "evaluation_"
-# Of an evaluation: how it was made, and no result.
-_CIRCUMSTANCES = (
-    *("protocol", "version", "modified", "views", "crops", "videos", "fold", "seed"),
-    *("skipped", "blocked", "missing", "warnings", "files", "environment", "provenance"),
-)
 # What differs in every run and says nothing, or is the run's name.
 _PASSED_OVER = ("name", "output", "environment.time_utc", "environment.git.dirty", "seconds")
 # Of an evaluation: what makes two numbers of one protocol comparable.
@@ -36,6 +33,7 @@ def compare_runs(reports: Mapping[str, Mapping]) -> tuple[list[dict], list[dict]
 
     Example:
 
+    >>> from bod_keras.evaluation import compare_runs
     >>> reports = {name: {"config": {"seed": 0, "decoupled": name == "b"}} for name in "ab"}
     >>> reports["b"]["evaluation_knn"] = {"accuracy": 0.5}
     >>> settings, results, warnings = compare_runs(reports)
@@ -92,6 +90,7 @@ def read_reports(folders: Iterable[str]) -> tuple[dict[str, dict], list[str]]:
 
     Example:
 
+    >>> from bod_keras.evaluation import read_reports
     >>> read_reports(["nowhere"])
     ({}, ['nowhere'])
     """
@@ -132,24 +131,22 @@ def _read(file: Path, where: str) -> dict:
 
 def _circumstances(report: Mapping) -> dict:
     """Returns the settings of training, its environment, and each evaluation's settings."""
-    found = _flat(report.get("config", {}))
-    found |= _flat(report.get("environment", {}), "environment")
+    found = flatten(report.get("config", {}))
+    found |= flatten(report.get("environment", {}), "environment.")
     for section, content in _evaluations(report):
         made = {key: content[key] for key in ("views", "crops", "videos") if key in content}
         made |= content.get("provenance", {})
-        found |= {f"{section}: {key}": value for key, value in _flat(made).items()}
+        found |= {f"{section}: {key}": value for key, value in flatten(made).items()}
     return found
 
 
 def _results(report: Mapping) -> dict:
     """Returns the numbers of every evaluation, under "protocol: dotted name"."""
-    numbers = {}
-    for section, content in _evaluations(report):
-        content = {key: value for key, value in content.items() if key not in _CIRCUMSTANCES}
-        for key, value in _flat(content).items():
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                numbers[f"{section}: {key}"] = value
-    return numbers
+    return {
+        f"{section}: {key}": value
+        for section, content in _evaluations(report)
+        for key, value in numbers_of(content, CIRCUMSTANCES).items()
+    }
 
 
 def _evaluations(report: Mapping) -> list[tuple[str, Mapping]]:
@@ -159,16 +156,6 @@ def _evaluations(report: Mapping) -> list[tuple[str, Mapping]]:
         for section, content in report.items()
         if section.startswith(_SECTION) and isinstance(content, Mapping)
     ]
-
-
-def _flat(tree, prefix: str = "") -> dict:
-    """Returns the leaves of nested dicts under dotted names."""
-    if not isinstance(tree, Mapping):
-        return {prefix: tree}
-    leaves = {}
-    for name, branch in tree.items():
-        leaves |= _flat(branch, f"{prefix}.{name}".lstrip("."))
-    return leaves
 
 
 def _keys(rows: Iterable[Mapping]) -> list:

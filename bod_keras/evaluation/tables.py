@@ -2,14 +2,21 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 
 from bod_keras.errors import UserError
+from bod_keras.flatten import flatten
+
+# Entries of an evaluation that say how it was made, and are no results.
+CIRCUMSTANCES = (
+    *("protocol", "version", "modified", "views", "crops", "videos", "fold", "seed"),
+    *("skipped", "blocked", "missing", "warnings", "files", "environment", "provenance"),
+)
 
 
 def format_table(rows: Sequence[Mapping], columns: Sequence[str] | Mapping[str, str]) -> str:
-    """Returns rows as a fixed-width text table with a header.
+    """Return rows as a fixed-width text table with a header.
 
     Text stands to the left, all else to the right. Real numbers have three decimals, a pair
     `(mean, deviation)` reads "0.840 ± 0.020", and what is missing, None or NaN is "-".
@@ -26,6 +33,7 @@ def format_table(rows: Sequence[Mapping], columns: Sequence[str] | Mapping[str, 
 
     Example:
 
+    >>> from bod_keras.evaluation import format_table
     >>> rows = [{"run": "plain", "motion": 0.25}, {"run": "decoupled", "motion": (0.9, 0.02)}]
     >>> print(format_table(rows, {"run": "run", "motion": "motion probe"}))
     run         motion probe
@@ -53,7 +61,7 @@ def format_table(rows: Sequence[Mapping], columns: Sequence[str] | Mapping[str, 
 
 
 def summarise(runs: Sequence[Mapping]) -> list[dict]:
-    """Returns one row per run name: each number's mean and deviation over the runs of that name.
+    """Return one row per run name: each number's mean and deviation over the runs of that name.
 
     Nested dicts are flattened with dots, so that `{"static": {"chance": 0.1}}` becomes
     "static.chance". The deviation is the sample's, with n - 1 in the denominator. What is no number
@@ -72,6 +80,7 @@ def summarise(runs: Sequence[Mapping]) -> list[dict]:
 
     Example:
 
+    >>> from bod_keras.evaluation import summarise
     >>> summarise([{"name": "a", "seed": 0, "x": 1.0}, {"name": "a", "seed": 1, "x": 3.0}])
     [{'name': 'a', 'runs': 2, 'x': (2.0, 1.4142135623730951)}]
     """
@@ -82,7 +91,7 @@ def summarise(runs: Sequence[Mapping]) -> list[dict]:
                 f'every run must have a "name", received {sorted(run, key=str)} in run {position}. '
                 "Runs of one name are averaged."
             )
-        groups.setdefault(run["name"], []).append(_numbers(run))
+        groups.setdefault(run["name"], []).append(numbers_of(run, without=["seed"]))
     rows = []
     for name, members in groups.items():
         metrics = list(dict.fromkeys(metric for member in members for metric in member))
@@ -101,15 +110,25 @@ def summarise(runs: Sequence[Mapping]) -> list[dict]:
     return rows
 
 
-def _numbers(run: Mapping, prefix: str = "") -> dict[str, float]:
-    """Returns the numbers of a run, nested ones under dotted names."""
-    numbers: dict[str, float] = {}
-    for key, value in run.items():
-        if isinstance(value, Mapping):
-            numbers.update(_numbers(value, f"{prefix}{key}."))
-        elif isinstance(value, Real) and not isinstance(value, bool) and prefix + key != "seed":
-            numbers[f"{prefix}{key}"] = float(value)
-    return numbers
+def numbers_of(result: Mapping, without: Collection[str] = ()) -> dict[str, float]:
+    """Return the numbers of nested dicts under dotted names.
+
+    Args:
+        result: nested dicts.
+        without: entries of it that are left out.
+
+    Example:
+        >>> from bod_keras.evaluation.tables import numbers_of
+        >>> numbers_of({"name": "a", "seed": 0, "static": {"chance": 0.1}}, without=["seed"])
+        {'static.chance': 0.1}
+    """
+    return {
+        name: float(value)
+        for name, value in flatten(result).items()
+        if isinstance(value, Real)
+        and not isinstance(value, bool)
+        and name.partition(".")[0] not in without
+    }
 
 
 def _cell(value) -> str:

@@ -29,7 +29,7 @@ def protocol(name, version, kind, **choices):
 
 
 def on_features(name, version, kind, **choices):
-    """A protocol on frozen features that are extracted once: "linear", "knn", "retrieval" and "factors"."""
+    """A protocol on frozen features that are extracted once, such as "linear" and "retrieval"."""
     settings = {
         "views": 1,
         "crops": 1,

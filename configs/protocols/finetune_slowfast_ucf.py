@@ -31,7 +31,7 @@ def get_config():
         stride=8,
         size=224,
         dropout=0.5,
-        recipe="scale_jitter_colour",
+        recipe="scale_jitter_color",
         epochs=200,
         batch_size=64,
         learning_rate=0.005,

@@ -102,7 +102,10 @@ class OneHot(keras.Model):
         super().__init__()
         self.unused = self.add_weight(shape=(1,))
 
-    def read_out(self, clips):
+    def embedder(self):
+        return self.parts
+
+    def parts(self, clips, training):
         frames = keras.ops.mean(clips, axis=(2, 3, 4)) * 255.0 / 10.0
         codes = {"static": frames[:, 0], "dynamic": frames[:, -1]}
         return {part: keras.ops.one_hot(keras.ops.round(x), CLASSES) for part, x in codes.items()}

@@ -74,7 +74,10 @@ class ColourReader(keras.Model):
         self.unused = self.add_weight(shape=(1,))
         self.built = True
 
-    def read_out(self, clips):
+    def embedder(self):
+        return self.parts
+
+    def parts(self, clips, training):
         levels = keras.ops.mean(clips, axis=(2, 3)) * 255.0
         steps = levels[:, 1:, 1] - levels[:, :-1, 1]
         spread = keras.ops.max(steps, axis=1) - keras.ops.min(steps, axis=1)

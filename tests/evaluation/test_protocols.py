@@ -43,7 +43,7 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="module")
 def shared(tree, tmp_path_factory):
     """A model, the splits, and the cache that all tests of this file fill."""
-    model = make_framework("VSimCLR")
+    model = make_framework("vsimclr")
     return model, read_splits(tree, stride=2), FeatureCache(tmp_path_factory.mktemp("features"))
 
 
@@ -229,5 +229,8 @@ def test_time_steps_are_laid_side_by_side(shared, tmp_path):
 
 def test_an_unknown_kind(shared, tmp_path):
     protocol = change_protocol(read_protocol("knn", FOLDER), ["kind=retrival"])
-    with pytest.raises(ValueError, match="Received: 'retrival' .*Did you mean 'retrieval'"):
+    with pytest.raises(
+        ValueError,
+        match="kind of a protocol must be .*Received: 'retrival'.*Did you mean retrieval",
+    ):
         run_protocol(subject_of(shared, tmp_path), protocol)

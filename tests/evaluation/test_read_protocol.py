@@ -33,11 +33,11 @@ def test_a_choice_that_is_open_takes_a_value_and_none():
 @pytest.mark.parametrize(
     "change, expected",
     [
-        ("kk=5", "no 'kk'; it has .*Did you mean k?"),
+        ("kk=5", "'kk' is no key of the protocol knn, which must be .*Did you mean k?"),
         ("k", "KEY=VALUE, such as --set=k=5. Received: 'k'"),
         ("k=many", "k of the protocol knn is 20; --set=k=many gives a value of another type"),
         ("temperature=warm", "temperature of the protocol knn is 0.07; --set=temperature=warm"),
-        ("k.x=5", "no 'k.x'"),
+        ("k.x=5", "'k.x' is no key"),
     ],
 )
 def test_a_change_that_cannot_be(change, expected):
@@ -46,7 +46,7 @@ def test_a_change_that_cannot_be(change, expected):
 
 
 def test_protocols_that_are_not_there(tmp_path):
-    with pytest.raises(ValueError, match="Received: retreival.* Did you mean retrieval?"):
+    with pytest.raises(ValueError, match="Received: 'retreival'.* Did you mean retrieval?"):
         read_protocol("retreival", FOLDER)
     with pytest.raises(ValueError, match="There is no protocol file nowhere.py"):
         read_protocol("nowhere.py", FOLDER)

@@ -1,14 +1,13 @@
-"""What is done with a trained model to get a number: a kind of protocol a file, each with a `run`."""
+"""What is done with a trained model to get a number: a file for each kind of protocol."""
 
-import difflib
-import importlib
+from __future__ import annotations
 
-from bod_keras.errors import UserError
+from ml_collections import ConfigDict
+
+from bod_keras.evaluation.protocols._kinds import KINDS, kind
 from bod_keras.evaluation.protocols.read_protocol import change_protocol, read_protocol
 from bod_keras.evaluation.protocols.results import combine, parts_of, result_tables
 from bod_keras.evaluation.protocols.subject import Split, Subject
-
-KINDS = ("detect", "diagnose", "factors", "factors_real", "finetune", "knn", "linear", "retrieval")
 
 __all__ = [
     "KINDS",
@@ -16,6 +15,7 @@ __all__ = [
     "Subject",
     "change_protocol",
     "combine",
+    "kind",
     "parts_of",
     "read_protocol",
     "result_tables",
@@ -23,28 +23,19 @@ __all__ = [
 ]
 
 
-def run_protocol(subject: Subject, protocol) -> dict:
-    """Runs a protocol on a model and its labelled videos.
+def run_protocol(subject: Subject, protocol: ConfigDict) -> dict:
+    """Run a protocol on a model and its labelled videos.
 
     Args:
         subject: a `Subject`.
-        protocol: the `ConfigDict` of a file of configs/protocols; its `kind` is one of `KINDS` and
-            names the module here whose `run(subject, protocol)` does the work.
+        protocol: the `ConfigDict` of a file of configs/protocols. Its `kind` is one of `KINDS`, or the
+            address ``"module:function"`` of another function ``run(subject, protocol)`` with the
+            decorator `kind`.
 
     Returns:
         What that function returns, plain values for a report.
 
     Raises:
-        ValueError: if the kind is unknown; and as the kind's own function.
+        ValueError: the kind is unknown; and as the kind's own function.
     """
-    kind = protocol.kind
-    if kind not in KINDS:
-        near = difflib.get_close_matches(kind, KINDS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UserError(
-            f"The kind of a protocol must be one of {', '.join(KINDS)}. Received: {kind!r} in protocol "
-            f"{protocol.name!r}.{hint}"
-        )
-    # Loaded when needed: detection and fine-tuning need more than a linear probe does.
-    module = importlib.import_module(f"bod_keras.evaluation.protocols.{kind}")
-    return module.run(subject, protocol)
+    return KINDS[protocol.kind](subject, protocol)

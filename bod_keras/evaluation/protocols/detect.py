@@ -13,8 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from bod_keras.data import ClipAugment, KeyFrameClips, read_ava_predictions
-from bod_keras.data.datasets.key_frames import key_frames
 from bod_keras.data.datasets.ava import read_ava_excluded
+from bod_keras.data.datasets.key_frames import key_frames
 from bod_keras.detection import (
     ActionDetector,
     fit_detector,
@@ -34,6 +34,7 @@ from bod_keras.detection.detections import (
 from bod_keras.detection.person_boxes import moment_of, predicted_key_frames
 from bod_keras.encoders import feature_map
 from bod_keras.errors import UserError
+from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.provenance import model_hash
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.version import __version__
@@ -44,7 +45,8 @@ _CUT = 900  # second at which the usual cuts of AVA's films start
 _OF_THE_TEST = ("evaluated", "persons", "least_person_score", "every_test", "limit", "tubes")
 
 
-def run(subject, protocol) -> dict:
+@kind("detect")
+def run_detect(subject, protocol) -> dict:
     """Fine-tunes a detector on the boxes of train, and measures it on those of test.
 
     Args:

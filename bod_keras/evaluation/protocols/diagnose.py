@@ -13,6 +13,7 @@ from bod_keras.evaluation.diagnose_page import diagnose_page
 from bod_keras.evaluation.diagnose_plots import plot_distances, plot_energy, plot_sensitivity
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.plots import plot_spectrum
+from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.read_out import ReadOut
 from bod_keras.evaluation.sensitivity import sensitivity
 from bod_keras.evaluation.shuffle_frames import shuffle_frames
@@ -30,7 +31,8 @@ _UNTRAINED = (
 )
 
 
-def run(subject, protocol) -> dict:
+@kind("diagnose", columns=("sensitivity", "energy"))
+def run_diagnose(subject, protocol) -> dict:
     """Measures spectrum, energy, embeddings and sensitivity of a framework, and writes diagnose.html.
 
     Args:

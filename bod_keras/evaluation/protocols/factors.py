@@ -4,10 +4,12 @@ from bod_keras.errors import UserError
 from bod_keras.evaluation.factor_table import factor_table
 from bod_keras.evaluation.factor_table_plot import plot_factor_table
 from bod_keras.evaluation.factors import factor_probes
+from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import labelled_splits
 
 
-def run(subject, protocol):
+@kind("factors", by_measure=False, by_part=True, as_in_the_run=True)
+def run_factors(subject, protocol):
     """As `bod_keras.evaluation.factor_probes`, for every label column and part.
 
     Args:

@@ -8,6 +8,7 @@ from bod_keras.data.loading.clips import clip_span
 from bod_keras.data.record_frames import video_lengths
 from bod_keras.errors import UserError
 from bod_keras.evaluation.factors import factor_probes
+from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.factors import tabulate
 from bod_keras.evaluation.window_variants import window_variants
 
@@ -15,7 +16,8 @@ _LEAST = 4  # videos: two to learn from and two to test on
 _STATIC, _DYNAMIC = ("file",), ("speed", "direction", "order")
 
 
-def run(subject, protocol) -> dict:
+@kind("factors_real", by_measure=False, by_part=True)
+def run_factors_real(subject, protocol) -> dict:
     """Probes every part for a static factor and three dynamic ones that videos have by themselves.
 
     "file": which video a clip is of. Of clips that follow one another in a video, every second one is learned

@@ -13,6 +13,7 @@ from bod_keras.errors import UserError, check_choice
 from bod_keras.evaluation.classification import classification_scores, write_classification
 from bod_keras.evaluation.finetuning import Classifier, ClassProbabilities, TrainingRun
 from bod_keras.evaluation.low_shot import low_shot
+from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import chance, classes_of
 from bod_keras.evaluation.provenance import file_list_hash, model_hash
 from bod_keras.storage.atomic_file import atomic_file
@@ -24,7 +25,8 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "step")
 
 
-def run(subject, protocol) -> dict:
+@kind("finetune", legend="classifier: trained with labels on augmented clips.")
+def run_finetune(subject, protocol) -> dict:
     """Trains a `Classifier` on the training videos, and tests the epoch that the protocol chooses.
 
     All that is trained, and the probabilities of the test videos, stay in the folder training-HASH, where the
@@ -84,8 +86,6 @@ def _train_and_test(subject, protocol, labels, classes, folder, file):
         batch_size=protocol.batch_size,
         augment="cpu",
         views=1,
-        min_gap=0,
-        gap_law="uniform",
     )
     at_once = max(1, protocol.batch_size // (protocol.views * protocol.crops))
     test = subject.test.clips(batch_size=at_once)

@@ -1,10 +1,12 @@
 """The weighted vote of the nearest training videos."""
 
 from bod_keras.evaluation.knn import knn_scores
+from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import classify_features
 
 
-def run(subject, protocol) -> dict:
+@kind("knn", by_part=True, as_in_the_run=True)
+def run_knn(subject, protocol) -> dict:
     """As `knn_scores`, for every label column and part.
 
     Args:

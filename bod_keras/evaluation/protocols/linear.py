@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bod_keras.evaluation.linear_probe import linear_scores
+from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import classify_features
 
 
-def run(subject, protocol) -> dict:
+@kind("linear", by_part=True, as_in_the_run=True)
+def run_linear(subject, protocol) -> dict:
     """Fit multinomial logistic regression, as `linear_scores`, for every label column and part.
 
     Args:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from bod_keras.errors import UserError
+from bod_keras.errors import UserError, check_choice
 
 
 def read_protocol(name: str, folder: str | Path) -> ConfigDict:
@@ -94,12 +93,7 @@ def _file_of(name: str, folder: Path) -> Path:
     known = sorted(
         path.stem.replace("_", "-") for path in folder.glob("*.py") if path.stem != "common"
     )
-    if file.stem.replace("_", "-") not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise UserError(
-            f"--protocol must be one of {', '.join(known)}, or the path of a .py file. Received: {name}.{hint}"
-        )
+    check_choice("--protocol, if it is not the path of a .py file,", name.replace("_", "-"), known)
     return file
 
 
@@ -114,12 +108,7 @@ def _value(config: ConfigDict, key: str):
     value, known = config, []
     for part in key.split("."):
         known = list(value) if isinstance(value, ConfigDict) else []
-        if part not in known:
-            near = difflib.get_close_matches(part, known, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise UserError(
-                f"The protocol {config.name} has no {key!r}; it has {', '.join(known)}.{hint}"
-            )
+        check_choice(f"{key!r} is no key of the protocol {config.name}, which", part, known)
         value = value[part]
     return value
 

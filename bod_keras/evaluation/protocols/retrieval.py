@@ -8,6 +8,7 @@ import numpy as np
 
 from bod_keras.evaluation.contact_sheet import contact_sheet
 from bod_keras.evaluation.neighbours import nearest_neighbours
+from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import chance, classes_of, labelled_splits
 from bod_keras.evaluation.retrieval import retrieval_recalls
 from bod_keras.storage.atomic_file import atomic_file
@@ -16,7 +17,8 @@ _QUERIES, _NEIGHBOURS = 8, 5  # of the contact sheet
 _PIXELS = 112  # height and width of its frames
 
 
-def run(subject, protocol) -> dict:
+@kind("retrieval")
+def run_retrieval(subject, protocol) -> dict:
     """R@k for every label column and part; the neighbours of each query as a table, some as a picture.
 
     Args:
