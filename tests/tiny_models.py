@@ -5,17 +5,18 @@ import numpy as np
 
 import bod_keras
 from bod_keras.backend import autodiff
+from bod_keras.frameworks import FRAMEWORKS
 
 FRAMES, SIZE = 4, 8
 # What a framework needs to be tiny, and not its default.
 TINY = {
-    "VSimCLR": {"temperature": 0.5},
-    "VMoCo": {"temperature": 0.5, "queue_size": 20, "momentum": 0.9, "momentum_steps": 10},
-    "VBYOL": {"predictor_hidden": 16, "momentum": 0.9, "momentum_steps": 10},
-    "VSwAV": {"temperature": 0.5, "prototypes": 7, "epsilon": 0.2},
-    "VSimSiam": {"predictor_hidden": 16},
-    "VVICReg": {"expander_hidden": 16, "expander_width": 7, "covariance": 2.0},
-    "VBarlowTwins": {"off_diagonal": 0.02},
+    "vsimclr": {"temperature": 0.5},
+    "vmoco": {"temperature": 0.5, "queue_size": 20, "momentum": 0.9, "momentum_steps": 10},
+    "vbyol": {"predictor_hidden": 16, "momentum": 0.9, "momentum_steps": 10},
+    "vswav": {"temperature": 0.5, "prototypes": 7, "epsilon": 0.2},
+    "vsimsiam": {"predictor_hidden": 16},
+    "vvicreg": {"expander_hidden": 16, "expander_width": 7, "covariance": 2.0},
+    "vbarlow_twins": {"off_diagonal": 0.02},
 }
 
 
@@ -30,7 +31,7 @@ def make_moving_views(videos=4, frames=FRAMES, size=SIZE):
     rng = np.random.default_rng(0)
     grid = np.arange(size) - (size - 1) / 2
     views = np.empty((videos, 2, frames, size, size, 3), "float32")
-    colours = rng.uniform(0, 0.6, (videos, 3))
+    colors = rng.uniform(0, 0.6, (videos, 3))
     speeds = np.linspace(-2.0, 2.0, videos)
     for i in range(videos):
         for view, phase in enumerate(rng.uniform(0, 2 * np.pi, 2)):
@@ -41,7 +42,7 @@ def make_moving_views(videos=4, frames=FRAMES, size=SIZE):
             )
             # A ramp from corner to corner, so that a mean over space still knows where the dot is.
             ramp = 0.5 + (grid[:, None] + 2 * grid) / (6 * size)
-            views[i, view] = colours[i] + 0.4 * (dot * ramp)[..., None]
+            views[i, view] = colors[i] + 0.4 * (dot * ramp)[..., None]
     return views
 
 
@@ -50,57 +51,64 @@ def make_clips(views):
     return np.concatenate(list(np.swapaxes(views, 0, 1)))
 
 
-def make_model(decoupled=True, bilevel=None, optimizer=None, **kwargs):
+def simple(**changes):
+    """A `Decoupling` of few parts: no lower level, no views of its own, equal weights, the own temperature."""
+    settings = {
+        "threshold": 0.3,
+        "ridge": 1e-2,
+        "read_out": bod_keras.OperatorReadOut(3),
+        "bilevel": None,
+        "static_temperature": None,
+        "dynamic_temperature": None,
+        "dynamic_weight": 1.0,
+        "standardize": False,
+        "motion_view": None,
+        "static_view": None,
+    }
+    return bod_keras.Decoupling(**{**settings, **changes})
+
+
+def make_model(decoupling="simple", **kwargs):
     """A compiled v-SimCLR, as `make_framework`."""
-    return make_framework("VSimCLR", decoupled, bilevel, optimizer, **kwargs)
+    return make_framework("vsimclr", decoupling, **kwargs)
 
 
 def make_framework(
     name,
-    decoupled=True,
-    bilevel=None,
+    decoupling="simple",
     optimizer=None,
     seed=0,
     eager=True,
-    ridge=1e-2,
     dropout=0.0,
     encoder=None,
     chunks=1,
     **kwargs,
 ):
-    """A compiled model of the class `name`; equal seeds give equal weights, on every backend."""
+    """A compiled model of a framework, its name or class; equal seeds give equal weights, on every backend."""
     encoder = encoder or bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), widths=(4, 6))
     if dropout:
         features = keras.layers.Dropout(dropout, seed=seed)(encoder.output)
         encoder = keras.Model(encoder.input, features)
-    split = (
-        bod_keras.KoopmanSplit(threshold=0.3, order=16, basis=3, ridge=ridge) if decoupled else None
-    )
-    kwargs = {
-        "projection_head": bod_keras.ProjectionHead(24, 6),  # so wide that no frame is dead
-        "base_weight": 0.0,
-        **TINY[name],
-        **kwargs,
-    }
-    # Before the framework copies them, as a momentum network does.
+    # A head so wide that no frame is dead.
+    kwargs = {"projection_head": bod_keras.ProjectionHead(24, 6), **TINY.get(name, {}), **kwargs}
+    framework = name if isinstance(name, type) else FRAMEWORKS[name]
+    model = framework(encoder, simple() if decoupling == "simple" else decoupling, **kwargs)
     rng = np.random.default_rng(seed)
-    head = kwargs["projection_head"]
-    head.build(encoder.output_shape)
-    networks = [encoder, head]
-    if split is not None:
-        split.build(head.compute_output_shape(encoder.output_shape))
-        networks.append(split)
-    for network in networks:
-        draw_matrices(network, rng)
-    model = getattr(bod_keras, name)(encoder, split, bilevel, **kwargs)
-    if split is None:
-        draw_matrices(model.read_out_split, rng)
-    for network in part_networks(model):
+    for network in (encoder, model.projection_head, *part_networks(model)):
         draw_matrices(network, rng)
     for prototypes in getattr(model, "clusters", {}).values():
-        prototypes.normalise()
+        prototypes.normalize()
+    copy_to_momentum_networks(model)
     model.compile(optimizer or keras.optimizers.SGD(0.1), run_eagerly=eager, chunks=chunks)
     return model
+
+
+def copy_to_momentum_networks(model):
+    """Start the momentum networks from the weights that the others have now."""
+    networks = (model.encoder, model.projection_head, model.split)
+    for network, copy in zip(networks, model.target_networks):
+        for weight, average in zip(network.weights, copy.weights, strict=True):
+            average.assign(keras.ops.copy(weight.value))
 
 
 def draw_matrices(layer, rng):

@@ -1,4 +1,4 @@
-"""What holds of each of the seven frameworks: training, names, files, any number of views, its loss."""
+"""What holds of each framework: training, names, files, any number of views, its loss."""
 
 import inspect
 import json
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import bod_keras
+from bod_keras.frameworks import FRAMEWORKS
 from tests import references
 from tests.slow import slow
 from tests.tiny_models import (
@@ -15,22 +16,25 @@ from tests.tiny_models import (
     assert_same_state,
     make_clips,
     make_framework,
+    make_moving_views,
     make_views,
     numpy,
+    simple,
     state_of,
     train,
     weights_of,
 )
 
-BILEVEL = bod_keras.BiLevel(inner_learning_rate=0.1)
 STATISTICS = ["static_eigenvalues", "no_static", "spectral_radius"]
-PARTS = ["static_loss", "dynamic_loss"]
+DECOUPLED = ["loss", "static_loss", "dynamic_loss", "prediction_loss", *STATISTICS]
+# "recommended" is what a user gets: Decoupling() and nothing else.
 VARIANTS = {
-    "plain": ({"decoupled": False}, ["loss"]),
-    "decoupled": ({"static_weight": 0.7}, ["loss", *PARTS, *STATISTICS]),
-    "bilevel": (
-        {"bilevel": BILEVEL, "base_weight": 0.5, "dynamic_weight": 0.2},
-        ["loss", *PARTS, "base_loss", "prediction_loss", *STATISTICS],
+    "plain": (None, ["loss"]),
+    "recommended": (True, DECOUPLED),
+    "paper": ("paper", DECOUPLED),
+    "custom": (
+        bod_keras.Decoupling(threshold=0.3, base_weight=0.5, read_out="mean"),
+        ["base_loss", *DECOUPLED],
     ),
 }
 ADJACENT = {2: [(0, 1)], 3: [(0, 1), (1, 2)], 4: [(0, 1), (1, 2), (2, 3)]}
@@ -41,17 +45,17 @@ UNORDERED = {
 }
 ORDERED = {views: pairs + [(j, i) for i, j in pairs] for views, pairs in UNORDERED.items()}
 PAIRS = {
-    "VSimCLR": ADJACENT,
-    "VSwAV": ADJACENT,
-    "VMoCo": ORDERED,
-    "VBYOL": ORDERED,
-    "VSimSiam": ORDERED,
-    "VVICReg": UNORDERED,
-    "VBarlowTwins": UNORDERED,
+    "vsimclr": ADJACENT,
+    "vswav": ADJACENT,
+    "vmoco": ORDERED,
+    "vbyol": ORDERED,
+    "vsimsiam": ORDERED,
+    "vvicreg": UNORDERED,
+    "vbarlow_twins": UNORDERED,
 }
-EVERY_FRAMEWORK = pytest.mark.parametrize("name", list(TINY))
+EVERY_FRAMEWORK = pytest.mark.parametrize("name", list(FRAMEWORKS))
 EVERY_VARIANT = pytest.mark.parametrize(
-    ("arguments", "names"), list(VARIANTS.values()), ids=list(VARIANTS)
+    ("decoupling", "names"), list(VARIANTS.values()), ids=list(VARIANTS)
 )
 
 
@@ -62,11 +66,10 @@ def without_gradient(weight):
 
 def state_that_moves(model):
     """By id, the weights that no optimizer moves and that change nevertheless."""
-    moving = [model.steps_taken]
+    moving = [model.steps_taken, model.farthest_value]
     moving += [w for w in model.weights if w.path.endswith(("moving_mean", "moving_variance"))]
     if isinstance(model, bod_keras.MomentumModel):
-        networks = [model.momentum_encoder, model.momentum_head, model.momentum_split]
-        averages = [w for network in networks if network is not None for w in network.weights]
+        averages = [*model.momentum_encoder.weights, *model.momentum_head.weights]
         moving += [w for w in averages if not without_gradient(w)]
     for queue in getattr(model, "queues", {}).values():
         moving += [queue.rows, queue.pointer, queue.filled]
@@ -79,38 +82,31 @@ def as_json(model):
 
 @EVERY_VARIANT
 @EVERY_FRAMEWORK
-def test_it_trains_logs_by_name_and_goes_on_from_a_file(name, arguments, names, tmp_path):
-    model = make_framework(name, optimizer=keras.optimizers.Adam(1e-2), **arguments)
+def test_it_trains_logs_by_name_and_continues_from_a_file(name, decoupling, names, tmp_path):
+    model = make_framework(name, decoupling, keras.optimizers.Adam(1e-2))
     before = weights_of(model)
-    history = train(model, make_views(batch=8))  # two steps of four videos
+    history = train(model, make_moving_views(8))  # two steps of four videos
     assert sorted(history) == sorted(names)
     assert all(np.isfinite(values).all() for values in history.values())
 
     state = state_that_moves(model)
     for weight, old in zip(model.weights, before, strict=True):
+        if without_gradient(weight) and (weight.trainable or "momentum_" in weight.path):
+            continue  # moves by a rounding error, or not
         moved = np.abs(numpy(weight) - old).max() > 0
-        if weight.trainable and without_gradient(weight):
-            continue  # by a rounding error, or not
-        if "momentum_" in weight.path and without_gradient(weight):
-            continue
         assert moved == (weight.trainable or id(weight) in state), weight.path
     assert all(np.isfinite(w).all() for w in weights_of(model))
-    if "base_loss" not in names and model.decoupling is not None:
-        return  # what it has the last variant has too
 
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert type(loaded) is type(model)
+    assert type(loaded) is type(model) is FRAMEWORKS[name]
     assert as_json(loaded) == as_json(model)
-    for argument, value in {**TINY[name], **arguments}.items():
-        if argument != "decoupled":
-            assert getattr(loaded, argument) == value
+    assert loaded.decoupling == model.decoupling
+    for argument, value in TINY[name].items():
+        assert getattr(loaded, argument) == value
     assert_same_state(model, loaded)
-    clips = make_clips(make_views(seed=1))
-    for x, y in zip(model.read_out(clips).values(), loaded.read_out(clips).values(), strict=True):
-        np.testing.assert_array_equal(numpy(x), numpy(y))
     for one in (model, loaded):
-        train(one, make_views(seed=2))
+        train(one, make_moving_views(4))
     assert int(model.steps_taken) == 3
     assert_same_state(model, loaded)
 
@@ -119,11 +115,11 @@ def test_it_trains_logs_by_name_and_goes_on_from_a_file(name, arguments, names, 
 @pytest.mark.parametrize("views", [2, pytest.param(3, marks=slow), 4])
 def test_the_loss_is_the_mean_over_the_pairs_of_views(name, views):
     """After a training step, so that momentum networks differ from the trained ones, and queues hold keys."""
-    weights = {"static": 0.7, "dynamic": 0.2, "base": 0.5}
-    temperatures = {"dynamic_temperature": 0.3} if "temperature" in TINY[name] else {}
-    model = make_framework(
-        name, **{f"{part}_weight": w for part, w in weights.items()}, **temperatures
+    weights = {"static": 1.0, "dynamic": 0.2, "base": 0.5}
+    decoupling = simple(
+        static_temperature=0.4, dynamic_temperature=0.3, dynamic_weight=0.2, base_weight=0.5
     )
+    model = make_framework(name, decoupling)
     history = train(model, make_views(views=views))
     assert np.isfinite(history["loss"]).all()
     before = state_of(model)
@@ -133,12 +129,14 @@ def test_the_loss_is_the_mean_over_the_pairs_of_views(name, views):
         np.testing.assert_array_equal(old, now)  # evaluation changes nothing
 
     clips = make_clips(batch)
-    online = parts_of(model, clips, model.encoder, model.projection_head, model.decoupling, views)
+    online = parts_of(model, clips, model.encoder, model.projection_head, model.split, views)
     targets = dict.fromkeys(online)
     if isinstance(model, bod_keras.MomentumModel):
         networks = model.momentum_encoder, model.momentum_head, model.momentum_split
         targets = parts_of(model, clips, *networks, views)
-    losses = {part: loss_of_part(model, part, online[part], targets[part]) for part in weights}
+    losses = {
+        part: loss_of_part(name, model, part, online[part], targets[part]) for part in weights
+    }
     for part, loss in losses.items():
         assert logs[f"{part}_loss"] == pytest.approx(loss, rel=2e-4)
     total = sum(weights[part] * losses[part] for part in weights)
@@ -148,7 +146,7 @@ def test_the_loss_is_the_mean_over_the_pairs_of_views(name, views):
 
 @EVERY_FRAMEWORK
 def test_the_loss_of_a_plain_model_is_that_of_time_means(name):
-    model = make_framework(name, decoupled=False)
+    model = make_framework(name, None)
     train(model, make_views())
     batch = make_views(seed=1)
     logs = model.evaluate(batch, batch_size=4, verbose=0, return_dict=True)
@@ -158,7 +156,7 @@ def test_the_loss_of_a_plain_model_is_that_of_time_means(name):
     if isinstance(model, bod_keras.MomentumModel):
         features = model.momentum_encoder(clips)
         targets = np.split(numpy(model.momentum_head(features)).mean(1), 2)
-    truth = loss_of_part(model, "base", online, targets)
+    truth = loss_of_part(name, model, "base", online, targets)
     assert logs == {"loss": pytest.approx(truth, rel=2e-4)}
 
 
@@ -170,22 +168,21 @@ def parts_of(model, clips, encoder, head, split, views):
     return {part: np.split(x, views) for part, x in parts.items()}
 
 
-def loss_of_part(model, part, views, targets):
+def loss_of_part(name, model, part, views, targets):
     """Mean over the documented pairs of the reference loss, in which networks are those of the model."""
-    name = type(model).__name__
     temperature = getattr(model, "temperature", None)
-    if part == "dynamic" and getattr(model, "dynamic_temperature", None):
-        temperature = model.dynamic_temperature
+    if model.compares_with_negatives:
+        temperature = {"static": 0.4, "dynamic": 0.3, "base": temperature}[part]
 
     def through(networks):
         return [numpy(networks[part](view)) for view in views]
 
-    if name == "VSimCLR":
+    if name == "vsimclr":
 
         def loss(i, j):
             return references.info_nce(views[i], views[j], temperature).mean()
 
-    elif name == "VMoCo":
+    elif name == "vmoco":
         queue = model.queues[part]
         filled = int(queue.filled)
         assert filled == min(4 * len(views), 20)
@@ -195,25 +192,25 @@ def loss_of_part(model, part, views, targets):
                 targets[j], numpy(queue.rows), views[i], temperature, filled
             ).mean()
 
-    elif name in ("VBYOL", "VSimSiam"):
+    elif name in ("vbyol", "vsimsiam"):
         predicted = through(model.predictors)
         onto = views if targets is None else targets
 
         def loss(i, j):
             return references.cosine_regression(onto[j], predicted[i]).mean()
 
-    elif name == "VSwAV":
-        vectors = references.normalise(numpy(model.clusters[part].vectors))
-        scores = [references.normalise(view) @ vectors.T for view in views]
+    elif name == "vswav":
+        vectors = references.normalize(numpy(model.clusters[part].vectors))
+        scores = [references.normalize(view) @ vectors.T for view in views]
 
         def loss(i, j):
-            epsilon = model.epsilon * temperature / model.temperature
-            settings = (temperature, epsilon, model.iterations)
+            sharpness = np.sqrt(6 / 9) if part == "dynamic" else 1.0  # widths of the parts
+            settings = (temperature * sharpness, model.epsilon * sharpness, model.iterations)
             there = references.swapped_prediction(scores[i], scores[j], *settings).mean()
             back = references.swapped_prediction(scores[j], scores[i], *settings).mean()
             return (there + back) / 2
 
-    elif name == "VVICReg":
+    elif name == "vvicreg":
         wide = through(model.expanders)
 
         def loss(i, j):
@@ -235,15 +232,43 @@ def test_one_view_is_refused(name):
 
 
 @EVERY_FRAMEWORK
-def test_encoder_decoupling_and_bilevel_come_first_and_settings_are_in_the_config(name):
-    parameters = inspect.signature(getattr(bod_keras, name).__init__).parameters
-    assert list(parameters)[:4] == ["self", "encoder", "decoupling", "bilevel"]
-    assert parameters["decoupling"].default is parameters["bilevel"].default is None
-    model = make_framework(name, bilevel=BILEVEL)
-    assert isinstance(model.decoupling, bod_keras.KoopmanSplit)
-    assert model.bilevel is BILEVEL
-    assert model.encoder.output_shape == (None, 4, 6)
+def test_the_same_four_arguments_come_first_and_every_one_is_in_the_config(name):
+    parameters = inspect.signature(FRAMEWORKS[name].__init__).parameters
+    shared = ["self", "encoder", "decoupling", "projection_head", "augmenter"]
+    assert list(parameters)[:5] == shared
     own = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    assert set(own) - {"self"} <= set(model.get_config())
-    with pytest.raises(ValueError, match="belongs to a decoupled framework"):
-        make_framework(name, decoupled=False, bilevel=BILEVEL)
+    assert len(own) <= 12
+    assert set(own) - {"self"} <= set(make_framework(name).get_config())
+
+
+@EVERY_FRAMEWORK
+def test_what_is_open_in_a_decoupling_is_settled(name):
+    """By the framework and the encoder; in what is saved, too."""
+    model = make_framework(name, True)
+    weight = 0.5 if name in ("vsimclr", "vmoco") else 1.0
+    assert model.decoupling == bod_keras.Decoupling(dynamic_weight=weight, static_view=None)
+    temperatures = {part: getattr(loss, "temperature", None) for part, loss in model.contrast.items()}
+    if weight == 0.5:
+        assert temperatures == {"static": 0.5, "dynamic": 0.2}
+
+
+@EVERY_FRAMEWORK
+def test_a_batch_of_one_video_is_refused_where_videos_are_compared(name):
+    """From an array, of which it is what is left over, and from a data set, eager and compiled."""
+    compares = name in ("vsimclr", "vmoco", "vvicreg", "vbarlow_twins")
+    views = make_views(batch=5)
+    for eager in (True, False):
+        for source in (views, lambda: iter([(views[:4],), (views[4:],)])):
+            if not compares and (not eager or not callable(source)):
+                continue
+            model = make_framework(name, None, eager=eager)
+            data, arguments = source, {"batch_size": 4}
+            if callable(source):
+                data, arguments = source(), {"steps_per_epoch": 2}
+            if not compares:
+                model.fit(data, verbose=0, **arguments)
+                assert all(np.isfinite(w).all() for w in weights_of(model))
+                continue
+            with pytest.raises(Exception, match="at least 2 of them"):
+                model.fit(data, verbose=0, shuffle=False, **arguments)
+            assert all(np.isfinite(w).all() for w in weights_of(model))

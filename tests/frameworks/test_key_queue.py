@@ -35,13 +35,13 @@ def test_it_holds_the_last_keys_in_order(size, batch):
         assert rows.shape == (size, 3)
         assert filled == min(len(history), size)
         held = sorted(rows[:filled].tolist())
-        truth = [references.normalise(key) for key in history[len(history) - filled :]]
+        truth = [references.normalize(key) for key in history[len(history) - filled :]]
         np.testing.assert_allclose(held, sorted(np.reshape(truth, (-1, 3)).tolist()), atol=1e-6)
         np.testing.assert_array_equal(rows[filled:], 0.0)
         history += list(keys)
         kept = history[-size:]
         assert int(queue.filled) == len(kept)
-        truth = [references.normalise(key) for key in kept]
+        truth = [references.normalize(key) for key in kept]
         np.testing.assert_allclose(oldest_first(queue), truth, atol=1e-6)
 
 
@@ -52,7 +52,7 @@ def test_batches_of_different_size_wrap_around():
         keys = draw(batch, seed=step)
         queue(keys, training=True)
         history += list(keys)
-        truth = [references.normalise(key) for key in history[-5:]]
+        truth = [references.normalize(key) for key in history[-5:]]
         np.testing.assert_allclose(oldest_first(queue), truth, atol=1e-6)
 
 
@@ -116,7 +116,7 @@ def test_a_queue_without_room_is_refused(size):
 
 def test_compiled_steps_of_v_moco_fill_each_parts_queue_with_its_momentum_keys():
     """Five steps of eight keys into twelve places: the keys of a batch, view after view."""
-    model = make_framework("VMoCo", eager=False, queue_size=12)
+    model = make_framework("vmoco", eager=False, queue_size=12)
     networks = (model.momentum_encoder, model.momentum_head, model.momentum_split)
     history = {"static": [], "dynamic": []}
 
@@ -132,7 +132,7 @@ def test_compiled_steps_of_v_moco_fill_each_parts_queue_with_its_momentum_keys()
         train(model, batch)
         for part, keys in (("static", static), ("dynamic", dynamic)):
             assert len(keys) == 8
-            history[part] += list(references.normalise(keys))
+            history[part] += list(references.normalize(keys))
             kept = history[part][-12:]
             assert int(model.queues[part].filled) == len(kept)
             np.testing.assert_allclose(oldest_first(model.queues[part]), kept, atol=2e-5)

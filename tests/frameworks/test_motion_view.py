@@ -14,14 +14,15 @@ from tests.tiny_models import (
     make_framework,
     make_moving_views,
     numpy,
+    simple,
     train,
 )
 
 SWAP = bod_keras.BackgroundSwap(0.1)
 
 
-def with_motion_view(name="VSimCLR", **kwargs):
-    return make_framework(name, motion_view=bod_keras.BackgroundSwap(0.1), **kwargs)
+def with_motion_view(name="vsimclr", **settings):
+    return make_framework(name, simple(motion_view=bod_keras.BackgroundSwap(0.1), **settings))
 
 
 def test_the_dynamic_part_sees_the_last_view_and_the_motion_view():
@@ -31,10 +32,10 @@ def test_the_dynamic_part_sees_the_last_view_and_the_motion_view():
     np.testing.assert_array_equal(make_clips(numpy(model.all_views(views))), clips)
 
     def seen():
-        return model.split_views(model(clips, training=True), model.decoupling, 3, True)[0]
+        return model.split_views(model(clips, training=True), model.split, 3)[0]
 
     def embeddings():
-        return model.decoupling(model(clips, training=True))
+        return model.split(model(clips, training=True))
 
     seen, (static, dynamic) = in_training(model, seen), in_training(model, embeddings)
     assert {part: len(embeddings) for part, embeddings in seen.items()} == {
@@ -53,7 +54,7 @@ def test_every_framework_trains_with_it_and_comes_back_from_a_file(name, tmp_pat
     model = with_motion_view(name, bilevel=bod_keras.BiLevel(inner_learning_rate=0.1))
     history = train(model, views, epochs=2)
     assert all(np.isfinite(history["loss"]))
-    without = train(make_framework(name, bilevel=model.bilevel), views, epochs=2)
+    without = train(make_framework(name, simple(bilevel=model.bilevel)), views, epochs=2)
     assert history["dynamic_loss"] != without["dynamic_loss"]
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -70,11 +71,6 @@ def test_evaluation_and_monitors_have_it_too():
     assert np.isfinite(logs["dynamic_loss"])
     history = train(model, views, batch_size=6, callbacks=[Monitors(views)])
     assert np.isfinite(history["dynamic_gradient_norm"]).all()
-
-
-def test_a_plain_framework_has_no_use_for_it():
-    with pytest.raises(ValueError, match="motion_view is a view for the dynamic part"):
-        make_framework("VSimCLR", decoupled=False, motion_view=SWAP)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -23,7 +23,7 @@ def test_scores_are_cosines():
     vectors = numpy(prototypes.vectors)
     for i, row in enumerate(embeddings):
         for k, vector in enumerate(vectors):
-            cosine = references.normalise(row) @ references.normalise(vector)
+            cosine = references.normalize(row) @ references.normalize(vector)
             assert scores[i, k] == pytest.approx(cosine, abs=1e-5)
 
 
@@ -61,13 +61,13 @@ def test_they_start_on_the_sphere_however_they_are_built():
         assert np.linalg.matrix_rank(vectors) == 4
 
 
-def test_normalise_puts_them_back_and_keeps_their_directions():
+def test_normalize_puts_them_back_and_keeps_their_directions():
     prototypes = bod_keras.Prototypes(5)
     prototypes.build((None, 4))
     moved = draw(5, seed=1)
     prototypes.vectors.assign(moved)
-    prototypes.normalise()
-    np.testing.assert_allclose(numpy(prototypes.vectors), references.normalise(moved), atol=1e-6)
+    prototypes.normalize()
+    np.testing.assert_allclose(numpy(prototypes.vectors), references.normalize(moved), atol=1e-6)
 
 
 @pytest.mark.parametrize("tensor", [False, True])

@@ -7,6 +7,8 @@ import pytest
 import bod_keras
 from bod_keras.training import Monitors
 from tests.tiny_models import (
+    FRAMES,
+    SIZE,
     assert_same_state,
     in_training,
     make_clips,
@@ -14,14 +16,15 @@ from tests.tiny_models import (
     make_moving_views,
     make_views,
     numpy,
+    simple,
     train,
 )
 
 SWAP = bod_keras.BackgroundSwap(0.1)
 
 
-def with_static_view(name="VSimCLR", **kwargs):
-    return make_framework(name, static_view=bod_keras.FrameShuffle(seed=1), **kwargs)
+def with_static_view(name="vsimclr", **settings):
+    return make_framework(name, simple(static_view=bod_keras.FrameShuffle(seed=1), **settings))
 
 
 @pytest.mark.parametrize("motion_view", [None, SWAP])
@@ -38,10 +41,10 @@ def test_the_static_part_sees_shuffled_views_and_the_dynamic_part_does_not(motio
 
     def seen():
         embeddings = model(clips, training=True)
-        return model.split_views(embeddings, model.decoupling, every, True)[0]
+        return model.split_views(embeddings, model.split, every)[0]
 
     def embeddings():
-        return model.decoupling(model(clips, training=True))
+        return model.split(model(clips, training=True))
 
     seen, (static, dynamic) = in_training(model, seen), in_training(model, embeddings)
     assert len(seen["static"]) == len(seen["base"]) == count and len(seen["dynamic"]) == 2
@@ -52,21 +55,23 @@ def test_the_static_part_sees_shuffled_views_and_the_dynamic_part_does_not(motio
 def test_the_lower_level_sees_frames_in_order():
     """The operators of a shuffled clip predict nothing, so its J is that of the last two views alone."""
     model = with_static_view(bilevel=bod_keras.BiLevel())
-    plain = make_framework("VSimCLR", bilevel=bod_keras.BiLevel())
+    plain = make_framework("vsimclr", simple(bilevel=bod_keras.BiLevel()))
+    for one in (model, plain):
+        one.projection_head = keras.layers.Identity()
     frames = np.random.default_rng(0).normal(size=(12, 4, 6)).astype("float32")
-    expected = float(plain._prediction(frames[4:], 2))
-    assert float(model._prediction(frames, 3)) == pytest.approx(expected, rel=1e-6)
-    assert abs(float(plain._prediction(frames, 3)) / expected - 1) > 1e-3
+    expected = float(plain.lower_loss(frames[4:], 2))
+    assert float(model.lower_loss(frames, 3)) == pytest.approx(expected, rel=1e-6)
+    assert abs(float(plain.lower_loss(frames, 3)) / expected - 1) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["VSimCLR", "VMoCo"])  # without targets and with
+@pytest.mark.parametrize("name", ["vsimclr", "vmoco"])  # without targets and with
 def test_a_framework_trains_with_it_and_comes_back_from_a_file(name, tmp_path):
     views = make_moving_views(4)
     bilevel = bod_keras.BiLevel(inner_learning_rate=0.1)
     model = with_static_view(name, bilevel=bilevel, motion_view=SWAP)
     history = train(model, views, epochs=2)
     assert all(np.isfinite(history["loss"]))
-    without = train(make_framework(name, bilevel=bilevel, motion_view=SWAP), views, epochs=2)
+    without = train(make_framework(name, simple(bilevel=bilevel, motion_view=SWAP)), views, epochs=2)
     assert history["static_loss"] != without["static_loss"]
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -85,6 +90,12 @@ def test_evaluation_and_monitors_have_it_too():
     assert np.isfinite(history["static_gradient_norm"]).all()
 
 
-def test_a_plain_framework_has_no_use_for_it():
-    with pytest.raises(ValueError, match="static_view is a view for the static part"):
-        make_framework("VSimCLR", decoupled=False, static_view=bod_keras.FrameShuffle())
+def test_an_encoder_that_mixes_frames_gets_it_by_itself_and_is_warned_of_zeros_at_the_ends():
+    clips = keras.Input((FRAMES, SIZE, SIZE, 3))
+    features = keras.layers.Conv3D(4, 3, padding="same")(clips)
+    encoder = keras.Model(clips, keras.ops.mean(features, axis=(2, 3)))
+    with pytest.warns(UserWarning, match="zeros beyond the ends of a clip"):
+        model = make_framework("vsimclr", True, encoder=encoder)
+    assert isinstance(model.static_view, bod_keras.FrameShuffle)
+    assert model.decoupling.static_view == "frame_shuffle"
+    assert make_framework("vsimclr", True).static_view is None  # of an encoder that sees frame by frame

@@ -1,4 +1,4 @@
-"""The backbone on pieces of a batch: the step is that of the whole batch, piece by piece."""
+"""The backbone on chunks of a batch: the step is that of the whole batch."""
 
 import keras
 import numpy as np
@@ -16,6 +16,7 @@ from tests.tiny_models import (
     make_framework,
     make_moving_views,
     make_views,
+    simple,
     state_of,
     train,
     weights_of,
@@ -27,7 +28,7 @@ HEAD = bod_keras.BiLevel(inner_learning_rate=0.1)
 VIEWS = make_moving_views(
     videos=8
 )  # with real motion: of noise the operator is a matter of rounding
-VARIANTS = {"plain": {"decoupled": False}, "decoupled": {"bilevel": HEAD, "base_weight": 0.5}}
+VARIANTS = {"plain": None, "decoupled": {"bilevel": HEAD, "base_weight": 0.5, "ridge": 0.1}}
 
 
 def frame_encoder(statistics=False, dropout=0.0):
@@ -42,7 +43,7 @@ def frame_encoder(statistics=False, dropout=0.0):
 
 
 @keras.saving.register_keras_serializable("tests")
-class InPieces(keras.Model):
+class InChunks(keras.Model):
     """The slow truth: an encoder that sees the videos of a batch in two turns, in one graph."""
 
     def call(self, clips, training=None, mask=None):
@@ -52,8 +53,8 @@ class InPieces(keras.Model):
         features = [None] * 2 * videos
         for first in (0, 1):
             rows = [v * videos + i for v in (0, 1) for i in range(first, videos, 2)]
-            piece = ops.stack([clips[row] for row in rows])
-            for row, one in zip(rows, ops.unstack(super().call(piece, training=True), len(rows))):
+            chunk = ops.stack([clips[row] for row in rows])
+            for row, one in zip(rows, ops.unstack(super().call(chunk, training=True), len(rows))):
                 features[row] = one
         return ops.stack(features)
 
@@ -62,22 +63,24 @@ class InPieces(keras.Model):
 # network. JAX takes long to compile: one framework there.
 CASES = [(name, variant) for name in TINY for variant in VARIANTS]
 if BACKEND == "jax":
-    CASES = [("VMoCo", "plain")]
+    CASES = [("vmoco", "plain")]
 elif BACKEND == "tensorflow" and not SLOW:
-    CASES = [c for c in CASES if c[1] == "plain" or c[0] in ("VSimCLR", "VMoCo")]
+    CASES = [c for c in CASES if c[1] == "plain" or c[0] in ("vsimclr", "vmoco")]
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_the_step_is_that_of_the_whole_batch(name, variant):
     """Losses, and every weight after two steps: gradients, queues, momentum networks, lower level."""
     rate = (
-        2.0**-15 if name in ("VVICReg", "VBarlowTwins") else 2.0**-9
+        2.0**-15 if name in ("vvicreg", "vbarlow_twins") else 2.0**-9
     )  # theirs are large and steep
     models, histories = [], []
     for chunks in (1, 2):
         optimizer = keras.optimizers.SGD(rate, momentum=0.9)
-        arguments = {**VARIANTS[variant], "ridge": 0.1, "chunks": chunks, "eager": EAGER}
-        model = make_framework(name, optimizer=optimizer, encoder=frame_encoder(), **arguments)
+        settings = VARIANTS[variant]
+        decoupling = settings and simple(**settings)
+        arguments = {"encoder": frame_encoder(), "chunks": chunks, "eager": EAGER}
+        model = make_framework(name, decoupling, optimizer, **arguments)
         before = weights_of(model.encoder)
         histories.append(train(model, VIEWS))
         models.append(model)
@@ -93,15 +96,15 @@ def test_the_step_is_that_of_the_whole_batch(name, variant):
 
 
 @pytest.mark.parametrize("decoupled", [False, True] if EAGER else [False])
-def test_batch_statistics_and_random_numbers_are_those_of_the_pieces(decoupled):
-    """Both passes see the same dropout; moving statistics move once a piece."""
+def test_batch_statistics_and_random_numbers_are_those_of_the_chunks(decoupled):
+    """Both passes see the same dropout; moving statistics move once a chunk."""
     models = []
     for chunks in (1, 2):
         encoder = frame_encoder(statistics=True, dropout=0.5)
         if chunks == 1:
-            encoder = InPieces(encoder.inputs, encoder.outputs)
-        arguments = {"decoupled": decoupled, "ridge": 0.1, "chunks": chunks, "eager": EAGER}
-        model = make_framework("VMoCo", encoder=encoder, **arguments)
+            encoder = InChunks(encoder.inputs, encoder.outputs)
+        decoupling = simple(ridge=0.1) if decoupled else None
+        model = make_framework("vmoco", decoupling, encoder=encoder, chunks=chunks, eager=EAGER)
         train(model, VIEWS)
         models.append(model)
     assert_same_weights(*models, atol=1e-5, rtol=1e-5)
@@ -116,8 +119,8 @@ def test_a_compiled_step_equals_an_eager_one_and_a_saved_model_goes_on(tmp_path)
     views, models = make_moving_views(), []
     for eager in (True, False):
         encoder = frame_encoder(statistics=True, dropout=0.5)
-        arguments = {"decoupled": False, "chunks": 2, "eager": eager}
-        models.append(make_framework("VMoCo", encoder=encoder, **arguments))
+        arguments = {"decoupling": None, "chunks": 2, "eager": eager}
+        models.append(make_framework("vmoco", encoder=encoder, **arguments))
         train(models[-1], views, epochs=2)
     assert_same_weights(*models, atol=1e-5, rtol=1e-4)
     models[1].save(tmp_path / "model.keras")
@@ -128,13 +131,13 @@ def test_a_compiled_step_equals_an_eager_one_and_a_saved_model_goes_on(tmp_path)
     assert_same_state(models[1], loaded)
 
 
-def test_gradients_in_pieces_are_accumulated_like_any_other():
-    """Two batches of two pieces each are four pieces, of which two share their negatives."""
+def test_gradients_in_chunks_are_accumulated_like_any_other():
+    """Two batches of two chunks each are four chunks, of which two share their negatives."""
     states = []
     for chunks in (1, 2):
         optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
-        arguments = {"decoupled": False, "chunks": chunks, "eager": EAGER}
-        model = make_framework("VSimCLR", optimizer=optimizer, encoder=frame_encoder(), **arguments)
+        arguments = {"decoupling": None, "chunks": chunks, "eager": EAGER}
+        model = make_framework("vsimclr", optimizer=optimizer, encoder=frame_encoder(), **arguments)
         train(model, make_views(batch=8))
         states.append(state_of(model))
     for x, y in zip(*states):
@@ -143,11 +146,11 @@ def test_gradients_in_pieces_are_accumulated_like_any_other():
 
 def test_a_batch_that_does_not_divide_is_an_error():
     message = "chunks=3 must divide the batch of videos"
-    model = make_framework("VSimCLR", decoupled=False, chunks=3, eager=EAGER)
+    model = make_framework("vsimclr", decoupling=None, chunks=3, eager=EAGER)
     with pytest.raises(ValueError, match=f"{message}. Received: 4 videos"):
         model.train_on_batch(make_views())
     if BACKEND == "tensorflow":  # whose graphs do not know how large a batch will be
-        model = make_framework("VSimCLR", decoupled=False, chunks=3, eager=False)
+        model = make_framework("vsimclr", decoupling=None, chunks=3, eager=False)
         with pytest.raises(Exception, match=f"{message}[\\s\\S]*4"):
             train(model, make_views())
 
@@ -157,18 +160,18 @@ def test_a_batch_that_does_not_divide_is_an_error():
     [
         ({"chunks": 0}, "chunks must be at least 1, the whole batch. Received: chunks=0"),
         (
-            {"chunks": 2, "bilevel": bod_keras.BiLevel(scope="all", hypergradient="first_order")},
+            {"chunks": 2, "decoupling": "paper"},
             'scope="all" moves the backbone within a step, so that chunks=2',
         ),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        make_framework("VSimCLR", **arguments)
+        make_framework("vsimclr", **arguments)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="about XLA on TensorFlow")
 def test_xla_on_tensorflow_is_refused():
-    model = make_framework("VSimCLR", decoupled=False)
+    model = make_framework("vsimclr", decoupling=None)
     with pytest.raises(ValueError, match="merges the two passes of chunks=2"):
         model.compile("sgd", chunks=2, jit_compile=True)
