@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from bod_keras.backend.autodiff import next_rows
+from bod_keras.backend.replicas import next_rows
 from bod_keras.decoupling import SWAP_THRESHOLD
 from bod_keras.errors import UserError
 

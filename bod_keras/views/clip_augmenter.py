@@ -8,30 +8,32 @@ import keras
 import numpy as np
 from keras import ops
 
-from bod_keras.backend.autodiff import own_rows, replicas
-from bod_keras.data.augment.augment import ClipAugment, augmentation
-from bod_keras.data.augment.colour import GREY_WEIGHTS
+from bod_keras.backend import replicas
+from bod_keras.backend.replicas import own_rows
 from bod_keras.errors import UserError
+from bod_keras.views.augmentation_law import AugmentationLaw
+from bod_keras.views.color import GREY_WEIGHTS
+from bod_keras.views.recipes import recipe_settings
 
 
 @keras.saving.register_keras_serializable("bod_keras")
 class ClipAugmenter(keras.layers.Layer):
-    """`ClipAugment` as a batched layer: the same laws, each drawn once a clip, for all its frames.
+    """`bod_keras.data.ClipAugment` as a batched layer: the same law, drawn once per clip, for all its frames.
 
     With X a clip (T, H, W, 3) in [0, 1], crop, flip, resizing and blur are one matrix A (size, H) for
-    the rows and one, B (size, W), for the columns; colour is one affine map:
+    the rows and one, B (size, W), for the columns; color is one affine map:
 
-        Y_t = clip(M (A X_t B^T) + o, 0, 1), and where it is solarised Y >= 128/255 becomes 1 - Y.
+        Y_t = clip(M (A X_t B^T) + o, 0, 1), and where it is solarized Y >= 128/255 becomes 1 - Y.
 
     So it is three contractions of static shape, and compiles on every backend. What differs from
-    `ClipAugment`: crops end between pixels, nothing is rounded, and the blur is before the colour,
-    which shows only where a colour was clipped. Without training, or with all defaults, it cuts out
+    `ClipAugment`: crops end between pixels, nothing is rounded, and the blur is before the color,
+    which shows only where a color was clipped. Without training, or with all defaults, it cuts out
     the centred square and resizes it.
 
     Args:
         size: height and width of the result in pixels.
         crop_area, crop_aspect, flip, jitter, jitter_probability, grey_probability,
-            blur_probability, blur_sigma, solarize_probability: as in `ClipAugment`.
+            blur_probability, blur_sigma, solarize_probability: as in `AugmentationLaw`.
         seed: an integer; None for a random one. The state of the draws is saved with a model.
 
     Call arguments:
@@ -46,12 +48,13 @@ class ClipAugmenter(keras.layers.Layer):
         ValueError: if an argument is out of range, or the input has another rank.
 
     Example:
+        >>> import numpy as np, bod_keras
+        >>> layer = bod_keras.ClipAugmenter(8, crop_area=(0.3, 1.0), flip=0.5, seed=0)
+        >>> tuple(layer(np.zeros((2, 2, 4, 20, 30, 3), np.uint8), training=True).shape)
+        (2, 2, 4, 8, 8, 3)
 
-    >>> layer = ClipAugmenter(8, crop_area=(0.3, 1.0), flip=0.5, seed=0)
-    >>> tuple(layer(np.zeros((2, 2, 4, 20, 30, 3), np.uint8), training=True).shape)
-    (2, 2, 4, 8, 8, 3)
-
-    Source: as `ClipAugment`.
+    Reference:
+        As `AugmentationLaw`.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class ClipAugmenter(keras.layers.Layer):
             "blur_sigma": blur_sigma,
             "solarize_probability": solarize_probability,
         }
-        ClipAugment(**settings)  # checks them
+        AugmentationLaw(**settings)  # checks them
         self._settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
         self.size = size
         self.seed = seed
@@ -91,13 +94,13 @@ class ClipAugmenter(keras.layers.Layer):
 
     @classmethod
     def from_recipe(cls, name, size, seed=None, **overrides):
-        """Make the layer of a named recipe, as `augmentation` makes a `ClipAugment`.
+        """Make the layer of a named recipe, as `bod_keras.data.augmentation` makes a `ClipAugment`.
 
         Args:
             name: a key of `RECIPES`.
             size: height and width of the result in pixels.
             seed: as above.
-            **overrides: arguments of `ClipAugment` to change.
+            **overrides: arguments of this class to change.
 
         Returns:
             A `ClipAugmenter`.
@@ -105,7 +108,7 @@ class ClipAugmenter(keras.layers.Layer):
         Raises:
             ValueError: if there is no such recipe or argument.
         """
-        return cls(**vars(augmentation(name, size, **overrides)), seed=seed)
+        return cls(size, **recipe_settings(name, **overrides), seed=seed)
 
     def call(self, clips, training=False):
         if len(clips.shape) not in (5, 6):
@@ -124,7 +127,7 @@ class ClipAugmenter(keras.layers.Layer):
         x = ops.einsum(f"{axes}ih,bvthwc->bvtiwc", rows, x)
         x = ops.einsum(f"{axes}jw,bvtiwc->bvtijc", columns, x)
         if training:
-            x = self._colour(x, drawn)
+            x = self._color(x, drawn)
             solarized = ops.logical_and(
                 drawn["solarize"][..., None, None, None, None], x >= 128 / 255
             )
@@ -139,7 +142,7 @@ class ClipAugmenter(keras.layers.Layer):
     def _draw(self, batch, views, height, width):
         """Every random number of a batch, by name, each (batch, views)."""
         s = self._settings
-        joint = (batch * replicas(), views)  # replicas draw alike, so each takes its own of all
+        joint = (batch * replicas.count(), views)  # replicas draw alike, so each takes its own of all
 
         def uniform(low=0.0, high=1.0):
             drawn = keras.random.uniform(joint, seed=self._generator)
@@ -172,7 +175,7 @@ class ClipAugmenter(keras.layers.Layer):
             box |= {"height": float(side), "width": float(side)}
             return {name: value + 0.0 * uniform() for name, value in box.items()}
         share = uniform(*s["crop_area"])
-        # As in ClipAugment: the aspect ratio is drawn in what fits the frame at this area.
+        # As in AugmentationLaw: the aspect ratio is drawn in what fits the frame at this area.
         fits_low, fits_high = share * width / height, width / (height * share)
         low, high = (ops.minimum(ops.maximum(fits_low, a), fits_high) for a in s["crop_aspect"])
         aspect = ops.exp(uniform(ops.log(low), ops.log(high)))
@@ -204,7 +207,7 @@ class ClipAugmenter(keras.layers.Layer):
             rows, columns = ops.matmul(blur, rows), ops.matmul(blur, columns)
         return rows, columns
 
-    def _colour(self, x, drawn):
+    def _color(self, x, drawn):
         """`jitter_matrix` of every clip, applied and limited to [0, 1]."""
         grey_weights = ops.convert_to_tensor(GREY_WEIGHTS, "float32")
         ones, eye = np.full((3, 3), 1 / 3, "float32"), np.eye(3, dtype="float32")

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from bod_keras.backend.autodiff import own_rows, replicas
+from bod_keras.backend import replicas
+from bod_keras.backend.replicas import own_rows
 from bod_keras.errors import UserError
 
 
@@ -57,7 +58,10 @@ class FrameShuffle(keras.layers.Layer):
         if not training:
             return clips
         time = clips.shape[1]
-        joint = (ops.shape(clips)[0] * replicas(), time)  # replicas draw alike: each takes its own
+        joint = (
+            ops.shape(clips)[0] * replicas.count(),
+            time,
+        )  # replicas draw alike: each takes its own
         order = ops.argsort(own_rows(keras.random.uniform(joint, seed=self._generator)), axis=1)
         frames = ops.reshape(clips, (ops.shape(clips)[0], time, -1))
         shuffled = ops.take_along_axis(frames, order[..., None], axis=1)

@@ -1,10 +1,9 @@
-"""Colour jitter as one affine map: brightness, contrast, saturation, hue, grey composed."""
+"""Color jitter as one affine map: brightness, contrast, saturation, hue and grey, composed."""
 
 from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 
 # Rec. 601 luma, what OpenCV, TensorFlow and PyTorch call grey.
@@ -20,7 +19,7 @@ def jitter_matrix(
     grey: bool = False,
     mean_grey: float = 127.5,
 ) -> np.ndarray:
-    """Compose colour changes into one 3 x 4 matrix `[M | o]`, applied as `M rgb + o`.
+    """Compose color changes into one 3 x 4 matrix `[M | o]`, applied as `M rgb + o`.
 
     In this order, without clipping in between: `x <- b x`; `x <- c x + (1 - c) b g 1`, `g` the mean
     grey of the clip; `x <- s x + (1 - s) grey(x)`; a rotation by `2 pi hue` about the grey axis
@@ -39,9 +38,10 @@ def jitter_matrix(
         float64 array `(3, 4)`.
 
     Example:
-
-    >>> bool(np.allclose(jitter_matrix(), np.eye(3, 4)))
-    True
+        >>> import numpy as np
+        >>> from bod_keras.data import jitter_matrix
+        >>> bool(np.allclose(jitter_matrix(), np.eye(3, 4)))
+        True
     """
     ones = np.ones((3, 3)) / 3
     to_grey = np.tile(GREY_WEIGHTS, (3, 1))
@@ -54,24 +54,3 @@ def jitter_matrix(
     if grey:
         after = to_grey @ after
     return np.concatenate([after @ matrix, (after @ offset)[:, None]], axis=1)
-
-
-def apply_colour(clip: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Apply one affine colour map to all frames of a clip.
-
-    Args:
-        clip: uint8 array `(frames, height, width, 3)`, RGB.
-        matrix: float array `(3, 4)`, from `jitter_matrix`.
-
-    Returns:
-        uint8 array of the same shape, rounded and limited to 0..255.
-
-    Example:
-
-    >>> clip = np.full((2, 4, 4, 3), 100, np.uint8)
-    >>> int(apply_colour(clip, jitter_matrix(brightness=1.5)).max())
-    150
-    """
-    # The clip as one tall image: a colour map has no neighbours, so frames cannot mix.
-    tall = clip.reshape(-1, clip.shape[2], 3)
-    return cv2.transform(tall, matrix).reshape(clip.shape)
