@@ -129,7 +129,7 @@ def measure(args, replicas):
     base.gather = counting
     with strategy.scope():
         encoder = bod_keras.encoders.FrameCNN(SHAPE)
-        model = bod_keras.VSimCLR(encoder, **bod_keras.preset())
+        model = bod_keras.VSimCLR(encoder, decoupling=True)
         model.compile(keras.optimizers.SGD(1e-3))
     rng = np.random.default_rng(0)
     clips = rng.random((replicas * args.batch, VIEWS, *SHAPE), "float32")

@@ -102,7 +102,7 @@ def _supervised(case, scenes):
     model = build_model("default", case.framework, case.encoder, case.steps)
     clips = keras.Input(model.encoder.input_shape[1:])
     features = model.encoder(clips)
-    motion = layers.BatchNormalization()(model.decoupling(model.projection_head(features))[1])
+    motion = layers.BatchNormalization()(model.split(model.projection_head(features))[1])
     outputs = {
         "static": layers.Dense(10)(layers.Dropout(0.3)(ops.mean(features, axis=1))),
         "dynamic": layers.Dense(8)(layers.Dropout(0.3)(motion)),
@@ -158,7 +158,9 @@ def _measure(monitors, model, scenes):
 
 def _probes(model, scenes):
     """Accuracy of a linear probe for each factor and part, on videos in which the factors are independent."""
-    features = {name: _read_out(model, scenes[name][0]) for name in ("probe_train", "probe_test")}
+    features = {
+        name: model.embed(scenes[name][0], _PROBE_BATCH) for name in ("probe_train", "probe_test")
+    }
     return {
         factor: {
             part: linear_probe(
@@ -170,17 +172,6 @@ def _probes(model, scenes):
             for part in features["probe_train"]
         }
         for factor in ("static", "dynamic")
-    }
-
-
-def _read_out(model, clips):
-    batches = [
-        model.read_out(clips[i : i + _PROBE_BATCH].astype("float32") / 255)
-        for i in range(0, len(clips), _PROBE_BATCH)
-    ]
-    return {
-        part: np.concatenate([ops.convert_to_numpy(batch[part]) for batch in batches])
-        for part in batches[0]
     }
 
 
