@@ -26,7 +26,7 @@ import keras, numpy as np, tempfile
 import bod_keras
 
 encoder = bod_keras.encoders.FrameCNN((4, 16, 16, 3), widths=(4, 8))
-model = bod_keras.VSimCLR(encoder, bod_keras.KoopmanSplit(), bod_keras.BiLevel())
+model = bod_keras.VSimCLR(encoder, decoupling=True)
 model.compile(keras.optimizers.Adam(1e-3))
 views = np.random.default_rng(0).random((16, 2, 4, 16, 16, 3), "float32")
 losses = model.fit(views, batch_size=8, epochs=2, verbose=0).history["loss"]
@@ -45,7 +45,7 @@ labels = write_digit_drift(tempfile.mkdtemp(), train=8, probe_train=1, probe_tes
 data = ClipDataset(read_catalog(labels, split="train"), frames=4, size=16, batch_size=4)
 history = model.fit(data.training_numpy(), steps_per_epoch=data.steps_per_epoch, verbose=0).history
 (first, second) = data.evaluation_numpy()
-print("streamed", np.isfinite(history["loss"]).all(), model.read_out(second["views"][:, 0])["pooled"].shape[0])
+print("streamed", np.isfinite(history["loss"]).all(), model.embed(second["views"][:, 0])["pooled"].shape[0])
 data.training()
 """
 

@@ -57,10 +57,17 @@ ENGINES += MORE if SLOW else []
 
 # Tracing and compiling take the time. PyTorch does neither, so there are more.
 CASES = {
-    "mirrored": ["v-SimCLR, own views"],
+    "mirrored": ["v-SimCLR, recommended"],
     "multiworker": ["v-MoCo"],
-    "jax": ["v-SimCLR, own views"],
-    "torch": ["v-SimCLR, own views", "v-SimCLR, all", "v-MoCo", "v-SwAV", "v-BYOL, chunks"],
+    "jax": ["v-SimCLR, recommended"],
+    "torch": [
+        "v-SimCLR, recommended",
+        "v-SimCLR, own views",
+        "v-SimCLR, all",
+        "v-MoCo",
+        "v-SwAV",
+        "v-BYOL, chunks",
+    ],
 }
 
 
@@ -74,7 +81,7 @@ def replicas(engine, folder):
     cases = [] if SLOW else CASES[engine.kind]
     if (
         engine.processes * max(engine.devices, 1) == BATCH
-    ):  # one video each, of which there are no pieces
+    ):  # one video each, of which there are no chunks
         cases = [case for case in cases or run_steps.CASES if "chunks" not in case]
     return _run(engine, folder, cases)
 

@@ -6,6 +6,7 @@ Weights and clips come from NumPy generators, so that every backend starts from 
 are named ``execution/case/kind/name``; `train` says which kinds there are.
 """
 
+import dataclasses
 import os
 import sys
 import time
@@ -23,47 +24,38 @@ import bod_keras
 # are zero by construction by its own size, and make full steps of it.
 #
 # Three steps multiply the rounding of the first one by how ill-conditioned the problem is, on one backend as
-# between two. So ridge, both rates and the widths are chosen so that this factor stays near 10 in every case.
-# With the default ridge of 0.01, a rate of 1/16 and a lower-level rate of 0.5 the gradients still agree to 1e-4
-# (2e-4 for "all"), but after three steps the weights differ by 1e-3 to 1e-1. The plain model's gradient is ten
-# times smaller: with the others' rate the steps would be near the rounding of the weights.
+# between two. So both rates and the widths are chosen so that this factor stays near 10 in every case. The plain
+# model's gradient is ten times smaller: with the others' rate the steps would be near the rounding of the
+# weights.
 RATE, PLAIN_RATE, MOMENTUM = 2.0**-9, 2.0**-5, 0.9
-RIDGE, INNER_RATE = 0.1, 0.1
 STEPS, BATCH, FRAMES, SIZE = 3, 4, 6, 8
 
-# Name: method of the split (None is plain), settings of the lower level (None is none).
+# Name: the `decoupling` of a framework.
 CASES = {
-    "plain": (None, None),
-    "eig": ("eig", None),
-    "eig, head, finite_difference": ("eig", {}),
-    "eig, head, first_order, 2 steps, momentum": (
-        "eig",
-        {"hypergradient": "first_order", "inner_steps": 2, "inner_momentum": 0.9},
+    "plain": None,
+    "recommended": bod_keras.Decoupling(),
+    # With a ridge: without it the pseudo-inverse multiplies rounding by a million. And a lower rate, as the
+    # finite difference adds the rounding of two passes through the whole network.
+    "paper": dataclasses.replace(
+        bod_keras.Decoupling.named("paper"),
+        ridge=0.1,
+        bilevel=bod_keras.BiLevel(1, 0.02, "all", "in_sample"),
     ),
-    "resolvent": ("resolvent", None),
-    "resolvent, head, finite_difference": ("resolvent", {}),
-    "resolvent, head, exact": ("resolvent", {"hypergradient": "exact"}),
-    # A lower rate: the finite difference multiplies the rounding of two passes through the whole network.
-    "resolvent, all, finite_difference": (
-        "resolvent",
-        {"scope": "all", "inner_learning_rate": 0.02},
+    "custom": bod_keras.Decoupling(
+        threshold=0.3,
+        base_weight=0.5,
+        read_out="mean",
+        bilevel=bod_keras.BiLevel(2, 0.1),
+        motion_view=None,
     ),
 }
-# Compiling takes most of the time, so it covers every axis once, as does JAX without jit, which compiles every
-# operation; XLA on TensorFlow takes longest, and has no eigensolver. PyTorch has no compiled step.
-COMPILED = [
-    "plain",
-    "eig, head, first_order, 2 steps, momentum",
-    "resolvent",
-    "resolvent, head, exact",
-    "resolvent, all, finite_difference",
-]
+# JAX without jit compiles every operation; XLA on TensorFlow has no eigensolver. PyTorch has no compiled step.
 EXECUTIONS = {
     ("tensorflow", "eager"): list(CASES),
-    ("tensorflow", "graph"): COMPILED,
-    ("tensorflow", "xla"): ["resolvent, head, finite_difference"],
-    ("jax", "eager"): ["plain", "eig", "resolvent, all, finite_difference"],
-    ("jax", "jit"): COMPILED,
+    ("tensorflow", "graph"): list(CASES),
+    ("tensorflow", "xla"): ["custom"],
+    ("jax", "eager"): ["plain", "recommended"],
+    ("jax", "jit"): list(CASES),
     ("torch", "eager"): list(CASES),
 }
 
@@ -80,28 +72,22 @@ def make_clips():
     return np.clip(0.5 + 0.15 * clips, 0, 1).astype("float32")
 
 
-def make_model(method, settings, execution):
+def make_model(decoupling, execution):
     """A compiled model whose weights are the same on every backend."""
     encoder = bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), widths=(4, 8))
-    split = bilevel = None
-    if method is not None:
-        split = bod_keras.KoopmanSplit(0.3, method=method, order=16, ridge=RIDGE, basis=3)
-    if settings is not None:
-        bilevel = bod_keras.BiLevel(**{"inner_learning_rate": INNER_RATE, **settings})
     head = bod_keras.ProjectionHead(48, 8)
-    model = bod_keras.VSimCLR(encoder, split, bilevel, projection_head=head, temperature=0.5)
+    model = bod_keras.VSimCLR(encoder, decoupling, projection_head=head, temperature=0.5)
     rng = np.random.default_rng(0)
-    for part in (encoder, head, model.read_out_split):
+    for part in filter(None, (encoder, head, model.split)):
         for weight in part.weights:
             if len(weight.shape) > 1:
                 inputs = np.prod(weight.shape[:-1])
                 weight.assign((rng.normal(size=weight.shape) / np.sqrt(inputs)).astype("float32"))
     model.compile(
-        keras.optimizers.SGD(PLAIN_RATE if method is None else RATE, momentum=MOMENTUM),
+        keras.optimizers.SGD(PLAIN_RATE if decoupling is None else RATE, momentum=MOMENTUM),
         run_eagerly=execution == "eager",
         jit_compile=execution in ("xla", "jit"),
     )
-    model.optimizer.build(model.trainable_variables)  # so that its velocities are in this order
     return model
 
 
@@ -111,8 +97,8 @@ def train(model):
     Returns:
         A dict of kinds, each a dict of named arrays: "loss": what every step logs; "gradient": what the
         optimizer gets in the first step; and after the third step "weight": the trainable weights, "update":
-        by how much they moved, "momentum": the optimizer's velocities, "state": batch statistics and the
-        lower level's velocities, "count": counters.
+        by how much they moved, "momentum": the optimizer's velocities, "state": batch statistics, "count":
+        counters.
     """
     trainable, rest = model.trainable_variables, model.non_trainable_variables
     velocities = model.optimizer.momentums
@@ -152,7 +138,7 @@ def main(path):
                 jax.config.update("jax_disable_most_optimizations", execution == "eager")
             keras.utils.clear_session()  # equal names in every model
             start = time.perf_counter()
-            for kind, named in train(make_model(*CASES[case], execution)).items():
+            for kind, named in train(make_model(CASES[case], execution)).items():
                 arrays |= {f"{execution}/{case}/{kind}/{n}": v for n, v in named.items()}
             seconds = time.perf_counter() - start
             print(f"{backend} {execution:6} {case:42} {seconds:5.1f} s", flush=True)
