@@ -1,4 +1,4 @@
-"""The exact hypergradient, by differentiating through the lower level: what the finite difference must agree with."""
+"""The exact hypergradient, through the lower level: what the finite difference must agree with."""
 
 import keras
 from keras import ops

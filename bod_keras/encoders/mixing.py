@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from bod_keras.backend.keras_private import all_layers
 from bod_keras.encoders._layers import PaddedConv3D
 
 
@@ -36,7 +37,7 @@ def mixes_frames(encoder: keras.Model) -> bool:
 
 def pads_time_with_zeros(encoder: keras.Model) -> bool:
     """Return whether a convolution over time sees zeros beyond a clip's ends (see `repeat_edges`)."""
-    for layer in encoder._flatten_layers():
+    for layer in all_layers(encoder):
         over_time = isinstance(layer, keras.layers.Conv3D) and layer.kernel_size[0] > 1
         if over_time and layer.padding == "same":
             return True

@@ -2,6 +2,7 @@
 
 import keras
 
+from bod_keras.backend.keras_private import all_layers
 from bod_keras.encoders._layers import PaddedConv3D
 
 
@@ -35,7 +36,7 @@ def repeat_edges(encoder: keras.Model) -> keras.Model:
 
     Source: ours; docs/findings.md, section 1.
     """
-    for layer in encoder._flatten_layers():
+    for layer in all_layers(encoder):
         if isinstance(layer, PaddedConv3D):
             layer.repeat_edges = True
     return encoder

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from bod_keras.backend.autodiff import gather, replicas, share
+from bod_keras.backend import replicas
+from bod_keras.backend.replicas import gather, share
 from bod_keras.decoupling import BiLevel, Decoupling
 from bod_keras.encoders.mixing import mixes_frames, pads_time_with_zeros
 from bod_keras.errors import UserError
@@ -281,7 +282,7 @@ class ContrastiveModel(BiLevelModel):
         logs = {f"{part}_loss": loss for part, loss in losses.items()}
         if self.bilevel:
             logs["prediction_loss"] = self._prediction(embeddings, views)
-        logs = {name: loss * replicas() for name, loss in logs.items()}  # these are shares
+        logs = {name: loss * replicas.count() for name, loss in logs.items()}  # these are shares
         return total, {**logs, **self.split.statistics(split)}, parts
 
     def lower_loss(self, features, views):

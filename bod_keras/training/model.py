@@ -4,10 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from bod_keras.backend import autodiff
+from bod_keras.backend import autodiff, keras_private, replicas
 from bod_keras.errors import UserError
+from bod_keras.training.chunks import run_in_chunks
 from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
-from bod_keras.training.pieces import run_in_pieces
 from bod_keras.training.seed_states import SeedStates
 from bod_keras.training.step import Step
 
@@ -107,7 +107,7 @@ class BiLevelModel(SeedStates, keras.Model):
     def target_features(self, network, clips, views, training):
         """The output of a network for all clips, without gradient; in training by `chunks`."""
         if training:
-            return run_in_pieces(network, clips, views, self.chunks)
+            return run_in_chunks(network, clips, views, self.chunks)
         return network(clips, training=False)
 
     def all_views(self, views):
@@ -135,10 +135,10 @@ class BiLevelModel(SeedStates, keras.Model):
 
         Args:
             optimizer: as in Keras.
-            chunks: pieces in which the backbone sees a training batch; all else sees the whole batch: split,
-                projection head, negatives, lower level. It keeps activations of one piece, for one forward
-                pass more. The gradient is that of the whole batch, unless the backbone has batch statistics
-                (`bod_keras.training.pieces`).
+            chunks: of a training batch, which the backbone sees one by one; all else sees the whole batch:
+                split, projection head, negatives, lower level. It keeps activations of one chunk, for one
+                forward pass more. The gradient is that of the whole batch, unless the backbone has batch
+                statistics (`bod_keras.training.chunks`).
             **kwargs: as in Keras.
 
         Raises:
@@ -187,7 +187,7 @@ class BiLevelModel(SeedStates, keras.Model):
                 "jit_compile=True: torch.compile does not compile this training step reliably. Use "
                 'jit_compile="auto", which runs it eagerly, or the JAX or TensorFlow backend.'
             )
-        without = [layer.name for layer in self._flatten_layers() if not layer.supports_jit]
+        without = [layer.name for layer in keras_private.all_layers(self) if not layer.supports_jit]
         if without:
             raise UserError(
                 f"jit_compile=True: XLA on TensorFlow has no eigensolver, which {', '.join(without)} uses. "
@@ -253,7 +253,7 @@ class BiLevelModel(SeedStates, keras.Model):
     # -- the step ------------------------------------------------------------------------------------------
 
     def _learn(self, data):
-        with autodiff.synchronized(self._flatten_layers()):
+        with keras_private.synchronized(self):
             return self._take_step(data)
 
     def _take_step(self, data):
@@ -289,7 +289,7 @@ class BiLevelModel(SeedStates, keras.Model):
         data = _unit_floats(data)
         if training:
             farthest = ops.max(ops.abs(ops.cast(data, "float32") - 0.5))
-            self.farthest_value.assign(ops.max(autodiff.gather(farthest[None])))
+            self.farthest_value.assign(ops.max(replicas.gather(farthest[None])))
         data = self.all_views(data)
         views = data.shape[1]
         clips = ops.reshape(ops.swapaxes(data, 0, 1), (-1, *data.shape[2:]))
@@ -312,10 +312,8 @@ class BiLevelModel(SeedStates, keras.Model):
             "larger batch size, or one that leaves no single video over at the end of the data."
         )
         if videos is None:
-            autodiff.check(
-                ops.shape(data)[0] * autodiff.replicas() > 1, message, ops.shape(data)[0]
-            )
-        elif videos * autodiff.replicas() < 2:
+            autodiff.check(ops.shape(data)[0] * replicas.count() > 1, message, ops.shape(data)[0])
+        elif videos * replicas.count() < 2:
             raise UserError(f"{message} Received: {videos}")
 
     def _evaluate(self, data):
@@ -327,27 +325,27 @@ class BiLevelModel(SeedStates, keras.Model):
 
     def make_train_function(self, force=False):
         strategy = getattr(self, "distribute_strategy", None)
-        own = autodiff.multi_worker_function(self.train_step, strategy)
+        own = keras_private.multi_worker_function(self.train_step, strategy)
         if own is None:
             return super().make_train_function(force)
         if self.train_function is None or force:
             self.train_function = own
 
-    train_step = autodiff.step_for_backend(_learn)
-    test_step = autodiff.step_for_backend(_evaluate)
+    train_step = keras_private.step_for_backend(_learn)
+    test_step = keras_private.step_for_backend(_evaluate)
 
     def _log(self, loss, logs):
         # Each replica's loss is its share of the whole, as Keras' losses scale it.
-        values = {"loss": loss * autodiff.replicas(), **logs}
+        values = {"loss": loss * replicas.count(), **logs}
         joint = ops.stack([ops.cast(value, "float32") for value in values.values()])
-        joint = autodiff.mean_over_replicas(ops.stop_gradient(joint))
+        joint = replicas.mean_over_replicas(ops.stop_gradient(joint))
         for index, name in enumerate(values):
             self._means[name].update_state(joint[index])
         return {name: mean.result() for name, mean in self._means.items()}
 
     def _record_position(self, position):
         if position is not None:
-            position = autodiff.gather(ops.cast(position, "int32"))
+            position = replicas.gather(ops.cast(position, "int32"))
             self.first_position.assign(ops.min(position))
             self.next_position.assign(ops.max(position) + 1)
 
@@ -359,8 +357,7 @@ class _CheckRange(keras.callbacks.Callback):
         if self._checked:
             return
         self._checked = True
-        if hasattr(self.model, "jax_state_sync"):
-            self.model.jax_state_sync()
+        keras_private.fetch_state(self.model)
         farthest = float(ops.convert_to_numpy(self.model.farthest_value))
         if farthest > 0.5 + _TOLERANCE:
             raise UserError(_out_of_range(farthest + 0.5))

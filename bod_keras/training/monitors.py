@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
-from bod_keras.backend import autodiff
+from bod_keras.backend import autodiff, replicas
 from bod_keras.errors import UserError
 from bod_keras.training.embedding_statistics import embedding_statistics
 
@@ -94,7 +94,7 @@ class Monitors(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         # Which weights are trainable may have changed since the last fit, so nothing compiled is kept.
         model = self.model
-        if autodiff.replicas() > 1:
+        if replicas.count() > 1:
             raise UserError(
                 "Monitors cannot measure inside of strategy.scope(). Compile there, and call fit outside of it."
             )

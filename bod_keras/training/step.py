@@ -8,9 +8,9 @@ from typing import Any
 
 from keras import ops
 
-from bod_keras.backend import autodiff
+from bod_keras.backend import autodiff, replicas
 from bod_keras.training.bilevel import Update, bilevel_gradient
-from bod_keras.training.pieces import check_chunks, vjp_in_pieces
+from bod_keras.training.chunks import check_chunks, vjp_in_chunks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Step:
             )
 
     def encode(self, state: list) -> Encoded:
-        """Stage 2. The backbone, once, in pieces if there are chunks; nothing if the lower level moves it."""
+        """Stage 2. The backbone, once, or chunk by chunk; nothing if the lower level moves it."""
         if not self.outer:
             return Encoded([], state, lambda cotangent: [])
 
@@ -77,7 +77,7 @@ class Step:
                 state_now,
             )
 
-        features, state, pull_back = vjp_in_pieces(
+        features, state, pull_back = vjp_in_chunks(
             backbone, self.outer_values, self.clips, self.views, state, self.model.chunks
         )
         return Encoded([features], state, pull_back)
@@ -112,12 +112,12 @@ class Step:
             encoded.features,
             self.model.bilevel,
             scale=loss_scale(self.model.optimizer),
-            reduce=autodiff.sum_over_replicas,
+            reduce=replicas.sum_over_replicas,
         )
 
     def apply(self, encoded: Encoded, update: Update) -> None:
         """Stage 4. Back through the backbone; then weights, state and optimizer are assigned."""
-        # Before anything is assigned: in pieces the backbone runs again, from the state that it had.
+        # Before anything is assigned: of chunks the backbone runs again, from the state that it had.
         outer_gradients = encoded.pull_back(update.cotangents[0]) if self.outer else []
         model, (_, _, state) = self.model, update.auxiliary
         moving = [*self.outer, *self.head, *model.optimizer.variables]

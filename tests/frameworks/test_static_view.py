@@ -71,7 +71,9 @@ def test_a_framework_trains_with_it_and_comes_back_from_a_file(name, tmp_path):
     model = with_static_view(name, bilevel=bilevel, motion_view=SWAP)
     history = train(model, views, epochs=2)
     assert all(np.isfinite(history["loss"]))
-    without = train(make_framework(name, simple(bilevel=bilevel, motion_view=SWAP)), views, epochs=2)
+    without = train(
+        make_framework(name, simple(bilevel=bilevel, motion_view=SWAP)), views, epochs=2
+    )
     assert history["static_loss"] != without["static_loss"]
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -98,4 +100,6 @@ def test_an_encoder_that_mixes_frames_gets_it_by_itself_and_is_warned_of_zeros_a
         model = make_framework("vsimclr", True, encoder=encoder)
     assert isinstance(model.static_view, bod_keras.FrameShuffle)
     assert model.decoupling.static_view == "frame_shuffle"
-    assert make_framework("vsimclr", True).static_view is None  # of an encoder that sees frame by frame
+    assert (
+        make_framework("vsimclr", True).static_view is None
+    )  # of an encoder that sees frame by frame

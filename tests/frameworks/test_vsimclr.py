@@ -32,8 +32,8 @@ def standardized(views):
 
 
 def test_the_loss_of_the_recommended_form_by_hand():
-    """Static parts of both views, standardized; dynamic parts of the last view and of the first on another ground."""
-    model, views = make_model(True), make_moving_views(6)
+    """Static parts of both views, standardized; dynamic ones of the last and of the first on another ground."""
+    model, views = make_model(True), make_views(6)
     clips = [views[:, 0], views[:, 1], numpy(bod_keras.BackgroundSwap(0.08)(views[:, 0]))]
     frames = [numpy(model(x)) for x in clips]
     parts = [[numpy(part) for part in model.split(z)] for z in frames]
@@ -66,7 +66,9 @@ def test_decoupling_adds_no_trained_weight():
     assert plain.decoupling is None and plain.split is None and plain.bilevel is None
     assert len(decoupled.trainable_variables) == len(plain.trainable_variables)
     plain.embed(make_views()[:, 0])
-    assert len(plain.weights) == len(make_model(None).weights)  # what it is read with is no part of it
+    assert len(plain.weights) == len(
+        make_model(None).weights
+    )  # what it is read with is no part of it
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

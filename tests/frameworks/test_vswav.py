@@ -29,9 +29,7 @@ def test_prototypes_stay_on_the_sphere_and_are_frozen_at_first(optimizer):
         "sgd": keras.optimizers.SGD(0.5, momentum=0.9, weight_decay=0.1),
         "adamw": keras.optimizers.AdamW(0.05, weight_decay=0.1),
     }[optimizer]
-    model = make_framework(
-        "vswav", simple(bilevel=bilevel), optimizer=optimizer, freeze_steps=2
-    )
+    model = make_framework("vswav", simple(bilevel=bilevel), optimizer=optimizer, freeze_steps=2)
     start = vectors_of(model)
     assert set(start) == {"static", "dynamic"}
     head = numpy(model.projection_head.project.kernel).copy()

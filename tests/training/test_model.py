@@ -148,9 +148,7 @@ def test_loss_scaling_leaves_the_step_alone():
         optimizer = keras.optimizers.SGD(0.5)
         if scale:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
-        models.append(
-            make_model(simple(bilevel=lower_level()), optimizer=optimizer)
-        )
+        models.append(make_model(simple(bilevel=lower_level()), optimizer=optimizer))
     histories = [train(model, views)["loss"] for model in models]
     assert histories[0] == pytest.approx(histories[1], rel=1e-6)
     for v, w in zip(*[m.trainable_variables for m in models], strict=True):

@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 import bod_keras
-from bod_keras.backend import autodiff
+from bod_keras.backend import autodiff, replicas
 from bod_keras.training import HistoryFile, Monitors
 from bod_keras.training.embedding_statistics import embedding_statistics
 from tests.tiny_models import (
@@ -272,6 +272,6 @@ def test_errors(monkeypatch):
         Monitors(make_views(), every=0)
     with pytest.raises(ValueError, match="of a ContrastiveModel .* Received: Sequential"):
         Monitors(make_views()).set_model(keras.Sequential())
-    monkeypatch.setattr(autodiff, "replicas", lambda: 2)
+    monkeypatch.setattr(replicas, "count", lambda: 2)
     with pytest.raises(ValueError, match=r"inside of strategy.scope\(\)"):
         measure(make_model(), make_views())

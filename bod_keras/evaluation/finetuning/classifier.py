@@ -5,6 +5,7 @@ import random
 import keras
 from keras import ops
 
+from bod_keras.backend.keras_private import all_layers
 from bod_keras.errors import UserError, check_choice
 from bod_keras.training import SeedStates, exclude_vectors_from_weight_decay
 
@@ -15,7 +16,7 @@ NORMALIZATIONS = ("none", "l2", "l2+batch_norm")
 
 @keras.saving.register_keras_serializable("bod_keras")
 class Classifier(SeedStates, keras.Model):
-    """The time mean of an encoder's features, normalisation, dropout, and one linear layer.
+    """The time mean of an encoder's features, normalization, dropout, and one linear layer.
 
         logits = W dropout(normalize(mean_t encoder(clip)_t)) + b
         loss   = cross-entropy + weight_decay / 2 |w|^2
@@ -27,9 +28,9 @@ class Classifier(SeedStates, keras.Model):
             not a copy.
         classes: number of classes.
         train: "all", or "head": the encoder's weights stay.
-        batch_norm: the encoder's batch normalisation. "train": as usual. "adapt": its scale and shift stay, its
+        batch_norm: the encoder's batch normalization. "train": as usual. "adapt": its scale and shift stay, its
             statistics follow the clips. "frozen": it does as in inference, and nothing of it changes.
-        normalize: of the time mean: "none", "l2", or "l2+batch_norm", with a batch normalisation without scale
+        normalize: of the time mean: "none", "l2", or "l2+batch_norm", with a batch normalization without scale
             and shift of its own.
         dropout: rate before the linear layer.
         weight_decay: L2, as above; AdamW has its own instead.
@@ -139,7 +140,7 @@ class Classifier(SeedStates, keras.Model):
         Keras does not save that exclusion with an optimizer, so it is the model's business. Where a layer of
         the encoder computes in float16 the loss is scaled.
         """
-        layers = self.encoder._flatten_layers()
+        layers = all_layers(self.encoder)
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if not scaled and any(layer.compute_dtype == "float16" for layer in layers):
             optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.get(optimizer))
@@ -177,7 +178,7 @@ class Classifier(SeedStates, keras.Model):
     def _freeze(self):
         """What does not train, by Keras' flags: a layer's stops its statistics, a weight's only the weight."""
         self.encoder.trainable = self._settings["train"] == "all"
-        for layer in self.encoder._flatten_layers():
+        for layer in all_layers(self.encoder):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.trainable = self._settings["batch_norm"] != "frozen"
                 if self._settings["batch_norm"] == "adapt":

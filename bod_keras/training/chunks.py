@@ -1,16 +1,17 @@
-"""A backbone on a batch too large for it at once: piece by piece, its gradient from cached cotangents.
+"""A backbone on a batch too large for it at once: chunk by chunk, its gradient from cached cotangents.
 
-A batch of V views of B videos is cut into `chunks` pieces, each with all views of B / chunks videos. Video i
-is in piece i mod chunks, so that of a batch that is spread over devices each holds its share of every piece.
+A batch of V views of B videos is cut into `chunks` parts, each with all views of B / chunks videos. Video i
+is in chunk i mod chunks, so that of a batch that is spread over devices each holds its share of every chunk.
 
     features:  z = [f(x_1), ..., f(x_chunks)]           nothing is kept for the gradient
     loss:      c = dU/dz, by whatever U does with all of z
-    gradient:  dU/dw = sum_k c_k df(x_k)/dw             f(x_k) computed again, one piece at a time
+    gradient:  dU/dw = sum_k c_k df(x_k)/dw             f(x_k) computed again, one chunk at a time
 
 This is the gradient of the whole batch, where f treats clips one by one. What f does with several clips, such
-as batch normalisation, and its random numbers are a piece's: both times they begin from the same state.
+as batch normalization, and its random numbers are a chunk's: both times they begin from the same state.
 
-Source: Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", arXiv 2101.06983.
+Reference: Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", arXiv
+2101.06983.
 """
 
 from keras import ops
@@ -19,7 +20,7 @@ from bod_keras.backend import autodiff
 from bod_keras.errors import UserError
 
 
-def run_in_pieces(network, clips, views, chunks):
+def run_in_chunks(network, clips, views, chunks):
     """A network's training output for clips (V B, ...), without gradient; its new state is assigned.
 
     Call it inside of `autodiff.functional_call`, as a training step does.
@@ -30,7 +31,7 @@ def run_in_pieces(network, clips, views, chunks):
     weights = autodiff.current_values(fixed)
 
     def forward(state, index):
-        part = _piece(clips, views, chunks, index)
+        part = _chunk(clips, views, chunks, index)
         output, new = autodiff.functional_call(
             lambda: network(part, training=True), fixed + moving, weights + list(state)
         )
@@ -41,7 +42,7 @@ def run_in_pieces(network, clips, views, chunks):
     return _joined(outputs, views)
 
 
-def vjp_in_pieces(fn, inputs, clips, views, state, chunks):
+def vjp_in_chunks(fn, inputs, clips, views, state, chunks):
     """As `autodiff.vjp`, of ``fn(inputs, clips, state) -> (output, new state)``.
 
     Args:
@@ -49,8 +50,8 @@ def vjp_in_pieces(fn, inputs, clips, views, state, chunks):
         inputs: list of tensors, for which gradients are wanted.
         clips: (V B, ...), view after view.
         views: V.
-        state: list of tensors, which pass from piece to piece.
-        chunks: number of pieces, a divisor of B.
+        state: list of tensors, which pass from chunk to chunk.
+        chunks: number of chunks, a divisor of B.
 
     Returns:
         ``(output, new state, pullback)``.
@@ -59,7 +60,7 @@ def vjp_in_pieces(fn, inputs, clips, views, state, chunks):
         return autodiff.vjp(lambda values: fn(values, clips, state), inputs)
 
     def forward(state, index):
-        output, new = fn(inputs, _piece(clips, views, chunks, index), state)
+        output, new = fn(inputs, _chunk(clips, views, chunks, index), state)
         return new, output
 
     with autodiff.no_gradient():
@@ -68,9 +69,9 @@ def vjp_in_pieces(fn, inputs, clips, views, state, chunks):
     def pullback(cotangent):
         def backward(carry, index):
             state, total = carry
-            part = _piece(clips, views, chunks, index)
+            part = _chunk(clips, views, chunks, index)
             _, new, pull = autodiff.vjp(lambda values: fn(values, part, state), inputs)
-            gradients = pull(_piece(cotangent, views, chunks, index))
+            gradients = pull(_chunk(cotangent, views, chunks, index))
             return (new, [t + g for t, g in zip(total, gradients)]), None
 
         start = state, [ops.zeros_like(x) for x in inputs]
@@ -97,14 +98,14 @@ def check_chunks(clips, views, chunks):
         )
 
 
-def _piece(x, views, chunks, index):
-    """Rows (V B / chunks, ...) of piece `index` of x (V B, ...)."""
+def _chunk(x, views, chunks, index):
+    """Rows (V B / chunks, ...) of chunk `index` of x (V B, ...)."""
     rest = x.shape[1:]
     return ops.reshape(ops.reshape(x, (views, -1, chunks, *rest))[:, :, index], (-1, *rest))
 
 
-def _joined(pieces, views):
+def _joined(parts, views):
     """The inverse: (chunks, V B / chunks, ...) to (V B, ...)."""
-    chunks, rest = pieces.shape[0], pieces.shape[2:]
-    pieces = ops.reshape(pieces, (chunks, views, -1, *rest))
-    return ops.reshape(ops.moveaxis(pieces, 0, 2), (-1, *rest))
+    chunks, rest = parts.shape[0], parts.shape[2:]
+    parts = ops.reshape(parts, (chunks, views, -1, *rest))
+    return ops.reshape(ops.moveaxis(parts, 0, 2), (-1, *rest))
