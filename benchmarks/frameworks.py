@@ -30,8 +30,8 @@ import numpy as np  # noqa: E402
 from absl import app, flags  # noqa: E402
 
 from benchmarks import step  # noqa: E402
-from bod_keras.evaluation import format_table, summarise  # noqa: E402
-from configs.base import FRAMEWORKS  # noqa: E402
+from bod_keras.evaluation import format_table, summarize  # noqa: E402
+from bod_keras.frameworks import FRAMEWORKS  # noqa: E402
 
 _NAMES = flags.DEFINE_list("frameworks", list(FRAMEWORKS), "Which ones.")
 _SEEDS = flags.DEFINE_integer("seeds", 1, "How many seeds, from 0.")
@@ -66,7 +66,7 @@ def main(_):
                 report = run(name, kind, seed)
                 row = {heading: look_up(report, path) for heading, path in COLUMNS.items()}
                 measured.append({"name": f"{name} {kind}", **row})
-    rows = summarise(measured)
+    rows = summarize(measured)
     for row in rows:
         name, kind = row["name"].split()
         row["time"] = time_ratio(name) if kind == "bod" else 1.0

@@ -1,31 +1,23 @@
 """Time of one training step: plain v-SimCLR against decoupled and bi-level, on the current backend.
 
-Every variant is a compiled model that takes whole steps (forward, backward, AdamW, statistics) on one batch
+Both are compiled models that take whole steps (forward, backward, AdamW, statistics) on one batch
 that stays on the device, compiled as `fit` does it (``jit_compile="auto"``):
 
 * plain: v-SimCLR alone;
-* decoupled: with `KoopmanSplit`, without a lower level;
-* first order, head, all: with `BiLevel`, whose scope is the head or every weight; the hypergradient is the
-  default finite difference except in the first;
-* default: all of `preset()`, that is "head" and a motion view, a third clip for every two.
+* default: `decoupling=True`: split, bi-level update of the head, and a motion view, a third clip for every two.
 
 Encoders: small is configs/demo.py (FrameCNN, 10 x 32 x 32), r3d18 is R3D-18 on 16 x 112 x 112, which takes tens
 of minutes on a CPU.
 
     python benchmarks/step.py                                       # TensorFlow, small encoder
     KERAS_BACKEND=torch python benchmarks/step.py --encoder=all     # or jax
-    python benchmarks/step.py --profile                             # where the time goes
     python benchmarks/step.py --help
 
-How to read it: the variants take turns, one step each a round, so that a drift of the machine's speed hits all
+How to read it: the two take turns, one step each a round, so that a drift of the machine's speed hits all
 alike. "seconds" is the median over rounds; "ratio" the median over rounds of the step over the plain step of
 the same round, beside its quartiles: if these are far apart the machine is too busy to judge by. "XLA" tells
 whether Keras compiles the step by it; a variant that cannot be pays for that too. "first" is the first step,
 which compiles.
-
---profile times the stages of a step as separate compiled functions, forward and backward, and multiplies them
-by how often each variant runs them. "other" is what is left of the measured step: optimizer, bookkeeping, and
-what is gained by running the stages together (then it is negative).
 """
 
 import argparse
@@ -33,7 +25,6 @@ import os
 import platform
 import sys
 import time
-from collections import namedtuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -43,7 +34,6 @@ import numpy as np  # noqa: E402
 from keras import ops  # noqa: E402
 
 import bod_keras  # noqa: E402
-from bod_keras.backend.autodiff import current_values, functional_call, value_and_grad  # noqa: E402
 from bod_keras.experiment import build_model  # noqa: E402
 from configs import demo  # noqa: E402
 
@@ -58,15 +48,7 @@ else:
     import torch
 
 VIEWS = 2
-# name: (settings of BiLevel, or None; largest ratio to plain that we aim at, or None)
-VARIANTS = {
-    "plain": (None, None),
-    "decoupled": (None, 1.05),
-    "first order": ({"scope": "head", "hypergradient": "first_order"}, None),
-    "head": ({"scope": "head"}, 1.10),
-    "all": ({"scope": "all"}, 4.2),
-    "default": ({"scope": "head"}, None),
-}
+VARIANTS = ("plain", "default")
 ENCODERS = ("small", "r3d18")
 # encoder: (batch, rounds) on a CPU and on a GPU
 SIZES = {"small": {"CPU": (64, 15), "GPU": (64, 50)}, "r3d18": {"CPU": (2, 3), "GPU": (16, 20)}}
@@ -80,7 +62,7 @@ def main():
     for encoder in ENCODERS if args.encoder == "all" else (args.encoder,):
         batch, rounds = SIZES[encoder][device]
         batch, rounds = args.batch or batch, args.repeats or rounds
-        models = {variant: make_model(encoder, variant) for variant in args.variants}
+        models = {variant: make_model(encoder, variant) for variant in VARIANTS}
         clips = make_batch(models["plain"], batch)
         first, times = measure(models, clips, rounds)
         print(
@@ -88,8 +70,6 @@ def main():
             f"{args.precision}, median of {rounds} rounds\n{versions()}\n{name}\n"
         )
         print_table(models, first, times)
-        if args.profile:
-            print_profile(models, clips, times, rounds)
 
 
 def parse_arguments():
@@ -103,20 +83,9 @@ def parse_arguments():
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
         default="float32",
     )
-    parser.add_argument(
-        "--variants",
-        type=lambda text: text.split(","),
-        default=list(VARIANTS),
-        help=f"some of {','.join(VARIANTS)} (default: all; plain is always run)",
-    )
-    parser.add_argument("--profile", action="store_true", help="time of every stage of the step")
     args = parser.parse_args()
     if min(value for value in (args.batch, args.repeats, args.threads, 1) if value is not None) < 1:
         parser.error("--batch, --repeats and --threads must be at least 1")
-    unknown = set(args.variants) - set(VARIANTS)
-    if unknown:
-        parser.error(f"--variants: expected some of {', '.join(VARIANTS)}, received {unknown}")
-    args.variants = [name for name in VARIANTS if name in {"plain", *args.variants}]
     return args
 
 
@@ -175,11 +144,6 @@ def make_model(encoder, variant):
         config["encoder"]["name"] = "r3d18"
         config["clips"] |= {"frames": 16, "size": 112}
         config["head"] |= {"hidden": 512, "width": 128}
-        config["koopman"]["order"] = 64
-    settings, _ = VARIANTS[variant]
-    config["bilevel"] |= settings or {"inner_steps": 0}
-    if variant != "default":
-        config["background_swap"] = 0.0
     model = build_model(config, steps_per_epoch=1)
     model.compile(keras.optimizers.AdamW(1e-3, weight_decay=1e-4))
     return model
@@ -232,179 +196,21 @@ def seconds(function):
 
 
 def print_table(models, first, times):
-    rows = [("variant", "seconds", "ratio", "quartiles", "target", "", "XLA", "first")]
+    rows = [("variant", "seconds", "ratio", "quartiles", "XLA", "first")]
     for variant, values in times.items():
         ratios = values / times["plain"]
         low, ratio, high = np.percentile(ratios, (25, 50, 75))
-        target = VARIANTS[variant][1]
         rows.append(
             (
                 variant,
                 f"{np.median(values):.4f}",
                 f"{ratio:.2f}",
                 f"{low:.2f}-{high:.2f}",
-                f"<= {target:.2f}" if target else "",
-                ("met" if ratio <= target else "missed") if target else "",
                 "yes" if models[variant].jit_compile else "no",
                 f"{first[variant]:.1f}",
             )
         )
     _print_columns(rows)
-
-
-# -- profile -----------------------------------------------------------------------------------------------
-
-# layer: whose weights it differentiates; inputs: tensors it differentiates too; constants: those it does not;
-# runs: how often each variant runs it in a step.
-Stage = namedtuple("Stage", "layer function inputs constants runs")
-
-
-def print_profile(models, clips, times, rounds):
-    """Seconds of every stage, its share of the plain step, and how often each variant runs it."""
-    fullest = next(
-        models[name]
-        for name in ("head", "first order", "all", "default", "decoupled", "plain")
-        if name in models
-    )
-    stages = profile_stages(fullest, clips)
-    samples = measure_stages(stages, models["plain"], fullest.jit_compile, clips, rounds)
-    share = {name: np.median(samples[name] / samples["plain step"]) for name in stages}
-    rows = [("stage", "seconds", "of plain", *(f"x {variant}" for variant in models))]
-    for name, stage in stages.items():
-        runs = [str(stage.runs.get(variant, "")) for variant in models]
-        rows.append((name, f"{np.median(samples[name]):.4f}", f"{share[name]:.1%}", *runs))
-    whole = {variant: np.median(times[variant] / times["plain"]) for variant in models}
-    known = {
-        variant: sum(share[name] * stage.runs.get(variant, 0) for name, stage in stages.items())
-        for variant in models
-    }
-    rows.append(("all stages, of plain", "", "", *(f"{known[v]:.0%}" for v in models)))
-    rows.append(("other, of plain", "", "", *(f"{whole[v] - known[v]:.0%}" for v in models)))
-    print()
-    _print_columns(rows)
-
-
-def profile_stages(model, clips):
-    """What a step consists of, ``{name: Stage}``.
-
-    Where a stage's output is no scalar, its product with a constant stands for the loss, as the gradient that
-    comes from above does.
-    """
-    rng = np.random.default_rng(0)
-    encoder, head, split = model.encoder, model.projection_head, model.decoupling
-    clips = ops.reshape(ops.swapaxes(clips, 0, 1), (-1, *clips.shape[2:]))
-    features = ops.stop_gradient(encoder(clips, training=False))
-    embeddings = ops.stop_gradient(head(features, training=False))
-    means = ops.mean(embeddings, axis=1)
-    decoupled = dict.fromkeys([name for name in VARIANTS if name != "plain"], 1)
-    decoupled["default"] = 1.5  # times as many clips
-    everywhere = {"plain": 1, **decoupled}
-
-    def constants(*tensors):
-        return [ops.convert_to_tensor(rng.normal(size=x.shape).astype("float32")) for x in tensors]
-
-    def encode(x, constant):
-        return _product(encoder(x, training=True), constant)
-
-    def project(x, constant):
-        return _product(head(x, training=True), constant)
-
-    def contrast(**parts):
-        return sum(
-            model.part_loss(name, ops.split(x, VIEWS), None, True) for name, x in parts.items()
-        )
-
-    stages = {
-        "encoder": Stage(
-            encoder, encode, [], [clips, *constants(features)], {**everywhere, "all": 4}
-        ),
-        "head": Stage(head, project, [features], constants(embeddings), everywhere),
-        "loss of the means": Stage(
-            None,
-            # Without a base part of its own it is what the static part's loss would cost.
-            lambda x: contrast(**{"base" if "base" in model.parts else "static": x}),
-            [means],
-            [],
-            everywhere if model.base_weight else {"plain": 1},
-        ),
-    }
-    if split is None:
-        return stages
-    parts = keras.tree.map_structure(ops.stop_gradient, split.split(embeddings))
-
-    def separate(x, static, dynamic):
-        result = split.split(x, training=True)
-        return _product(result.static, static) + _product(result.dynamic, dynamic)
-
-    def statistics(*spectral):
-        return sum(split.statistics(parts._replace(**dict(zip(names, spectral)))).values())
-
-    names = ("matrix", "projector", "nearest")
-    stages["split"] = Stage(
-        split, separate, [embeddings], constants(parts.static, parts.dynamic), decoupled
-    )
-    stages["losses of the parts"] = Stage(
-        None,
-        lambda s, d: contrast(static=s, dynamic=d),
-        [parts.static, parts.dynamic],
-        [],
-        decoupled,
-    )
-    stages["statistics"] = Stage(
-        None, statistics, [getattr(parts, name) for name in names], [], decoupled
-    )
-    if model.bilevel:  # the head and the prediction error, to the head's weights and the features
-        stages["lower level"] = Stage(
-            head,
-            lambda x: model.lower_loss(x, VIEWS),
-            [features],
-            [],
-            {"first order": 1, "head": 3, "all": 3, "default": 4.5},
-        )
-    return stages
-
-
-def _product(x, constant):
-    return ops.sum(ops.cast(x, "float32") * constant)
-
-
-def measure_stages(stages, plain, jit, clips, rounds):
-    """Seconds of every stage, forward and backward, and of the plain step, which take turns; an array each."""
-    calls = {"plain step": lambda: step(plain, clips)}
-    calls.update({name: compiled_stage(stage, jit) for name, stage in stages.items()})
-    samples = {name: [] for name in calls}
-    for number in range(rounds + 2):
-        for name, call in calls.items():
-            elapsed = seconds(call)
-            if number >= 2:  # the first compiles, the second warms up
-                samples[name].append(elapsed)
-    return {name: np.array(values) for name, values in samples.items()}
-
-
-def compiled_stage(stage, jit):
-    """A function without arguments: value, state and gradients of a stage, compiled as the step is."""
-    weights = stage.layer.trainable_variables if stage.layer else []
-    state = stage.layer.non_trainable_variables if stage.layer else []
-    variables, n = weights + state, len(weights)
-    values = current_values(weights) + stage.inputs
-
-    def run(values, frozen, constants):
-        def pure(values):
-            return functional_call(
-                lambda: stage.function(*values[n:], *constants), variables, [*values[:n], *frozen]
-            )
-
-        return value_and_grad(pure, values)
-
-    if BACKEND == "tensorflow":
-        run = tf.function(run, autograph=False, jit_compile=jit)
-    elif BACKEND == "jax":
-        run = jax.jit(run)
-    frozen = current_values(state)
-    return lambda: wait(run(values, frozen, stage.constants))
-
-
-# ----------------------------------------------------------------------------------------------------------
 
 
 def _shape(clips):
