@@ -205,3 +205,24 @@ def test_a_folder_without_labels(evaluate, run, tmp_path):
     assert "untrained split" in page.read_text(encoding="utf-8")
     assert report(run, "diagnose-most_videos=5")["used"] == 5
     assert "WARNING: This is a plain run" in output
+
+
+def test_help_lists_protocols_and_their_keys_without_keras():
+    command = [sys.executable, "-X", "importtime", ROOT / "evaluate.py", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "ml_collections" in imported and not {"keras", "tensorflow", "numpy"} & imported
+    lines = [line.split()[0] for line in done.stdout.splitlines() if line.strip()]
+    assert {"linear-tclr", "--model:", "--set=learning_rate=0.01", "--set=time_pool=mean"} <= set(
+        lines
+    )
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(evaluate, run, monkeypatch):
+    def broken(*arguments):
+        raise ValueError("a fault")
+
+    monkeypatch.setattr("bod_keras.commands.evaluate.result_tables", broken)
+    with pytest.raises(ValueError, match="a fault"):
+        evaluate(run, "--protocol=knn")

@@ -7,7 +7,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
-from bod_keras.evaluation import format_table, summarise  # noqa: E402
+from bod_keras.evaluation import format_table, summarize  # noqa: E402
 
 _KEYS = ("regime", "encoder", "framework", "rho", "variant")
 _COLOURS = {"static": "tab:blue", "dynamic": "tab:orange", "min": "black"}
@@ -26,7 +26,7 @@ def rows_of(results):
         name = "|".join(str(result["case"][key]) for key in _KEYS)
         runs.append({"name": name, **scores})
     rows = []
-    for row in summarise(runs):
+    for row in summarize(runs):
         rows.append({**row, **dict(zip(_KEYS, row["name"].split("|")))})
     return rows
 

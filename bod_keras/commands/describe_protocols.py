@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+from collections.abc import Mapping
 from pathlib import Path
-
-from bod_keras.commands.command_help import describe_keys
 
 _SHARED = "common.py"
 
@@ -31,12 +31,27 @@ def describe_protocols(folder: str | Path) -> str:
         lines.append(f"  {name.removesuffix('.py').replace('_', '-'):24}{title}")
     from configs.protocols import common
 
-    for family in (common.on_features, common.finetuning, common.detection):
-        needed = ["name", 1, "kind"][: 3 if family is common.on_features else 2]
+    for family, needed in (
+        (common.on_features, ("name", 1, "kind")),
+        (common.finetuning, ("name", 1)),
+        (common.detection, ("name", 1)),
+    ):
         config = family(*needed).to_dict()
-        keys = {
-            key: value for key, value in config.items() if key not in ("name", "version", "kind")
-        }
-        source = inspect.getsource(common.protocol) + "\n\n" + inspect.getsource(family)
-        lines += ["", f"{inspect.getdoc(family)}", describe_keys(keys, source, "set")]
-    return "\n".join(lines).replace("--set.", "--set=")
+        source = inspect.getsource(common.protocol) + inspect.getsource(family)
+        lines += ["", inspect.getdoc(family), *_keys(config, source)]
+    return "\n".join(lines)
+
+
+def _keys(config: Mapping, source: str) -> list[str]:
+    """A line for each key that a dict in the source sets, with the comments above and beside it."""
+    lines, above = {}, []
+    for line in map(str.strip, source.splitlines()):
+        key = re.match(r'"(\w+)": ', line)
+        comment = line.rpartition("# ")[2] if "# " in line else ""
+        if line.startswith("#"):
+            above.append(f"  {comment}")
+        elif key and key[1] not in ("name", "version", "kind"):
+            said = f"  --set={key[1]}={config[key[1]]}{'  ' if comment else ''}{comment}"
+            lines[key[1]] = [*above, said]
+        above = above if line.startswith("#") else []
+    return [line for group in lines.values() for line in group]

@@ -11,8 +11,8 @@ class RoIAlign(keras.layers.Layer):
     """Cut boxes out of feature maps and sample each to the same size, bilinearly ("aligned").
 
     A box is divided into `size` x `size` bins, and a bin is the mean of `samples` x `samples` points spread
-    evenly in it. The centre of cell (i, j) is at (i + 1/2, j + 1/2), and a point takes the bilinear mean of
-    the four nearest centres. With p the points, bins and cells are separable:
+    evenly in it. The center of cell (i, j) is at (i + 1/2, j + 1/2), and a point takes the bilinear mean of
+    the four nearest centers. With p the points, bins and cells are separable:
 
         y[n, i, j] = sum over a, b of V[n, i, a] H[n, j, b] x[a, b],
         V[n, i, a] = mean over points p of bin i of max(0, 1 - |clip(p - 1/2, 0, h - 1) - a|),

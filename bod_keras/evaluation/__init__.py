@@ -11,7 +11,7 @@ from bod_keras.evaluation.knn import knn_accuracy, knn_scores
 from bod_keras.evaluation.linear_probe import linear_probe, linear_scores
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.mlp_probe import mlp_probe
-from bod_keras.evaluation.neighbours import nearest_neighbours
+from bod_keras.evaluation.neighbours import nearest_neighbors
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.plots import (
     plot_factors,
@@ -25,7 +25,7 @@ from bod_keras.evaluation.retrieval import retrieval_recalls
 from bod_keras.evaluation.sensitivity import sensitivity
 from bod_keras.evaluation.shuffle_frames import shuffle_frames
 from bod_keras.evaluation.spectrum import operator_eigenvalues
-from bod_keras.evaluation.tables import format_table, summarise
+from bod_keras.evaluation.tables import format_table, summarize
 from bod_keras.training.embedding_statistics import embedding_statistics
 
 __all__ = [
@@ -45,7 +45,7 @@ __all__ = [
     "low_shot",
     "mlp_probe",
     "model_hash",
-    "nearest_neighbours",
+    "nearest_neighbors",
     "operator_eigenvalues",
     "part_energy",
     "plot_confusion",
@@ -59,7 +59,7 @@ __all__ = [
     "retrieval_recalls",
     "sensitivity",
     "shuffle_frames",
-    "summarise",
+    "summarize",
     "write_classification",
     "write_report",
 ]

@@ -16,7 +16,7 @@ _LONGEST_NAME = 32
 def plot_confusion(confusion, class_names: Sequence[str], png: str | os.PathLike) -> None:
     """Draws a confusion matrix: a row a true class, a column an answer, as shares of the row.
 
-    The colours go by the root of the share, so that rare answers are seen. A class without videos is grey.
+    The colors go by the root of the share, so that rare answers are seen. A class without videos is grey.
     Up to 25 classes the cells hold their share in per cent; up to 120 the classes are named.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 from bod_keras.errors import UserError
 from bod_keras.evaluation.plots import _figure, _save
 
-_RIGHT, _WRONG = "#009E73", "#D55E00"  # green and red that colour-blind readers can tell apart
+_RIGHT, _WRONG = "#009E73", "#D55E00"  # green and red that color-blind readers can tell apart
 _LONGEST_CAPTION = 24
 
 
@@ -20,7 +20,7 @@ def contact_sheet(
 ) -> None:
     """Draws a row a query: its frame and those of its neighbours, right ones green, wrong ones red.
 
-    A tick or a cross before the caption says the same to whoever sees no colours.
+    A tick or a cross before the caption says the same to whoever sees no colors.
 
     Args:
         frames: for each query 1 + k pictures (H, W, 3), RGB, uint8 or floats in [0, 1]: the

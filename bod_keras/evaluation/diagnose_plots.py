@@ -69,11 +69,11 @@ def plot_energy(shares: Mapping[str, np.ndarray], png: str | os.PathLike) -> Non
     axis = figure.subplots()
     edges = np.linspace(0, 1, 41)
     for part, values in shares.items():
-        colour = _NAMED.get(part, _GREY)
+        color = _NAMED.get(part, _GREY)
         weights = np.full(len(values), 1 / len(values))
-        axis.hist(values, edges, weights=weights, color=colour, alpha=0.45, label=f"{part} part")
+        axis.hist(values, edges, weights=weights, color=color, alpha=0.45, label=f"{part} part")
         axis.axvline(
-            np.mean(values), color=colour, ls="--", lw=1.3, label=f"mean {np.mean(values):.2f}"
+            np.mean(values), color=color, ls="--", lw=1.3, label=f"mean {np.mean(values):.2f}"
         )
     axis.set(xlabel="share of the energy", ylabel="share of clips", xlim=(0, 1))
     axis.legend(frameon=False)

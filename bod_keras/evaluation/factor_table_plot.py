@@ -55,8 +55,8 @@ def plot_factor_table(
         for y, part in enumerate(parts):
             for x, factor in enumerate(factors):
                 value = values[y][x]
-                colour = "white" if value > 0.6 else "black"
-                axis.text(x, y, f"{value:.2f}", ha="center", va="center", color=colour)
+                color = "white" if value > 0.6 else "black"
+                axis.text(x, y, f"{value:.2f}", ha="center", va="center", color=color)
                 if own[factor] == part:
                     frame = Rectangle(
                         (x - 0.46, y - 0.46), 0.92, 0.92, fill=False, ec="#D55E00", lw=2

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.neighbours import nearest_neighbours
+from bod_keras.evaluation.neighbours import nearest_neighbors
 from bod_keras.training.checks import check_columns, check_features, check_labels, check_split
 
 
@@ -83,7 +83,7 @@ def knn_scores(
         )
     train_x, test_x = check_features(train_x, "train_x"), check_features(test_x, "test_x")
     columns = check_columns(check_labels(train_y, len(train_x), "train_y"), classes, "train_y")
-    nearest, similarity = nearest_neighbours(train_x, test_x, min(int(k), len(train_x)))
+    nearest, similarity = nearest_neighbors(train_x, test_x, min(int(k), len(train_x)))
     # Only ratios of votes matter, and the largest exponent is then 0.
     weights = np.exp((similarity - similarity[:, :1]) / temperature)
     votes = np.zeros((len(test_x), len(classes)))

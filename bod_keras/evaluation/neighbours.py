@@ -9,8 +9,8 @@ _CELLS_AT_ONCE = 2**24  # of the similarity matrix, 128 MiB: memory does not gro
 _DECIMALS = 12  # of a similarity; what is beyond depends on the order in which a product is summed
 
 
-def nearest_neighbours(
-    gallery, queries, k: int, centre: bool = False
+def nearest_neighbors(
+    gallery, queries, k: int, center: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the k gallery rows that are most similar to each query, the most similar first.
 
@@ -21,7 +21,7 @@ def nearest_neighbours(
         gallery: features (N, K).
         queries: features (M, K).
         k: neighbours of a query, 1 to N.
-        centre: subtract from each of the two sets its own mean first.
+        center: subtract from each of the two sets its own mean first.
 
     Returns:
         `(index, similarity)`: rows of the gallery, int64 (M, k), and their similarities, float64
@@ -32,7 +32,7 @@ def nearest_neighbours(
 
     Example:
 
-    >>> index, similarity = nearest_neighbours([[0.0, 2.0], [3.0, 0.0]], [[1.0, 0.0]], k=2)
+    >>> index, similarity = nearest_neighbors([[0.0, 2.0], [3.0, 0.0]], [[1.0, 0.0]], k=2)
     >>> index.tolist(), similarity.tolist()
     ([[1, 0]], [[1.0, 0.0]])
     """
@@ -44,7 +44,7 @@ def nearest_neighbours(
             f"k must be between 1 and the rows of the gallery, {len(gallery)}, received {k!r}. "
             "Ask for fewer neighbours, or give a larger gallery."
         )
-    if centre:
+    if center:
         gallery, queries = gallery - gallery.mean(axis=0), queries - queries.mean(axis=0)
     gallery, queries = _unit_rows(gallery), _unit_rows(queries)
     index = np.empty((len(queries), k), np.int64)

@@ -10,8 +10,8 @@ import numpy as np
 
 from bod_keras.errors import UserError
 
-# Colours that colour-blind readers can tell apart; the usual names keep theirs in every picture.
-_COLOURS = ("#E69F00", "#56B4E9", "#882255", "#999933", "#44AA99")
+# Colors that color-blind readers can tell apart; the usual names keep theirs in every picture.
+_COLORS = ("#E69F00", "#56B4E9", "#882255", "#999933", "#44AA99")
 _NAMED = {
     "total": "#000000",
     "static": "#0072B2",
@@ -73,12 +73,12 @@ def plot_history(history_csv: str | os.PathLike, png: str | os.PathLike) -> None
     panels = _group_by_scale(losses)
     figure = _figure(8.0, 1.0 + 2.6 * len(panels))
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    fallback = iter(_COLOURS * (1 + len(losses)))
+    fallback = iter(_COLORS * (1 + len(losses)))
     for axis, names in zip(axes, panels):
         for name in names:
             label = _loss_label(name)
-            colour = _NAMED.get(label) or next(fallback)
-            _draw_line(axis, position, losses[name], color=colour, label=label)
+            color = _NAMED.get(label) or next(fallback)
+            _draw_line(axis, position, losses[name], color=color, label=label)
         values = np.concatenate([losses[name][np.isfinite(losses[name])] for name in names])
         if values.min() > 0 and values.max() > 100 * values.min():
             axis.set_yscale("log")
@@ -93,7 +93,7 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
     r"""Draws what a training history holds besides losses, a panel per kind.
 
     The columns are those of `bod_keras.training.Monitors` (similarities, alignment, uniformity,
-    effective rank, gradients), in the colours of their parts, and those of `KoopmanSplit.statistics`
+    effective rank, gradients), in the colors of their parts, and those of `KoopmanSplit.statistics`
     (eigenvalues), in grey. Panels without a column are left out; one whose values span more than a
     factor of 10, all positive, has a logarithmic axis (that of the rank has not).
 
@@ -131,8 +131,8 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
         for name, ending in lines:
             part = name.removesuffix(ending).strip("_")
             dashes = "--" if ending == "negative_similarity" else "-"
-            colour = _NAMED.get(part, _GREY)
-            line = _draw_line(axis, position, columns[name], dashes, color=colour)
+            color = _NAMED.get(part, _GREY)
+            line = _draw_line(axis, position, columns[name], dashes, color=color)
             if part and dashes == "-":
                 parts.setdefault(part, line)
         _finish_monitor(axis, title, np.concatenate([columns[name] for name, _ in lines]))
@@ -223,10 +223,10 @@ def plot_factors(
         )
     figure = _figure(1.6 + len(factors) * max(3.2, 0.45 * len(parts) * len(table)), 4.2)
     axes = figure.subplots(1, len(factors), sharey=True, squeeze=False)[0]
-    fallback = iter(_COLOURS * (1 + len(parts)))
-    colours = {part: _NAMED.get(part) or next(fallback) for part in parts}
+    fallback = iter(_COLORS * (1 + len(parts)))
+    colors = {part: _NAMED.get(part) or next(fallback) for part in parts}
     for axis, factor in zip(axes, factors):
-        _draw_factor(axis, factor, table, colours)
+        _draw_factor(axis, factor, table, colors)
         level = chance[factor]
         axis.axhline(level, color="black", ls="--", lw=1.1, label="chance", zorder=3)
         axis.set_title(f"{factor} factor")
@@ -325,10 +325,10 @@ def _draw_spectrum(axis, eigenvalues: np.ndarray, threshold: float) -> None:
     axis.plot(np.cos(angle), np.sin(angle), ls="--", color="0.45", lw=1.0, label="unit circle")
     near = np.abs(eigenvalues - 1) <= threshold
     alpha = float(np.clip(7.5 / math.sqrt(eigenvalues.size), 0.1, 0.8))
-    for mask, where, colour in ((~near, "farther", "dynamic"), (near, "inside", "static")):
+    for mask, where, color in ((~near, "farther", "dynamic"), (near, "inside", "static")):
         x, y = eigenvalues.real[mask], eigenvalues.imag[mask]
         label = f"{where}: {mask.sum()} ({mask.mean():.0%})"
-        axis.scatter(x, y, s=16, alpha=alpha, color=_NAMED[colour], linewidths=0, label=label)
+        axis.scatter(x, y, s=16, alpha=alpha, color=_NAMED[color], linewidths=0, label=label)
     x, y = 1 + threshold * np.cos(angle), threshold * np.sin(angle)
     axis.plot(x, y, color="black", lw=1.3, label=f"within {threshold:g} of 1")
     axis.set_aspect("equal")
@@ -344,11 +344,11 @@ def _draw_spectrum(axis, eigenvalues: np.ndarray, threshold: float) -> None:
     _tidy(axis)
 
 
-def _draw_factor(axis, factor: str, table: Mapping, colours: Mapping[str, str]) -> None:
+def _draw_factor(axis, factor: str, table: Mapping, colors: Mapping[str, str]) -> None:
     """Draws one factor's bars, a group per run, with the value above each."""
-    width = 0.8 / len(colours)
-    for offset, (part, colour) in enumerate(colours.items()):
-        shift = (offset - (len(colours) - 1) / 2) * width
+    width = 0.8 / len(colors)
+    for offset, (part, color) in enumerate(colors.items()):
+        shift = (offset - (len(colors) - 1) / 2) * width
         bars = [
             (group + shift, *cells[factor][part])
             for group, cells in enumerate(table.values())
@@ -357,7 +357,7 @@ def _draw_factor(axis, factor: str, table: Mapping, colours: Mapping[str, str]) 
         if not bars:
             continue
         at, means = [bar[0] for bar in bars], [bar[1] for bar in bars]
-        axis.bar(at, means, 0.92 * width, color=colour, label=part, zorder=2)
+        axis.bar(at, means, 0.92 * width, color=color, label=part, zorder=2)
         for x, mean, deviation in bars:
             if deviation:
                 axis.errorbar(x, mean, deviation, color="black", capsize=3, lw=1.1, zorder=4)

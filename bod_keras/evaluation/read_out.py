@@ -11,7 +11,7 @@ READ_OUTS = ("parts", "pooled", "projected")
 class ReadOut(keras.Model):
     """Makes a read-out the forward pass of a model, so that `predict_on_batch` compiles it.
 
-    Nothing is trained, dropout is off, and batch normalisation uses its moving statistics.
+    Nothing is trained, dropout is off, and batch normalization uses its moving statistics.
 
     Args:
         model: a framework model, or an encoder from clips to frame features (B, T', C).

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.neighbours import nearest_neighbours
+from bod_keras.evaluation.neighbours import nearest_neighbors
 from bod_keras.training.checks import check_classes, check_features, check_labels
 
 
@@ -15,11 +15,11 @@ def retrieval_recalls(
     queries,
     queries_y,
     ks: Sequence[int] = (1, 5, 10, 20, 50),
-    centre: bool = False,
+    center: bool = False,
 ) -> dict[str, float]:
     """Returns R@k: the share of queries of which one of the k nearest neighbours shares the class.
 
-    With n_1(q), n_2(q), ... the gallery samples in the order of `nearest_neighbours`,
+    With n_1(q), n_2(q), ... the gallery samples in the order of `nearest_neighbors`,
 
         R@k = mean over q of [y(n_i(q)) = y(q) for some i <= k].
 
@@ -29,7 +29,7 @@ def retrieval_recalls(
         queries: features (M, K), those of the test videos.
         queries_y: classes (M,), each of which occurs in `gallery_y`.
         ks: numbers of neighbours. Those above N are left out: the result does not have them.
-        centre: subtract from each of the two sets its own mean first.
+        center: subtract from each of the two sets its own mean first.
 
     Returns:
         A dict from "R@1", ... to shares in [0, 1].
@@ -57,6 +57,6 @@ def retrieval_recalls(
             "ks must be numbers of neighbours, at least 1, one of them no larger than the gallery, "
             f"{len(gallery)}, received {tuple(ks)}."
         )
-    index, _ = nearest_neighbours(gallery, queries, max(possible), centre)
+    index, _ = nearest_neighbors(gallery, queries, max(possible), center)
     hits = np.cumsum(gallery_y[index] == queries_y[:, None], axis=1) > 0
     return {f"R@{k}": float(hits[:, k - 1].mean()) for k in possible}

@@ -60,7 +60,7 @@ def format_table(rows: Sequence[Mapping], columns: Sequence[str] | Mapping[str, 
     return "\n".join("  ".join(line).rstrip() for line in zip(*table))
 
 
-def summarise(runs: Sequence[Mapping]) -> list[dict]:
+def summarize(runs: Sequence[Mapping]) -> list[dict]:
     """Return one row per run name: each number's mean and deviation over the runs of that name.
 
     Nested dicts are flattened with dots, so that `{"static": {"chance": 0.1}}` becomes
@@ -80,8 +80,8 @@ def summarise(runs: Sequence[Mapping]) -> list[dict]:
 
     Example:
 
-    >>> from bod_keras.evaluation import summarise
-    >>> summarise([{"name": "a", "seed": 0, "x": 1.0}, {"name": "a", "seed": 1, "x": 3.0}])
+    >>> from bod_keras.evaluation import summarize
+    >>> summarize([{"name": "a", "seed": 0, "x": 1.0}, {"name": "a", "seed": 1, "x": 3.0}])
     [{'name': 'a', 'runs': 2, 'x': (2.0, 1.4142135623730951)}]
     """
     groups: dict[str, list[dict[str, float]]] = {}

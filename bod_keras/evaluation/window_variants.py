@@ -52,13 +52,13 @@ def window_variants(
     for speed in speeds:
         start = (length - (frames - 1) * speed - 1) // 2
         variants[f"speed {speed}"] = start + speed * np.arange(frames)
-    centre = variants["speed 1"]
-    variants["reversed"] = centre[::-1]
+    center = variants["speed 1"]
+    variants["reversed"] = center[::-1]
     rng = np.random.default_rng(seed)
     drawn = [tuple(range(frames)), tuple(reversed(range(frames)))]
     while len(drawn) < shuffles + 2:
         order = tuple(rng.permutation(frames).tolist())
         if order not in drawn:
             drawn.append(order)
-    variants |= {f"shuffled {i}": centre[list(order)] for i, order in enumerate(drawn[2:])}
+    variants |= {f"shuffled {i}": center[list(order)] for i, order in enumerate(drawn[2:])}
     return length, variants

@@ -13,7 +13,7 @@ def protocol(name, version, kind, **choices):
             # Grows when a choice changes, so that two numbers of one name and version are comparable.
             "version": version,
             "kind": kind,  # one of bod_keras.evaluation.protocols.KINDS
-            # What is tested of a video: clips, evenly spaced, and 1 (the centre) or 3 crops of each.
+            # What is tested of a video: clips, evenly spaced, and 1 (the center) or 3 crops of each.
             "views": 1,
             "crops": 1,
             # Of the clips; None: as the model was pre-trained.
@@ -65,7 +65,7 @@ def finetuning(name, version, **choices):
         "steps": (),  # of "step": epochs after which the rate is multiplied by `factor`
         "factor": 0.1,
         "warmup_epochs": 0.0,  # linear, from 0
-        # Which epoch is tested: "validation": the best on a part of train, with one centred clip a video;
+        # Which epoch is tested: "validation": the best on a part of train, with one centered clip a video;
         # "last"; "test": as "validation" but on test, only to reproduce what was published so.
         "checkpoint": "validation",
         "validation_share": 0.1,  # of each class
@@ -96,7 +96,7 @@ def detection(name, version, **choices):
         "time_pool": "mean",
         "bin_pool": "max",
         "dropout": 0.5,
-        # Of training clips: the part of the frame that is shown, flip and colours as of ClipAugment.
+        # Of training clips: the part of the frame that is shown, flip and colors as of ClipAugment.
         "crop_area": (0.5, 1.0),
         "crop_aspect": (0.75, 1.333),
         "flip": 0.5,

@@ -9,11 +9,11 @@ Boxes:       train: the annotated persons; test: those of a person detector with
              the annotated ones if `persons` is not set (then say so beside the number, for it is another task)
 Head:        time mean of the last map, RoIAlign of 7 x 7 bins, maximum over the bins, dropout 0.5, sigmoid of
              80 classes, binary cross-entropy
-Clips:       8 frames, every eighth, centred at the key frame, 224 x 224
+Clips:       8 frames, every eighth, centered at the key frame, 224 x 224
 Views:       1 clip of the whole frame, scaled to a square
 Batch norm:  adapts in training, its moving statistics at test
 Normalised:  nothing
-Optimiser:   SGD, momentum 0.9, 0.075 for 16 clips (0.3 for 64), 5 epochs of warm-up, weight decay 1e-7, 32
+Optimizer:   SGD, momentum 0.9, 0.075 for 16 clips (0.3 for 64), 5 epochs of warm-up, weight decay 1e-7, 32
              epochs
 Chosen:      nothing
 Reported:    frame-mAP@0.5 after the last epoch on val, over the 60 classes that the evaluation server counts,

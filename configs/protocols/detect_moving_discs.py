@@ -11,7 +11,7 @@ Clips:       of the length and size that the model was made for, every frame; no
              class
 Views:       1 clip of the whole frame, scaled to a square
 Batch norm:  adapts in training, its moving statistics at test
-Optimiser:   AdamW, 3e-3, 1 epoch of warm-up, then a cosine to 0, weight decay 1e-4, 5 epochs
+Optimizer:   AdamW, 3e-3, 1 epoch of warm-up, then a cosine to 0, weight decay 1e-4, 5 epochs
 Chosen:      nothing
 Reported:    frame-mAP@0.5 and video-mAP after the last epoch, on the test videos
 Unverified:  nothing: it follows no publication

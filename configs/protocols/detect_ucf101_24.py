@@ -7,10 +7,10 @@ Boxes:       train: the annotated ones, of every eighth annotated frame; test: t
              persons themselves
 Head:        time mean of the last map, RoIAlign of 7 x 7 bins, maximum over the bins, dropout 0.5, softmax of
              24 classes
-Clips:       8 frames, every second, centred at the key frame, 224 x 224
+Clips:       8 frames, every second, centered at the key frame, 224 x 224
 Views:       1 clip of the whole frame, scaled to a square
 Batch norm:  adapts in training, its moving statistics at test
-Optimiser:   AdamW, 1e-4, 1 epoch of warm-up, then a cosine to 0, weight decay 1e-4, 10 epochs
+Optimizer:   AdamW, 1e-4, 1 epoch of warm-up, then a cosine to 0, weight decay 1e-4, 10 epochs
 Chosen:      nothing
 Reported:    frame-mAP@0.5; video-mAP@0.2, 0.5, 0.75 and 0.5:0.95 of tubes that are linked greedily by overlap;
              after the last epoch, on the test videos of split 1 with the corrected annotations

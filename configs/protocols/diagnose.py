@@ -2,7 +2,7 @@
 
 Command:     python evaluate.py --model=RUN --protocol=diagnose --probe_test=FOLDER
 Videos:      one list, without labels, as in factors_real.py; of more than 256 so many are drawn
-Clips:       of each video the first and the last one of the run's frames and stride, centre crop
+Clips:       of each video the first and the last one of the run's frames and stride, center crop
 Changes:     frames in a random order; what moves (by more than 0.08 from the clip's median) over the median
              frame of another video
 Levels:      a part counts as unchanged up to 0.25 and as changed from 0.5 on, in distances between videos

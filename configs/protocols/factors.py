@@ -2,7 +2,7 @@
 
 Command:     python evaluate.py --model=RUN --model=OTHER --protocol=factors
 Features:    of each part of the read-out (time mean of the encoder's features; static part; dynamic part)
-Views:       1 clip, centred in time, centre crop
+Views:       1 clip, centered in time, center crop
 Measures:    linear and k-NN as in linear.py and knn.py; mlp, a network with one hidden layer, its width and
              penalty chosen on a quarter of the training videos (bod_keras.evaluation.mlp_probe)
 Table:       excess of both parts over chance for the columns that are static and dynamic (as the built-in

@@ -4,7 +4,7 @@ Command:     python evaluate.py --model=RUN --protocol=factors-real --probe_test
 Videos:      one list, without labels: --probe_test, or the test videos of the run, or its training videos; of
              more than 200 so many are drawn. Videos shorter than the window are left out and counted
 Clips:       all of a video from one window in its middle, of 4 clips' length with the run's frames and stride
-Features:    of each part of the read-out; centre crop
+Features:    of each part of the read-out; center crop
 Static:      file, which video a clip is of: the 1st and 3rd clip of the window are learned from, the 2nd and
              4th are tested
 Dynamic:     speed (1, 2, 4 times the stride), direction (forward, reversed), order (right, shuffled: two orders

@@ -8,16 +8,16 @@ Trains:      encoder, time mean, dropout 0.5 and a linear classifier, at one lea
 Batch norm:  trains, 8 clips a GPU; their other file (syn8) synchronises it, with a rate of 0.01, no weight
              decay and dropout 0.8: --set=learning_rate=0.01 --set=weight_decay=0.0 --set=dropout=0.8
 Clips:       8 frames, every eighth, 224 x 224; a square of 224 out of a short side of 256 to 320, flip,
-             colour jitter 0.4, 0.4, 0.4, 0.1 with probability 0.8, grey 0.2
+             color jitter 0.4, 0.4, 0.4, 0.1 with probability 0.8, grey 0.2
 Views:       10 clips, evenly spaced, of 3 crops; probabilities are averaged
 Normalised:  not
-Optimiser:   SGD 0.005 for 64 clips, momentum 0.9, weight decay 1e-4, not of batch norm; 200 epochs, cosine,
+Optimizer:   SGD 0.005 for 64 clips, momentum 0.9, weight decay 1e-4, not of batch norm; 200 epochs, cosine,
              no warm-up
 Chosen:      nothing
 Reported:    the last epoch, on test
-Differs:     batch normalisation sees the whole batch of 64; their test crops have 256 pixels, here the
+Differs:     batch normalization sees the whole batch of 64; their test crops have 256 pixels, here the
              network's 224; the crop's share of the area is drawn (0.28 to 0.57, square)
-Unverified:  the probability of the colour jitter
+Unverified:  the probability of the color jitter
 """
 
 from configs.protocols.common import finetuning

@@ -8,15 +8,15 @@ Trains:      encoder, time mean, dropout 0.5 and a linear classifier, at one lea
 Batch norm:  trains, 8 clips a GPU
 Clips:       8 frames, 224 x 224; a square of 224 out of a short side of 256 to 320; NO flip: left and right
              are labels
-Views:       1 clip, centred in time, 1 crop
+Views:       1 clip, centered in time, 1 crop
 Normalised:  not
-Optimiser:   SGD 0.12 for 64 clips, momentum 0.9, weight decay 1e-6; 22 epochs, a tenth after 14 and 18,
+Optimizer:   SGD 0.12 for 64 clips, momentum 0.9, weight decay 1e-6; 22 epochs, a tenth after 14 and 18,
              warm-up of 0.19
 Chosen:      nothing
 Reported:    the last epoch, on the validation videos
 Differs:     they spread the 8 frames over the whole video (a random one of each eighth in training), here
              they are neighbours at a fixed stride of 4, about 2.7 s at 12 frames a second. Batch
-             normalisation sees the whole batch. Their test crop has 256 pixels
+             normalization sees the whole batch. Their test crop has 256 pixels
 Unverified:  the published numbers' test crop
 """
 

@@ -2,10 +2,10 @@
 
 Command:     python evaluate.py --model=RUN --protocol=knn
 Features:    of each part of the read-out (time mean of the encoder's features; static part; dynamic part)
-Views:       1 clip, centred in time, centre crop
+Views:       1 clip, centered in time, center crop
 Batch norm:  frozen, its moving statistics; deterministic
 Normalised:  L2
-Optimiser:   none; the weight of a neighbour is exp(cosine / 0.07)
+Optimizer:   none; the weight of a neighbour is exp(cosine / 0.07)
 Chosen:      nothing
 Reported:    on test, once
 Source:      the rule of Wu et al., arXiv 1805.01978, section 3.4, with the 20 neighbours of Caron et al.

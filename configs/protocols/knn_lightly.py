@@ -5,7 +5,7 @@ Source:      github.com/lightly-ai/lightly, lightly/utils/benchmarking/knn.py an
              rule of Wu et al., arXiv 1805.01978
 Features:    mean over space and time of the backbone's last map
 Clips:       as in pre-training
-Views:       1 clip, centred in time, centre crop: theirs are single images
+Views:       1 clip, centered in time, center crop: theirs are single images
 Batch norm:  frozen, its moving statistics
 Normalised:  L2; 200 neighbours, weight exp(cosine / 0.1)
 Chosen:      nothing

@@ -2,7 +2,7 @@
 
 Command:     python evaluate.py --model=RUN --protocol=linear
 Features:    of each part of the read-out (time mean of the encoder's features; static part; dynamic part)
-Views:       1 clip, centred in time, centre crop (--set=views=10 --set=crops=3 for the usual 30)
+Views:       1 clip, centered in time, center crop (--set=views=10 --set=crops=3 for the usual 30)
 Batch norm:  frozen, its moving statistics; no dropout; deterministic
 Normalised:  each feature to mean 0 and variance 1, by the training videos
 Optimizer:   to convergence: L-BFGS of scikit-learn

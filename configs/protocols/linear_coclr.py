@@ -5,21 +5,21 @@ Command:     python evaluate.py --model=RUN --dataset=ucf101 --root=VIDEOS --ann
 Source:      Han et al., arXiv 2010.09709; github.com/TengdaHan/CoCLR, eval/main_classifier.py,
              train_what=last; the settings of the optimiser as ViCC (Toering et al., arXiv 2106.10137),
              which took the code over, gives them
-Trains:      L2 normalisation, batch normalisation and a linear classifier on clips that are augmented anew
+Trains:      L2 normalization, batch normalization and a linear classifier on clips that are augmented anew
              every epoch
 Batch norm:  the backbone's is frozen; that before the classifier learns
-Clips:       32 frames, every one, 128 x 128; crop of 0.2 to 1 of the area, flip, mild colour jitter with
+Clips:       32 frames, every one, 128 x 128; crop of 0.2 to 1 of the area, flip, mild color jitter with
              probability 0.3
-Views:       theirs: overlapping windows of 10 crops (corners and centre, flipped, too); here 10 clips of 3
+Views:       theirs: overlapping windows of 10 crops (corners and center, flipped, too); here 10 clips of 3
              crops
-Normalised:  L2, then batch normalisation; no dropout
-Optimiser:   SGD 0.1, momentum 0.9, weight decay 1e-3; 100 epochs, a tenth after 60 and 80; 32 clips a GPU,
+Normalised:  L2, then batch normalization; no dropout
+Optimizer:   SGD 0.1, momentum 0.9, weight decay 1e-3; 100 epochs, a tenth after 60 and 80; 32 clips a GPU,
              4 GPUs
 Chosen:      the epoch, ON TEST: their validation set is a part of the test list (0.3 of it); here all of
              it. The rate and the decay were tuned for each data set. For a number that was not chosen on
              test: --protocol=linear, or --set=checkpoint=validation
 Reported:    the best epoch, on test
-Differs:     the views; the epoch is chosen on all of test, with one centred clip a video
+Differs:     the views; the epoch is chosen on all of test, with one centered clip a video
 Unverified:  the number of GPUs; a second script of theirs trains on saved features (rate 1.0, batches of
              1024)
 """

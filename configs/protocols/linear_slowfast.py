@@ -10,7 +10,7 @@ Batch norm:  adapts: the published network is in training mode, so that statisti
 Clips:       8 frames, every eighth, 224 x 224; a square of 224 out of a short side of 256 to 320, and flips
 Views:       10 clips, evenly spaced, of 3 crops; probabilities are averaged
 Normalised:  not; no dropout
-Optimiser:   SGD 0.5 for 64 clips, momentum 0.9, no weight decay; 60 epochs, cosine, warm-up of 8 from 0
+Optimizer:   SGD 0.5 for 64 clips, momentum 0.9, no weight decay; 60 epochs, cosine, warm-up of 8 from 0
 Chosen:      nothing
 Reported:    the last epoch, on the validation videos
 Differs:     their test crops have 256 pixels, here the network's 224. The crop's share of the area is drawn

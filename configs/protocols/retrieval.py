@@ -3,9 +3,9 @@
 Command:     python evaluate.py --model=RUN --protocol=retrieval
 Features:    of each part of the read-out (time mean of the encoder's features; static part; dynamic part),
              averaged over the views
-Views:       10 clips, evenly spaced, centre crop
+Views:       10 clips, evenly spaced, center crop
 Batch norm:  frozen, its moving statistics; no augmentation; deterministic
-Normalised:  L2, not centred: a centring by the test set's own mean uses other test videos for the answer to
+Normalised:  L2, not centered: a centring by the test set's own mean uses other test videos for the answer to
              one
 Chosen:      nothing
 Reported:    R@1, 5, 10, 20, 50, gallery train, queries test; ties by the order of the training list
@@ -16,4 +16,4 @@ from configs.protocols.common import on_features
 
 
 def get_config():
-    return on_features("retrieval", 1, "retrieval", views=10, ks=(1, 5, 10, 20, 50), centre=False)
+    return on_features("retrieval", 1, "retrieval", views=10, ks=(1, 5, 10, 20, 50), center=False)

@@ -5,14 +5,14 @@ Command:     python evaluate.py --model=RUN --dataset=ucf101 --root=VIDEOS --ann
 Source:      Han et al., "Self-supervised Co-training for Video Representation Learning", arXiv 2010.09709;
              github.com/TengdaHan/CoCLR, eval/main_classifier.py, `test_retrieval`
 Features:    mean over space and time of the backbone's last map, averaged over the views
-Clips:       32 frames, every one, 128 x 128, centre crop
+Clips:       32 frames, every one, 128 x 128, center crop
 Views:       theirs: windows that overlap by a little more than half (a step of 15 frames), as many as fit;
              here 10, evenly spaced
 Batch norm:  frozen, its moving statistics
-Normalised:  each of the two sets centred by its own mean, then L2; cosine similarity
+Normalised:  each of the two sets centered by its own mean, then L2; cosine similarity
 Chosen:      nothing
 Reported:    R@1, 5, 10, 20, 50, queries test, gallery train of split 1
-Differs:     the views, see there. Their transform keeps a colour jitter on at test (probability 0.3), so
+Differs:     the views, see there. Their transform keeps a color jitter on at test (probability 0.3), so
              that their features are not deterministic: left out. They leave out videos of 17 frames or
              fewer and fill others that are shorter than a clip with their first frame; here they are looped
 Unverified:  that the published table was made with this version of their code
@@ -33,5 +33,5 @@ def get_config():
         parts=("pooled",),
         read_out="pooled",
         ks=(1, 5, 10, 20, 50),
-        centre=True,
+        center=True,
     )

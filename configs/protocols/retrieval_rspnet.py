@@ -5,10 +5,10 @@ Command:     python evaluate.py --model=RUN --dataset=ucf101 --root=VIDEOS --ann
 Source:      Chen et al., "RSPNet: Relative Speed Perception for Unsupervised Video Representation
              Learning", arXiv 2011.07949; github.com/PeihaoChen/RSPNet, retrieval.py, config/retrieval/
 Features:    mean over space and time of the backbone's last map, averaged over the views
-Clips:       16 frames, every one, 112 x 112, centre crop
+Clips:       16 frames, every one, 112 x 112, center crop
 Views:       10 clips, evenly spaced from the first to the last possible start
 Batch norm:  frozen, its moving statistics
-Normalised:  cosine similarity; not centred
+Normalised:  cosine similarity; not centered
 Chosen:      nothing
 Reported:    R@1, 5, 10, 20, 50, queries test, gallery train of split 1
 Differs:     they round the starts of the clips, here they are rounded down; a video shorter than a clip is
@@ -31,5 +31,5 @@ def get_config():
         parts=("pooled",),
         read_out="pooled",
         ks=(1, 5, 10, 20, 50),
-        centre=False,
+        center=False,
     )

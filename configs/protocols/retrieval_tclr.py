@@ -9,10 +9,10 @@ Features:    mean over space of the backbone's last map; its 4 time steps side b
 Clips:       16 frames, every second, 112 x 112
 Views:       9 clips, evenly spaced; theirs end 10 frames before the last possible start plus one stride
 Batch norm:  frozen, its moving statistics
-Normalised:  L2; cosine similarity; not centred
+Normalised:  L2; cosine similarity; not centered
 Chosen:      nothing
 Reported:    R@1, 5, 10, 20, queries test, gallery train of split 1
-Differs:     their crop is the centred square of 0.8 of a height of 240 pixels, here the whole centred
+Differs:     their crop is the centered square of 0.8 of a height of 240 pixels, here the whole centered
              square. Videos that they cannot read drop out, there as here
 Unverified:  their frames are RGB here; their code reads BGR
 """
@@ -33,5 +33,5 @@ def get_config():
         read_out="pooled",
         time_steps=4,
         ks=(1, 5, 10, 20),
-        centre=False,
+        center=False,
     )

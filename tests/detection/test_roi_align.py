@@ -11,7 +11,7 @@ from tests.tiny_models import numpy
 
 
 def slow_roi_align(maps, boxes, size, samples):
-    """Point by point: the four nearest centres of cells around each sampling point."""
+    """Point by point: the four nearest centers of cells around each sampling point."""
     batch, height, width, channels = maps.shape
     out = np.zeros((batch, boxes.shape[1], size, size, channels))
 

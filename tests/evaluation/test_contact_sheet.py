@@ -1,4 +1,4 @@
-"""The sheet shows the frames, and right and wrong neighbours in their colours."""
+"""The sheet shows the frames, and right and wrong neighbours in their colors."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from bod_keras.evaluation import contact_sheet
 
 
-def count_colour(picture, rgb):
+def count_color(picture, rgb):
     return int(np.all(np.abs(picture[..., ::-1].astype(int) - rgb) < 4, axis=-1).sum())
 
 
@@ -18,13 +18,13 @@ def sheet(png, right):
     return cv2.imread(str(png))
 
 
-def test_frames_and_colours(tmp_path):
+def test_frames_and_colors(tmp_path):
     green, red = (0, 158, 115), (213, 94, 0)
     mixed = sheet(tmp_path / "new" / "a.png", [[True, False, False], [False, False, True]])
-    assert count_colour(mixed, (250, 20, 200)) > 8 * 5000  # 2 x 4 pictures
-    assert count_colour(mixed, red) > 1.7 * count_colour(mixed, green) > 0
+    assert count_color(mixed, (250, 20, 200)) > 8 * 5000  # 2 x 4 pictures
+    assert count_color(mixed, red) > 1.7 * count_color(mixed, green) > 0
     right = sheet(tmp_path / "b.png", [[True, True, True]] * 2)
-    assert count_colour(right, red) == 0 < count_colour(right, green)
+    assert count_color(right, red) == 0 < count_color(right, green)
 
 
 def test_errors(tmp_path):

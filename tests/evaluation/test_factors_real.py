@@ -30,11 +30,11 @@ def test_clips_do_not_overlap_and_speeds_share_their_middle():
         [s] * 4 for s in (1, 2, 4)
     ]
     assert {variants[f"speed {s}"].sum() // 5 for s in (1, 2, 4)} == {9}
-    centre = variants["speed 1"].tolist()
-    assert variants["reversed"].tolist() == centre[::-1]
+    center = variants["speed 1"].tolist()
+    assert variants["reversed"].tolist() == center[::-1]
     orders = [tuple(variants[f"shuffled {i}"]) for i in range(4)]
-    assert len({*orders, tuple(centre), tuple(centre[::-1])}) == 6
-    assert all(sorted(order) == centre for order in orders)
+    assert len({*orders, tuple(center), tuple(center[::-1])}) == 6
+    assert all(sorted(order) == center for order in orders)
     again = window_variants(5, clips=4, speeds=(1, 2, 4), shuffles=4, seed=1)[1]
     assert all((variants[name] == again[name]).all() for name in variants)
 
@@ -66,7 +66,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-class ColourReader(keras.Model):
+class ColorReader(keras.Model):
     """A static part that is the video; a dynamic part: the step between frames, or that steps differ."""
 
     def __init__(self):
@@ -104,7 +104,7 @@ def protocol(*changes):
 def result(folder, tmp_path_factory):
     place = tmp_path_factory.mktemp("run")
     split = Split(Catalog(read_catalog(folder)), make, "test")
-    subject = Subject(ColourReader(), {}, None, split, place / "evaluation" / "factors-real")
+    subject = Subject(ColorReader(), {}, None, split, place / "evaluation" / "factors-real")
     return subject, run_protocol(subject, protocol())
 
 
@@ -145,7 +145,7 @@ def test_no_file_is_learned_from_and_tested(monkeypatch, folder, tmp_path):
         for span in ((0.0, 1.5), (0.1, 1.6))
     ]
     split = Split(Catalog(records), make, "test")
-    subject = Subject(ColourReader(), {}, None, split, tmp_path / "evaluation" / "x")
+    subject = Subject(ColorReader(), {}, None, split, tmp_path / "evaluation" / "x")
     seen = {}
 
     def look(train, test, seed, measures):
@@ -163,7 +163,7 @@ def test_no_file_is_learned_from_and_tested(monkeypatch, folder, tmp_path):
 
 def test_videos_that_are_all_too_short(folder, tmp_path):
     split = Split(Catalog(read_catalog(folder)), lambda c: make(c, stride=2), "test")
-    subject = Subject(ColourReader(), {}, None, split, tmp_path / "evaluation" / "x")
+    subject = Subject(ColorReader(), {}, None, split, tmp_path / "evaluation" / "x")
     with pytest.raises(
         ValueError, match="videos of 31 frames, .* 0 of the 9 .* at most 20.*clips=2"
     ):

@@ -17,7 +17,7 @@ def read_picture(png):
     return picture
 
 
-def count_colour(picture, hexadecimal):
+def count_color(picture, hexadecimal):
     rgb = [int(hexadecimal[i : i + 2], 16) for i in (1, 3, 5)]
     return int(np.all(np.abs(picture[..., ::-1].astype(int) - rgb) < 6, axis=-1).sum())
 
@@ -34,7 +34,7 @@ def test_history(tmp_path):
     plot_history(source, tmp_path / "new" / "losses.png")
     picture = read_picture(tmp_path / "new" / "losses.png")
     for label in ("static", "dynamic", "prediction"):
-        assert count_colour(picture, plots_module._NAMED[label]) > 200
+        assert count_color(picture, plots_module._NAMED[label]) > 200
 
 
 def test_history_panels_group_scales():
@@ -73,8 +73,8 @@ def test_monitors(tmp_path):
     plot_monitors(source, tmp_path / "new" / "monitors.png")
     picture = read_picture(tmp_path / "new" / "monitors.png")
     for label in ("static", "dynamic"):
-        assert count_colour(picture, plots_module._NAMED[label]) > 1000
-    assert count_colour(picture, plots_module._GREY) > 1000
+        assert count_color(picture, plots_module._NAMED[label]) > 1000
+    assert count_color(picture, plots_module._GREY) > 1000
 
 
 def test_monitors_of_one_kind_and_none(tmp_path):
@@ -91,8 +91,8 @@ def test_spectrum(tmp_path):
     moving = np.exp(1j * rng.uniform(-3, 3, 500)) * 0.9
     plot_spectrum(np.concatenate([moving, np.ones(40), [9.0]]), 0.1, tmp_path / "s.png")
     picture = read_picture(tmp_path / "s.png")
-    # Forty points on top of each other are opaque: the static ones reach their full colour.
-    assert count_colour(picture, plots_module._NAMED["static"]) > 30
+    # Forty points on top of each other are opaque: the static ones reach their full color.
+    assert count_color(picture, plots_module._NAMED["static"]) > 30
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_factors(tmp_path):
     table = {"plain": {"motion": {"pooled": (0.2, 0.0)}}, "ours": {"motion": parts, "shape": parts}}
     plot_factors(table, {"motion": 0.125, "shape": 0.1}, tmp_path / "f.png")
     picture = read_picture(tmp_path / "f.png")
-    tall, short = (count_colour(picture, plots_module._NAMED[p]) for p in ("dynamic", "static"))
+    tall, short = (count_color(picture, plots_module._NAMED[p]) for p in ("dynamic", "static"))
     assert 2.5 < tall / short < 6  # areas are as 0.9 to 0.2, plus equal legend entries
 
 

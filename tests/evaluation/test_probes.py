@@ -7,11 +7,11 @@ from bod_keras.evaluation import factor_probes, knn_accuracy, linear_probe, mlp_
 
 
 def blobs(count, classes=4, width=6, spread=0.3, seed=0):
-    """Points around one centre per class: easily told apart at the default spread."""
-    centres = 3.0 * np.eye(classes, width)
+    """Points around one center per class: easily told apart at the default spread."""
+    centers = 3.0 * np.eye(classes, width)
     labels = np.arange(count) % classes
     noise = np.random.default_rng(seed).normal(size=(count, width))
-    return centres[labels] + spread * noise, labels
+    return centers[labels] + spread * noise, labels
 
 
 def slow_knn(train_x, train_y, test_x, test_y, k, temperature):

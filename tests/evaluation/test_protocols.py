@@ -172,7 +172,7 @@ def test_the_tables_hold_what_was_counted(shared, tmp_path):
 
 
 def test_neighbours_and_recalls_are_those_of_a_slow_search(shared, tmp_path):
-    """One query and one gallery video at a time, centred as CoCLR does it."""
+    """One query and one gallery video at a time, centered as CoCLR does it."""
     subject = subject_of(shared, tmp_path)
     result = run_protocol(subject, small("retrieval-coclr"))
     (gallery, gallery_y), (queries, queries_y) = (

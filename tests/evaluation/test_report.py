@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import bod_keras
-from bod_keras.evaluation import environment, format_table, summarise, write_report
+from bod_keras.evaluation import environment, format_table, summarize, write_report
 from bod_keras.evaluation import report as report_module
 
 
@@ -124,13 +124,13 @@ def test_format_table_wrong_columns(columns):
         format_table([{"run": "a", "accuracy": 1.0}], columns)
 
 
-def test_summarise():
+def test_summarize():
     runs = [
         {"name": "b", "seed": 0, "x": 1.0, "probes": {"motion": {"chance": 0.5, "part": "static"}}},
         {"name": "a", "seed": 0, "y": np.float32(4.0), "done": True},
         {"name": "b", "seed": 1, "x": 4, "probes": {"motion": {"chance": 0.5, "part": "dynamic"}}},
     ]
-    first, second = summarise(runs)
+    first, second = summarize(runs)
     assert first == {
         "name": "b",
         "runs": 2,
@@ -141,8 +141,8 @@ def test_summarise():
     assert "2.500 ± 2.121" in format_table([first, second], ["name", "x"])
 
 
-def test_summarise_errors():
+def test_summarize_errors():
     with pytest.raises(ValueError, match=r'must have a "name", received \[.x.\] in run 0'):
-        summarise([{"x": 1.0}])
+        summarize([{"x": 1.0}])
     with pytest.raises(ValueError, match="received 'x' in 1 of the 2 runs named 'a'"):
-        summarise([{"name": "a", "x": 1.0}, {"name": "a"}])
+        summarize([{"name": "a", "x": 1.0}, {"name": "a"}])

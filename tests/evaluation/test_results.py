@@ -3,8 +3,9 @@
 import statistics
 
 import pytest
+from ml_collections import ConfigDict
 
-from bod_keras.evaluation.protocols import combine, result_tables
+from bod_keras.evaluation.protocols import KINDS, combine, result_tables, run_protocol
 
 
 def result(seed, top1, fold=1):
@@ -58,3 +59,18 @@ def test_runs_of_one_name_are_averaged_over_their_splits_too():
 def test_what_has_no_parts_shows_its_numbers():
     runs = [("a", None, [{"frame_map": 0.5, "fold": None, "seed": 0, "videos": [1, 2]}])]
     assert result_tables(runs, "detect").splitlines()[-1].split() == ["a", "1", "0.500"]
+
+
+def test_a_kind_from_outside_says_what_its_table_shows(tmp_path, monkeypatch):
+    (tmp_path / "my_kinds.py").write_text(
+        "from bod_keras.evaluation.protocols import kind\n"
+        "@kind('mine', columns=('videos',))\n"
+        "def count(subject, protocol):\n"
+        "    return {'videos_read': 3, 'other': 1}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    found = run_protocol(None, ConfigDict({"kind": "my_kinds:count"}))
+    assert "mine" in KINDS
+    assert result_tables([("a", None, [found])], "mine").splitlines()[0].split() == [
+        *("run", "runs", "videos_read")
+    ]

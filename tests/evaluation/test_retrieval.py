@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from bod_keras.evaluation import nearest_neighbours, retrieval_recalls
+from bod_keras.evaluation import nearest_neighbors, retrieval_recalls
 from bod_keras.evaluation import neighbours as module
 
 
-def slow_neighbours(gallery, queries, k, centre=False):
+def slow_neighbours(gallery, queries, k, center=False):
     """One query and one gallery row at a time; equal similarities by index."""
-    if centre:
+    if center:
         gallery, queries = gallery - gallery.mean(axis=0), queries - queries.mean(axis=0)
     lists = []
     for query in queries:
@@ -22,9 +22,9 @@ def slow_neighbours(gallery, queries, k, centre=False):
     return lists
 
 
-def slow_recall(gallery, gallery_y, queries, queries_y, k, centre):
+def slow_recall(gallery, gallery_y, queries, queries_y, k, center):
     hits = 0
-    for y, nearest in zip(queries_y, slow_neighbours(gallery, queries, k, centre)):
+    for y, nearest in zip(queries_y, slow_neighbours(gallery, queries, k, center)):
         hits += any(gallery_y[i] == y for i in nearest)
     return hits / len(queries)
 
@@ -35,20 +35,20 @@ def samples(count, seed, classes=6, width=5):
     return rng.normal(size=(count, width)) + 0.8 * np.eye(classes, width)[labels] + 0.5, labels
 
 
-@pytest.mark.parametrize("centre", [False, True])
+@pytest.mark.parametrize("center", [False, True])
 @pytest.mark.parametrize("k", [1, 7, 60])
-def test_neighbours_equal_the_slow_loop(k, centre):
+def test_neighbours_equal_the_slow_loop(k, center):
     (gallery, _), (queries, _) = samples(60, 0), samples(25, 1)
-    index, similarity = nearest_neighbours(gallery, queries, k, centre)
-    assert index.tolist() == slow_neighbours(gallery, queries, k, centre)
+    index, similarity = nearest_neighbors(gallery, queries, k, center)
+    assert index.tolist() == slow_neighbours(gallery, queries, k, center)
     assert np.all(np.diff(similarity, axis=1) <= 0) and np.all(np.abs(similarity) <= 1)
 
 
 def test_neighbours_in_blocks_are_the_same(monkeypatch):
     (gallery, _), (queries, _) = samples(60, 0), samples(25, 1)
-    whole = nearest_neighbours(gallery, queries, 9)
+    whole = nearest_neighbors(gallery, queries, 9)
     monkeypatch.setattr(module, "_CELLS_AT_ONCE", 200)
-    blocks = nearest_neighbours(gallery, queries, 9)
+    blocks = nearest_neighbors(gallery, queries, 9)
     assert np.array_equal(whole[0], blocks[0])
     np.testing.assert_allclose(whole[1], blocks[1], atol=1e-12)
 
@@ -59,16 +59,16 @@ def test_equal_rows_come_by_index(k):
     order = np.random.default_rng(1).integers(4, size=40)
     # Copies at different places of a matrix product, and of other lengths, are equally near.
     gallery = rows[order] * np.linspace(0.1, 9, 40)[:, None]
-    index, _ = nearest_neighbours(gallery, rows, k)
+    index, _ = nearest_neighbors(gallery, rows, k)
     assert index.tolist() == slow_neighbours(gallery, rows, k)
-    assert nearest_neighbours(np.zeros((5, 2)), np.ones((1, 2)), 3)[0].tolist() == [[0, 1, 2]]
+    assert nearest_neighbors(np.zeros((5, 2)), np.ones((1, 2)), 3)[0].tolist() == [[0, 1, 2]]
 
 
-@pytest.mark.parametrize("centre", [False, True])
-def test_recalls_equal_the_slow_loop(centre):
+@pytest.mark.parametrize("center", [False, True])
+def test_recalls_equal_the_slow_loop(center):
     gallery, queries = samples(54, 2), samples(31, 3)
-    result = retrieval_recalls(*gallery, *queries, centre=centre)
-    truth = {f"R@{k}": slow_recall(*gallery, *queries, k, centre) for k in (1, 5, 10, 20, 50)}
+    result = retrieval_recalls(*gallery, *queries, center=center)
+    truth = {f"R@{k}": slow_recall(*gallery, *queries, k, center) for k in (1, 5, 10, 20, 50)}
     assert result == truth
     assert result["R@1"] < result["R@5"] < result["R@20"] <= result["R@50"]
 
@@ -86,11 +86,11 @@ def test_errors():
     with pytest.raises(
         ValueError, match="k must be between 1 and the rows of the gallery, 12, re.* 13"
     ):
-        nearest_neighbours(x, x, 13)
+        nearest_neighbors(x, x, 13)
     with pytest.raises(ValueError, match="gallery and queries .* received 5 and 4. Extract"):
-        nearest_neighbours(x, x[:, :4], 1)
+        nearest_neighbors(x, x[:, :4], 1)
     with pytest.raises(ValueError, match="queries must be finite, .* 1 of 12 rows, first in row 2"):
-        nearest_neighbours(x, np.where(np.arange(12)[:, None] == 2, np.nan, x), 1)
+        nearest_neighbors(x, np.where(np.arange(12)[:, None] == 2, np.nan, x), 1)
     with pytest.raises(ValueError, match=r"ks must be numbers .* gallery, 12, received \(20, 50\)"):
         retrieval_recalls(x, y, x, y, ks=(20, 50))
     with pytest.raises(ValueError, match=r"ks must be numbers .* received \(0, 1\)"):

@@ -11,9 +11,9 @@ from bod_keras.evaluation import knn_accuracy, knn_scores, linear_probe, linear_
 
 def split(classes=5, count=90, width=12, spread=1.6):
     rng = np.random.default_rng(0)
-    centres = rng.normal(size=(classes, width))
+    centers = rng.normal(size=(classes, width))
     labels = [rng.permutation(np.arange(count) % classes) for _ in range(2)]
-    train, test = (centres[y] + spread * rng.normal(size=(count, width)) for y in labels)
+    train, test = (centers[y] + spread * rng.normal(size=(count, width)) for y in labels)
     return train, labels[0], test, labels[1]
 
 

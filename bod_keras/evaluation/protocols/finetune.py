@@ -165,13 +165,15 @@ def build_classifier(encoder, classes: int, protocol, steps_per_epoch: int) -> C
 def _learning_rate(protocol, steps_per_epoch):
     warmup = round(protocol.warmup_epochs * steps_per_epoch)
     if protocol.schedule == "step":
-        boundaries = [round(epoch * steps_per_epoch) for epoch in protocol.steps]
+        # One at the end changes nothing, and without any there is no schedule.
+        ends = protocol.steps or (protocol.epochs,)
+        boundaries = [round(epoch * steps_per_epoch) for epoch in ends]
         return warmup_steps(protocol.learning_rate, boundaries, protocol.factor, warmup)
     return warmup_cosine(protocol.learning_rate, protocol.epochs * steps_per_epoch, warmup)
 
 
 def _accuracy(data, labels):
-    """From a model to its top-1 accuracy, with one centred clip a video."""
+    """From a model to its top-1 accuracy, with one centered clip a video."""
     compiled: dict = {}
 
     def measure(model):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 
 from bod_keras.evaluation.protocols._kinds import KINDS
-from bod_keras.evaluation.tables import CIRCUMSTANCES, format_table, numbers_of, summarise
+from bod_keras.evaluation.tables import CIRCUMSTANCES, format_table, numbers_of, summarize
 
 _WIDEST = 12  # columns of a table that holds whatever numbers a protocol returned
 
@@ -65,7 +65,7 @@ def result_tables(runs: Sequence[tuple[str, float | None, Sequence[Mapping]]], k
         for result in results
     ]
     shown_of = KINDS[kind]
-    summary = summarise(flat)
+    summary = summarize(flat)
     first = runs[0][2][0]
     if "factors" not in first:
         names = [key for key in summary[0] if key not in ("name", "runs", "seconds_per_step")]

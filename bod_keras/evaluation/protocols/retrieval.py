@@ -7,7 +7,7 @@ import csv
 import numpy as np
 
 from bod_keras.evaluation.contact_sheet import contact_sheet
-from bod_keras.evaluation.neighbours import nearest_neighbours
+from bod_keras.evaluation.neighbours import nearest_neighbors
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import chance, classes_of, labelled_splits
 from bod_keras.evaluation.retrieval import retrieval_recalls
@@ -23,7 +23,7 @@ def run_retrieval(subject, protocol) -> dict:
 
     Args:
         subject: a `Subject`.
-        protocol: with `ks`, and `centre`: whether each set is centred by its own mean first.
+        protocol: with `ks`, and `center`: whether each set is centered by its own mean first.
 
     Returns:
         `{"factors": {column: {part: {"R@1": share, ...}, "chance": share}}, "gallery": videos, "files":
@@ -41,7 +41,7 @@ def run_retrieval(subject, protocol) -> dict:
                 queries[part],
                 queries_y[column],
                 protocol.ks,
-                protocol.centre,
+                protocol.center,
             )
             for part in gallery
         }
@@ -49,8 +49,8 @@ def run_retrieval(subject, protocol) -> dict:
     files = []
     rows = len(next(iter(gallery.values())))
     for part in gallery:
-        index, similarity = nearest_neighbours(
-            gallery[part], queries[part], min(_NEIGHBOURS, rows), protocol.centre
+        index, similarity = nearest_neighbors(
+            gallery[part], queries[part], min(_NEIGHBOURS, rows), protocol.center
         )
         files += _write(subject, part, read + tested, index, similarity)
     return {"factors": factors, "gallery": rows, "files": files}
@@ -91,7 +91,7 @@ def _write(subject, part: str, read, index: np.ndarray, similarity: np.ndarray) 
 
 
 def _middle_frames(subject, read, chosen, index) -> list[list[np.ndarray]]:
-    """For each chosen query the middle frame of its centre clip, and those of its neighbours."""
+    """For each chosen query the middle frame of its center clip, and those of its neighbours."""
     wanted = {1: [read[1][q] for q in chosen], 0: np.unique(read[0][index[chosen]]).tolist()}
     frames: dict[tuple[int, int], np.ndarray] = {}
     for which, split in ((0, subject.train), (1, subject.test)):
