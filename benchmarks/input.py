@@ -92,9 +92,7 @@ class Ours:
 
     def __init__(self, records, views):
         self.augment = augmentation("cvrl", SIZE)
-        self.reader = ClipReader(
-            records, FRAMES, STRIDE, 0, 0, "uniform", self.augment, self.augment, 0
-        )
+        self.reader = ClipReader(records, FRAMES, STRIDE, 0, self.augment, self.augment, 0)
         self.store = open_store(records)
         self.out = np.empty((views, FRAMES, SIZE, SIZE, 3), np.uint8)
         self.views = views

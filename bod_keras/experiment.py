@@ -54,7 +54,7 @@ def training_catalog(config):
 
 def training_data(config, catalog, distribution=None):
     """The `ClipDataset` of a catalogue to pre-train on; of a `Distribution`, this process' part of it."""
-    clips = dict(config["clips"])
+    clips = _clip_settings(config)
     if distribution is not None and distribution.replicas > 1:
         if tuple(clips["shard"]) != (0, 1):
             raise UserError(
@@ -65,10 +65,13 @@ def training_data(config, catalog, distribution=None):
         clips["shard"] = distribution.shard
     if clips["flip"] is None and not catalog.flip_safe:
         clips["flip"] = 0.0  # a flip would change the label
-    records = catalog.records
-    if config["data"]["mix"]:
-        records = [records, *(read_catalog(source) for source in config["data"]["mix"])]
-    return ClipDataset(records, seed=config["seed"], **clips)
+    return ClipDataset(catalog.records, seed=config["seed"], **clips)
+
+
+def _clip_settings(config):
+    """``config.clips``; of a run of an older version, without what is no longer an argument."""
+    retired = ("min_gap", "gap_law", "class_balanced", "weights")
+    return {name: value for name, value in config["clips"].items() if name not in retired}
 
 
 def probe_catalog(config, part):
@@ -99,10 +102,9 @@ def unlabelled_catalog(config):
 
 def probe_data(config, catalog):
     """The `ClipDataset` of a probe's catalogue."""
-    clips = dict(config["clips"])
+    clips = _clip_settings(config)
     clips["batch_size"] = min(clips["batch_size"], len(catalog.records))
-    for name in ("weights", "shard", "class_balanced"):  # of training
-        clips.pop(name, None)
+    clips.pop("shard", None)  # of training
     return ClipDataset(catalog.records, seed=config["seed"], **clips)
 
 

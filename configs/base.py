@@ -78,7 +78,6 @@ def shared():
             "source": "",
             "root": config_dict.placeholder(str),
             "split": config_dict.placeholder(str),
-            "mix": (),  # more sources, to train on a mixture
             "dataset": "",
             "annotations": config_dict.placeholder(str),  # folder of the official files; None: root
             "fold": 1,
@@ -113,10 +112,6 @@ def shared():
             "flip": config_dict.placeholder(float),
             "augment": "cpu",  # or device: by a layer of the model
             "device_size": config_dict.placeholder(int),
-            "min_gap": 0,
-            "gap_law": "uniform",  # or decreasing
-            "class_balanced": False,
-            "weights": (),  # one for data.source and one for each of data.mix
             "shard": (0, 1),  # this host and how many there are
             "cache_mb": 0,
             "workers": 2,  # processes

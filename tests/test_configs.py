@@ -47,7 +47,7 @@ def test_the_smoke_form_trains_two_steps(recipe, workspace):
 def test_a_run_augments_on_the_device(workspace):
     config = get_config("vsimclr_ucf101", "plain,smoke")
     config.output, config.built_in.folder = str(workspace), str(workspace / "data")
-    config.name, config.clips.augment, config.clips.gap_law = "device", "device", "decreasing"
+    config.name, config.clips.augment = "device", "device"
     assert train.train(config.to_dict()) is None
     model = keras.models.load_model(workspace / "device-seed0" / "model.keras")
     assert model.augmenter.size == 32 and model.augmenter.get_config()["flip"] == 0.5

@@ -1,4 +1,4 @@
-"""What a ClipDataset can do besides reading a list of files: hosts, groups, spans, crops, devices, NumPy."""
+"""What a ClipDataset can do besides reading a list of files: hosts, repetitions, spans, crops, devices."""
 
 from collections import Counter
 
@@ -41,30 +41,42 @@ def test_two_hosts_read_each_record_once_an_epoch_in_the_order_of_one(videos):
     assert shown == dict.fromkeys(videos, 1)
 
 
-def test_classes_are_shown_equally_often(videos):
-    dataset = ClipDataset(records_of(videos, [0, 0, 0, 0, 1, 1]), **OPTIONS, class_balanced=True)
-    shown = Counter(dataset.files(0, 6 * 20 - 1))
-    assert sum(shown[path] for path in videos[:4]) == sum(shown[path] for path in videos[4:]) == 60
-    assert max(shown.values()) - min(shown.values()) < 25 and len(shown) == 6
-    with pytest.raises(ValueError, match="needs a label.*Received: 6 of 6"):
-        ClipDataset(records_of(videos), **OPTIONS, class_balanced=True)
+def test_no_batch_straddling_epochs_holds_a_video_twice_after_a_broken_file(tmp_path):
+    records = [
+        *array_records(np.zeros((11, 4, 16, 16, 3), np.uint8)),
+        Record(str(tmp_path / "gone.avi")),
+    ]
+    options = {**OPTIONS, "batch_size": 4, "workers": 0}
+    dataset = ClipDataset(records, **options)
+    _, positions = collect(dataset, steps=100)
+    for batch in positions.reshape(-1, 4):
+        assert len({path for g in batch for path in dataset.files(g, g)}) == 4
+    shown = Counter(path for g in positions for path in dataset.files(g, g))
+    assert len(shown) == 11 and min(shown.values()) > 20
+    for step in range(0, 50, 7):  # a stream goes on as if it had not been stopped
+        _, rest = collect(
+            ClipDataset(records, **options), 10, int(positions[4 * step - 1]) + 1 if step else 0
+        )
+        np.testing.assert_array_equal(rest, positions[4 * step : 4 * step + 40])
 
 
-def test_data_sets_are_mixed_by_weight_and_resume_exactly(videos):
-    parts = [records_of(videos[:2]), records_of(videos[2:])]
-    dataset = ClipDataset(parts, **OPTIONS, weights=(1.0, 1.0))
-    assert len(dataset) == 6
-    shown = Counter(dataset.files(0, 6 * 10 - 1))
-    assert sum(shown[path] for path in videos[:2]) == 30
-    whole, positions = collect(dataset, steps=6)
-    rest, _ = collect(ClipDataset(parts, **OPTIONS, weights=(1, 1)), 3, int(positions[5]) + 1)
-    np.testing.assert_array_equal(whole[6:], rest)
-    unweighted = ClipDataset(parts, **OPTIONS)
-    assert sorted(unweighted.files(0, 5)) == sorted(videos)
-    with pytest.raises(ValueError, match=r"Received: 3 weights, 2 data set\(s\)"):
-        ClipDataset(parts, **OPTIONS, weights=(1, 1, 1))
-    with pytest.raises(ValueError, match="exclude each other"):
-        ClipDataset(parts, **OPTIONS, weights=(1, 1), class_balanced=True)
+def test_no_batch_holds_a_video_twice_that_a_list_names_twice(videos):
+    dataset = ClipDataset(
+        records_of([*videos, *videos[:3]]), **{**OPTIONS, "batch_size": 3}, workers=0
+    )
+    _, positions = collect(dataset, steps=60)
+    for batch in positions.reshape(-1, 3):
+        assert len({path for g in batch for path in dataset.files(g, g)}) == 3
+    assert positions.tolist() == list(range(180))  # nothing is left out
+
+
+def test_fewer_videos_than_a_batch_holds(videos, tmp_path):
+    with pytest.raises(bod_keras.UserError, match="batch_size=2, 1 videos in 3 records"):
+        ClipDataset(records_of(videos[:1] * 3), **OPTIONS)
+    records = [Record(videos[0]), Record(str(tmp_path / "gone.avi"))]
+    dataset = ClipDataset(records, **OPTIONS, workers=0, max_bad_share=0.9)
+    with pytest.raises(bod_keras.UserError, match="2 different videos.*1 of 2 files cannot"):
+        collect(dataset, steps=1)
 
 
 def test_a_span_is_all_that_is_shown_of_a_file(videos):
@@ -202,7 +214,6 @@ def test_labels_come_with_their_clips():
             r"labels must hold one class for each of the 6 records. Received: shape .1,.",
         ),
         ({"timeout": 0}, "timeout must be more than 0 seconds. Received: timeout=0"),
-        ({"gap_law": "x"}, "gap_law must be one of"),
         ({"shard": (1, 1)}, r"Received: shard=\(1, 1\)"),
         ({"flip": 2.0}, "flip must be a probability"),
     ],

@@ -3,7 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bod_keras.data.loading.order import EpochOrder
+from bod_keras.data import Record
+from bod_keras.data.loading.order import EpochOrder, video_numbers
 
 
 def epoch_of(order, epoch):
@@ -52,30 +53,31 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert len({draw(seed, epoch) for seed in range(3) for epoch in range(3)}) == 9
 
 
-def test_groups_get_their_shares_evenly_spread():
-    groups = [range(60), range(60, 80), range(80, 100)]
-    order = EpochOrder(100, 4, groups=groups, shares=[1.0, 1.0, 2.0])
-    member = np.repeat([0, 1, 2], [60, 20, 20])
-    for epoch in range(4):
-        entries = order.entries(epoch)
-        assert np.bincount(member[entries]).tolist() == [25, 25, 50]
-        for quarter in np.split(member[entries], 4):
-            counts = np.bincount(quarter, minlength=3)
-            assert np.abs(counts - [6.25, 6.25, 12.5]).max() <= 2.5
-        small = Counter(entries[member[entries] == 1].tolist())
-        assert set(small) == set(range(60, 80)) and set(small.values()) == {1, 2}
-    shown = {i for epoch in range(30) for i in order.entries(epoch).tolist()}
-    assert shown == set(range(100))
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_no_global_batch_holds_a_video_twice(hosts):
+    """Also with a rest, and where a video has almost as many records as an epoch has batches."""
+    for records, batch, videos in (
+        (23, 4, [0] * 4 + list(range(1, 20))),
+        (24, 4, [*range(12)] * 2),
+    ):
+        orders = [EpochOrder(records, batch, shard=(i, hosts), videos=videos) for i in range(hosts)]
+        for epoch in range(30):
+            assert sorted(orders[0].entries(epoch).tolist()) == list(range(records))
+            per_host = [np.reshape(epoch_of(order, epoch), (-1, batch)) for order in orders]
+            for rows in np.concatenate(per_host, axis=1):
+                assert len({videos[row] for row in rows}) == batch * hosts
 
 
-def test_no_batch_holds_a_record_of_a_small_group_twice():
-    groups = [range(90), range(90, 100)]
-    order = EpochOrder(100, 18, groups=groups)  # the ten records get 50 places
-    for epoch in range(20):
-        for batch in np.split(order.entries(epoch)[: 5 * 18], 5):
-            assert len(set(batch.tolist())) == 18
-    with pytest.raises(ValueError, match=r"group of 10 .* 50 of the 100 .* at most 18.*: 19"):
-        EpochOrder(100, 19, groups=groups)
+def test_records_that_overlap_show_one_video():
+    records = [
+        Record("a", span=(0, 2)),
+        Record("b"),
+        Record("a", span=(5, 6)),
+        Record("a", span=(2, 3)),
+    ]
+    assert video_numbers(records) == [0, 1, 2, 3]
+    assert video_numbers([*records, Record("a", span=(1, 2.5))]) == [0, 1, 2, 0, 0]
+    assert video_numbers([*records, Record("a")]) == [0, 1, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_no_batch_holds_a_record_of_a_small_group_twice():
         ({"shard": (2, 2)}, r"0 <= index < count. Received: shard=\(2, 2\)"),
         ({"shard": (-1, 2)}, r"Received: shard=\(-1, 2\)"),
         ({"shard": (0, 5)}, "number of hosts, 5. Received: batch_size=2, 9 videos"),
-        ({"groups": [range(5), range(5, 9)], "shares": [1, 0]}, r"positive.*Received: \[1.0, 0.0"),
+        ({"videos": [7] * 9}, "Received: batch_size=2, 1 videos in 9 records"),
     ],
 )
 def test_wrong_arguments(arguments, message):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from bod_keras.errors import UserError
-
-GAP_LAWS = ("uniform", "decreasing")
 
 
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -86,71 +82,35 @@ def clip_indices(num_frames: int, frames: int, stride: int, start: int) -> np.nd
 
 
 def sample_views(
-    num_frames: int,
-    frames: int,
-    stride: int,
-    views: int,
-    rng: np.random.Generator,
-    min_gap: int = 0,
-    gap_law: str = "uniform",
+    num_frames: int, frames: int, stride: int, views: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw the frame numbers of several clips of one video.
 
-    Let `S = max(1, num_frames - span + 1)` be the number of possible starts.
-
-    "uniform": without a gap the starts are independent and uniform. With `min_gap = g >= 1` the
-    tuple of starts is uniform over all tuples with pairwise distances of at least `g`: draw `views`
-    distinct numbers `z_1 < z_2 < ...` out of `S - (views - 1)(g - 1)`, spread them to
-    `z_i + (i - 1)(g - 1)`, and shuffle. If the video is too short for the gap, `g` becomes the widest
-    possible one, `(S - 1) // (views - 1)`.
-
-    "decreasing", of two views: the distance of the starts has the linearly decreasing density
-    `2 / S (1 - k / S)` on [0, S), rounded down: `floor(S (1 - sqrt(1 - u)))` with u uniform. The
-    earlier start is uniform over what the distance leaves, and the order is shuffled.
-
-    A video shorter than the clip has the single start 0 and is looped.
+    The starts are independent and uniform over all possible ones. A video shorter than the clip has
+    the single start 0 and is looped.
 
     Args:
         num_frames: frames of the video.
         frames: frames of a clip.
-        stride: distance of neighbouring clip frames in the video.
+        stride: distance of neighboring clip frames in the video.
         views: number of clips.
         rng: random generator.
-        min_gap: least distance between the starts of any two views, in frames of the video.
-        gap_law: "uniform" or "decreasing".
 
     Returns:
         int64 array `(views, frames)`.
 
     Raises:
-        ValueError: if a count is below 1, `min_gap` is negative, or `gap_law` is unknown or does
-            not go with the other arguments.
+        UserError: a count is below 1.
 
     Example:
-
-    >>> clips = sample_views(100, 8, 2, views=2, rng=np.random.default_rng(0), min_gap=20)
-    >>> clips.shape, bool(abs(clips[0, 0] - clips[1, 0]) >= 20)
-    ((2, 8), True)
-
-    Source: the decreasing law is that of Qian et al., "Spatiotemporal Contrastive Video
-    Representation Learning", CVPR 2021, as their code has it.
+        >>> import numpy as np
+        >>> from bod_keras.data import sample_views
+        >>> sample_views(100, 8, 2, views=2, rng=np.random.default_rng(0)).shape
+        (2, 8)
     """
     _check_views(views)
-    check_gap_law(gap_law, views, min_gap)
-    starts = _last_start(num_frames, frames, stride) + 1
-    if gap_law == "decreasing":
-        distance = min(starts - 1, int(starts * (1 - math.sqrt(1 - rng.random()))))
-        first = rng.integers(starts - distance)
-        chosen = rng.permutation([first, first + distance])
-        return np.stack([clip_indices(num_frames, frames, stride, int(s)) for s in chosen])
-    gap = min(min_gap, (starts - 1) // (views - 1)) if views > 1 else 0
-    if gap == 0:
-        chosen = rng.integers(starts, size=views)
-    else:
-        room = starts - (views - 1) * (gap - 1)
-        chosen = np.sort(rng.choice(room, views, replace=False)) + (gap - 1) * np.arange(views)
-        chosen = rng.permutation(chosen)
-    return np.stack([clip_indices(num_frames, frames, stride, int(s)) for s in chosen])
+    starts = rng.integers(_last_start(num_frames, frames, stride) + 1, size=views)
+    return np.stack([clip_indices(num_frames, frames, stride, int(s)) for s in starts])
 
 
 def even_views(num_frames: int, frames: int, stride: int, views: int) -> np.ndarray:
@@ -180,32 +140,6 @@ def even_views(num_frames: int, frames: int, stride: int, views: int) -> np.ndar
     last = _last_start(num_frames, frames, stride)
     starts = [last // 2] if views == 1 else [i * last // (views - 1) for i in range(views)]
     return np.stack([clip_indices(num_frames, frames, stride, s) for s in starts])
-
-
-def check_gap_law(gap_law: str, views: int, min_gap: int) -> None:
-    """Refuse what `sample_views` cannot draw.
-
-    Args:
-        gap_law: as there.
-        views: as there.
-        min_gap: as there.
-
-    Raises:
-        ValueError: as there.
-
-    Example:
-
-    >>> check_gap_law("decreasing", views=2, min_gap=0)
-    """
-    if min_gap < 0:
-        raise UserError(f"min_gap must be at least 0 frames. Received: min_gap={min_gap}")
-    if gap_law not in GAP_LAWS:
-        raise UserError(f"gap_law must be one of {GAP_LAWS}. Received: {gap_law!r}")
-    if gap_law == "decreasing" and (views != 2 or min_gap):
-        raise UserError(
-            "gap_law='decreasing' is a law of two views without min_gap; use 'uniform' for others. "
-            f"Received: views={views}, min_gap={min_gap}"
-        )
 
 
 def _last_start(num_frames: int, frames: int, stride: int) -> int:

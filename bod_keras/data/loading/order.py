@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,28 +23,25 @@ class EpochOrder:
     out only the last `N mod (b h)` records, others each time, and a run that goes on with another
     number of hosts and the same global batch goes on in the same order.
 
-    Without groups the order is a permutation. With groups (classes, or data sets) it has N entries,
-    of which group k gets the share p_k, to within one: the group's records in a random order, again
-    from the beginning if they do not suffice, spread evenly over the epoch (entry j of n_k is
-    sorted by (j + u) / n_k, with u uniform in [0, 1)).
+    Entries of one video (equal numbers in `videos`) change places within an epoch, so that no global
+    batch holds two of them. A video with more entries than an epoch has batches cannot be parted
+    everywhere.
 
     Args:
         records: number of records N.
         batch_size: samples of a batch on one host.
         seed: of the order, >= 0.
         shard: index of this host and number of hosts.
-        groups: the record numbers of each group; None for none.
-        shares: weight of each group, > 0; they need not sum to 1. None for equal ones.
+        videos: the number of the video that each record shows (`video_numbers`); None if all differ.
 
     Raises:
-        ValueError: if an argument is out of range, or if a group is so small that a record would
-            stand twice in a global batch.
+        UserError: an argument is out of range, or there are fewer videos than a global batch holds.
 
     Example:
-
-    >>> hosts = [EpochOrder(12, batch_size=2, shard=(i, 2)) for i in range(2)]
-    >>> [[host.position(n) for n in range(6)] for host in hosts]
-    [[0, 1, 4, 5, 8, 9], [2, 3, 6, 7, 10, 11]]
+        >>> from bod_keras.data.loading.order import EpochOrder
+        >>> hosts = [EpochOrder(12, batch_size=2, shard=(i, 2)) for i in range(2)]
+        >>> [[host.position(n) for n in range(6)] for host in hosts]
+        [[0, 1, 4, 5, 8, 9], [2, 3, 6, 7, 10, 11]]
     """
 
     def __init__(
@@ -51,8 +50,7 @@ class EpochOrder:
         batch_size: int,
         seed: int = 0,
         shard: tuple[int, int] = (0, 1),
-        groups: Sequence[Sequence[int]] | None = None,
-        shares: Sequence[float] | None = None,
+        videos: Sequence[int] | None = None,
     ):
         index, hosts = shard
         if not 0 <= index < hosts:
@@ -60,19 +58,18 @@ class EpochOrder:
                 "shard must be (index, count) with 0 <= index < count. "
                 f"Received: shard={tuple(shard)}"
             )
-        if not 1 <= batch_size * hosts <= records:
+        self.videos = list(range(records) if videos is None else videos)
+        distinct = len(set(self.videos))
+        if not 1 <= batch_size * hosts <= distinct:
             raise UserError(
                 "batch_size must be between 1 and the number of videos"
                 + (f" over the number of hosts, {hosts}" if hosts > 1 else "")
-                + f". Received: batch_size={batch_size}, {records} videos"
+                + f". Received: batch_size={batch_size}, {distinct} videos"
+                + (f" in {records} records" if distinct < records else "")
             )
         self.records, self.batch_size, self.seed = records, batch_size, seed
         self.shard = (index, hosts)
         self.steps = records // (batch_size * hosts)
-        self._groups = None if groups is None else [np.asarray(group) for group in groups]
-        if self._groups is not None:
-            self._slots = _allot(shares or [1.0] * len(groups), records)
-            self._check_repetition()
         self._remember()
 
     def _remember(self) -> None:
@@ -114,83 +111,68 @@ class EpochOrder:
     def _draw(self, epoch: int) -> np.ndarray:
         # Four words, so that it is no `sample_rng` of this epoch.
         rng = np.random.default_rng([self.seed, epoch, 0, 1])
-        if self._groups is None:
-            return rng.permutation(self.records)
-        entries, keys = [], []
-        for members, slots in zip(self._groups, self._slots):
-            counter = np.arange(slots)
-            entries.append(rng.permutation(members)[counter % len(members)])
-            keys.append((counter + rng.random(slots)) / max(1, slots))
-        return np.concatenate(entries)[np.argsort(np.concatenate(keys), kind="stable")]
+        entries = rng.permutation(self.records)
+        if len(set(self.videos)) < self.records:
+            self._part(entries)
+        return entries
 
-    def _check_repetition(self) -> None:
-        """Two clips of one video in a batch would be contrasted as if they were two videos."""
-        batch = self.batch_size * self.shard[1]
-        for members, slots in zip(self._groups, self._slots):
-            if slots <= len(members):
+    def _part(self, entries: np.ndarray) -> None:
+        """Exchange entries so that no global batch holds a video twice."""
+        size = self.batch_size * self.shard[1]
+        videos = np.asarray(self.videos)[entries]
+        inside = [
+            collections.Counter(videos[i : i + size].tolist()) for i in range(0, len(videos), size)
+        ]
+        if len(videos) % size:
+            inside[-1] = collections.Counter()  # the rest, which no batch holds
+        for place in range(self.steps * size):
+            here, video = inside[place // size], videos[place]
+            if here[video] < 2:
                 continue
-            # Entries j and j + len(members) are one record, at least this many positions apart.
-            room = int((len(members) - 1) * self.records / slots)
-            if batch > room:
-                raise UserError(
-                    f"A group of {len(members)} videos gets {slots} of the {self.records} places "
-                    "of an epoch, so that a video would stand twice in a batch. Lower the batch "
-                    f"size (all hosts together) to at most {room}, or the group's weight. "
-                    f"Received: {batch}"
-                )
+            for offset in range(1, len(videos)):
+                other = (place + offset) % len(videos)
+                there, guest = inside[other // size], videos[other]
+                rest = other >= self.steps * size
+                if there is here or here[guest] or (there[video] and not rest):
+                    continue
+                here[video] -= 1
+                here[guest] += 1
+                if not rest:
+                    there[guest] -= 1
+                    there[video] += 1
+                for array in (entries, videos):
+                    array[[place, other]] = array[[other, place]]
+                break
 
 
-def record_groups(
-    parts: Sequence[Sequence[Record]], weights: Sequence[float] | None, class_balanced: bool
-) -> dict:
-    """Give the groups and shares of an `EpochOrder`: mixed data sets, or classes, or none.
+def video_numbers(records: Sequence[Record]) -> list[int]:
+    """Number the videos that records show.
+
+    Records show one video if they name the same path and their spans overlap, directly or by way of other
+    records. A record without a span is the whole file. Parts of a file that do not overlap are different
+    videos.
 
     Args:
-        parts: one or several data sets, whose records are counted through.
-        weights: one for each of several data sets, or None.
-        class_balanced: whether each label is a group.
+        records: the records.
 
     Returns:
-        Keyword arguments of `EpochOrder`.
-
-    Raises:
-        ValueError: if the arguments do not go together, or a record has no label.
+        A number for each record, equal where they show one video.
 
     Example:
-
-    >>> record_groups([["a", "b"], ["c"]], (1.0, 3.0), class_balanced=False)
-    {'groups': [[0, 1], [2]], 'shares': [1.0, 3.0]}
+        >>> from bod_keras.data import Record
+        >>> from bod_keras.data.loading.order import video_numbers
+        >>> video_numbers([Record("a", span=(0, 2)), Record("a", span=(2, 4)), Record("b"), Record("b")])
+        [0, 1, 2, 2]
     """
-    if weights and (len(parts) < 2 or len(parts) != len(weights)):
-        raise UserError(
-            "weights must hold one number for each of several data sets. "
-            f"Received: {len(weights)} weights, {len(parts)} data set(s)"
-        )
-    if class_balanced and weights:
-        raise UserError("class_balanced and weights exclude each other. Received: both")
-    if class_balanced:
-        labels = [record.label for part in parts for record in part]
-        if None in labels:
-            raise UserError(
-                "class_balanced needs a label of every video. "
-                f"Received: {labels.count(None)} of {len(labels)} without one"
-            )
-        return {
-            "groups": [np.flatnonzero(np.equal(labels, label)) for label in sorted(set(labels))]
-        }
-    if weights:
-        ends = np.cumsum([len(part) for part in parts]).tolist()
-        groups = [list(range(end - len(part), end)) for part, end in zip(parts, ends)]
-        return {"groups": groups, "shares": list(weights)}
-    return {}
-
-
-def _allot(shares: Sequence[float], total: int) -> np.ndarray:
-    """Whole numbers in proportion to the shares that sum to `total` (largest remainders)."""
-    shares = np.asarray(shares, np.float64)
-    if not (shares > 0).all() or not np.isfinite(shares).all():
-        raise UserError(f"weights must be positive numbers. Received: {shares.tolist()}")
-    exact = shares / shares.sum() * total
-    slots = np.floor(exact).astype(int)
-    slots[np.argsort(slots - exact, kind="stable")[: total - slots.sum()]] += 1
-    return slots
+    whole = (-math.inf, math.inf)
+    order = sorted(range(len(records)), key=lambda i: (records[i].path, records[i].span or whole))
+    first: dict[int, int] = {}  # record -> the first one that shows its video
+    path, end, head = None, -math.inf, 0
+    for i in order:
+        begin, last = records[i].span or whole
+        if records[i].path != path or begin >= end:
+            path, end, head = records[i].path, last, i
+        end = max(end, last)
+        first[i] = head
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(first[i], len(numbers)) for i in range(len(records))]

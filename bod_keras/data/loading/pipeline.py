@@ -13,9 +13,8 @@ import numpy as np
 
 from bod_keras.data.augment.augment import augmentation
 from bod_keras.data.loading.check_bad_share import check_bad_share
-from bod_keras.data.loading.clips import check_gap_law
 from bod_keras.data.loading.input_service import InputService
-from bod_keras.data.loading.order import EpochOrder, record_groups
+from bod_keras.data.loading.order import EpochOrder, video_numbers
 from bod_keras.data.loading.reader import ClipReader, Task
 from bod_keras.data.loading.sample_source import SampleSource
 from bod_keras.data.loading.worker_pool import Sample
@@ -29,13 +28,19 @@ if TYPE_CHECKING:
     from bod_keras.views.clip_augmenter import ClipAugmenter
 
 
+# Epochs without a whole batch after which there will be none.
+_PATIENCE = 10
+
+
 class ClipDataset:
     """Streams of clips from videos, for training and for evaluation.
 
     Training is a pure function of an integer position: it gives the epoch and the record
     (`EpochOrder`), and frames and augmentation are drawn from `sample_rng(seed, epoch, record)`. So
     a stream that starts at position p continues any other one exactly, however many workers there
-    are. No batch holds a video twice (a positive pair would count as negatives).
+    are. No batch holds a video twice, because its clips would count as negatives of each other: not where
+    records name it twice (the same path, and spans that overlap: `video_numbers`), and not where a batch
+    straddles two epochs. A sample whose video the batch holds already drops out of the stream.
 
     Several hosts: each makes the data set with the same records, `seed` and `batch_size`, and its own
     `shard`. Then `batch_size` is a host's, the global batch is `batch_size * count`, an epoch has
@@ -43,12 +48,13 @@ class ClipDataset:
     are those of the global stream; each host has a block of every global batch.
 
     A broken file is skipped and named in `skipped`; its positions drop out of the stream, and
-    batches then span more positions (and may straddle epochs). A file that has vanished, may not be
+    batches then span more positions (and may straddle epochs; of several hosts, each keeps only its own part of
+    a batch free of repetitions then). A file that has vanished, may not be
     read, or makes the decoder hang or crash counts as broken. Storage that does not answer stops the
     stream.
 
     Args:
-        records: what to read, from `read_catalog`; or several data sets to mix, a list each.
+        records: what to read, from `read_catalog`.
         frames: frames of a clip, at least 2.
         stride: distance of neighbouring clip frames in the video.
         views: clips of a training sample.
@@ -59,10 +65,6 @@ class ClipDataset:
         augment: "cpu", or "device": then training clips are uint8, the centred squares of the frames
             in `device_size` pixels, and `augmenter()` is the layer that augments them.
         device_size: see there; None for `8 / 7 size`.
-        min_gap: least distance of the starts of the views in frames (`sample_views`).
-        gap_law: "uniform" or "decreasing" (`sample_views`).
-        class_balanced: show each class equally often, by `label`; an epoch is as long as before.
-        weights: of the mixed data sets, how often each is shown; None for their sizes.
         labels: a class a record, integers, for training with labels: every batch then has them, too.
         shard: index of this host and number of hosts.
         seed: of order, frames and augmentation, >= 0.
@@ -90,7 +92,7 @@ class ClipDataset:
 
     def __init__(
         self,
-        records: Sequence[Record] | Sequence[Sequence[Record]],
+        records: Sequence[Record],
         *,
         frames: int = 16,
         stride: int = 1,
@@ -101,10 +103,6 @@ class ClipDataset:
         flip: float | None = None,
         augment: str = "cpu",
         device_size: int | None = None,
-        min_gap: int = 0,
-        gap_law: str = "uniform",
-        class_balanced: bool = False,
-        weights: Sequence[float] | None = None,
         labels: Sequence[int] | None = None,
         shard: tuple[int, int] = (0, 1),
         seed: int = 0,
@@ -114,16 +112,13 @@ class ClipDataset:
         max_bad_share: float = 0.1,
         service: str = "",
     ):
-        parts = [[r] if isinstance(r, Record) else list(r) for r in records]
-        mixed = any(not isinstance(r, Record) for r in records)
-        self.records = [record for part in parts for record in part]
+        self.records = list(records)
         _check(len(self.records), frames, augment)
         lowest = {"stride": (stride, 1), "views": (views, 1), "seed": (seed, 0)}
         lowest |= {"workers": (workers, 0), "cache_mb": (cache_mb, 0)}
         for name, (value, least) in lowest.items():
             if value < least:
                 raise UserError(f"{name} must be at least {least}. Received: {name}={value}")
-        check_gap_law(gap_law, views, min_gap)
         self._labels = None if labels is None else np.asarray(labels, np.int32)
         if labels is not None and self._labels.shape != (len(self.records),):
             raise UserError(
@@ -151,8 +146,6 @@ class ClipDataset:
             frames,
             stride,
             seed,
-            min_gap,
-            gap_law,
             augment=centre(self._train_size) if self._on_device else draw,
             centre=centre(size),
             cache_mb=cache_mb / max(1, self.workers),
@@ -162,7 +155,7 @@ class ClipDataset:
             batch_size,
             seed,
             shard,
-            **record_groups(parts if mixed else [self.records], weights, class_balanced),
+            video_numbers(self.records),
         )
         self.failure: str | None = None
         self._skipped: dict[str, str] = {}
@@ -384,21 +377,34 @@ class ClipDataset:
         views, tasks_read = np.empty((self.batch_size, *shape), np.uint8), []
         window = self.batch_size + 4 * self.workers
         source = self._training_source if key == "position" else self._source
+        training, since = key == "position", 0
         with contextlib.closing(source.samples(tasks, shape, window)) as samples:
             for sample in self._while_storage_answers(samples):
+                since += 1
+                if training and since > _PATIENCE * len(self):
+                    self.failure = (
+                        f"A batch holds {self.batch_size} different videos, and fewer can be read: "
+                        f"{len(self._skipped)} of {self._files} files cannot. Lower batch_size, or mend them."
+                    )
+                    raise UserError(self.failure)
                 path = self.records[sample.task.index].path
                 if sample.looped:
                     self._looped.add(path)
                 if sample.reason is not None:
                     self._skip(path, sample.reason)
                     continue
+                if training and self._shown(sample.task) in map(self._shown, tasks_read):
+                    continue
                 views[len(tasks_read)] = sample.clips
                 tasks_read.append(sample.task)
                 if len(tasks_read) == self.batch_size:
                     yield self._batch(views, key, tasks_read)
-                    views, tasks_read = np.empty_like(views), []
+                    views, tasks_read, since = np.empty_like(views), [], 0
         if tasks_read:
             yield self._batch(views[: len(tasks_read)], key, tasks_read)
+
+    def _shown(self, task: Task) -> int:
+        return self._order.videos[task.index]
 
     def _batch(self, views: np.ndarray, key: str, tasks: Sequence[Task]) -> dict:
         batch = {"views": views, key: np.array([task.number for task in tasks], np.int32)}

@@ -49,8 +49,6 @@ class ClipReader:
         frames: frames of a clip.
         stride: distance of neighbouring clip frames in the video.
         seed: of frames and augmentation.
-        min_gap: least distance of the starts of the views in frames.
-        gap_law: law of the starts, as in `sample_views`.
         augment: of training clips.
         centre: of evaluation clips, without randomness.
         cache_mb: decoded videos are kept up to this many MiB.
@@ -59,7 +57,7 @@ class ClipReader:
 
     >>> from bod_keras.data import augmentation
     >>> centre = augmentation("none", 16)
-    >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, 0, "uniform", centre, centre, 0)
+    >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, centre, centre, 0)
     >>> from bod_keras.data.video.video_file import VideoError
     >>> try:
     ...     reader.read(Task(0, index=0, epoch=0, views=2), np.empty((2, 8, 16, 16, 3), np.uint8))
@@ -72,8 +70,6 @@ class ClipReader:
     frames: int
     stride: int
     seed: int
-    min_gap: int
-    gap_law: str
     augment: ClipAugment
     centre: ClipAugment
     cache_mb: float
@@ -105,9 +101,7 @@ class ClipReader:
             if task.epoch is None:
                 clips = even_views(length, self.frames, self.stride, task.views)
             else:
-                clips = sample_views(
-                    length, self.frames, self.stride, task.views, rng, self.min_gap, self.gap_law
-                )
+                clips = sample_views(length, self.frames, self.stride, task.views, rng)
             self._read_clips(record.path, first + clips, task, rng, out)
         return length < clip_span(self.frames, self.stride)
 

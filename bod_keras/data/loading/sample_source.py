@@ -28,7 +28,7 @@ class SampleSource:
 
     >>> from bod_keras.data import Record, augmentation
     >>> centre = augmentation("none", 16)
-    >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, 0, "uniform", centre, centre, 0)
+    >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, centre, centre, 0)
     >>> source = SampleSource(reader, workers=0, timeout=60)
     >>> [sample.reason for sample in source.samples([Task(0, 0, 0, 2)], (2, 8, 16, 16, 3))]
     ['there is no such file']

@@ -79,7 +79,7 @@ class WorkerPool:
 
     >>> from bod_keras.data import Record, augmentation
     >>> centre = augmentation("none", 16)
-    >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, 0, "uniform", centre, centre, 0)
+    >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, centre, centre, 0)
     >>> pool = WorkerPool(reader, workers=1, timeout=60)
     >>> [sample.reason for sample in pool.run([Task(0, 0, 0, 2)], (2, 8, 16, 16, 3), window=4)]
     ['there is no such file']
