@@ -19,9 +19,9 @@ RECORDS = [
 ]
 
 
-def small_model(**split):
+def small_model(**settings):
     encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4, 8))
-    return bod_keras.VSimCLR(encoder, bod_keras.KoopmanSplit(**split))
+    return bod_keras.VSimCLR(encoder, bod_keras.Decoupling(**settings))
 
 
 def test_a_file_list_is_known_wherever_it_lies_and_in_any_order():
@@ -65,7 +65,7 @@ def test_a_model_keeps_its_hash_when_it_is_saved_and_trained_models_differ(tmp_p
 
 
 def test_a_setting_without_variables_is_part_of_the_hash():
-    one, other = small_model(count=1), small_model(count=2)
+    one, other = small_model(ridge=0.1), small_model(ridge=0.2)
     other.set_weights(one.get_weights())
     assert model_hash(one) != model_hash(other)
 
