@@ -1,5 +1,8 @@
 """Training clips from servers on loopback: those of this process, and each record once an epoch."""
 
+import json
+import pathlib
+import pickle
 import re
 import socket
 import subprocess
@@ -11,7 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bod_keras.data import ClipDataset, Record, array_records
+from bod_keras import UserError
+from bod_keras.data import ClipDataset, Record, array_records, augmentation
+from bod_keras.data.loading.input_service import answer
+from bod_keras.data.loading.order import EpochOrder
+from bod_keras.data.loading.reader import ClipReader
+from bod_keras.data.loading.specification import Specification
 
 pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.xdist_group("input service")  # one process: they share the servers
@@ -100,6 +108,79 @@ def test_what_cannot_be_is_refused(records, servers):
             next(dataset.training_numpy())
 
 
+class Hostile:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return pathlib.Path.touch, (self.marker,)
+
+
+def specification(records=None):
+    records = records or [Record("a"), Record("\udcff", span=(0.1, 1 / 3))]
+    augment = augmentation("cvrl", 16)
+    reader = ClipReader(records, 4, 2, 1, augment, augmentation("none", 16), 0.5)
+    order = EpochOrder(len(reader.records), 1, 7, (1, 2))
+    return Specification(order, reader, 2, (2, 4, 16, 16, 3))
+
+
+def test_a_specification_comes_through_as_it_was():
+    spec = specification()
+    found = Specification.from_json(spec.to_json())
+    assert (found.reader, found.views, found.shape) == (spec.reader, spec.views, spec.shape)
+    assert [found.order.locate(g) for g in range(20)] == [spec.order.locate(g) for g in range(20)]
+    assert found.order.position(1) == spec.order.position(1)
+
+
+def test_a_list_that_names_a_video_twice_comes_through_in_its_order():
+    spec = specification([Record(f"{i % 8}") for i in range(16)])
+    spec = Specification(EpochOrder(16, 4, videos=[*range(8)] * 2), spec.reader, 2, spec.shape)
+    found = Specification.from_json(spec.to_json())
+    assert [found.order.locate(g) for g in range(64)] == [spec.order.locate(g) for g in range(64)]
+
+
+def test_a_payload_that_would_run_code_is_refused(tmp_path):
+    marker = tmp_path / "was here"
+    payload = pickle.dumps(Hostile(marker))
+    with pytest.raises(UserError, match="no specification of clips to read"):
+        answer(payload, -1)
+    assert not marker.exists()
+    pickle.loads(payload)
+    assert marker.exists()  # it would have
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"version": "0.0"}, "the run that it reads for 0.0"),
+        ({"reader": {}}, "no specification"),
+        ({"reader": {"class": "os.system"}}, "no specification"),
+        ({"order": {"records": 1, "batch_size": 2}}, "no specification.*batch_size must be"),
+        ({"shape": "large"}, "no specification"),
+    ],
+)
+def test_a_wrong_specification_is_refused(change, message):
+    sent = {**json.loads(specification().to_json()), **change}
+    with pytest.raises(UserError, match=message):
+        answer(json.dumps(sent).encode(), -1)
+    for sent in (b"", b"[]", b"3", b"{}"):
+        with pytest.raises(UserError, match="no specification"):
+            answer(sent, -1)
+
+
+def test_a_server_runs_no_code_that_is_sent_to_it(records, servers, tmp_path, monkeypatch):
+    marker = tmp_path / "was here"
+    monkeypatch.setattr(Specification, "to_json", lambda self: pickle.dumps(Hostile(marker)))
+    stream = ClipDataset(records, **OPTIONS, service=servers).training_numpy()
+    with pytest.raises(UserError, match="input workers failed.*no specification"):
+        next(stream)
+    assert not marker.exists()
+    monkeypatch.undo()  # and it goes on serving
+    assert collect(ClipDataset(records, **OPTIONS, service=servers), 2)[1].size == 4
+
+
 def test_a_stream_whose_servers_end_stops(records, servers, command):
     """And so does its process, with the message. The last test: it kills the command, so the servers."""
     code = (
@@ -120,7 +201,7 @@ def test_a_stream_whose_servers_end_stops(records, servers, command):
     command.wait()
     _, errors = reader.communicate(timeout=120)
     assert reader.returncode == 1
-    assert re.search("ValueError: .*(no sample from the input workers|workers failed)", errors), (
+    assert re.search("UserError: .*(no sample from the input workers|workers failed)", errors), (
         errors
     )
     for port in re.findall(r":(\d+)", servers):

@@ -21,7 +21,7 @@ SHAPE = (2, 4, 8, 8, 3)
 
 def reader_of(names):
     centre = augmentation("none", 8)
-    return BrokenReader([Record(n) for n in names], 4, 1, 0, 0, "uniform", centre, centre, 0)
+    return BrokenReader([Record(n) for n in names], 4, 1, 0, centre, centre, 0)
 
 
 @pytest.fixture

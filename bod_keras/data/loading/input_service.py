@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-import pickle
 import queue
 import socket
 import threading
@@ -16,18 +15,17 @@ import numpy as np
 
 from bod_keras.data.loading.order import EpochOrder
 from bod_keras.data.loading.reader import ClipReader, Task
+from bod_keras.data.loading.specification import Specification
 from bod_keras.data.loading.worker_pool import Sample
 from bod_keras.data.video.video_file import VideoError
 from bod_keras.errors import UserError
-from bod_keras.version import __version__
 
 # The name by which a graph calls the Python function that a server registers first of all.
 TOKEN = "pyfunc_0"
-_LOAD = -1  # in the place of a position: take the reader
+_LOAD = -1  # instead of a position: take the specification
 _CONNECT_SECONDS = 10.0
-_KEPT: dict[
-    bytes, tuple
-] = {}  # by the hash of what was sent, in a server: the readers it was given
+# In a server, by the hash of what was sent.
+_KEPT: dict[bytes, Specification] = {}
 
 
 class InputService:
@@ -37,22 +35,27 @@ class InputService:
     the stream is that of local workers, bit for bit, and no record is read twice. What a server runs is a
     tf.data graph that calls Python's reader there, so every server must see the same files by the same paths.
 
-    Whoever can reach a server's port can run code in it, as with every tf.data service: keep it inside of a
-    trusted network.
+    What to read travels as JSON (`Specification`), and a server unpickles nothing. But whoever can reach its
+    port can have it run any TensorFlow graph, as with every tf.data service: keep it in a trusted network.
 
     Args:
         addresses: of the servers, such as ``["grpc://host:5050"]``.
         order: what is read at which position.
-        reader: what reads it; it is pickled.
+        reader: what reads it.
         timeout: seconds after which the stream gives up when no sample comes.
 
     Raises:
         ValueError: an address without grpc://.
 
     Example:
-
-    >>> InputService(["grpc://localhost:5050"], None, None, 60).addresses
-    ['grpc://localhost:5050']
+        >>> from bod_keras.data import Record, augmentation
+        >>> from bod_keras.data.loading.input_service import InputService
+        >>> from bod_keras.data.loading.order import EpochOrder
+        >>> from bod_keras.data.loading.reader import ClipReader
+        >>> augment = augmentation("none", 16)
+        >>> reader = ClipReader([Record("a.mp4")], 8, 1, 0, augment, augment, 0)
+        >>> InputService(["grpc://localhost:5050"], EpochOrder(1, 1), reader, 60).addresses
+        ['grpc://localhost:5050']
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class InputService:
                 if task.number != number:
                     raise RuntimeError(
                         "InputService reads the positions of one host in order. "
-                        f"Received: {task.number} in the place of {number}"
+                        f"Received: {task.number} instead of {number}"
                     )
                 try:
                     clips, looped, reason, failure = arrived.get(timeout=self._timeout)
@@ -118,7 +121,7 @@ class InputService:
         """The samples from a position on, from all servers, in order."""
         import tensorflow as tf
 
-        spec = pickle.dumps((__version__, self._order, self._reader, views, shape))
+        spec = Specification(self._order, self._reader, views, shape).to_json()
         end, count = np.iinfo(np.int32).max, len(self.addresses)
         size, hosts = self._order.batch_size, self._order.shard[1]  # as `EpochOrder.position`
         options = tf.data.Options()  # the graph calls Python, which its server has
@@ -151,24 +154,28 @@ class InputService:
 
 
 def answer(key: bytes, number: int) -> tuple[np.ndarray, bool, bytes, bytes]:
-    """What a server does for a graph: take a reader, or read the sample of a position with it.
+    """What a server does for a graph: take a specification, or read the sample of a position by it.
+
+    Args:
+        key: the JSON of a `Specification`; or what was given for it.
+        number: -1 to take a specification; or a position.
 
     Returns:
         The clips (nothing where they cannot be read), whether the video was looped, why it cannot be read, and
-        what else went wrong. Of a reader that was taken: its key in the place of the reason.
+        what else went wrong. Of a specification: its key instead of the reason.
+
+    Raises:
+        UserError: what came is no specification of this version.
     """
     if number == _LOAD:
         name = hashlib.sha256(key).hexdigest().encode()
-        _KEPT[name] = pickle.loads(key)
+        _KEPT[name] = Specification.from_json(key)
         return np.zeros(0, np.uint8), False, name, b""
-    version, order, reader, views, shape = _KEPT[key]
-    clips = np.zeros(shape, np.uint8)
-    if version != __version__:
-        told = f"an input worker has bod_keras {__version__}, this process {version}"
-        return clips, False, b"", told.encode()
-    epoch, index = order.locate(int(number))
+    spec = _KEPT[key]
+    clips = np.zeros(spec.shape, np.uint8)
+    epoch, index = spec.order.locate(int(number))
     try:
-        looped = reader.read(Task(int(number), index, epoch, views), clips)
+        looped = spec.reader.read(Task(int(number), index, epoch, spec.views), clips)
     except VideoError as error:
         return clips, False, error.reason.encode(), b""
     except OSError as error:  # of the storage, not of the file
