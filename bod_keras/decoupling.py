@@ -77,13 +77,15 @@ class BiLevel:
 class Decoupling:
     """All that makes a framework BOD-VCL. Its defaults are the recommended form.
 
-    The frame embeddings z of a clip are split into a static part s and a dynamic part d (`KoopmanSplit`), which
-    are contrasted separately:
+    The frame embeddings z of a clip are split into a static part s and a dynamic part d (`KoopmanSplit`), each
+    from an embedding of its own, and contrasted separately:
 
         U = L(s) + dynamic_weight L(d) + base_weight L(mean_t z).
 
     Args:
         threshold, ridge, read_out, projector_gradient: as in `KoopmanSplit`.
+        heads: 2: each part has a projection head and an embedding of its own, split by itself. 1: both parts
+            are read from one embedding.
         bilevel: a `BiLevel`, or None: no lower level.
         static_temperature, dynamic_temperature: of the losses of s and d, in frameworks that compare with
             negatives; None: the framework's own temperature.
@@ -114,6 +116,7 @@ class Decoupling:
     ridge: float = RIDGE
     read_out: Any = "operator"
     projector_gradient: bool = False
+    heads: int = 2
     bilevel: BiLevel | None = dataclasses.field(default_factory=BiLevel)
     static_temperature: float | None = 0.5
     dynamic_temperature: float | None = 0.2
@@ -133,6 +136,8 @@ class Decoupling:
         ):
             if isinstance(value, str):
                 check_choice(name, value, choices)
+        if self.heads not in (1, 2):
+            raise UserError(f"heads must be 1 or 2. Received: {self.heads}")
         for name in ("base_weight", "dynamic_weight"):
             value = getattr(self, name)
             if value is not None and not value >= 0:
@@ -177,6 +182,7 @@ NAMED: dict[str, dict[str, Any]] = {
         "ridge": 1e-6,
         "read_out": "mean",
         "projector_gradient": True,
+        "heads": 1,
         "bilevel": {"scope": "all", "prediction": "in_sample"},
         "static_temperature": None,
         "dynamic_temperature": None,

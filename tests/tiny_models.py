@@ -57,6 +57,7 @@ def simple(**changes):
         "threshold": 0.3,
         "ridge": 1e-2,
         "read_out": bod_keras.OperatorReadOut(3),
+        "heads": 1,
         "bilevel": None,
         "static_temperature": None,
         "dynamic_temperature": None,

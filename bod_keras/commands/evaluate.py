@@ -351,7 +351,7 @@ def _plot(runs, png):
     """The picture of the accuracies by the first measure, a group of bars a run."""
     rows = [{"name": name, "factors": r["factors"]} for name, _, results in runs for r in results]
     table, chance = {}, {}
-    for row in evaluation.summarise(rows):
+    for row in evaluation.summarize(rows):
         for factor, scores in rows[0]["factors"].items():
             chance[factor] = scores["chance"]
             table.setdefault(row["name"], {})[factor] = {

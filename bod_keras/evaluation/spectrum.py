@@ -22,8 +22,8 @@ def operator_eigenvalues(
 ) -> np.ndarray:
     """Return the eigenvalues of the operators of a data set's first clips.
 
-    Both parts are read from one operator, so these are the eigenvalues of both. Those of the ridge's null
-    space, |lambda| < 1e-3, are left out: they say nothing about the clip.
+    Those of both parts, if each has an embedding of its own. Eigenvalues of the ridge's null space,
+    |lambda| < 1e-3, are left out: they say nothing about the clip.
 
     Args:
         model: a framework model (`bod_keras.VSimCLR`, ...), plain or decoupled.
@@ -51,7 +51,8 @@ def operator_eigenvalues(
     for batch in dataset:
         views = np.asarray(batch["views"])
         embeddings = model(views.reshape(-1, *views.shape[2:]), training=False)
-        found.append(eigenvalues_of(model.reading_split(), embeddings))
+        for part in model.part_embeddings(embeddings):
+            found.append(eigenvalues_of(model.reading_split(), part))
         seen += len(embeddings)
         if seen >= clips:
             break

@@ -6,6 +6,7 @@ Every module that registers a framework is found by itself: a new one is a new f
 from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
 from bod_keras.frameworks.key_queue import KeyQueue
 from bod_keras.frameworks.momentum import MomentumModel
+from bod_keras.frameworks.part_heads import PartHeads
 from bod_keras.frameworks.projection_head import ProjectionHead
 from bod_keras.frameworks.prototypes import Prototypes
 
@@ -16,6 +17,7 @@ __all__ = [
     "ContrastiveModel",
     "KeyQueue",
     "MomentumModel",
+    "PartHeads",
     "ProjectionHead",
     "Prototypes",
     *(framework.__name__ for _, framework in FRAMEWORKS.items()),

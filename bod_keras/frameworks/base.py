@@ -15,6 +15,7 @@ from bod_keras.backend.replicas import gather, share
 from bod_keras.decoupling import BiLevel, Decoupling
 from bod_keras.encoders.mixing import mixes_frames, pads_time_with_zeros
 from bod_keras.errors import UserError
+from bod_keras.frameworks.part_heads import PartHeads
 from bod_keras.frameworks.projection_head import ProjectionHead
 from bod_keras.koopman.layer import KoopmanSplit
 from bod_keras.losses.decoupled import DecoupledLoss
@@ -52,7 +53,8 @@ class ContrastiveModel(BiLevelModel):
         encoder: a built Keras model, clips (B, T, H, W, 3) to frame features (B, T', C).
         decoupling: None: the plain framework. True: BOD-VCL in the recommended form. ``"paper"``: in the
             published form. A `Decoupling`: with its settings.
-        projection_head: a layer (B, T, C) -> (B, T, D); `ProjectionHead()` if None.
+        projection_head: a layer (B, T, C) -> (B, T, D), `ProjectionHead()` if None. With two `heads` the other
+            part has one like it, and the embeddings of both lie side by side, (B, T, 2 D) (`PartHeads`).
         augmenter: None, or the layer that augments training batches on the device, a `ClipAugmenter`.
         **kwargs: of `keras.Model`, such as `name`.
 
@@ -91,12 +93,17 @@ class ContrastiveModel(BiLevelModel):
         self.encoder = encoder
         self.decoupling = decoupling
         self.augmenter = augmenter
-        self.projection_head = projection_head or ProjectionHead()
+        head = projection_head or ProjectionHead()
+        self._heads = 1 if decoupling is None else decoupling.heads
+        if self._heads == 2 and not isinstance(head, PartHeads):
+            head = PartHeads(head)
+        self.projection_head = head
         features = encoder.output_shape
         if not self.projection_head.built:
             self.projection_head.build(features)
         embeddings = self.projection_head.compute_output_shape(features)
         self.parts = {"base": embeddings[-1]}
+        embeddings = (*embeddings[:-1], embeddings[-1] // self._heads)
         self.split = self.motion_view = self.static_view = None
         if decoupling is not None:
             self.bilevel = decoupling.bilevel
@@ -151,7 +158,8 @@ class ContrastiveModel(BiLevelModel):
             return []
         names = [f"{part}_loss" for part in self.parts]
         names += ["prediction_loss"] if self.bilevel else []
-        return names + ["static_eigenvalues", "no_static", "spectral_radius"]
+        names += ["static_eigenvalues", "no_static", "spectral_radius"]
+        return names + [f"dynamic_{name}" for name in names[-3:] if self._heads == 2]
 
     @property
     def _has_own_views(self):
@@ -186,7 +194,9 @@ class ContrastiveModel(BiLevelModel):
             clips = keras.Input(self.encoder.input_shape[1:])
             features = self.encoder(clips, training=False)
             embeddings = self.projection_head(features, training=False)
-            static, dynamic = self.reading_split()(embeddings)
+            split = self.reading_split()
+            both = [split(z) for z in self.part_embeddings(embeddings)]
+            static, dynamic = both[0][0], both[-1][1]
             pooled = ops.mean(ops.cast(features, "float32"), axis=1)
             outputs = {"pooled": pooled, "static": static, "dynamic": dynamic}
             # Past Keras' tracking: a model that shares all weights is no part of this one.
@@ -233,6 +243,10 @@ class ContrastiveModel(BiLevelModel):
             name: np.concatenate([ops.convert_to_numpy(batch[name]) for batch in found])
             for name in found[0]
         }
+
+    def part_embeddings(self, embeddings) -> list:
+        """Return what is split by itself: the embeddings of both parts, or the one that both are read from."""
+        return ops.split(embeddings, self._heads, axis=-1) if self._heads == 2 else [embeddings]
 
     def reading_split(self) -> KoopmanSplit:
         """The split that the parts are read through; of a plain model an untrained one, for comparison."""
@@ -283,17 +297,22 @@ class ContrastiveModel(BiLevelModel):
         if self.bilevel:
             logs["prediction_loss"] = self._prediction(embeddings, views)
         logs = {name: loss * replicas.count() for name, loss in logs.items()}  # these are shares
-        return total, {**logs, **self.split.statistics(split)}, parts
+        statistics = self.split.statistics(split[0])
+        if self._heads == 2:
+            of_dynamic = self.split.statistics(split[1])
+            statistics |= {f"dynamic_{name}": value for name, value in of_dynamic.items()}
+        return total, {**logs, **statistics}, parts
 
     def lower_loss(self, features, views):
         return self._prediction(self.projection_head(features, training=True), views)
 
     def split_views(self, embeddings, split, views):
-        """``({part: [view (B, D), ...]}, Split)`` of frame embeddings (V B, T, D)."""
+        """``({part: [view (B, D), ...]}, splits)`` of frame embeddings (V B, T, D); the static part's split first."""
         parts, result = {}, None
         if split is not None:
-            result = split.split(embeddings)
-            parts = {"static": result.static, "dynamic": result.dynamic}
+            splits = [split.split(z) for z in self.part_embeddings(embeddings)]
+            result = splits[0], splits[-1]
+            parts = {"static": result[0].static, "dynamic": result[1].dynamic}
         if "base" in self.parts:
             parts["base"] = ops.mean(ops.cast(embeddings, "float32"), axis=1)
         seen = {part: ops.split(x, views, axis=0) for part, x in parts.items()}
@@ -311,7 +330,12 @@ class ContrastiveModel(BiLevelModel):
         if self.static_view is not None:  # the others have lost their order
             parts = parts[-2:]
         pairs = list(zip(parts, parts[1:] + parts[:1]))[: len(parts) if len(parts) > 2 else 1]
-        return share(sum(self.prediction(a, b) for a, b in pairs) / len(pairs))
+        errors = [
+            self.prediction(x, y)
+            for a, b in pairs
+            for x, y in zip(self.part_embeddings(a), self.part_embeddings(b))
+        ]
+        return share(sum(errors) / len(errors))
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -131,9 +131,11 @@ def _of_operators(model: keras.Model, clips, measured: dict) -> None:
     """Adds the energy of both parts, and the eigenvalues of every operator, of some clips."""
     layer = model.reading_split()
     embeddings = model(clips, training=False)
-    for name, values in part_energy(layer, embeddings).items():
-        measured[name].append(values)
-    measured["eigenvalues"].append(eigenvalues_of(layer, embeddings))
+    parts = model.part_embeddings(embeddings)
+    energies = [part_energy(layer, part) for part in parts]
+    for name in energies[0]:
+        measured[name].append(np.mean([energy[name] for energy in energies], axis=0))
+    measured["eigenvalues"] += [eigenvalues_of(layer, part) for part in parts]
 
 
 def _spectrum(eigenvalues: np.ndarray, threshold: float) -> dict:
