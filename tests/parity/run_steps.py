@@ -24,18 +24,19 @@ import bod_keras
 # are zero by construction by its own size, and make full steps of it.
 #
 # Three steps multiply the rounding of the first one by how ill-conditioned the problem is, on one backend as
-# between two. So both rates and the widths are chosen so that this factor stays near 10 in every case. The plain
-# model's gradient is ten times smaller: with the others' rate the steps would be near the rounding of the
-# weights.
-RATE, PLAIN_RATE, MOMENTUM = 2.0**-9, 2.0**-5, 0.9
+# between two. So rates and widths are chosen so that this factor stays near 10 in every case. The rate is low
+# where the lower level moves the backbone. It is higher for the plain model, whose gradient is ten times smaller:
+# its steps would be near the rounding of the weights.
+MOMENTUM = 0.9
+RATES = {"plain": 2.0**-5, "recommended": 2.0**-9, "paper": 2.0**-11, "custom": 2.0**-9}
 STEPS, BATCH, FRAMES, SIZE = 3, 4, 6, 8
 
 # Name: the `decoupling` of a framework.
 CASES = {
     "plain": None,
     "recommended": bod_keras.Decoupling(),
-    # With a ridge: without it the pseudo-inverse multiplies rounding by a million. And a lower rate, as the
-    # finite difference adds the rounding of two passes through the whole network.
+    # With a ridge: without it the pseudo-inverse multiplies rounding by a million. And a lower inner rate, as
+    # the finite difference adds the rounding of two passes through the whole network.
     "paper": dataclasses.replace(
         bod_keras.Decoupling.named("paper"),
         ridge=0.1,
@@ -72,11 +73,11 @@ def make_clips():
     return np.clip(0.5 + 0.15 * clips, 0, 1).astype("float32")
 
 
-def make_model(decoupling, execution):
+def make_model(case, execution):
     """A compiled model whose weights are the same on every backend."""
     encoder = bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), widths=(4, 8))
     head = bod_keras.ProjectionHead(48, 8)
-    model = bod_keras.VSimCLR(encoder, decoupling, projection_head=head, temperature=0.5)
+    model = bod_keras.VSimCLR(encoder, CASES[case], projection_head=head, temperature=0.5)
     rng = np.random.default_rng(0)
     for part in filter(None, (encoder, head, model.split)):
         for weight in part.weights:
@@ -84,7 +85,7 @@ def make_model(decoupling, execution):
                 inputs = np.prod(weight.shape[:-1])
                 weight.assign((rng.normal(size=weight.shape) / np.sqrt(inputs)).astype("float32"))
     model.compile(
-        keras.optimizers.SGD(PLAIN_RATE if decoupling is None else RATE, momentum=MOMENTUM),
+        keras.optimizers.SGD(RATES[case], momentum=MOMENTUM),
         run_eagerly=execution == "eager",
         jit_compile=execution in ("xla", "jit"),
     )
@@ -138,7 +139,7 @@ def main(path):
                 jax.config.update("jax_disable_most_optimizations", execution == "eager")
             keras.utils.clear_session()  # equal names in every model
             start = time.perf_counter()
-            for kind, named in train(make_model(CASES[case], execution)).items():
+            for kind, named in train(make_model(case, execution)).items():
                 arrays |= {f"{execution}/{case}/{kind}/{n}": v for n, v in named.items()}
             seconds = time.perf_counter() - start
             print(f"{backend} {execution:6} {case:42} {seconds:5.1f} s", flush=True)

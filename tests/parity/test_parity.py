@@ -17,12 +17,14 @@ from tests.parity.run_steps import CASES, EXECUTIONS
 
 pytestmark = pytest.mark.xdist_group("parity")  # one process: they share the runs
 TOLERANCE = 1e-4
-# By how much the weights moved is a small difference of large numbers: their rounding alone is 4e-5 of it.
-UPDATE_TOLERANCE = 3e-4
+# By how much the weights moved is a small difference of large numbers: their rounding alone is 4e-5 of it. And
+# in the velocities three steps have multiplied the rounding of the first one.
+TOLERANCES = {"update": 3e-4, "momentum": 3e-4}
 # Relative errors are of a tensor's largest entry, or of this times the largest entry of all its tensors: the
-# gradient of a bias before batch normalisation is zero by construction, and what is left of it is the rounding
-# of terms that cancel, about 1e-7 of the largest tensor. Relative to itself it would be a comparison of noise.
-FLOOR = 1e-2
+# gradient of a bias before batch normalization is zero by construction, and what is left of it is the rounding
+# of terms that cancel, which the lower level's finite difference multiplies: up to 3e-6 of the largest tensor.
+# Relative to itself it would be a comparison of noise.
+FLOOR = 5e-2
 KINDS = ("loss", "gradient", "update", "weight", "momentum", "state")
 PAIRS = [
     (("tensorflow", "eager"), ("jax", "eager")),
@@ -118,7 +120,7 @@ def test_losses_gradients_and_weights_agree(pair, case, results):
         f"{kind} of {name}": error
         for kind in KINDS
         for name, error in relative_errors(one[kind], other[kind]).items()
-        if not error <= (UPDATE_TOLERANCE if kind == "update" else TOLERANCE)
+        if not error <= TOLERANCES.get(kind, TOLERANCE)
     }
     assert not too_large, f"relative errors: {too_large}"
     # A comparison of models that stand still would say nothing.

@@ -20,7 +20,7 @@ BACKEND = keras.backend.backend()
 SETTINGS = {
     "head": {"inner_learning_rate": 0.5},
     "all": {"inner_learning_rate": 0.05, "scope": "all"},
-    "two steps": {"inner_learning_rate": 0.5, "inner_steps": 2},
+    "two steps": {"inner_learning_rate": 0.1, "inner_steps": 2},
 }
 
 
