@@ -50,7 +50,8 @@ $rule.</p>
 $eigenvalues
 <h2>Energy of the parts</h2>
 <p>The share of the predicted frames' energy that a part has: |X A<sub>S</sub>|² or |X A<sub>D</sub>|² over
-the sum of both. Overlap is 2 &lt;X A<sub>S</sub>, X A<sub>D</sub>&gt; over the same sum, 0 if the two
+the sum of both, each in the embedding that the part is read from.
+Overlap is 2 &lt;X A<sub>S</sub>, X A<sub>D</sub>&gt; over the same sum, 0 if the two
 are orthogonal.</p>
 $energy
 <h2>Embeddings</h2>
@@ -87,7 +88,6 @@ def diagnose_page(
     Returns:
         HTML without scripts and without links.
     """
-    spectrum = result["eigenvalues"]
     columns = [
         "effective_rank",
         "alignment",
@@ -115,14 +115,13 @@ def diagnose_page(
         rule=_rule(split),
         eigenvalues=_figures(pictures, ["spectrum", "distances"])
         + _table(
-            ["number", f"within {result['threshold']:g} of 1", "median |λ - 1|", "largest |λ|"],
             [
-                [
-                    spectrum["number"],
-                    f"{spectrum['within_threshold']:.1%}",
-                    spectrum["median_distance"],
-                    spectrum["largest"],
-                ]
+                *("of", "number", f"within {result['threshold']:g} of 1"),
+                *("median |λ - 1|", "largest |λ|"),
+            ],
+            [
+                [n, s["number"], f"{s['within_threshold']:.1%}", s["median_distance"], s["largest"]]
+                for n, s in result["eigenvalues"].items()
             ],
         ),
         energy=_table(list(result["energy"]), [list(result["energy"].values())])

@@ -13,34 +13,40 @@ _TO = 2.5  # the histogram's last bin holds all that is farther
 _CHANGES = {"shuffled": "frames shuffled", "background": "another background"}
 
 
-def plot_distances(eigenvalues: np.ndarray, threshold: float, png: str | os.PathLike) -> None:
+def plot_distances(
+    eigenvalues: Mapping[str, np.ndarray], threshold: float, png: str | os.PathLike
+) -> None:
     """Draws histograms of |lambda - 1|, with the threshold within which an eigenvalue is static.
 
     Args:
-        eigenvalues: complex (N,).
+        eigenvalues: from a name to complex (N,), as `operator_eigenvalues` returns them.
         threshold: distance to mark.
         png: the picture to write; missing folders are made.
 
     Raises:
-        ValueError: there is no eigenvalue.
+        ValueError: a name has no eigenvalue.
 
     Example:
 
     >>> import pathlib, tempfile
     >>> png = pathlib.Path(tempfile.mkdtemp()) / "distances.png"
-    >>> plot_distances(np.array([1.0, 1j, -1j]), 0.1, png)
+    >>> plot_distances({"embedding": np.array([1.0, 1j, -1j])}, 0.1, png)
     >>> png.exists()
     True
     """
-    if len(eigenvalues) == 0:
-        raise UserError("eigenvalues must hold at least one, received none.")
+    if not eigenvalues or any(len(values) == 0 for values in eigenvalues.values()):
+        sizes = {name: len(values) for name, values in eigenvalues.items()}
+        raise UserError(f"eigenvalues must hold at least one of each name, received {sizes}.")
     figure = _figure(6.4, 3.6)
     axis = figure.subplots()
     edges = np.linspace(0, _TO, _BINS + 1)
-    distance = np.minimum(np.abs(eigenvalues - 1), _TO)
-    share = np.full(len(distance), 1 / len(distance))
-    axis.hist(distance, edges, weights=share, histtype="stepfilled", alpha=0.35, color=_GREY)
-    axis.hist(distance, edges, weights=share, histtype="step", color=_GREY, lw=1.3)
+    for name, values in eigenvalues.items():
+        color = _NAMED.get(name.removesuffix(" part"), _GREY)
+        distance = np.minimum(np.abs(values - 1), _TO)
+        share = np.full(len(distance), 1 / len(distance))
+        style = {"weights": share, "color": color}
+        axis.hist(distance, edges, histtype="stepfilled", alpha=0.35, label=name, **style)
+        axis.hist(distance, edges, histtype="step", lw=1.3, **style)
     axis.axvline(threshold, color="black", lw=1.3, label=f"threshold {threshold:g}")
     axis.set(xlabel="|eigenvalue - 1|", ylabel="share of eigenvalues", xlim=(0, _TO))
     ticks = np.arange(0, _TO + 0.1, 0.5)

@@ -145,8 +145,10 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
     _save(figure, png)
 
 
-def plot_spectrum(eigenvalues: np.ndarray, threshold: float, png: str | os.PathLike) -> None:
-    """Draws eigenvalues of Koopman operators in the complex plane.
+def plot_spectrum(
+    eigenvalues: np.ndarray | Mapping[str, np.ndarray], threshold: float, png: str | os.PathLike
+) -> None:
+    """Draw eigenvalues of Koopman operators in the complex plane, a panel for each part.
 
     The unit circle (no growth, no decay) is dashed; those within the circle |lambda - 1| = threshold
     are in the color of the static part, which a split by threshold takes them for; one without takes
@@ -154,7 +156,8 @@ def plot_spectrum(eigenvalues: np.ndarray, threshold: float, png: str | os.PathL
     farther than 2.5 from an axis are counted in the title instead.
 
     Args:
-        eigenvalues: complex (N,), of any number of clips together.
+        eigenvalues: complex (N,), of any number of clips together; or such arrays by the name of their
+            panel, as `operator_eigenvalues` returns them.
         threshold: radius of the circle around 1.
         png: the picture to write; missing folders are made.
 
@@ -165,25 +168,29 @@ def plot_spectrum(eigenvalues: np.ndarray, threshold: float, png: str | os.PathL
 
     >>> import pathlib, tempfile
     >>> png = pathlib.Path(tempfile.mkdtemp()) / "spectrum.png"
-    >>> plot_spectrum(np.array([1.0, 1j, -1j]), threshold=0.1, png=png)
+    >>> plot_spectrum({"static part": np.array([1.0, 1j, -1j])}, threshold=0.1, png=png)
     >>> png.exists()
     True
     """
-    eigenvalues = np.asarray(eigenvalues, dtype=np.complex128)
-    if eigenvalues.ndim != 1 or eigenvalues.size == 0 or not np.isfinite(eigenvalues).all():
-        raise UserError(
-            "eigenvalues must be finite, of shape (N,) with N at least 1, received shape "
-            f"{eigenvalues.shape} with {int((~np.isfinite(eigenvalues)).sum())} not finite. "
-            "Flatten those of several clips with .reshape(-1)."
-        )
+    if not isinstance(eigenvalues, Mapping):
+        eigenvalues = {"": eigenvalues}
+    panels = {name: np.asarray(x, dtype=np.complex128) for name, x in eigenvalues.items()}
+    for values in panels.values():
+        if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+            raise UserError(
+                "eigenvalues must be finite, of shape (N,) with N at least 1, received shape "
+                f"{values.shape} with {int((~np.isfinite(values)).sum())} not finite. "
+                "Flatten those of several clips with .reshape(-1)."
+            )
     if not threshold > 0:
         raise UserError(
             f"threshold must be positive (a distance from 1), received {threshold!r}. "
             "Use the split's own threshold."
         )
-    figure = _figure(6.4, 6.4)
-    axis = figure.subplots()
-    _draw_spectrum(axis, eigenvalues, threshold)
+    figure = _figure(6.4 * len(panels), 6.4)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (name, values) in zip(axes, panels.items()):
+        _draw_spectrum(axis, name, values, threshold)
     _save(figure, png)
 
 
@@ -317,7 +324,7 @@ def _finish_monitor(axis, title: str, values: np.ndarray) -> None:
         axis.legend(frameon=False, fontsize=8, loc="lower right")
 
 
-def _draw_spectrum(axis, eigenvalues: np.ndarray, threshold: float) -> None:
+def _draw_spectrum(axis, name: str, eigenvalues: np.ndarray, threshold: float) -> None:
     """Draws the points of both groups, the unit circle and the threshold circle."""
     angle = np.linspace(0, 2 * np.pi, 361)
     axis.axhline(0, color="0.85", lw=0.8, zorder=0)
@@ -337,7 +344,8 @@ def _draw_spectrum(axis, eigenvalues: np.ndarray, threshold: float) -> None:
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="real", ylabel="imaginary")
     outside = int((distance > reach).sum())
     note = f" ({outside} outside the picture)" if outside else ""
-    axis.set_title(f"eigenvalues of the Koopman operators{note}")
+    of = name and f", {name}"
+    axis.set_title(f"eigenvalues of the Koopman operators{of}{note}")
     legend = axis.legend(frameon=True, framealpha=0.9, edgecolor="none", loc="upper left")
     for handle in legend.legend_handles:
         handle.set_alpha(1.0)

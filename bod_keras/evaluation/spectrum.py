@@ -19,10 +19,10 @@ _NULL_SPACE = 1e-3  # |lambda| below it belongs to the ridge and says nothing ab
 
 def operator_eigenvalues(
     model: ContrastiveModel, dataset: Iterable[Mapping], clips: int = 256
-) -> np.ndarray:
+) -> dict[str, np.ndarray]:
     """Return the eigenvalues of the operators of a data set's first clips.
 
-    Those of both parts, if each has an embedding of its own. Eigenvalues of the ridge's null space,
+    Eigenvalues of the ridge's null space,
     |lambda| < 1e-3, are left out: they say nothing about the clip.
 
     Args:
@@ -32,7 +32,8 @@ def operator_eigenvalues(
         clips: how many clips to use.
 
     Returns:
-        complex array (N,).
+        complex arrays (N,): of the "static part" and the "dynamic part" if each has an embedding of its own,
+        otherwise of the "embedding".
 
     Raises:
         ValueError: the data set is empty.
@@ -44,21 +45,28 @@ def operator_eigenvalues(
     >>> from bod_keras.evaluation import operator_eigenvalues
     >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4,))
     >>> clips = np.random.default_rng(0).random((2, 1, 4, 16, 16, 3), "float32")
-    >>> operator_eigenvalues(bod_keras.VSimCLR(encoder), [{"views": clips}]).dtype
-    dtype('complex64')
+    >>> list(operator_eigenvalues(bod_keras.VSimCLR(encoder), [{"views": clips}]))
+    ['embedding']
     """
-    found, seen = [], 0
+    found, seen = {}, 0
     for batch in dataset:
         views = np.asarray(batch["views"])
         embeddings = model(views.reshape(-1, *views.shape[2:]), training=False)
-        for part in model.part_embeddings(embeddings):
-            found.append(eigenvalues_of(model.reading_split(), part))
+        for name, part in named_embeddings(model, embeddings).items():
+            found.setdefault(name, []).append(eigenvalues_of(model.reading_split(), part))
         seen += len(embeddings)
         if seen >= clips:
             break
     if not found:
         raise UserError("dataset must yield at least one batch, received none.")
-    return np.concatenate(found)
+    return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def named_embeddings(model: ContrastiveModel, embeddings) -> dict:
+    """Return what is split by itself: the embeddings of both parts, or the one that both are read from."""
+    parts = model.part_embeddings(embeddings)
+    names = ("static part", "dynamic part") if len(parts) == 2 else ("embedding",)
+    return dict(zip(names, parts))
 
 
 def eigenvalues_of(layer: KoopmanSplit, embeddings) -> np.ndarray:

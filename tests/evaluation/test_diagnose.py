@@ -7,6 +7,7 @@ import pytest
 
 import bod_keras
 from bod_keras.data import Catalog, ClipDataset, read_catalog
+from bod_keras.evaluation import operator_eigenvalues
 from bod_keras.evaluation.diagnose_plots import plot_distances
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.protocols import Split, Subject, change_protocol, run_protocol
@@ -119,8 +120,8 @@ def test_verdicts():
 
 
 def test_no_eigenvalue(tmp_path):
-    with pytest.raises(ValueError, match="at least one, received none"):
-        plot_distances(np.ones(0), 0.1, tmp_path / "d.png")
+    with pytest.raises(ValueError, match=r"received \{'embedding': 0\}"):
+        plot_distances({"embedding": np.ones(0)}, 0.1, tmp_path / "d.png")
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +166,9 @@ def test_the_page_has_every_part_and_opens_offline(split, tmp_path, monkeypatch)
     sources = re.findall(r'src="([^"]{0,40})', page)
     assert len(sources) == 4 and all(s.startswith("data:image/png;base64,") for s in sources)
     assert len(re.findall(r"<li ", page)) == 4 == len(found["verdicts"])
-    # Both parts are of one operator: 9 videos have at most 9 x 3 eigenvalues.
-    assert 9 <= found["eigenvalues"]["number"] <= 27
+    assert list(found["eigenvalues"]) == ["static part", "dynamic part"]
+    assert all(9 <= of["number"] <= 27 for of in found["eigenvalues"].values())
+    assert found["eigenvalues"]["static part"] != found["eigenvalues"]["dynamic part"]
     assert found["used"] == 9 and found["sensitivity"]["shuffled"]["pooled"] < 1e-3
     assert "$" not in page
     for file in found["files"]:
@@ -177,12 +179,34 @@ def test_the_page_has_every_part_and_opens_offline(split, tmp_path, monkeypatch)
     assert again == {**found, "files": ["diagnose.html"]}
 
 
+def test_energies_and_eigenvalues_are_those_of_the_embedding_that_a_part_is_read_from(
+    split, tmp_path
+):
+    """A static head whose frames are all alike: every frame is predicted, and by the eigenvalue 1 alone."""
+    model = make_model()
+    head = model.projection_head.static
+    first, _ = (w for w in head.weights if w.path.endswith("kernel"))
+    (bias,) = (w for w in head.weights if w.path.endswith("bias"))
+    first.assign(0 * first)
+    bias.assign(np.linspace(1, 2, bias.shape[0]))
+    _, found = diagnose(split, tmp_path, model)
+    assert found["eigenvalues"]["static part"]["number"] == found["used"]
+    assert found["eigenvalues"]["static part"]["within_threshold"] == 1.0
+    assert found["eigenvalues"]["dynamic part"]["within_threshold"] < 1.0
+    assert found["energy"]["static"] == pytest.approx(1, abs=1e-3)
+    assert found["energy"]["dynamic"] > 1e-4
+    views = make_moving_views(videos=4, frames=4, size=8)
+    spectra = operator_eigenvalues(model, [{"views": views}])
+    np.testing.assert_allclose(spectra["static part"], 1, atol=0.1)
+    assert np.abs(spectra["dynamic part"] - 1).max() > 0.1
+
+
 def test_a_plain_run_says_that_its_parts_are_not_its_own(split, tmp_path):
     model = make_model(decoupling=None)
     subject, found = diagnose(split, tmp_path, model, "most_videos=5")
     page = (subject.folder / "diagnose.html").read_text(encoding="utf-8")
     assert "untrained split" in found["warnings"][0] and 'class="note"' in page
-    assert 5 <= found["eigenvalues"]["number"] <= 15 and found["used"] == 5
+    assert list(found["eigenvalues"]) == ["embedding"] and found["used"] == 5
     assert found["energy"]["static"] + found["energy"]["dynamic"] == pytest.approx(1)
 
 

@@ -17,7 +17,7 @@ from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.read_out import ReadOut
 from bod_keras.evaluation.sensitivity import sensitivity
 from bod_keras.evaluation.shuffle_frames import shuffle_frames
-from bod_keras.evaluation.spectrum import eigenvalues_of
+from bod_keras.evaluation.spectrum import eigenvalues_of, named_embeddings
 from bod_keras.evaluation.verdicts import sensitivity_verdicts
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.training.embedding_statistics import embedding_statistics
@@ -72,7 +72,9 @@ def run_diagnose(subject, protocol) -> dict:
             part: embedding_statistics([original[part], parts["second clip"][part]])
             for part in original
         },
-        "eigenvalues": _spectrum(clips["eigenvalues"], threshold),
+        "eigenvalues": {
+            name: _spectrum(values, threshold) for name, values in clips["eigenvalues"].items()
+        },
         "threshold": threshold,
         "used": len(clips["replaced"]),
         "verdicts": sensitivity_verdicts(moved, replaced, protocol.changed, protocol.unchanged),
@@ -94,8 +96,8 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
     read_out, swap = ReadOut(model), BackgroundSwap(protocol.swap_threshold)
     rng = np.random.default_rng(seed)
     parts: dict = {name: {} for name in ("original", "second clip", "shuffled", "background")}
-    names = ("static", "dynamic", "overlap", "replaced", "eigenvalues")
-    clips: dict = {name: [] for name in names}
+    clips: dict = {name: [] for name in ("static", "dynamic", "overlap", "replaced")}
+    spectra: dict[str, list] = {}
     partner = None  # a clip of another video, whose background the last one of a batch gets
     bar = tqdm(total=len(rows), desc=f"{len(rows)} videos", unit="video", mininterval=0.5)
     with bar, data.clear_errors():
@@ -115,7 +117,7 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
                     parts[name].setdefault(part, []).append(found[part])
             differs = (swapped != first).any(axis=-1)
             clips["replaced"].append(differs.mean(axis=(1, 2, 3)))
-            _of_operators(model, first, clips)
+            _of_operators(model, first, clips, spectra)
             bar.update(len(first))
     if sum(map(len, clips["replaced"])) < 2:
         raise UserError(
@@ -124,18 +126,21 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
         )
     joined = {name: {p: np.concatenate(v) for p, v in of.items()} for name, of in parts.items()}
     measured = {name: np.concatenate(values) for name, values in clips.items()}
+    measured["eigenvalues"] = {name: np.concatenate(values) for name, values in spectra.items()}
     return joined, measured
 
 
-def _of_operators(model: keras.Model, clips, measured: dict) -> None:
+def _of_operators(model: keras.Model, clips, measured: dict, spectra: dict) -> None:
     """Adds the energy of both parts, and the eigenvalues of every operator, of some clips."""
     layer = model.reading_split()
     embeddings = model(clips, training=False)
-    parts = model.part_embeddings(embeddings)
-    energies = [part_energy(layer, part) for part in parts]
-    for name in energies[0]:
-        measured[name].append(np.mean([energy[name] for energy in energies], axis=0))
-    measured["eigenvalues"] += [eigenvalues_of(layer, part) for part in parts]
+    parts = named_embeddings(model, embeddings)
+    energies = [part_energy(layer, part) for part in parts.values()]
+    measured["static"].append(energies[0]["static"])
+    measured["dynamic"].append(energies[-1]["dynamic"])
+    measured["overlap"].append(np.mean([energy["overlap"] for energy in energies], axis=0))
+    for name, part in parts.items():
+        spectra.setdefault(name, []).append(eigenvalues_of(layer, part))
 
 
 def _spectrum(eigenvalues: np.ndarray, threshold: float) -> dict:
