@@ -29,6 +29,7 @@ RATE = 2.0**-9
 SIMPLE = {
     "threshold": 0.3,
     "read_out": bod_keras.OperatorReadOut(3),
+    "heads": 1,
     "bilevel": None,
     "static_temperature": None,
     "dynamic_temperature": None,

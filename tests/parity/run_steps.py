@@ -25,8 +25,8 @@ import bod_keras
 #
 # Three steps multiply the rounding of the first one by how ill-conditioned the problem is, on one backend as
 # between two. So rates and widths are chosen so that this factor stays near 10 in every case. The rate is low
-# where the lower level moves the backbone. It is higher for the plain model, whose gradient is ten times smaller:
-# its steps would be near the rounding of the weights.
+# where the lower level moves the backbone, and higher for the plain model: its gradient is ten times smaller, and
+# the steps would be near the rounding of the weights.
 MOMENTUM = 0.9
 RATES = {"plain": 2.0**-5, "recommended": 2.0**-9, "paper": 2.0**-11, "custom": 2.0**-9}
 STEPS, BATCH, FRAMES, SIZE = 3, 4, 6, 8
@@ -79,7 +79,7 @@ def make_model(case, execution):
     head = bod_keras.ProjectionHead(48, 8)
     model = bod_keras.VSimCLR(encoder, CASES[case], projection_head=head, temperature=0.5)
     rng = np.random.default_rng(0)
-    for part in filter(None, (encoder, head, model.split)):
+    for part in filter(None, (encoder, model.projection_head, model.split)):
         for weight in part.weights:
             if len(weight.shape) > 1:
                 inputs = np.prod(weight.shape[:-1])
