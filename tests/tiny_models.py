@@ -112,6 +112,12 @@ def copy_to_momentum_networks(model):
             average.assign(keras.ops.copy(weight.value))
 
 
+def parts_by_hand(model, embeddings):
+    """The static and the dynamic part (B, D), (B, K) of frame embeddings, as arrays."""
+    parts = [model.reading_split()(z) for z in model.part_embeddings(embeddings)]
+    return numpy(parts[0][0]), numpy(parts[-1][1])
+
+
 def draw_matrices(layer, rng):
     """Assign every weight that is not a vector."""
     for weight in layer.weights:

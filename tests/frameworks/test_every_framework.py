@@ -30,10 +30,10 @@ DECOUPLED = ["loss", "static_loss", "dynamic_loss", "prediction_loss", *STATISTI
 # "recommended" is what a user gets: Decoupling() and nothing else.
 VARIANTS = {
     "plain": (None, ["loss"]),
-    "recommended": (True, DECOUPLED),
+    "recommended": (True, [*DECOUPLED, *(f"dynamic_{name}" for name in STATISTICS)]),
     "paper": ("paper", DECOUPLED),
     "custom": (
-        bod_keras.Decoupling(threshold=0.3, base_weight=0.5, read_out="mean"),
+        bod_keras.Decoupling(threshold=0.3, heads=1, base_weight=0.5, read_out="mean"),
         ["base_loss", *DECOUPLED],
     ),
 }
