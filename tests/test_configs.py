@@ -97,15 +97,17 @@ def test_paper_is_the_published_form(recipe):
     assert model.motion_view is None and model.static_view is None
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ["vsimclr_k400", "vsimclr_ucf101"])
 def test_the_static_part_of_temporal_kernels_meets_shuffled_frames(recipe):
-    config = get_config(recipe, "bod,smoke")
+    """With the encoder of either data set; the smoke form's sees frame by frame."""
+    config = get_config(recipe, "bod")
+    config.encoder.arguments.width, config.clips.frames, config.clips.size = 4, 8, 32
     model = experiment.build_model(config.to_dict(), steps_per_epoch=2)
     assert isinstance(model.static_view, bod_keras.FrameShuffle)
     config.decoupled = False
     assert experiment.build_model(config.to_dict(), steps_per_epoch=2).static_view is None
-    demo = experiment.build_model(get_config("demo", "bod").to_dict(), steps_per_epoch=2)
-    assert demo.static_view is None  # of an encoder that sees frame by frame
+    smoke = experiment.build_model(get_config(recipe, "bod,smoke").to_dict(), steps_per_epoch=2)
+    assert smoke.static_view is None
 
 
 @pytest.mark.parametrize("kind", ["plain", "bod", "paper"])

@@ -25,8 +25,8 @@ import bod_keras
 #
 # Three steps multiply the rounding of the first one by how ill-conditioned the problem is, on one backend as
 # between two. So rates and widths are chosen so that this factor stays near 10 in every case. The rate is low
-# where the lower level moves the backbone, and higher for the plain model: its gradient is ten times smaller, and
-# the steps would be near the rounding of the weights.
+# where the lower level moves the backbone, and higher for the plain model: its gradient is ten times smaller,
+# and the steps would be near the rounding of the weights.
 MOMENTUM = 0.9
 RATES = {"plain": 2.0**-5, "recommended": 2.0**-9, "paper": 2.0**-11, "custom": 2.0**-9}
 STEPS, BATCH, FRAMES, SIZE = 3, 4, 6, 8
