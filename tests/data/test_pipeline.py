@@ -133,7 +133,7 @@ def test_missing_files_are_skipped_too(videos, tmp_path):
 
 
 def test_a_broken_file_is_not_opened_again(videos, broken, monkeypatch):
-    from bod_keras.data.video.video import store
+    from bod_keras.data.video import store
 
     opened = []
     real = store.readable_frames
@@ -163,7 +163,7 @@ def test_too_many_broken_is_an_error(videos, broken):
 
 def test_damage_in_the_middle_costs_only_the_samples_there(videos, monkeypatch):
     from bod_keras.data import VideoError
-    from bod_keras.data.video.video import store
+    from bod_keras.data.video import store
 
     real = store.read_frames
 
