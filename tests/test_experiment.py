@@ -116,7 +116,7 @@ def test_an_image_model_by_its_name():
     model = experiment.build_model(config.to_dict(), 1)
     assert model.encoder.output_shape == (None, 3, 256)
     config.encoder.arguments["model"] = "MobileNetV"
-    with pytest.raises(ValueError, match="such as MobileNetV2. Received: MobileNetV. Did you mean"):
+    with pytest.raises(ValueError, match="Received: .MobileNetV.. Did you mean MobileNetV2?"):
         experiment.build_model(config.to_dict(), 1)
 
 

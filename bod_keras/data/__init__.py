@@ -28,7 +28,7 @@ _NAMES = {
     "data.loading.clips": ("clip_indices", "clip_span", "even_views", "sample_rng", "sample_views"),
     "data.loading.key_frame_clips": ("KeyFrameClips",),
     "data.loading.pipeline": ("ClipDataset",),
-    "data.open_store": ("open_store",),
+    "data.choose_store": ("open_store",),
     "data.record": ("Box", "Record"),
     "data.shards.shard_manifest": ("read_manifest",),
     "data.shards.shard_store": ("ShardStore",),

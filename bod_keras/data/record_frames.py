@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bod_keras.data.open_store import open_store
+from bod_keras.data.choose_store import open_store
 from bod_keras.data.record import Record
 from bod_keras.data.video.store import FrameStore
 from bod_keras.data.video.video_errors import video_errors

@@ -307,7 +307,7 @@ class ContrastiveModel(BiLevelModel):
         return self._prediction(self.projection_head(features, training=True), views)
 
     def split_views(self, embeddings, split, views):
-        """``({part: [view (B, D), ...]}, splits)`` of frame embeddings (V B, T, D), that of the static part first."""
+        """``({part: [view (B, D), ...]}, splits)`` of frame embeddings (V B, T, D); static comes first."""
         parts, result = {}, None
         if split is not None:
             splits = [split.split(z) for z in self.part_embeddings(embeddings)]

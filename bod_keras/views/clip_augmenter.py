@@ -142,7 +142,10 @@ class ClipAugmenter(keras.layers.Layer):
     def _draw(self, batch, views, height, width):
         """Every random number of a batch, by name, each (batch, views)."""
         s = self._settings
-        joint = (batch * replicas.count(), views)  # replicas draw alike, so each takes its own of all
+        joint = (
+            batch * replicas.count(),
+            views,
+        )  # replicas draw alike, so each takes its own of all
 
         def uniform(low=0.0, high=1.0):
             drawn = keras.random.uniform(joint, seed=self._generator)

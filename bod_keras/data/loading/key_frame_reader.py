@@ -8,10 +8,10 @@ import numpy as np
 
 from bod_keras.data.augment.augment import ClipAugment
 from bod_keras.data.augment.crops import cut_out
+from bod_keras.data.choose_store import open_store
 from bod_keras.data.datasets.key_frames import KeyFrame
 from bod_keras.data.loading.clips import sample_rng
 from bod_keras.data.loading.reader import Task
-from bod_keras.data.open_store import open_store
 from bod_keras.data.video.store import FrameStore
 from bod_keras.data.video.video_errors import video_errors
 from bod_keras.data.video.video_file import VideoError

@@ -8,8 +8,8 @@ import numpy as np
 
 from bod_keras.data.augment.augment import ClipAugment
 from bod_keras.data.augment.crops import cut_out, shrink, three_crops
+from bod_keras.data.choose_store import open_store
 from bod_keras.data.loading.clips import clip_span, even_views, sample_rng, sample_views
-from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
 from bod_keras.data.record_frames import record_frames
 from bod_keras.data.video.store import FrameStore
