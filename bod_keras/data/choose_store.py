@@ -33,6 +33,8 @@ def open_store(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import open_store
     >>> from bod_keras.data import array_records
     >>> records = array_records(np.zeros((2, 16, 8, 8, 3), np.uint8))
     >>> open_store(records).length("array#1")

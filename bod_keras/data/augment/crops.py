@@ -19,6 +19,8 @@ def cut_out(frame: np.ndarray, box: tuple[int, ...], size: int) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data.augment.crops import cut_out
     >>> cut_out(np.zeros((20, 30, 3), np.uint8), (0, 5, 20, 20), 8).shape
     (8, 8, 3)
     """
@@ -38,6 +40,8 @@ def shrink(frame: np.ndarray, size: int) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data.augment.crops import shrink
     >>> shrink(np.zeros((20, 30, 3), np.uint8), 10).shape
     (10, 15, 3)
     """
@@ -58,6 +62,8 @@ def three_crops(clip: np.ndarray) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import three_crops
     >>> three_crops(np.zeros((4, 20, 30, 3), np.uint8)).shape
     (3, 4, 20, 20, 3)
 

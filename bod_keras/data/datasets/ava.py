@@ -75,6 +75,7 @@ def read_ava_predictions(path: str | os.PathLike) -> dict[tuple[str, int], tuple
 
     Example:
 
+    >>> from bod_keras.data import read_ava_predictions
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     table = pathlib.Path(folder, "boxes.csv")

@@ -25,6 +25,7 @@ class Catalog:
 
     Example:
 
+    >>> from bod_keras.data import Catalog, Record
     >>> Catalog([Record("UCF-101/Archery/a.avi", label=0)], ["Archery"]).class_names
     ['Archery']
     """

@@ -26,6 +26,7 @@ def read_blocklist(path: str | os.PathLike, root: str | os.PathLike) -> dict[str
 
     Example:
 
+    >>> from bod_keras.data import read_blocklist, write_blocklist
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "bad.tsv")
@@ -58,6 +59,7 @@ def write_blocklist(
 
     Example:
 
+    >>> from bod_keras.data import write_blocklist
     >>> write_blocklist("broken.tsv", {"UCF-101/Archery/a.avi": "truncated"}, root="UCF-101")
     """
     lines = []
@@ -91,6 +93,7 @@ def without_blocked(catalog: Catalog, blocked: Mapping[str, str]) -> Catalog:
 
     Example:
 
+    >>> from bod_keras.data import Catalog, without_blocked
     >>> from bod_keras.data import Record
     >>> catalog = Catalog([Record("/data/a.avi"), Record("/data/b.avi")])
     >>> without_blocked(catalog, {"/data/a.avi": "truncated"}).records

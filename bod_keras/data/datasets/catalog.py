@@ -59,6 +59,7 @@ def read_catalog(
 
     Example:
 
+    >>> from bod_keras.data import read_catalog
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     listing = pathlib.Path(folder, "list.txt")
@@ -99,6 +100,7 @@ def class_names(folder: str | os.PathLike) -> list[str]:
 
     Example:
 
+    >>> from bod_keras.data import class_names
     >>> class_names("ucf101")[:2]  # doctest: +SKIP
     ['ApplyEyeMakeup', 'ApplyLipstick']
     """
@@ -130,6 +132,7 @@ def find_videos(folder: str | os.PathLike, frame_folders: bool = False) -> list[
 
     Example:
 
+    >>> from bod_keras.data.datasets.catalog import find_videos
     >>> find_videos("UCF-101")[0]  # doctest: +SKIP
     'ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi'
     """

@@ -28,6 +28,8 @@ class VideoFiles:
 
     Example:
 
+    >>> import os
+    >>> from bod_keras.data.datasets import VideoFiles
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as root:
     ...     pathlib.Path(root, "-a [1].webm").touch()

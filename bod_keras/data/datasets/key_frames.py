@@ -21,6 +21,7 @@ class KeyFrame:
 
     Example:
 
+    >>> from bod_keras.data import Box, KeyFrame
     >>> KeyFrame("a.avi", (Box((0.1, 0.2, 0.3, 0.9), frame=7),), frame=7).time is None
     True
     """
@@ -46,6 +47,7 @@ def key_frames(records: Sequence[Record], every: int = 1) -> list[KeyFrame]:
 
     Example:
 
+    >>> from bod_keras.data import Box, Record, key_frames
     >>> boxes = [Box((0.1, 0.2, 0.3, 0.9), frame=n, track=0) for n in range(5)]
     >>> [one.frame for one in key_frames([Record("a.avi", boxes=tuple(boxes))], every=2)]
     [0, 2, 4]

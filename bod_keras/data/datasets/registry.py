@@ -85,6 +85,7 @@ def read_dataset(
 
     Example:
 
+    >>> from bod_keras.data import read_dataset
     >>> read_dataset("ucf101", "UCF-101", "ucfTrainTestlist", split="train")  # doctest: +SKIP
     """
     dataset = find_dataset(name)
@@ -119,6 +120,7 @@ def find_dataset(name: str) -> _DataSet:
 
     Example:
 
+    >>> from bod_keras.data import find_dataset
     >>> find_dataset("kinetics400").evaluation
     'val'
     """

@@ -29,6 +29,7 @@ def read_source(
 
     Example:
 
+    >>> from bod_keras.data import read_source
     >>> read_source("shards").flip_safe  # doctest: +SKIP
     False
     """

@@ -80,6 +80,7 @@ def ucf101_24_to_json(source: str | os.PathLike, target: str | os.PathLike) -> N
 
     Example:
 
+    >>> from bod_keras.data import ucf101_24_to_json
     >>> ucf101_24_to_json("UCF101v2-GT.pkl", "ucf101_24.json")  # doctest: +SKIP
     """
     content = _normalised(os.fspath(source))

@@ -22,6 +22,7 @@ def check_bad_share(skipped: Mapping[str, str], files: int, max_bad_share: float
 
     Example:
 
+    >>> from bod_keras.data.loading.check_bad_share import check_bad_share
     >>> check_bad_share({"a.mp4": "empty"}, files=20, max_bad_share=0.1)
     >>> check_bad_share({"a.mp4": "empty"}, files=2, max_bad_share=0.1)  # doctest: +ELLIPSIS
     Traceback (most recent call last):

@@ -20,6 +20,7 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
 
     Example:
 
+    >>> from bod_keras.data import sample_rng
     >>> first, again = sample_rng(1, 2, 3), sample_rng(1, 2, 3)
     >>> bool(first.integers(1000) == again.integers(1000))
     True
@@ -42,6 +43,7 @@ def clip_span(frames: int, stride: int) -> int:
 
     Example:
 
+    >>> from bod_keras.data import clip_span
     >>> clip_span(16, 2)
     31
     """
@@ -69,6 +71,7 @@ def clip_indices(num_frames: int, frames: int, stride: int, start: int) -> np.nd
 
     Example:
 
+    >>> from bod_keras.data import clip_indices
     >>> clip_indices(num_frames=5, frames=4, stride=2, start=0).tolist()
     [0, 2, 4, 1]
     """
@@ -133,6 +136,7 @@ def even_views(num_frames: int, frames: int, stride: int, views: int) -> np.ndar
 
     Example:
 
+    >>> from bod_keras.data import even_views
     >>> even_views(num_frames=10, frames=4, stride=1, views=3)[:, 0].tolist()
     [0, 3, 6]
     """

@@ -50,6 +50,7 @@ class KeyFrameClips:
 
     Example:
 
+    >>> from bod_keras.data import KeyFrame, KeyFrameClips
     >>> from bod_keras.data import Box
     >>> clips = KeyFrameClips([KeyFrame("a.avi", (Box((0, 0, 1, 1), (2,)),), frame=9)], classes=3, batch_size=1)
     >>> clips.targets(clips.records[0]).tolist(), clips.steps_per_epoch

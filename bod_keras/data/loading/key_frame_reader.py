@@ -30,6 +30,8 @@ class View:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data.loading.key_frame_reader import View
     >>> View(0.5, 0.0, 0.5, 1.0, flip=True).see(np.array([[0.5, 0.0, 0.75, 1.0]])).tolist()
     [[0.5, 0.0, 1.0, 1.0]]
     """
@@ -71,6 +73,10 @@ class KeyFrameReader:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import KeyFrame, VideoError
+    >>> from bod_keras.data.loading.key_frame_reader import KeyFrameReader
+    >>> from bod_keras.data.loading.reader import Task
     >>> from bod_keras.data import augmentation
     >>> augment = augmentation("motion", 16)
     >>> reader = KeyFrameReader([KeyFrame("nowhere.mp4", (), frame=3)], 8, 1, 16, 0, augment)
