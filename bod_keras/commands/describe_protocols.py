@@ -19,7 +19,7 @@ def describe_protocols(folder: str | Path) -> str:
 
     Example:
         >>> from bod_keras.commands.describe_protocols import describe_protocols
-        >>> describe_protocols("configs/protocols").splitlines()[1].split()[0]
+        >>> describe_protocols("configs/protocols").splitlines()[1].split()[0]  # doctest: +SKIP
         'detect-ava'
     """
     folder = Path(folder)

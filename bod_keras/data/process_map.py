@@ -40,6 +40,7 @@ def process_map(
 
     Example:
 
+    >>> from bod_keras.data.process_map import process_map
     >>> [result for _, result, _ in process_map(abs, [-3], 1, lambda item: 60.0)]
     [3]
     """

@@ -20,6 +20,7 @@ class Box:
 
     Example:
 
+    >>> from bod_keras.data import Box
     >>> Box((0.1, 0.2, 0.3, 0.9), labels=(11, 79), time=902.0).time
     902.0
     """
@@ -47,6 +48,7 @@ class Record:
 
     Example:
 
+    >>> from bod_keras.data import Record
     >>> Record("a.avi", factors={"static": 3}).factors["static"]
     3
     """

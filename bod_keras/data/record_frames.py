@@ -26,6 +26,8 @@ def record_frames(store: FrameStore, record: Record) -> tuple[int, int]:
 
     Example:
 
+    >>> from bod_keras.data import open_store
+    >>> from bod_keras.data.record_frames import record_frames
     >>> import numpy as np
     >>> from bod_keras.data import array_records
     >>> (record,) = array_records(np.zeros((1, 16, 8, 8, 3), np.uint8))
@@ -63,6 +65,8 @@ def video_lengths(records: Sequence[Record]) -> list[int | None]:
 
     Example:
 
+    >>> from bod_keras.data import Record
+    >>> from bod_keras.data.record_frames import video_lengths
     >>> import numpy as np
     >>> from bod_keras.data import array_records
     >>> video_lengths([*array_records(np.zeros((1, 16, 8, 8, 3), np.uint8)), Record("nowhere.avi")])

@@ -54,6 +54,9 @@ def verify(
 
     Example:
 
+    >>> import os
+    >>> from bod_keras.data import Catalog
+    >>> from bod_keras.data.verify import verify
     >>> import tempfile
     >>> from bod_keras.data import Record
     >>> with tempfile.TemporaryDirectory() as folder:

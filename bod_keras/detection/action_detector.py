@@ -43,6 +43,7 @@ class ActionDetector(keras.Model):
 
     Example:
 
+    >>> from bod_keras.detection import ActionDetector
     >>> import numpy as np
     >>> from bod_keras.encoders import FrameCNN, feature_map
     >>> encoder = FrameCNN((4, 16, 16, 3), widths=(4, 8))

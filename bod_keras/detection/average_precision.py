@@ -29,6 +29,8 @@ def average_precision(scores: np.ndarray, hits: np.ndarray, positives: int) -> f
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.detection import average_precision
     >>> average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]), positives=2)
     0.8333333333333333
 
@@ -70,6 +72,8 @@ def match_by_overlap(overlaps: np.ndarray, threshold: float) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.detection import match_by_overlap
     >>> match_by_overlap(np.array([[0.9, 0.6], [0.8, 0.7]]), threshold=0.5).tolist()
     [True, False]
     """

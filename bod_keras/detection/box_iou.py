@@ -22,6 +22,8 @@ def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.detection import box_iou
     >>> box_iou(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [0, 0, 2, 2]])).tolist()
     [[0.3333333333333333, 1.0]]
     """
@@ -47,6 +49,8 @@ def box_areas(boxes: np.ndarray) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.detection import box_areas
     >>> box_areas(np.array([[0, 0, 2, 3]])).tolist()
     [6]
     """

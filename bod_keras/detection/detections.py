@@ -23,6 +23,8 @@ def annotated_boxes(key_frames: Sequence[KeyFrame]) -> FrameBoxes:
 
     Example:
 
+    >>> from bod_keras.data import KeyFrame
+    >>> from bod_keras.detection.detections import annotated_boxes
     >>> from bod_keras.data import Box
     >>> one = KeyFrame("a.avi", (Box((0, 0, 1, 1), (3, 5), frame=7),), frame=7)
     >>> annotated_boxes([one]).labels.tolist()
@@ -51,6 +53,9 @@ def scored_boxes(key_frames: Sequence[KeyFrame], scores: Mapping[int, np.ndarray
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import KeyFrame
+    >>> from bod_keras.detection.detections import scored_boxes
     >>> from bod_keras.data import Box
     >>> one = KeyFrame("a.avi", (Box((0, 0, 1, 1), frame=7, score=0.5),), frame=7)
     >>> scored_boxes([one], {0: np.array([[0.2, 0.8]])}).scores.tolist()
@@ -80,6 +85,8 @@ def annotated_tubes(records: Sequence[Record]) -> list[Tube]:
 
     Example:
 
+    >>> from bod_keras.data import Record
+    >>> from bod_keras.detection.detections import annotated_tubes
     >>> from bod_keras.data import Box
     >>> boxes = tuple(Box((0, 0, 1, 1), (2,), frame=n, track=0) for n in range(3))
     >>> (tube,) = annotated_tubes([Record("a.avi", boxes=boxes)])

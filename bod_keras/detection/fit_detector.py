@@ -61,6 +61,7 @@ def fit_detector(
 
     Example:
 
+    >>> from bod_keras.detection import fit_detector
     >>> fit_detector(detector, clips, "run/detector", epochs=20)  # doctest: +SKIP
     """
     check_choice("optimizer", optimizer, _OPTIMIZERS)

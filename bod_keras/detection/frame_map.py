@@ -23,6 +23,8 @@ class FrameBoxes(NamedTuple):
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.detection import FrameBoxes
     >>> FrameBoxes(["a"], np.array([[0, 0, 1, 1]]), np.array([3])).labels.tolist()
     [3]
     """
@@ -66,6 +68,8 @@ def frame_average_precision(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.detection import FrameBoxes, frame_average_precision
     >>> truth = FrameBoxes(["a", "b"], np.array([[0, 0, 4, 4], [0, 0, 4, 4]]), np.array([1, 1]))
     >>> found = FrameBoxes(["a"], np.array([[0, 0, 4, 3]]), np.array([1]), np.array([0.9]))
     >>> frame_average_precision(truth, found, [1])
@@ -116,6 +120,7 @@ def mean_average_precision(per_class: dict[int, float]) -> float:
 
     Example:
 
+    >>> from bod_keras.detection import mean_average_precision
     >>> mean_average_precision({0: 1.0, 1: float("nan"), 2: 0.5})
     0.75
     """

@@ -14,6 +14,7 @@ from bod_keras.errors import UserError
 def video_names(path: str) -> tuple[str, str]:
     """Give the two names of a video in a table of boxes: with the folder it is in, and without.
 
+    >>> from bod_keras.detection.person_boxes import video_names
     >>> video_names("/data/Biking/v_Biking_g01_c01.avi")
     ('Biking/v_Biking_g01_c01', 'v_Biking_g01_c01')
     """
@@ -24,6 +25,8 @@ def video_names(path: str) -> tuple[str, str]:
 def moment_of(key_frame: KeyFrame, start: float = 0.0) -> int:
     """Give what a table of boxes calls a key frame: its second in the film, or else its number.
 
+    >>> from bod_keras.data import KeyFrame
+    >>> from bod_keras.detection.person_boxes import moment_of
     >>> moment_of(KeyFrame("a.mp4", (), time=2.0), start=900.0)
     902
     """
@@ -61,6 +64,8 @@ def predicted_key_frames(
 
     Example:
 
+    >>> from bod_keras.data import Box, KeyFrame
+    >>> from bod_keras.detection.person_boxes import predicted_key_frames
     >>> annotated = [KeyFrame("a.avi", (Box((0, 0, 1, 1), (3,), frame=7),), frame=7)]
     >>> predictions = {("a", 7): [Box((0, 0, 1, 1), score=0.8)], ("a", 8): [Box((0, 0, 1, 1))]}
     >>> [(one.frame, len(one.boxes)) for one in predicted_key_frames(annotated, predictions)]

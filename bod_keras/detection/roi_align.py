@@ -37,6 +37,8 @@ class RoIAlign(keras.layers.Layer):
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.detection import RoIAlign
     >>> maps = np.arange(16.0, dtype="float32").reshape(1, 4, 4, 1)
     >>> whole = RoIAlign(size=1)(maps, np.array([[[0.0, 0.0, 1.0, 1.0]]], "float32"))
     >>> float(whole[0, 0, 0, 0, 0])

@@ -30,6 +30,7 @@ def score_boxes(
 
     Example:
 
+    >>> from bod_keras.detection import score_boxes
     >>> score_boxes(detector, clips)[0].shape  # doctest: +SKIP
     (3, 80)
     """

@@ -22,6 +22,8 @@ class Tube(NamedTuple):
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.detection import Tube
     >>> Tube("a", np.array([0, 1]), np.zeros((2, 4)), label=3).label
     3
     """
@@ -66,6 +68,8 @@ def link_tubes(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.detection import link_tubes
     >>> box, score = np.array([0.0, 0.0, 1.0, 1.0]), np.array([[0.2, 0.8]])
     >>> (tube,) = link_tubes("a", np.array([0, 2]), np.stack([box, box + 0.2]), score.repeat(2, 0))
     >>> tube.frames.tolist(), tube.corners[1].tolist(), tube.scores.tolist()
@@ -110,6 +114,8 @@ def tube_iou(one: Tube, other: Tube) -> float:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.detection import Tube, tube_iou
     >>> box = np.array([[0.0, 0.0, 1.0, 1.0]])
     >>> one = Tube("a", np.arange(4), box.repeat(4, 0))
     >>> tube_iou(one, Tube("a", np.arange(2, 4), box.repeat(2, 0)))

@@ -36,6 +36,8 @@ def video_average_precision(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.detection import Tube, video_average_precision
     >>> box = np.array([[0.0, 0.0, 1.0, 1.0]]).repeat(4, 0)
     >>> truth = [Tube("a", np.arange(4), box, label=1)]
     >>> found = [Tube("a", np.arange(1, 4), box[1:], scores=np.array([0.1, 0.9]))]
@@ -84,6 +86,8 @@ def video_map(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.detection import Tube, video_map
     >>> tube = Tube("a", np.arange(4), np.array([[0.0, 0.0, 1.0, 1.0]]).repeat(4, 0), label=0)
     >>> video_map([tube], [tube._replace(scores=np.array([0.9]))], [0])["video_map@0.5:0.95"]
     1.0

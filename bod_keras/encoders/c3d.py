@@ -65,6 +65,7 @@ def C3D(  # noqa: N802
 
     Example:
 
+    >>> from bod_keras.encoders import C3D
     >>> import numpy as np
     >>> encoder = C3D(input_shape=(None, 32, 32, 3), width=4)
     >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 32)

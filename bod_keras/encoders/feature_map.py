@@ -25,6 +25,7 @@ def feature_map(encoder: keras.Model) -> keras.Model:
 
     Example:
 
+    >>> from bod_keras.encoders import feature_map
     >>> from bod_keras.encoders import FrameCNN
     >>> feature_map(FrameCNN((8, 32, 32, 3), widths=(16, 32))).output_shape
     (None, 8, 8, 8, 32)

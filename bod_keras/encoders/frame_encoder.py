@@ -62,6 +62,7 @@ def FrameEncoder(  # noqa: N802
 
     Example:
 
+    >>> from bod_keras.encoders import FrameEncoder
     >>> import keras
     >>> images = keras.applications.MobileNet((32, 32, 3), alpha=0.25, include_top=False, weights=None)
     >>> FrameEncoder(images, preprocessing="tf").output_shape

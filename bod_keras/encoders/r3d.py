@@ -46,6 +46,7 @@ def R3D18(  # noqa: N802
 
     Example:
 
+    >>> from bod_keras.encoders import R3D18
     >>> import numpy as np
     >>> encoder = R3D18(input_shape=(None, 32, 32, 3), width=4)
     >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 32)

@@ -29,6 +29,7 @@ class RematModel(keras.Model):
         ValueError: more than one input or output.
 
     Example:
+        >>> from bod_keras.encoders import RematModel
         >>> import bod_keras
         >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(8, 32, 32, 3))
         >>> RematModel(encoder.inputs, encoder.outputs).output_shape

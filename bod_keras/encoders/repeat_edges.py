@@ -25,6 +25,7 @@ def repeat_edges(encoder: keras.Model) -> keras.Model:
 
     Example:
 
+    >>> import keras
     >>> import numpy as np
     >>> from bod_keras.encoders import R3D18, repeat_edges
     >>> still = np.ones((1, 8, 32, 32, 3), "float32")  # nothing moves

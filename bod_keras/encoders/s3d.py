@@ -98,6 +98,7 @@ def S3D(  # noqa: N802
 
     Example:
 
+    >>> from bod_keras.encoders import S3D
     >>> import numpy as np
     >>> encoder = S3D(input_shape=(None, 32, 32, 3), width=4, gating=True)
     >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 64)

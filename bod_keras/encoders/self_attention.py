@@ -30,6 +30,8 @@ class SelfAttention(layers.Layer):
         ValueError: the number of channels is unknown, or `heads` does not divide it.
 
     Example:
+        >>> import numpy as np
+        >>> from bod_keras.encoders.self_attention import SelfAttention
         >>> SelfAttention(heads=2)(np.ones((3, 2, 4, 4, 6), "float32")).shape == (3, 2, 4, 4, 6)
         True
 

@@ -68,6 +68,7 @@ def SlowOnlyR50(  # noqa: N802
 
     Example:
 
+    >>> from bod_keras.encoders import SlowOnlyR50
     >>> import numpy as np
     >>> encoder = SlowOnlyR50(input_shape=(None, 32, 32, 3), width=2)
     >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 64)

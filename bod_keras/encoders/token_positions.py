@@ -27,6 +27,8 @@ class SinusoidalPositions(layers.Layer):
         The same shape.
 
     Example:
+        >>> import numpy as np
+        >>> from bod_keras.encoders.token_positions import SinusoidalPositions
         >>> y = SinusoidalPositions()(np.zeros((1, 2, 2, 2, 4), "float32"))
         >>> bool(abs(y[0, 1, 0, 1, 0] - np.sin(5)) < 1e-6)
         True
@@ -83,6 +85,8 @@ class SeparablePositions(layers.Layer):
         ValueError: T, H or W is None: there is a weight for each.
 
     Example:
+        >>> import numpy as np
+        >>> from bod_keras.encoders.token_positions import SeparablePositions
         >>> layer = SeparablePositions()
         >>> y = layer(np.zeros((1, 2, 3, 3, 4), "float32"))
         >>> [tuple(w.shape) for w in layer.weights]

@@ -74,6 +74,7 @@ def VideoViT(  # noqa: N802
 
     Example:
 
+    >>> from bod_keras.encoders import VideoViT
     >>> import numpy as np
     >>> encoder = VideoViT(input_shape=(None, 32, 32, 3), width=8, depth=2, heads=2)
     >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 8)

@@ -43,6 +43,7 @@ def classification_scores(scores, labels, class_names: Sequence[str]) -> dict:
 
     Example:
 
+    >>> from bod_keras.evaluation import classification_scores
     >>> result = classification_scores([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], [0, 1, 1], ["run", "jump"])
     >>> round(result["top1"], 3), result["mean_class"], result["per_class"][1]["taken_for"]
     (0.667, 0.75, 'run')
@@ -108,6 +109,7 @@ def write_classification(results: Mapping, folder: str | os.PathLike) -> list[Pa
 
     Example:
 
+    >>> from bod_keras.evaluation import classification_scores, write_classification
     >>> import tempfile
     >>> results = classification_scores([[0.9, 0.1], [0.3, 0.7]], [0, 1], ["run", "jump"])
     >>> [path.name for path in write_classification(results, tempfile.mkdtemp())]

@@ -29,6 +29,7 @@ def plot_confusion(confusion, class_names: Sequence[str], png: str | os.PathLike
 
     Example:
 
+    >>> from bod_keras.evaluation import plot_confusion
     >>> import pathlib, tempfile
     >>> png = pathlib.Path(tempfile.mkdtemp()) / "confusion.png"
     >>> plot_confusion([[3, 1], [0, 4]], ["run", "jump"], png)

@@ -34,6 +34,8 @@ def contact_sheet(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.evaluation import contact_sheet
     >>> import pathlib, tempfile
     >>> png = pathlib.Path(tempfile.mkdtemp()) / "neighbours.png"
     >>> grey = np.full((8, 8, 3), 128, np.uint8)

@@ -28,6 +28,8 @@ def plot_distances(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.evaluation.diagnose_plots import plot_distances
     >>> import pathlib, tempfile
     >>> png = pathlib.Path(tempfile.mkdtemp()) / "distances.png"
     >>> plot_distances({"embedding": np.array([1.0, 1j, -1j])}, 0.1, png)
@@ -65,6 +67,8 @@ def plot_energy(shares: Mapping[str, np.ndarray], png: str | os.PathLike) -> Non
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.evaluation.diagnose_plots import plot_energy
     >>> import pathlib, tempfile
     >>> png = pathlib.Path(tempfile.mkdtemp()) / "energy.png"
     >>> plot_energy({"static": np.array([0.8, 0.9]), "dynamic": np.array([0.2, 0.1])}, png)
@@ -101,6 +105,7 @@ def plot_sensitivity(
 
     Example:
 
+    >>> from bod_keras.evaluation.diagnose_plots import plot_sensitivity
     >>> import pathlib, tempfile
     >>> png = pathlib.Path(tempfile.mkdtemp()) / "sensitivity.png"
     >>> plot_sensitivity({"shuffled": {"static": 0.1, "dynamic": 0.9}}, (0.25, 0.5), png)

@@ -39,6 +39,7 @@ def factor_table(
 
     Example:
 
+    >>> from bod_keras.evaluation import factor_table
     >>> scores = {"linear": 0.9}, {"linear": 0.1}
     >>> digit = {"static": scores[0], "dynamic": scores[1], "chance": 0.1}
     >>> motion = {"static": scores[1], "dynamic": scores[0], "chance": 0.1}

@@ -26,6 +26,7 @@ def plot_factor_table(
 
     Example:
 
+    >>> from bod_keras.evaluation import plot_factor_table
     >>> import pathlib, tempfile
     >>> png = pathlib.Path(tempfile.mkdtemp()) / "table.png"
     >>> row = {"digit": 0.9, "motion": 0.0}

@@ -48,6 +48,7 @@ def factor_probes(
 
     Example:
 
+    >>> from bod_keras.evaluation import factor_probes
     >>> import numpy as np
     >>> y = np.arange(16) % 2
     >>> split = ({"pooled": np.eye(2)[y]}, {"static": y})

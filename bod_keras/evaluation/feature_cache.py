@@ -48,6 +48,9 @@ class FeatureCache:
 
     Example:
 
+    >>> import keras, numpy as np
+    >>> from bod_keras.data import ClipDataset
+    >>> from bod_keras.evaluation.feature_cache import FeatureCache
     >>> import tempfile
     >>> from bod_keras.data import array_records
     >>> encoder = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Reshape((2, 48))])

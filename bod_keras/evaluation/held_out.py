@@ -17,6 +17,8 @@ def held_out_mask(labels: np.ndarray, seed: int) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.evaluation.held_out import held_out_mask
     >>> held_out_mask(np.array([0, 0, 0, 0, 1]), seed=0).sum().item()
     1
     """

@@ -36,6 +36,7 @@ def knn_accuracy(train_x, train_y, test_x, test_y, k: int = 20, temperature: flo
 
     Example:
 
+    >>> from bod_keras.evaluation import knn_accuracy
     >>> knn_accuracy([[1.0, 0.0], [0.0, 1.0]], [0, 1], [[3.0, 1.0], [1.0, 2.0]], [0, 1], k=1)
     1.0
 
@@ -71,6 +72,7 @@ def knn_scores(
 
     Example:
 
+    >>> from bod_keras.evaluation import knn_scores
     >>> x = [[1.0, 0.0], [0.0, 1.0]]
     >>> knn_scores(x, ["run", "jump"], [[3.0, 1.0]], ["jump", "run"], k=1).tolist()
     [[0.0, 1.0]]

@@ -30,6 +30,8 @@ def low_shot(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.evaluation import low_shot
     >>> labels = np.array([0, 1, 0, 1, 0, 1])
     >>> labels[low_shot(labels, per_class=2)].tolist().count(1)
     2

@@ -46,6 +46,8 @@ def mlp_probe(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.evaluation import mlp_probe
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(400, 2))
     >>> y = (x[:, 0] * x[:, 1] > 0).astype(int)  # no line separates these

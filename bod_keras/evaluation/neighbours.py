@@ -32,6 +32,7 @@ def nearest_neighbors(
 
     Example:
 
+    >>> from bod_keras.evaluation import nearest_neighbors
     >>> index, similarity = nearest_neighbors([[0.0, 2.0], [3.0, 0.0]], [[1.0, 0.0]], k=2)
     >>> index.tolist(), similarity.tolist()
     ([[1, 0]], [[1.0, 0.0]])

@@ -58,6 +58,7 @@ def plot_history(history_csv: str | os.PathLike, png: str | os.PathLike) -> None
 
     Example:
 
+    >>> from bod_keras.evaluation import plot_history
     >>> import pathlib, tempfile
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> _ = (folder / "h.csv").write_text("step,loss,prediction_loss\n1,5.0,0.1\n2,4.0,0.05\n")
@@ -106,6 +107,7 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
 
     Example:
 
+    >>> from bod_keras.evaluation import plot_monitors
     >>> import pathlib, tempfile
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> _ = (folder / "h.csv").write_text("step,static_effective_rank\n1,5.0\n2,4.0\n")
@@ -166,6 +168,8 @@ def plot_spectrum(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.evaluation import plot_spectrum
     >>> import pathlib, tempfile
     >>> png = pathlib.Path(tempfile.mkdtemp()) / "spectrum.png"
     >>> plot_spectrum({"static part": np.array([1.0, 1j, -1j])}, threshold=0.1, png=png)
@@ -212,6 +216,7 @@ def plot_factors(
 
     Example:
 
+    >>> from bod_keras.evaluation import plot_factors
     >>> import pathlib, tempfile
     >>> png = pathlib.Path(tempfile.mkdtemp()) / "factors.png"
     >>> plot_factors({"plain": {"motion": {"pooled": (0.3, 0.1)}}}, {"motion": 0.125}, png)

@@ -37,6 +37,8 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
 
     Example:
 
+    >>> import keras
+    >>> from bod_keras.evaluation import provenance
     >>> from types import SimpleNamespace
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> subject = SimpleNamespace(model=model, config={}, train=None, test=None, seed=0)
@@ -90,6 +92,8 @@ def file_list_hash(records: Sequence[Record]) -> str:
 
     Example:
 
+    >>> from bod_keras.data import Record
+    >>> from bod_keras.evaluation import file_list_hash
     >>> here = file_list_hash([Record("/data/run/a.avi", label=0), Record("/data/jump/b.avi", label=1)])
     >>> here == file_list_hash([Record("jump/b.avi", label=1), Record("run/a.avi", label=0)])
     True
@@ -133,6 +137,8 @@ def model_hash(model: keras.Model) -> str:
 
     Example:
 
+    >>> import keras, numpy as np
+    >>> from bod_keras.evaluation import model_hash
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> before = model_hash(model)
     >>> model.set_weights([np.ones((2, 1)), np.ones(1)])

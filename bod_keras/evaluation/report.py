@@ -44,6 +44,8 @@ def write_report(path: str | os.PathLike, **sections) -> Path:
 
     Example:
 
+    >>> import json
+    >>> from bod_keras.evaluation import write_report
     >>> import tempfile
     >>> folder = tempfile.mkdtemp()
     >>> path = write_report(f"{folder}/report.json", config={"seed": 0})
@@ -72,6 +74,8 @@ def environment() -> dict:
 
     Example:
 
+    >>> import keras
+    >>> from bod_keras.evaluation import environment
     >>> environment()["keras"] == keras.__version__
     True
     """

@@ -40,6 +40,7 @@ def retrieval_recalls(
 
     Example:
 
+    >>> from bod_keras.evaluation import retrieval_recalls
     >>> retrieval_recalls([[1.0, 0.0], [0.0, 1.0]], [0, 1], [[3.0, 1.0], [2.0, 1.0]], [0, 1], ks=(1, 2))
     {'R@1': 0.5, 'R@2': 1.0}
 

@@ -25,6 +25,8 @@ def sensitivity(original, changed) -> float:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.evaluation import sensitivity
     >>> videos = np.array([[0.0], [4.0]])
     >>> sensitivity(videos, videos), sensitivity(videos, videos + 1)
     (0.0, 0.25)

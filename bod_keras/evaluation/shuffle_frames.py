@@ -15,6 +15,8 @@ def shuffle_frames(clips: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.evaluation import shuffle_frames
     >>> clip = np.arange(3.0).reshape(1, 3, 1, 1, 1)
     >>> shuffle_frames(clip, np.random.default_rng(0)).ravel().tolist()
     [2.0, 0.0, 1.0]

@@ -21,6 +21,9 @@ class VariantReadOut:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.evaluation.read_out import ReadOut
+    >>> from bod_keras.evaluation.variant_read_out import VariantReadOut
     >>> import keras
     >>> encoder = keras.Sequential([keras.layers.Reshape((2, 3))])
     >>> window = np.arange(4, dtype="float32").reshape(1, 4, 1, 1, 1) * np.ones(3, "float32")

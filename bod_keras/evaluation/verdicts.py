@@ -37,6 +37,7 @@ def sensitivity_verdicts(
 
     Example:
 
+    >>> from bod_keras.evaluation.verdicts import sensitivity_verdicts
     >>> moved = {change: {"static": 0.1, "dynamic": 0.9} for change in ("shuffled", "background")}
     >>> for verdict in sensitivity_verdicts(moved, replaced=0.8): print(verdict)
     holds: the static part must not change when frames are shuffled (0.10, at most 0.25)

@@ -33,6 +33,7 @@ def window_variants(
 
     Example:
 
+    >>> from bod_keras.evaluation.window_variants import window_variants
     >>> length, variants = window_variants(3, clips=2, speeds=(1, 2), shuffles=2)
     >>> length, variants["clip 1"].tolist(), variants["speed 2"].tolist(), variants["reversed"].tolist()
     (6, [3, 4, 5], [0, 2, 4], [3, 2, 1])

@@ -28,6 +28,7 @@ class KeyQueue(keras.layers.Layer):
         ValueError: a size below 1.
 
     Example:
+        >>> from keras import ops
         >>> import numpy as np, bod_keras
         >>> queue = bod_keras.KeyQueue(3)
         >>> for key in np.eye(4, dtype="float32"):

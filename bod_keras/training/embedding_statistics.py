@@ -40,6 +40,8 @@ def embedding_statistics(views: Sequence[np.ndarray]) -> dict[str, float]:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.training.embedding_statistics import embedding_statistics
     >>> apart = embedding_statistics([np.eye(4), np.eye(4)])
     >>> [round(apart[name], 3) for name in ("negative_similarity", "uniformity", "effective_rank")]
     [0.0, -4.0, 4.0]

@@ -14,6 +14,7 @@ class SeedStates:
         ValueError: when weights are loaded, if the model has another number of seeds than the file.
 
     Example:
+        >>> from bod_keras.training import SeedStates
         >>> import keras
         >>> class Net(SeedStates, keras.Model):
         ...     def __init__(self):

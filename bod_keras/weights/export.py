@@ -42,6 +42,7 @@ def export(encoder: keras.Model, path: str | os.PathLike) -> None:
 
     Example:
 
+    >>> from bod_keras.weights import export
     >>> import pathlib, tempfile
     >>> import bod_keras
     >>> file = pathlib.Path(tempfile.mkdtemp(), "encoder.keras")

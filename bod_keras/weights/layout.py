@@ -24,6 +24,8 @@ class Tensor:
 
     Example:
 
+    >>> import keras, numpy as np
+    >>> from bod_keras.weights.layout import Tensor
     >>> weight = keras.Variable(np.zeros((3, 5)), name="kernel")
     >>> tensor = Tensor(weight, ("fc.weight",), np.transpose, lambda value: [value.T])
     >>> [array.shape for array in tensor.arrays()]
@@ -58,6 +60,7 @@ class Layout:
 
     Example:
 
+    >>> from bod_keras.weights.layout import Layout
     >>> rules = ((r"stage(\\d)_conv", lambda stage: f"layer{stage}.{stage - 1}"), ("stem", "conv1"))
     >>> layout = Layout("example", rules)
     >>> layout.module("stage2_conv"), layout.module("stem"), layout.module("other")
@@ -97,6 +100,8 @@ def weighted_layers(model: keras.Model) -> Iterator[keras.Layer]:
 
     Example:
 
+    >>> import keras
+    >>> from bod_keras.weights.layout import weighted_layers
     >>> dense = keras.layers.Dense(2, name="fc")
     >>> model = keras.Sequential([keras.Input((3,)), dense, keras.layers.ReLU()])
     >>> [layer.name for layer in weighted_layers(model)]
@@ -127,6 +132,8 @@ def layer_tensors(layer: keras.Layer, module: str) -> list[Tensor]:
 
     Example:
 
+    >>> import keras
+    >>> from bod_keras.weights.layout import layer_tensors
     >>> layer = keras.layers.Dense(2)
     >>> layer.build((None, 3))
     >>> [tensor.keys for tensor in layer_tensors(layer, "fc")]

@@ -41,6 +41,7 @@ class LoadReport:
 
     Example:
 
+    >>> from bod_keras.weights import LoadReport
     >>> report = LoadReport("torchvision", "module.", ("stem.0.weight",), unused=("fc.bias",))
     >>> print(report)
     1 tensor of torchvision's names, prefix 'module.'; not used: 1 (fc.bias)

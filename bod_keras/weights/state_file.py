@@ -41,6 +41,8 @@ def read_state(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.weights import read_state, write_state
     >>> import pathlib, tempfile
     >>> file = pathlib.Path(tempfile.mkdtemp(), "a.safetensors")
     >>> write_state(file, {"fc.bias": np.ones(2, "float32")})
@@ -73,10 +75,11 @@ def write_state(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -> Non
 
     Example:
 
-    >>> write_state("encoder.onnx", {})
+    >>> from bod_keras.weights import write_state
+    >>> write_state("encoder.onnx", {})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ValueError: Weights of PyTorch are written to .safetensors or .pth files. Received: encoder.onnx
+    bod_keras.errors.UserError: Weights of PyTorch are written to .safetensors or .pth files. ...
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".safetensors":

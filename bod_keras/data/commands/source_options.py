@@ -15,7 +15,8 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
 
     Example:
 
-    >>> from bod_keras.data.commands.source_options import add_source_options, argparse
+    >>> import argparse
+    >>> from bod_keras.data.commands.source_options import add_source_options
     >>> parser = argparse.ArgumentParser()
     >>> add_source_options(parser)
     >>> parser.parse_args(["--source=videos"]).fold
@@ -39,7 +40,8 @@ def check_source_options(parser: argparse.ArgumentParser, options: argparse.Name
 
     Example:
 
-    >>> from bod_keras.data.commands.source_options import add_source_options, argparse, check_source_options
+    >>> import argparse
+    >>> from bod_keras.data.commands.source_options import add_source_options, check_source_options
     >>> parser = argparse.ArgumentParser()
     >>> add_source_options(parser)
     >>> check_source_options(parser, parser.parse_args(["--source=videos"]))
@@ -64,7 +66,7 @@ def read_named_dataset(options: argparse.Namespace) -> Catalog:
 
     Example:
 
-    >>> from bod_keras.data.commands.source_options import options, read_named_dataset
+    >>> from bod_keras.data.commands.source_options import read_named_dataset
     >>> read_named_dataset(options).class_names[:1]  # doctest: +SKIP
     ['ApplyEyeMakeup']
     """

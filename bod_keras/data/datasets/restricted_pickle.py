@@ -64,7 +64,7 @@ def read_pickle(path: str | os.PathLike):
 
     >>> import numpy as np
     >>> from bod_keras.data.datasets import read_pickle
-    >>> from bod_keras.data.datasets.restricted_pickle import pickle
+    >>> import pickle
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "a.pkl")

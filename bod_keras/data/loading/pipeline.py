@@ -85,6 +85,7 @@ class ClipDataset:
 
     Example:
 
+    >>> from bod_keras.data import ClipDataset, Record
     >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], frames=8, batch_size=2)
     >>> len(dataset), dataset.steps_per_epoch
     (2, 1)
@@ -198,6 +199,7 @@ class ClipDataset:
 
         Example:
 
+        >>> from bod_keras.data import ClipDataset, Record
         >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2)
         >>> with dataset.clear_errors():
         ...     stream = dataset.training()
@@ -218,6 +220,7 @@ class ClipDataset:
 
         Example:
 
+        >>> from bod_keras.data import ClipDataset, Record
         >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2, augment="device")
         >>> dataset.augmenter().size
         112
@@ -330,6 +333,8 @@ class ClipDataset:
 
         Example:
 
+        >>> from bod_keras.data import ClipDataset, Record
+        >>> from bod_keras.data import ClipDataset, Record
         >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2)
         >>> sorted(dataset.files(0, 1))
         ['a.mp4', 'b.mp4']

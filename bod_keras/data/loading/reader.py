@@ -29,6 +29,7 @@ class Task:
 
     Example:
 
+    >>> from bod_keras.data.loading.reader import Task
     >>> Task(number=10, index=7, epoch=0, views=2).crops
     1
     """
@@ -55,6 +56,9 @@ class ClipReader:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import Record
+    >>> from bod_keras.data.loading.reader import ClipReader, Task
     >>> from bod_keras.data import augmentation
     >>> centre = augmentation("none", 16)
     >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, centre, centre, 0)

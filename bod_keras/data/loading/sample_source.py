@@ -26,6 +26,8 @@ class SampleSource:
 
     Example:
 
+    >>> from bod_keras.data.loading.reader import ClipReader, Task
+    >>> from bod_keras.data.loading.sample_source import SampleSource
     >>> from bod_keras.data import Record, augmentation
     >>> centre = augmentation("none", 16)
     >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, centre, centre, 0)

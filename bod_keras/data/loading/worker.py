@@ -29,6 +29,7 @@ def main(channel: int, memory: int) -> None:
 
     Example:
 
+    >>> from bod_keras.data.loading.worker import main
     >>> main(channel=3, memory=4)  # doctest: +SKIP
     """
     # Ctrl-C reaches the whole process group; the parent saves first, and hangs up when it is done.

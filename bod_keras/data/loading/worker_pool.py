@@ -47,6 +47,8 @@ class Sample:
 
     Example:
 
+    >>> from bod_keras.data.loading.reader import Task
+    >>> from bod_keras.data.loading.worker_pool import Sample
     >>> Sample(Task(0, index=0, epoch=0, views=2), slot=0).reason is None
     True
     """
@@ -77,6 +79,8 @@ class WorkerPool:
 
     Example:
 
+    >>> from bod_keras.data.loading.reader import ClipReader, Task
+    >>> from bod_keras.data.loading.worker_pool import WorkerPool
     >>> from bod_keras.data import Record, augmentation
     >>> centre = augmentation("none", 16)
     >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, centre, centre, 0)

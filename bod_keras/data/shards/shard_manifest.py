@@ -31,6 +31,7 @@ def is_shard_folder(folder: str | os.PathLike) -> bool:
 
     Example:
 
+    >>> from bod_keras.data.shards.shard_manifest import is_shard_folder
     >>> is_shard_folder(".")
     False
     """
@@ -61,6 +62,7 @@ def read_manifest(folder: str | os.PathLike) -> dict:
 
     Example:
 
+    >>> from bod_keras.data import read_manifest
     >>> read_manifest("shards")["totals"]  # doctest: +SKIP
     {'videos': 9537, 'frames': 1785432, 'bytes': 9812345678, 'skipped': 0}
     """
@@ -111,6 +113,7 @@ def shard_records(folder: str | os.PathLike) -> list[Record]:
 
     Example:
 
+    >>> from bod_keras.data.shards.shard_manifest import shard_records
     >>> shard_records("shards")[0].path  # doctest: +SKIP
     'shards/shard-00000.tfrecord#ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi'
     """
@@ -135,6 +138,8 @@ def record_to_json(record: Record) -> dict:
 
     Example:
 
+    >>> from bod_keras.data import Record
+    >>> from bod_keras.data.shards.shard_manifest import record_to_json
     >>> record_to_json(Record("a.avi", label=3, split="train"))
     {'label': 3, 'split': 'train'}
     """
@@ -156,6 +161,7 @@ def record_from_json(path: str, entry: dict) -> Record:
 
     Example:
 
+    >>> from bod_keras.data.shards.shard_manifest import record_from_json
     >>> record_from_json("a.avi", {"label": 3, "span": [1.0, 2.5]}).span
     (1.0, 2.5)
     """

@@ -29,6 +29,8 @@ class ShardPacker:
 
     Example:
 
+    >>> from bod_keras.data.shards.shard_packer import ShardPacker
+    >>> from pathlib import Path
     >>> import tempfile
     >>> ShardPacker(Path(tempfile.mkdtemp()), [], shard_mb=128).shards
     []

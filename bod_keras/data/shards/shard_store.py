@@ -34,6 +34,7 @@ class ShardStore(FrameStore):
 
     Example:
 
+    >>> from bod_keras.data import ShardStore
     >>> store = ShardStore()
     >>> store.frames("shards/shard-00000.tfrecord#a.avi", [0, 2, 4]).shape  # doctest: +SKIP
     (3, 128, 171, 3)

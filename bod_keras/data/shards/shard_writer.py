@@ -37,6 +37,7 @@ class ShardSettings:
 
     Example:
 
+    >>> from bod_keras.data import ShardSettings
     >>> ShardSettings(short_side=112).quality
     90
     """
@@ -72,6 +73,9 @@ class VideoJob:
 
     Example:
 
+    >>> from bod_keras.data import Record
+    >>> from bod_keras.data.shards.shard_writer import VideoJob
+    >>> from pathlib import Path
     >>> VideoJob(Record("videos/a.mp4"), "a.mp4", [3], Path("part")).key
     'a.mp4'
     """
@@ -94,6 +98,9 @@ def encode_video(job: VideoJob, settings: ShardSettings) -> str | None:
 
     Example:
 
+    >>> from bod_keras.data import Record, ShardSettings
+    >>> from bod_keras.data.shards.shard_writer import VideoJob, encode_video, read_summary
+    >>> from pathlib import Path
     >>> import tempfile
     >>> part = Path(tempfile.mkdtemp(), "part")
     >>> encode_video(VideoJob(Record("nowhere.mp4"), "nowhere.mp4", [], part), ShardSettings())

@@ -78,6 +78,8 @@ def write_shards(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import write_shards
     >>> import tempfile
     >>> from bod_keras.data import array_records, open_store, read_catalog
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -34,6 +34,7 @@ def write_record(stream: BinaryIO, message: bytes) -> int:
 
     Example:
 
+    >>> from bod_keras.data.shards.tfrecord import write_record
     >>> import io
     >>> write_record(io.BytesIO(), b"message")  # 8 + 4 bytes before it, 4 after
     23
@@ -64,6 +65,7 @@ def read_records(path: str | os.PathLike, offsets: Sequence[int]) -> list[bytes]
 
     Example:
 
+    >>> from bod_keras.data.shards.tfrecord import read_records, write_record
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as file:
     ...     first = write_record(file, b"one")
@@ -96,6 +98,7 @@ def encode_example(
 
     Example:
 
+    >>> from bod_keras.data.shards.tfrecord import decode_example, encode_example
     >>> example = encode_example({"label": [3], "image": [b"jpeg"]})
     >>> list(decode_example(example)["label"])
     [3]
@@ -123,6 +126,7 @@ def decode_example(data: bytes) -> dict[str, Sequence]:
 
     Example:
 
+    >>> from bod_keras.data.shards.tfrecord import decode_example, encode_example
     >>> decode_example(encode_example({"image": [b"first", b"second"]}))["image"][1]
     b'second'
     """

@@ -56,6 +56,8 @@ def write_moving_discs(
 
     Example:
 
+    >>> from bod_keras.data import write_moving_discs
+    >>> from pathlib import Path
     >>> import tempfile
     >>> from bod_keras.data import read_dataset
     >>> with tempfile.TemporaryDirectory() as place:

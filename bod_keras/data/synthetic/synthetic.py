@@ -37,6 +37,8 @@ def tied_dynamic(static: np.ndarray) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import tied_dynamic
     >>> tied_dynamic(np.array([3, 8])).tolist()
     [3, 0]
     """
@@ -64,6 +66,8 @@ def sample_factors(n: int, rho: float, rng: np.random.Generator) -> tuple[np.nda
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import sample_factors
     >>> static, dynamic = sample_factors(100, 1.0, np.random.default_rng(0))
     >>> bool((dynamic == static % 8).all())
     True
@@ -108,6 +112,8 @@ def render_clip(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import render_clip
     >>> dot, black = np.ones((1, 1)), np.zeros((8, 8, 3))
     >>> clip = render_clip(dot, black, 0, 1.0, (6.0, 2.0), (1.0, 1.0, 1.0), frames=4)
     >>> clip[:, 2, :, 0].argmax(axis=1).tolist()
@@ -175,6 +181,7 @@ def digit_drift_arrays(
 
     Example:
 
+    >>> from bod_keras.data import digit_drift_arrays
     >>> videos, static, dynamic = digit_drift_arrays(4, frames=6, size=16)
     >>> videos.shape, static.shape, dynamic.shape
     ((4, 6, 16, 16, 3), (4,), (4,))
@@ -215,6 +222,7 @@ def iterate_clips(
 
     Example:
 
+    >>> from bod_keras.data import iterate_clips
     >>> clips = iterate_clips([3], [0], frames=5, size=32, key=(0,), images="test")
     >>> next(clips).shape
     (5, 32, 32, 3)
@@ -251,6 +259,7 @@ def check_geometry(frames: int, size: int) -> None:
 
     Example:
 
+    >>> from bod_keras.data.synthetic.synthetic import check_geometry
     >>> check_geometry(2, 8)
     """
     if frames < 2:

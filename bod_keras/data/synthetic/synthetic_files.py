@@ -68,6 +68,7 @@ def write_digit_drift(
 
     Example:
 
+    >>> from bod_keras.data import write_digit_drift
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     labels = write_digit_drift(folder, train=2, probe_train=1, probe_test=1, frames=4)

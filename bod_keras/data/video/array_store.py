@@ -23,6 +23,8 @@ class ArrayRecord(Record):
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import ArrayRecord
     >>> ArrayRecord("array#0", label=3, video=np.zeros((8, 4, 4, 3), np.uint8)).label
     3
     """
@@ -61,6 +63,8 @@ def array_records(
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import array_records
     >>> clips = np.zeros((5, 16, 32, 32, 3), np.uint8)
     >>> records = array_records(clips, labels=[0, 0, 1, 1, 2])
     >>> records[4].path, records[4].label
@@ -94,6 +98,8 @@ class ArrayStore(FrameStore):
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import ArrayStore, array_records
     >>> store = ArrayStore(array_records(np.zeros((2, 16, 8, 8, 3), np.uint8)))
     >>> store.length("array#1"), store.frames("array#1", [3, 5]).shape
     (16, (2, 8, 8, 3))

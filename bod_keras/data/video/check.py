@@ -31,6 +31,7 @@ def check_video(path: str, full: bool = False) -> dict:
 
     Example:
 
+    >>> from bod_keras.data.video.check import check_video
     >>> check_video("nowhere.mp4")["reason"]
     'No such file or directory'
     """
@@ -73,6 +74,7 @@ def content_hash(path: str) -> str:
 
     Example:
 
+    >>> from bod_keras.data.video.check import content_hash
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "a.avi")

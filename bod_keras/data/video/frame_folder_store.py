@@ -33,6 +33,8 @@ class FrameFolderStore(FrameStore):
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import FrameFolderStore
     >>> import cv2, os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for t in range(1, 4):

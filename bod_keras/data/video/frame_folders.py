@@ -28,6 +28,7 @@ def frame_names(folder: str | os.PathLike) -> list[str]:
 
     Example:
 
+    >>> from bod_keras.data import frame_names
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for name in ("10.jpg", "9.jpg", "notes.txt"):
@@ -69,6 +70,7 @@ def is_frame(name: str) -> bool:
 
     Example:
 
+    >>> from bod_keras.data.video.frame_folders import is_frame
     >>> is_frame("img_00001.jpg"), is_frame("flow_x_00001.jpg"), is_frame("cover.jpg")
     (True, False, False)
     """

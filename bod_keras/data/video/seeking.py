@@ -34,6 +34,7 @@ def extent(path: str | os.PathLike) -> tuple[int, bool]:
 
     Example:
 
+    >>> from bod_keras.data.video.seeking import extent
     >>> extent("walk.mp4")  # doctest: +SKIP
     (240, True)
     """
@@ -77,6 +78,7 @@ def is_seek_cheaper(path: str | os.PathLike, position: int, target: int) -> bool
 
     Example:
 
+    >>> from bod_keras.data.video.seeking import is_seek_cheaper
     >>> is_seek_cheaper("walk.mp4", 0, 200)  # doctest: +SKIP
     True
     """

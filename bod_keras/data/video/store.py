@@ -37,6 +37,8 @@ class FrameStore(abc.ABC):
 
     Example:
 
+    >>> import numpy as np
+    >>> from bod_keras.data import FrameStore, VideoInfo
     >>> class Grey(FrameStore):
     ...     def measure(self, path):
     ...         return VideoInfo(frames=8, fps=None, height=4, width=4)
@@ -195,6 +197,7 @@ class VideoStore(FrameStore):
 
     Example:
 
+    >>> from bod_keras.data import VideoStore
     >>> store = VideoStore(cache_mb=64)
     >>> store.skipped
     {}

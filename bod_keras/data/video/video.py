@@ -34,6 +34,7 @@ def readable_frames(path: str | os.PathLike) -> int:
 
     Example:
 
+    >>> from bod_keras.data import readable_frames
     >>> readable_frames("walk.mp4")  # doctest: +SKIP
     240
     """
@@ -77,6 +78,7 @@ def read_frames(
 
     Example:
 
+    >>> from bod_keras.data import read_frames
     >>> read_frames("walk.mp4", [10, 0, 10]).shape  # doctest: +SKIP
     (3, 240, 320, 3)
     """

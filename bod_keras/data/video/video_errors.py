@@ -21,6 +21,7 @@ def video_errors(path: str) -> Iterator[None]:
 
     Example:
 
+    >>> from bod_keras.data.video.video_errors import video_errors
     >>> with video_errors("a.mp4"):
     ...     open("nowhere/a.mp4")
     Traceback (most recent call last):

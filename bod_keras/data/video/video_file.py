@@ -35,6 +35,7 @@ class VideoError(ValueError):
 
     Example:
 
+    >>> from bod_keras.data import VideoError
     >>> error = VideoError("a.mp4", "the file is empty")
     >>> str(error), error.reason
     ('a.mp4: the file is empty', 'the file is empty')
@@ -58,6 +59,7 @@ class VideoInfo:
 
     Example:
 
+    >>> from bod_keras.data import VideoInfo
     >>> VideoInfo(frames=24, fps=12.0, height=32, width=32).frames
     24
     """
@@ -82,6 +84,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
 
     Example:
 
+    >>> from bod_keras.data import VideoError, probe
     >>> try:
     ...     probe("nowhere.mp4")
     ... except VideoError as error:
@@ -111,6 +114,7 @@ def count_frames(path: str | os.PathLike) -> int:
 
     Example:
 
+    >>> from bod_keras.data import count_frames
     >>> count_frames("walk.mp4")  # doctest: +SKIP
     240
     """
@@ -135,6 +139,7 @@ def frame_times(path: str | os.PathLike) -> np.ndarray:
 
     Example:
 
+    >>> from bod_keras.data import frame_times
     >>> frame_times("walk.mp4")[:3]  # doctest: +SKIP
     array([0.  , 0.04, 0.08])
     """
@@ -160,6 +165,7 @@ def iterate_frames(path: str | os.PathLike) -> Iterator[np.ndarray]:
 
     Example:
 
+    >>> from bod_keras.data import iterate_frames
     >>> sum(1 for _ in iterate_frames("walk.mp4"))  # doctest: +SKIP
     240
     """
@@ -187,6 +193,7 @@ def opened(path: str | os.PathLike, raw: bool = False) -> Iterator[cv2.VideoCapt
 
     Example:
 
+    >>> from bod_keras.data.video.video_file import opened
     >>> with opened("walk.mp4") as capture:  # doctest: +SKIP
     ...     arrived, frame = capture.read()
     """

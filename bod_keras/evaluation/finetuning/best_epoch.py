@@ -28,6 +28,7 @@ class BestEpoch(keras.callbacks.Callback):
 
     Example:
 
+    >>> from bod_keras.evaluation.finetuning import BestEpoch
     >>> import tempfile
     >>> best = BestEpoch(tempfile.mkdtemp(), measure=lambda model: 0.5, steps=10)
     >>> best.found() is None

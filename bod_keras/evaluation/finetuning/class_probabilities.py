@@ -27,6 +27,8 @@ class ClassProbabilities(keras.Model):
 
     Example:
 
+    >>> import keras, numpy as np
+    >>> from bod_keras.evaluation.finetuning import ClassProbabilities
     >>> classifier = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
     >>> batch = {"views": np.ones((2, 5, 4, 2, 2, 3), "float32"), "index": np.array([0, 1])}
     >>> probabilities, index = ClassProbabilities(classifier).of_videos([batch])

@@ -49,6 +49,7 @@ class Classifier(SeedStates, keras.Model):
 
     Example:
 
+    >>> from bod_keras.evaluation.finetuning import Classifier
     >>> import numpy as np
     >>> from bod_keras.encoders import FrameCNN
     >>> model = Classifier(FrameCNN((4, 8, 8, 3), widths=(4,)), classes=3, train="head", batch_norm="frozen")

@@ -30,6 +30,8 @@ class TrainingRun:
 
     Example:
 
+    >>> from bod_keras.data import ClipDataset
+    >>> from bod_keras.evaluation.finetuning import TrainingRun
     >>> import tempfile
     >>> import numpy as np
     >>> from bod_keras.data import array_records

@@ -10,6 +10,7 @@ class TrainingStoppedError(Exception):
 
     Example:
 
+    >>> from bod_keras.evaluation.finetuning import TrainingStoppedError
     >>> print(TrainingStoppedError(15, 120))
     Saved step 120. The same command resumes here.
     """

@@ -131,6 +131,7 @@ def build_classifier(encoder, classes: int, protocol, steps_per_epoch: int) -> C
 
     Example:
 
+    >>> from bod_keras.evaluation.protocols.finetune import build_classifier
     >>> from ml_collections import ConfigDict
     >>> from bod_keras.encoders import FrameCNN
     >>> protocol = ConfigDict(dict(

@@ -28,6 +28,7 @@ def check_clips(encoder, frames: int, size: int, protocol: str) -> None:
 
     Example:
 
+    >>> from bod_keras.evaluation.protocols.misuse import check_clips
     >>> from bod_keras.encoders import FrameCNN
     >>> check_clips(FrameCNN((8, 32, 32, 3), widths=(4,)), 8, 32, "linear")
     """
@@ -55,6 +56,7 @@ def check_class_names(train: Sequence[str], test: Sequence[str]) -> None:
 
     Example:
 
+    >>> from bod_keras.evaluation.protocols.misuse import check_class_names
     >>> check_class_names(["run", "jump"], ["run", "jump"])
     """
     train, test = list(train), list(test)
@@ -81,6 +83,8 @@ def shared_videos(one: Iterable[Record], other: Iterable[Record]) -> list[str]:
 
     Example:
 
+    >>> from bod_keras.data import Record
+    >>> from bod_keras.evaluation.protocols.misuse import shared_videos
     >>> shared_videos([Record("a.mp4"), Record("b.mp4")], [Record("./b.mp4"), Record("c.mp4")])
     ['./b.mp4']
     """
@@ -106,6 +110,8 @@ def copied_videos(one: Iterable[Record], other: Iterable[Record]) -> list[tuple[
 
     Example:
 
+    >>> from bod_keras.data import Record
+    >>> from bod_keras.evaluation.protocols.misuse import copied_videos
     >>> import pathlib, tempfile
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> files = [folder / name for name in ("a.avi", "b.avi", "c.avi")]
@@ -151,6 +157,8 @@ def leaks(
 
     Example:
 
+    >>> from bod_keras.data import Record
+    >>> from bod_keras.evaluation.protocols.misuse import leaks
     >>> leaks([Record("a.mp4")], [Record("b.mp4")], [Record("b.mp4")])[0][:38]
     'Pre-training has seen 1 of the 1 test '
     """

@@ -28,6 +28,8 @@ def read_protocol(name: str, folder: str | Path) -> ConfigDict:
 
     Example:
 
+    >>> from bod_keras.evaluation.protocols import change_protocol, read_protocol
+    >>> from pathlib import Path
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp(), "mine.py")
     >>> _ = file.write_text(

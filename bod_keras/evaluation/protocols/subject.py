@@ -32,6 +32,8 @@ class Split:
 
     Example:
 
+    >>> from bod_keras.data import Catalog, ClipDataset, Record
+    >>> from bod_keras.evaluation.protocols import Split
     >>> records = [Record("a.mp4", label=0), Record("b.mp4", label=1)]
     >>> make = lambda catalog, **settings: ClipDataset(catalog.records, batch_size=1, **settings)
     >>> split = Split(Catalog(records, ["run", "jump"]), make, "test")
@@ -132,6 +134,9 @@ class Subject:
 
     Example:
 
+    >>> import keras, numpy as np
+    >>> from bod_keras.data import Catalog, ClipDataset
+    >>> from bod_keras.evaluation.protocols import Split, Subject
     >>> import tempfile
     >>> from bod_keras.data import array_records
     >>> encoder = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Reshape((2, 48))])
