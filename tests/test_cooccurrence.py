@@ -166,7 +166,7 @@ def test_clips_of_a_video_differ_in_time_and_share_the_digit(arrays):
 def test_every_variant_splits(variant):
     model = build_model(variant, "VSimCLR", "per-frame", steps=10)
     assert (model.split is None) == variant.startswith("plain")
-    frames = make_frames(3, scenes.FRAMES, model.projection_head.width)
+    frames = make_frames(3, scenes.FRAMES, model.parts.get("static", model.parts.get("base")))
     for part in model.reading_split()(frames):
         part = ops.convert_to_numpy(part)
         assert np.isfinite(part).all() and np.abs(part).max() > 1e-6

@@ -31,6 +31,7 @@ class PartHeads(keras.layers.Layer):
     """
 
     def __init__(self, static, dynamic=None, **kwargs):
+        kwargs["dtype"] = "float32"  # as a head
         super().__init__(**kwargs)
         self.static = static
         if dynamic is None:

@@ -90,7 +90,9 @@ class VICReg(keras.losses.Loss):
         """v and c of one view."""
         centred = view - ops.mean(view, axis=0)
         covariance = ops.matmul(ops.transpose(centred), centred)
-        covariance = covariance / ops.cast(ops.shape(view)[0] - 1, "float32")
+        # A batch of one video is refused; where its size is known too late for that, it must not spoil weights.
+        others = ops.maximum(ops.cast(ops.shape(view)[0], "float32") - 1.0, 1.0)
+        covariance = covariance / others
         deviation = ops.sqrt(ops.diagonal(covariance) + self.epsilon)
         # Not `view.shape`: gathered over replicas, even the width may be unknown while tracing.
         off_diagonal = covariance * (1.0 - ops.eye(ops.shape(view)[1], dtype="float32"))

@@ -230,8 +230,7 @@ def test_trains_two_steps_decoupled_and_comes_back_from_a_file(tmp_path):
     encoder = tiny(input_shape=[4, 32, 32, 3])
     model = bod_keras.VSimCLR(
         encoder,
-        bod_keras.KoopmanSplit(basis=4),
-        bod_keras.BiLevel(),
+        bod_keras.Decoupling(read_out=bod_keras.OperatorReadOut(4), motion_view=None),
         projection_head=bod_keras.ProjectionHead(8, 6),
     )
     model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)

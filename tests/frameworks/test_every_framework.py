@@ -260,7 +260,7 @@ def test_a_batch_of_one_video_is_refused_where_videos_are_compared(name):
     compares = name in ("vsimclr", "vmoco", "vvicreg", "vbarlow_twins")
     views = make_views(batch=5)
     for eager in (True, False):
-        for source in (views, lambda: iter([(views[:4],), (views[4:],)])):
+        for source in (views, lambda: (batch for batch in [(views[:4],), (views[4:],)])):
             if not compares and (not eager or not callable(source)):
                 continue
             model = make_framework(name, None, eager=eager)
