@@ -40,7 +40,7 @@ def test_the_study_compares_the_named_forms():
 
 def test_demo_and_study_have_the_head_of_the_package():
     head = bod_keras.ProjectionHead()
-    study = build_model("default", "VSimCLR", "per-frame", steps=10).projection_head
+    study = build_model("default", "VSimCLR", "per-frame", steps=10).projection_head.static
     demo = bod_keras.ProjectionHead(**config_of("demo", "bod").head)
     for other in (study, demo):
         assert (other.hidden, other.width, other.depth) == (head.hidden, head.width, head.depth)

@@ -102,7 +102,9 @@ def _supervised(case, scenes):
     model = build_model("default", case.framework, case.encoder, case.steps)
     clips = keras.Input(model.encoder.input_shape[1:])
     features = model.encoder(clips)
-    motion = layers.BatchNormalization()(model.split(model.projection_head(features))[1])
+    motion = layers.BatchNormalization()(
+        model.split(model.part_embeddings(model.projection_head(features))[-1])[1]
+    )
     outputs = {
         "static": layers.Dense(10)(layers.Dropout(0.3)(ops.mean(features, axis=1))),
         "dynamic": layers.Dense(8)(layers.Dropout(0.3)(motion)),

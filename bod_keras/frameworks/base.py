@@ -239,9 +239,10 @@ class ContrastiveModel(BiLevelModel):
             self.embedder()(_in_unit_range(clips[i : i + batch_size]), training=False)
             for i in range(0, len(clips), batch_size)
         ]
+        # By name: PyTorch's tree functions sort what a model returns.
         return {
             name: np.concatenate([ops.convert_to_numpy(batch[name]) for batch in found])
-            for name in found[0]
+            for name in ("pooled", "static", "dynamic")
         }
 
     def part_embeddings(self, embeddings) -> list:

@@ -74,7 +74,11 @@ def test_every_encoder_is_named_in_configs_and_tested_here():
     built = set(NAMED.values())
     public = [getattr(encoders, name) for name in encoders.__all__]
     functions = {encoder for encoder in public if inspect.isfunction(encoder)}
-    functions -= {encoders.feature_map, encoders.repeat_edges, encoders.mixes_frames}  # of an encoder
+    functions -= {
+        encoders.feature_map,
+        encoders.repeat_edges,
+        encoders.mixes_frames,
+    }  # of an encoder
     # A config cannot hold the model that FrameEncoder wraps, only its name.
     assert built >= functions - {encoders.FrameEncoder}
     assert set(NAMED) <= set(TINY)

@@ -182,7 +182,7 @@ def test_half_precision_trains_float32_weights():
     optimizer = keras.optimizers.LossScaleOptimizer(
         LARS(1.0, weight_decay=1e-4, trust_coefficient=0.01), initial_scale=64.0
     )
-    model = make_model(optimizer=optimizer, decoupled=False)
+    model = make_model(optimizer=optimizer, decoupling=None)
     start = [ops.convert_to_numpy(v).copy() for v in model.trainable_variables]
     assert np.isfinite(train(model, make_views(), epochs=2)["loss"]).all()
     assert int(optimizer.iterations) == 2
