@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from bod_keras.data import Box, ClipAugment, KeyFrame, KeyFrameClips, Record
-from bod_keras.data import key_frames
+from bod_keras.data import Box, ClipAugment, KeyFrame, KeyFrameClips, Record, key_frames
 from tests.video_files import make_ramp_clip, save_video
 
 SIZE = 32
