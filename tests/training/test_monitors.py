@@ -104,7 +104,7 @@ def test_gradients_are_the_slopes_of_the_losses():
     """Along the static gradient the static loss rises by its norm, the dynamic one by |g_D| cos."""
     views = make_moving_views(6)
     # Otherwise gradients leave out a part of the slope.
-    decoupling = simple(projector_gradient=True)
+    decoupling = simple(threshold=None, ridge=0.1, projector_gradient=True)
     model = make_model(decoupling, optimizer=keras.optimizers.SGD(0.01))
     values = measure(model, views)
     _, losses = parts_of(model, views)
