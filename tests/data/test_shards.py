@@ -104,7 +104,7 @@ def test_small_videos_are_not_enlarged_and_quality_counts(moving, tmp_path):
 
 
 def test_a_clip_reads_its_own_records_only(records, tmp_path, monkeypatch):
-    from bod_keras.data.shards.shards import shard_store
+    from bod_keras.data.shards import shard_store
 
     manifest = write_shards(records, tmp_path / "s", SMALL)
     offsets = manifest["videos"][5]["offsets"]
@@ -289,7 +289,7 @@ def test_two_runs_at_once_are_refused(records, tmp_path):
 
 
 def test_a_full_disk_is_no_fault_of_the_video(records, tmp_path, monkeypatch):
-    from bod_keras.data.shards.shards import shard_writer
+    from bod_keras.data.shards import shard_writer
 
     def full(stream, message):
         raise OSError(28, "No space left on device")
