@@ -130,11 +130,18 @@ def loop(body, carry, count, after=()):
     ys, done = [], list(after)
     for index in range(count):
         # A graph of TensorFlow would run all turns at once.
-        with tf.control_dependencies(done) if BACKEND == "tensorflow" else contextlib.nullcontext():
+        with after_all(done):
             carry, y = body(carry, index)
         ys.append(y)
         done = keras.tree.flatten((carry, y)) if y is not None else keras.tree.flatten(carry)
     return carry, None if ys[0] is None else ops.stack(ys)
+
+
+def after_all(tensors):
+    """A context: what it holds is computed after these tensors, and not at all if they cannot be."""
+    if BACKEND == "tensorflow":
+        return tf.control_dependencies(list(tensors))
+    return contextlib.nullcontext()
 
 
 def check(condition, message, value):

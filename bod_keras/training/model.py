@@ -264,9 +264,11 @@ class BiLevelModel(SeedStates, keras.Model):
         update = step.update(encoded, targets)
         step.apply(encoded, update)
         logs, kept, _ = update.auxiliary
-        self.after_update(targets, kept)
-        self.steps_taken.assign_add(1)
-        self._record_position(position)
+        # On TensorFlow what needs no data is also done in a step that finds a data set at its end.
+        with autodiff.after_all([update.value]):
+            self.after_update(targets, kept)
+            self.steps_taken.assign_add(1)
+            self._record_position(position)
         return self._log(update.value, logs)
 
     def _unpack(self, data, training):

@@ -66,7 +66,7 @@ CASES = {
         bod_keras.VSimCLR,
         HALF,
         {"bilevel": bod_keras.BiLevel(1, 0.02, "all")},
-        RATE,
+        RATE / 4,
     ),
     # Queues that wrap around in the second step.
     "v-MoCo": (
