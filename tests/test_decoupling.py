@@ -1,0 +1,63 @@
+"""`Decoupling` as a value: it survives Keras' serialization, with objects of the user's own in it."""
+
+import json
+
+import keras
+import pytest
+from keras import ops
+
+import bod_keras
+
+
+@keras.saving.register_keras_serializable("tests")
+class Spread(bod_keras.koopman.ReadOut):
+    def call(self, operator):
+        return ops.std(operator.future, axis=1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])
+
+
+@keras.saving.register_keras_serializable("tests")
+class Mirror(keras.layers.Layer):
+    def call(self, clips, training=False):
+        return ops.flip(clips, axis=3)
+
+
+def again(settings):
+    """Through text, as in a file."""
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(settings)))
+    return keras.saving.deserialize_keras_object(config)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        bod_keras.Decoupling(),
+        bod_keras.Decoupling.named("paper"),
+        bod_keras.Decoupling(threshold=0.3, base_weight=0.5, read_out="mean", bilevel=None),
+    ],
+    ids=["recommended", "paper", "custom"],
+)
+def test_it_comes_back_equal(settings):
+    assert again(settings) == settings
+    assert again(settings).bilevel == settings.bilevel
+
+
+def test_read_outs_and_views_of_the_users_own_come_back():
+    settings = bod_keras.Decoupling(
+        read_out=Spread(), motion_view=Mirror(), static_view=bod_keras.FrameShuffle(seed=3)
+    )
+    back = again(settings)
+    assert isinstance(back.read_out, Spread) and isinstance(back.motion_view, Mirror)
+    assert isinstance(back.static_view, bod_keras.FrameShuffle) and back.static_view.seed == 3
+    operator = again(bod_keras.Decoupling(read_out=bod_keras.OperatorReadOut(5))).read_out
+    assert isinstance(operator, bod_keras.OperatorReadOut) and operator.columns == 5
+
+
+def test_a_model_with_them_comes_back_from_a_file(tmp_path):
+    encoder = bod_keras.encoders.FrameCNN((4, 8, 8, 3), widths=(4, 6))
+    settings = bod_keras.Decoupling(read_out=Spread(), motion_view=Mirror())
+    bod_keras.VSimCLR(encoder, settings).save(tmp_path / "model.keras")
+    loaded = bod_keras.load(tmp_path / "model.keras")
+    assert isinstance(loaded.split.read_out, Spread) and isinstance(loaded.motion_view, Mirror)
