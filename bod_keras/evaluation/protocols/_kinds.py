@@ -30,10 +30,10 @@ def kind(
 
     Example:
         >>> from bod_keras.evaluation.protocols import KINDS, kind
-        >>> @kind("mine", columns=("videos",))
+        >>> @kind("count-videos", columns=("videos",))
         ... def count_videos(subject, protocol):
         ...     return {"videos": len(subject.test.records)}
-        >>> KINDS["mine"].columns
+        >>> KINDS["count-videos"].columns
         ('videos',)
     """
 
