@@ -85,8 +85,11 @@ def parse_flags(argv):
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
-        # What is wrong stands in the last line, below the traceback of a config file.
-        sys.exit(f"train.py: {str(error).strip().splitlines()[-1].strip()}\nSee --help.")
+        # What is wrong stands in the last line, below the traceback of a config file, after the error's class.
+        reason = (
+            str(error).strip().splitlines()[-1].strip().removeprefix("bod_keras.errors.UserError: ")
+        )
+        sys.exit(f"train.py: {reason}\nSee --help.")
     except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         if "--traceback" in argv:
             raise

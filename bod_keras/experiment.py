@@ -54,7 +54,7 @@ def training_catalog(config):
 
 def training_data(config, catalog, distribution=None):
     """The `ClipDataset` of a catalogue to pre-train on; of a `Distribution`, this process' part of it."""
-    clips = _clip_settings(config)
+    clips = dict(config["clips"])
     if distribution is not None and distribution.replicas > 1:
         if tuple(clips["shard"]) != (0, 1):
             raise UserError(
@@ -66,12 +66,6 @@ def training_data(config, catalog, distribution=None):
     if clips["flip"] is None and not catalog.flip_safe:
         clips["flip"] = 0.0  # a flip would change the label
     return ClipDataset(catalog.records, seed=config["seed"], **clips)
-
-
-def _clip_settings(config):
-    """``config.clips``; of a run of an older version, without what is no longer an argument."""
-    retired = ("min_gap", "gap_law", "class_balanced", "weights")
-    return {name: value for name, value in config["clips"].items() if name not in retired}
 
 
 def probe_catalog(config, part):
@@ -102,7 +96,7 @@ def unlabelled_catalog(config):
 
 def probe_data(config, catalog):
     """The `ClipDataset` of a probe's catalogue."""
-    clips = _clip_settings(config)
+    clips = dict(config["clips"])
     clips["batch_size"] = min(clips["batch_size"], len(catalog.records))
     clips.pop("shard", None)  # of training
     return ClipDataset(catalog.records, seed=config["seed"], **clips)

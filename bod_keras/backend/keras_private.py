@@ -1,4 +1,4 @@
-"""The one file that touches Keras' private names, and what Keras gets wrong with several devices."""
+"""Keras' private names that more than one room needs, and what Keras gets wrong with several devices."""
 
 import contextlib
 import functools

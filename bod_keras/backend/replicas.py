@@ -88,6 +88,6 @@ def mean_over_replicas(x):
 
 
 def moments(x, axes):
-    """Mean, with the axes kept, and variance over all replicas; they can be differentiated twice."""
+    """Mean, with the axes kept, and variance over all replicas."""
     mean = mean_over_replicas(ops.mean(x, axis=axes, keepdims=True))
     return mean, mean_over_replicas(ops.mean(ops.square(x - mean), axis=axes))

@@ -11,8 +11,8 @@ import numpy as np
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.confusion_plot import plot_confusion
+from bod_keras.feature_checks import check_features
 from bod_keras.storage.atomic_file import atomic_file
-from bod_keras.training.checks import check_features
 
 
 def classification_scores(scores, labels, class_names: Sequence[str]) -> dict:

@@ -8,7 +8,7 @@ from bod_keras.errors import UserError
 from bod_keras.evaluation.knn import knn_accuracy
 from bod_keras.evaluation.linear_probe import linear_probe
 from bod_keras.evaluation.mlp_probe import mlp_probe
-from bod_keras.training.checks import check_classes, check_features, check_labels
+from bod_keras.feature_checks import check_classes, check_features, check_labels
 
 _Split = tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]
 MEASURES = {

@@ -6,7 +6,7 @@ import numpy as np
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.read_out import ReadOut
-from bod_keras.training.checks import check_features
+from bod_keras.feature_checks import check_features
 from bod_keras.training.predict_filled_up import predict_filled_up
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.neighbours import nearest_neighbors
-from bod_keras.training.checks import check_columns, check_features, check_labels, check_split
+from bod_keras.feature_checks import check_columns, check_features, check_labels, check_split
 
 
 def knn_accuracy(train_x, train_y, test_x, test_y, k: int = 20, temperature: float = 0.07) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bod_keras.evaluation.held_out import held_out_mask
-from bod_keras.training.checks import check_columns, check_split
+from bod_keras.feature_checks import check_columns, check_split
 
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse L2 penalties, strongest first
 _DEFAULT_STRENGTH = 1.0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bod_keras.evaluation.held_out import held_out_mask
-from bod_keras.training.checks import check_split
+from bod_keras.feature_checks import check_split
 
 _CHOICES = ((32, 10.0), (128, 10.0), (128, 0.1))  # width and L2 penalty, the smallest network first
 _EPOCHS = 100

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.training.checks import check_features, check_widths
+from bod_keras.feature_checks import check_features, check_widths
 
 _CELLS_AT_ONCE = 2**24  # of the similarity matrix, 128 MiB: memory does not grow with the queries
 _DECIMALS = 12  # of a similarity; what is beyond depends on the order in which a product is summed

@@ -6,7 +6,7 @@ import numpy as np
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.neighbours import nearest_neighbors
-from bod_keras.training.checks import check_classes, check_features, check_labels
+from bod_keras.feature_checks import check_classes, check_features, check_labels
 
 
 def retrieval_recalls(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.training.checks import check_features, check_widths
+from bod_keras.feature_checks import check_features, check_widths
 
 
 def sensitivity(original, changed) -> float:

@@ -22,6 +22,7 @@ from bod_keras.losses.decoupled import DecoupledLoss
 from bod_keras.losses.koopman_prediction import KoopmanPrediction
 from bod_keras.registry import Registry
 from bod_keras.training.model import BiLevelModel
+from bod_keras.training.unit_range import TOLERANCE, unit_floats
 from bod_keras.views.background_swap import BackgroundSwap
 from bod_keras.views.frame_shuffle import FrameShuffle
 
@@ -185,13 +186,23 @@ class ContrastiveModel(BiLevelModel):
 
     # -- what a trained model is for -----------------------------------------------------------------------
 
-    def embedder(self) -> keras.Model:
+    def embedder(self, frames: int | None = None) -> keras.Model:
         """Return a Functional model: clips (B, T, H, W, 3) to ``{"pooled", "static", "dynamic"}``, float32.
 
         It shares the weights of this model; `embed` uses it, and `export` writes it.
+
+        Args:
+            frames: T, of an encoder that takes clips of any length.
+
+        Raises:
+            ValueError: the encoder takes clips of any length, and `frames` is None.
         """
-        if "_embedder" not in self.__dict__:
-            clips = keras.Input(self.encoder.input_shape[1:])
+        time, *rest = self.encoder.input_shape[1:]
+        time = time or frames
+        # Past Keras' tracking: a model that shares all weights is no part of this one.
+        known = self.__dict__.setdefault("_embedders", {})
+        if time not in known:
+            clips = keras.Input((time, *rest))
             features = self.encoder(clips, training=False)
             embeddings = self.projection_head(features, training=False)
             split = self.reading_split()
@@ -199,9 +210,8 @@ class ContrastiveModel(BiLevelModel):
             static, dynamic = both[0][0], both[-1][1]
             pooled = ops.mean(ops.cast(features, "float32"), axis=1)
             outputs = {"pooled": pooled, "static": static, "dynamic": dynamic}
-            # Past Keras' tracking: a model that shares all weights is no part of this one.
-            self.__dict__["_embedder"] = keras.Model(clips, outputs, name=f"{self.name}_embedder")
-        return self.__dict__["_embedder"]
+            known[time] = keras.Model(clips, outputs, name=f"{self.name}_embedder")
+        return known[time]
 
     def embed(self, clips, batch_size: int = 32) -> dict[str, np.ndarray]:
         """Return the representations of clips, NumPy in and out on every backend.
@@ -235,8 +245,9 @@ class ContrastiveModel(BiLevelModel):
             raise UserError(
                 f"embed expects clips (N, {', '.join(map(str, expected))}). Received: {clips.shape}"
             )
+        embedder = self.embedder(clips.shape[1])
         found = [
-            self.embedder()(_in_unit_range(clips[i : i + batch_size]), training=False)
+            embedder(_in_unit_range(clips[i : i + batch_size]), training=False)
             for i in range(0, len(clips), batch_size)
         ]
         # By name: PyTorch's tree functions sort what a model returns.
@@ -402,16 +413,13 @@ def _standardized(views):
 
 def _in_unit_range(clips):
     """Clips as floats in [0, 1], from uint8 too."""
-    if clips.dtype == np.uint8:
-        return clips.astype("float32") / 255
-    if not np.issubdtype(clips.dtype, np.floating):
-        raise UserError(f"clips must be floats in [0, 1] or uint8. Received: {clips.dtype}")
-    if clips.min() < -0.01 or clips.max() > 1.01:
+    floats = unit_floats(clips)
+    if floats is clips and not -TOLERANCE <= clips.min() <= clips.max() <= 1.0 + TOLERANCE:
         raise UserError(
             f"clips must lie in [0, 1]. Received values from {clips.min():g} to {clips.max():g}: "
             "divide by 255, or pass uint8."
         )
-    return clips
+    return floats
 
 
 def _check_encoder(encoder):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.training.checks import check_features
+from bod_keras.feature_checks import check_features
 
 
 def embedding_statistics(views: Sequence[np.ndarray]) -> dict[str, float]:

@@ -10,9 +10,7 @@ from bod_keras.training.chunks import run_in_chunks
 from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
 from bod_keras.training.seed_states import SeedStates
 from bod_keras.training.step import Step
-
-# Interpolation may leave [0, 1] by a little.
-_TOLERANCE = 0.05
+from bod_keras.training.unit_range import check_array, check_range, unit_floats
 
 
 class BiLevelModel(SeedStates, keras.Model):
@@ -220,8 +218,8 @@ class BiLevelModel(SeedStates, keras.Model):
             ValueError: clips that are not in [0, 1], an endless data set without `steps_per_epoch`, or an
                 optimizer whose schedule has ended at a learning rate of 0.
         """
-        _check_clips(x)
-        clips = x.get("views") if isinstance(x, dict) else x
+        clips = _views_of(x)
+        check_array(clips)
         if isinstance(clips, np.ndarray) and len(clips) % (kwargs.get("batch_size") or 32) == 1:
             self._check_videos(1, clips)
         cardinality = getattr(x, "cardinality", None)
@@ -237,7 +235,7 @@ class BiLevelModel(SeedStates, keras.Model):
 
     def train_on_batch(self, x, *args, **kwargs):
         """As `keras.Model.train_on_batch`; clips that are not in [0, 1] are refused."""
-        _check_clips(x)
+        check_array(_views_of(x))
         return super().train_on_batch(x, *args, **kwargs)
 
     def _check_learning_rate(self):
@@ -288,7 +286,7 @@ class BiLevelModel(SeedStates, keras.Model):
             self._check_videos(data.shape[0], data)
         if self.augmenter is not None:
             data = self.augmenter(data, training=training)
-        data = _unit_floats(data)
+        data = unit_floats(data)
         if training:
             farthest = ops.max(ops.abs(ops.cast(data, "float32") - 0.5))
             self.farthest_value.assign(ops.max(replicas.gather(farthest[None])))
@@ -360,39 +358,15 @@ class _CheckRange(keras.callbacks.Callback):
             return
         self._checked = True
         keras_private.fetch_state(self.model)
-        farthest = float(ops.convert_to_numpy(self.model.farthest_value))
-        if farthest > 0.5 + _TOLERANCE:
-            raise UserError(_out_of_range(farthest + 0.5))
+        check_range(float(ops.convert_to_numpy(self.model.farthest_value)))
 
     def on_train_begin(self, logs=None):
         self._checked = False
 
 
-def _check_clips(x):
-    """Arrays are looked at before anything is compiled; what a data set yields, after its first batch."""
-    clips = x.get("views") if isinstance(x, dict) else x
-    if not isinstance(clips, np.ndarray) or not np.issubdtype(clips.dtype, np.floating):
-        return
-    farthest = float(np.max(np.abs(clips[:64] - 0.5), initial=0.0))
-    if farthest > 0.5 + _TOLERANCE:
-        raise UserError(_out_of_range(farthest + 0.5))
-
-
-def _out_of_range(value):
-    return (
-        f"Clips must be floats in [0, 1] or uint8. Received values as far out as {value:.4g}: divide them by "
-        "255, or pass uint8."
-    )
-
-
-def _unit_floats(data):
-    """Clips as floats: uint8 divided by 255, floats as they are."""
-    dtype = keras.backend.standardize_dtype(data.dtype)
-    if dtype == "uint8":
-        return ops.cast(data, "float32") / 255.0
-    if not keras.backend.is_float_dtype(dtype):
-        raise UserError(f"Clips must be floats in [0, 1] or uint8. Received: {dtype}")
-    return data
+def _views_of(x):
+    """The clips of what is passed to `fit`."""
+    return x.get("views") if isinstance(x, dict) else x
 
 
 def steps_taken(model):

@@ -8,7 +8,7 @@ import numpy as np
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.classification import classification_scores, write_classification
-from bod_keras.training.checks import check_classes
+from bod_keras.feature_checks import check_classes
 
 
 def classify_features(subject, protocol, measure: str, score: Callable) -> dict:

@@ -1,0 +1,72 @@
+"""Clips as floats in [0, 1]: converted from bytes, refused if they are anything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from bod_keras.errors import UserError
+
+# Interpolation may leave [0, 1] by a little.
+TOLERANCE = 0.05
+
+
+def unit_floats(clips: Any) -> Any:
+    """Return clips as floats: uint8 divided by 255, floats as they are.
+
+    Args:
+        clips: a tensor or array of any shape.
+
+    Raises:
+        UserError: another type.
+
+    Example:
+        >>> import numpy as np
+        >>> from bod_keras.training.unit_range import unit_floats
+        >>> float(unit_floats(np.array([255], "uint8"))[0])
+        1.0
+    """
+    dtype = keras.backend.standardize_dtype(clips.dtype)
+    if dtype == "uint8":
+        return ops.cast(clips, "float32") / 255.0
+    if not keras.backend.is_float_dtype(dtype):
+        raise UserError(f"Clips must be floats in [0, 1] or uint8. Received: {dtype}")
+    return clips
+
+
+def check_range(farthest: float) -> None:
+    """Refuse clips of which a value lies out of [0, 1].
+
+    Args:
+        farthest: the largest distance of a value from 0.5.
+
+    Raises:
+        UserError: it is more than 0.5 and the tolerance of 0.05.
+
+    Example:
+        >>> from bod_keras.training.unit_range import check_range
+        >>> check_range(0.5)
+    """
+    if farthest > 0.5 + TOLERANCE:
+        raise UserError(
+            f"Clips must be floats in [0, 1] or uint8. Received values as far out as {farthest + 0.5:.4g}: "
+            "divide them by 255, or pass uint8."
+        )
+
+
+def check_array(clips: Any) -> None:
+    """As `check_range`, of the first rows of an array of floats; of anything else nothing.
+
+    Args:
+        clips: what is passed to `fit`: an array, or a data set.
+
+    Example:
+        >>> import numpy as np
+        >>> from bod_keras.training.unit_range import check_array
+        >>> check_array(np.ones((2, 3)))
+    """
+    if isinstance(clips, np.ndarray) and np.issubdtype(clips.dtype, np.floating):
+        check_range(float(np.max(np.abs(clips[:64] - 0.5), initial=0.0)))
