@@ -25,6 +25,7 @@ _NAMES = {
     "data.datasets.blocklist": ("read_blocklist", "without_blocked", "write_blocklist"),
     "data.datasets.catalog": ("VIDEO_EXTENSIONS", "class_names", "read_catalog"),
     "data.datasets.key_frames": ("KeyFrame", "key_frames"),
+    "data.loading.clip_spec": ("ClipSpec", "Loading"),
     "data.loading.clips": ("clip_indices", "clip_span", "even_views", "sample_rng", "sample_views"),
     "data.loading.key_frame_clips": ("KeyFrameClips",),
     "data.loading.pipeline": ("ClipDataset",),

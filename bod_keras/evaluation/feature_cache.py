@@ -109,7 +109,7 @@ class FeatureCache:
             "backend": keras.backend.backend(),
             "model": model_hash(model),
             "read_out": [kind, time_steps],
-            "clips": [data.frames, data.stride, data.size, views, crops],
+            "clips": [data.clips.frames, data.clips.stride, data.clips.size, views, crops],
         }
         if variants:
             settings["variants"] = {name: list(map(int, rows)) for name, rows in variants.items()}
@@ -130,7 +130,7 @@ class FeatureCache:
                 skipped |= failed
         index = np.array([i for i, key in enumerate(keys) if key in rows], np.int64)
         unread = {records[i].path: skipped[key] for i, key in enumerate(keys) if key in skipped}
-        _check_share(unread, records, data.max_bad_share)
+        _check_share(unread, records, data.loading.max_bad_share)
         parts = rows[keys[index[0]]]
         return (
             {part: np.stack([rows[keys[i]][part] for i in index]) for part in parts},

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 import bod_keras
-from bod_keras.data import ClipDataset, Record, array_records, even_views, read_frames
+from bod_keras.data import (
+    ClipDataset,
+    ClipSpec,
+    Loading,
+    Record,
+    array_records,
+    even_views,
+    read_frames,
+)
 
 OPTIONS = {"frames": 4, "size": 16, "batch_size": 2, "recipe": "cvrl"}
 
@@ -139,8 +147,8 @@ def test_on_the_device_route_clips_are_whole_centred_squares(videos):
     assert augmenter.get_config()["jitter"] == (0.8, 0.8, 0.8, 0.2)
     assert augmenter(views, training=True).shape == (4, 2, 4, 16, 16, 3)
     assert ClipDataset(records_of(videos), **OPTIONS).augmenter() is None
-    assert ClipDataset(records_of(videos), **OPTIONS, augment="device")._training_shape[2] == 19
-    with pytest.raises(ValueError, match="augment must be 'cpu' or 'device'. Received: 'gpu'"):
+    assert ClipSpec(size=16, augment="device").training_shape[2] == 19
+    with pytest.raises(ValueError, match="augment must be one of cpu, device. Received: 'gpu'"):
         ClipDataset(records_of(videos), **OPTIONS, augment="gpu")
 
 
@@ -183,13 +191,28 @@ def test_the_device_route_draws_anew_each_step(videos):
 def test_arrays_are_read_in_this_process():
     clips = np.arange(6 * 20, dtype=np.uint8).reshape(6, 20, 1, 1, 1)
     clips = np.ascontiguousarray(np.broadcast_to(clips, (6, 20, 16, 16, 3)))
-    dataset = ClipDataset(array_records(clips), **{**OPTIONS, "recipe": "none"})
-    assert dataset.workers == 0
+    options = {**OPTIONS, "recipe": "none", "workers": 2, "timeout": 1e-9}
+    dataset = ClipDataset(array_records(clips), **options)
     views, positions = collect(dataset, steps=3)
     levels = np.rint(views[..., 0, 0, 0] * 255).astype(int)
     for sample, position in zip(levels, positions):
         index = dataset._order.locate(int(position))[1]
         assert (sample // 20 == index).all() and (np.diff(sample, axis=1) == 1).all()
+
+
+def test_specifications_and_single_settings_say_the_same(videos):
+    records, clips = records_of(videos), ClipSpec(frames=4, size=16, recipe="motion")
+    short = ClipDataset(records, batch_size=2, frames=4, size=16, recipe="motion", workers=0)
+    long = ClipDataset(records, clips, Loading(workers=0), batch_size=2)
+    assert (short.clips, short.loading) == (long.clips, long.loading)
+    np.testing.assert_array_equal(collect(short, 3)[0], collect(long, 3)[0])
+    changed = ClipDataset(records, clips, batch_size=2, stride=3, cache_mb=5)
+    assert changed.clips == ClipSpec(frames=4, size=16, recipe="motion", stride=3)
+    assert changed.loading == Loading(cache_mb=5)
+    with pytest.raises(
+        TypeError, match="no argument 'framse'. Expected a field of ClipSpec, augment"
+    ):
+        ClipDataset(records, framse=4)
 
 
 def test_labels_come_with_their_clips():

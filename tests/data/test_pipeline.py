@@ -139,9 +139,8 @@ def test_a_broken_file_is_not_opened_again(videos, broken, monkeypatch):
     real = store.readable_frames
     monkeypatch.setattr(store, "readable_frames", lambda path: opened.append(path) or real(path))
     bad = broken["zero.mp4"][0]
-    options = {**OPTIONS, "batch_size": 1, "workers": 0}
+    options = {**OPTIONS, "batch_size": 1, "workers": 0, "max_bad_share": 0.5}
     dataset = ClipDataset(records_of([videos[0], bad]), **options)
-    dataset.max_bad_share = 0.5
     collect(dataset, steps=5)
     assert opened.count(bad) == 1
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bod_keras.data.augment.augment import augmentation
 from bod_keras.data.loading.check_bad_share import check_bad_share
+from bod_keras.data.loading.clip_spec import ClipSpec, Loading, with_settings
 from bod_keras.data.loading.input_service import InputService
 from bod_keras.data.loading.order import EpochOrder, video_numbers
 from bod_keras.data.loading.reader import ClipReader, Task
@@ -54,123 +54,87 @@ class ClipDataset:
     stream.
 
     Args:
-        records: what to read, from `read_catalog`.
-        frames: frames of a clip, at least 2.
-        stride: distance of neighbouring clip frames in the video.
-        views: clips of a training sample.
-        size: height and width of the clips in pixels.
-        batch_size: samples of a batch.
-        recipe: name of the training augmentation, a key of `RECIPES`.
-        flip: probability of a flip in training; None for the recipe's.
-        augment: "cpu", or "device": then training clips are uint8, the centred squares of the frames
-            in `device_size` pixels, and `augmenter()` is the layer that augments them.
-        device_size: see there; None for `8 / 7 size`.
-        labels: a class a record, integers, for training with labels: every batch then has them, too.
-        shard: index of this host and number of hosts.
-        seed: of order, frames and augmentation, >= 0.
-        cache_mb: decoded videos are kept in memory up to this many MiB, by all workers together.
-        workers: processes that read and augment; 0 does it in this process. Videos in memory
-            (`array_records`) are always read in this process.
-        timeout: seconds after which a worker that reads a sample is given up, and its file with it.
-        service: addresses of servers that read and augment the training clips in the place of `workers`,
-            ``grpc://HOST:PORT`` with commas between (`InputService`); empty for none.
-        max_bad_share: the stream stops with an error when more than this share of the files is
-            broken, and always when all are.
+        records: What to read, from `read_catalog`.
+        clips: Which clips, and how they are augmented. Defaults to `ClipSpec()`.
+        loading: How clips are loaded. Defaults to `Loading()`.
+        batch_size: Samples of a batch.
+        labels: A class a record, integers, for training with labels: every batch then has them, too.
+        shard: Index of this host and number of hosts.
+        seed: Of order, frames and augmentation, >= 0.
+        **settings: Single fields of `clips` and `loading`, by name: `frames=8, workers=0`.
 
     Attributes:
-        failure: why a stream stopped because of broken files or their storage, or None.
+        failure: Why a stream stopped because of broken files or their storage, or None.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: An argument is out of range.
 
     Example:
-
-    >>> from bod_keras.data import ClipDataset, Record
-    >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], frames=8, batch_size=2)
-    >>> len(dataset), dataset.steps_per_epoch
-    (2, 1)
+        >>> from bod_keras.data import ClipDataset, Record
+        >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], frames=8, batch_size=2)
+        >>> len(dataset), dataset.steps_per_epoch, dataset.clips.frames
+        (2, 1, 8)
     """
 
     def __init__(
         self,
         records: Sequence[Record],
+        clips: ClipSpec | None = None,
+        loading: Loading | None = None,
         *,
-        frames: int = 16,
-        stride: int = 1,
-        views: int = 2,
-        size: int = 112,
         batch_size: int = 8,
-        recipe: str = "cvrl",
-        flip: float | None = None,
-        augment: str = "cpu",
-        device_size: int | None = None,
         labels: Sequence[int] | None = None,
         shard: tuple[int, int] = (0, 1),
         seed: int = 0,
-        cache_mb: float = 0,
-        workers: int = 2,
-        timeout: float = 120.0,
-        max_bad_share: float = 0.1,
-        service: str = "",
+        **settings: Any,
     ):
         self.records = list(records)
-        _check(len(self.records), frames, augment)
-        lowest = {"stride": (stride, 1), "views": (views, 1), "seed": (seed, 0)}
-        lowest |= {"workers": (workers, 0), "cache_mb": (cache_mb, 0)}
-        for name, (value, least) in lowest.items():
-            if value < least:
-                raise UserError(f"{name} must be at least {least}. Received: {name}={value}")
+        if not self.records:
+            raise UserError("records must hold at least one video. Received: an empty list")
+        if seed < 0:
+            raise UserError(f"seed must be at least 0. Received: seed={seed}")
+        self.clips, self.loading = with_settings(clips, loading, settings)
+        self.batch_size, self.seed = batch_size, seed
         self._labels = None if labels is None else np.asarray(labels, np.int32)
         if labels is not None and self._labels.shape != (len(self.records),):
             raise UserError(
                 f"labels must hold one class for each of the {len(self.records)} records. "
                 f"Received: shape {self._labels.shape}"
             )
-        if not timeout > 0:
-            raise UserError(f"timeout must be more than 0 seconds. Received: timeout={timeout}")
-        if not 0 <= max_bad_share <= 1:
-            raise UserError(
-                f"max_bad_share must lie in [0, 1]. Received: max_bad_share={max_bad_share}"
-            )
-        self.frames, self.stride, self.views, self.size = frames, stride, views, size
-        self.batch_size, self.max_bad_share = batch_size, max_bad_share
         # Arrays would have to be copied into every worker.
         arrays = any(isinstance(record, ArrayRecord) for record in self.records)
-        self.workers = 0 if arrays else workers
-        self._recipe = {"name": recipe, "size": size} | ({} if flip is None else {"flip": flip})
-        self._on_device = augment == "device"
-        self._train_size = (device_size or math.ceil(size * 8 / 7)) if self._on_device else size
-        draw = augmentation(**self._recipe)
-        centre = functools.partial(augmentation, "none")
-        self._reader = ClipReader(
-            self.records,
-            frames,
-            stride,
-            seed,
-            augment=centre(self._train_size) if self._on_device else draw,
-            centre=centre(size),
-            cache_mb=cache_mb / max(1, self.workers),
-        )
+        self._workers = 0 if arrays else self.loading.workers
         self._order = EpochOrder(
-            len(self.records),
-            batch_size,
-            seed,
-            shard,
-            video_numbers(self.records),
+            len(self.records), batch_size, seed, shard, video_numbers(self.records)
         )
         self.failure: str | None = None
         self._skipped: dict[str, str] = {}
         self._looped: set[str] = set()
         self._files = len({record.path for record in self.records})
-        self._source = self._training_source = SampleSource(self._reader, self.workers, timeout)
-        if service:
+        self._reader = reader = self._make_reader()
+        timeout = self.loading.timeout
+        self._source = self._training_source = SampleSource(reader, self._workers, timeout)
+        if self.loading.service:
             if arrays:
                 raise UserError(
                     "service reads files. Received: videos in memory (array_records), which servers do not have"
                 )
-            self._training_source = InputService(
-                service.split(","), self._order, self._reader, timeout
-            )
+            addresses = self.loading.service.split(",")
+            self._training_source = InputService(addresses, self._order, reader, timeout)
+
+    def _make_reader(self) -> ClipReader:
+        clips = self.clips
+        square = functools.partial(augmentation, "none")
+        train_size = clips.training_shape[-2]
+        return ClipReader(
+            self.records,
+            clips.frames,
+            clips.stride,
+            self.seed,
+            augment=square(train_size) if clips.on_device else augmentation(**clips.augmentation),
+            centre=square(clips.size),
+            cache_mb=self.loading.cache_mb / max(1, self._workers),
+        )
 
     def __len__(self) -> int:
         return len(self.records)
@@ -225,11 +189,11 @@ class ClipDataset:
         >>> dataset.augmenter().size
         112
         """
-        if not self._on_device:
+        if not self.clips.on_device:
             return None
         from bod_keras.views.clip_augmenter import ClipAugmenter
 
-        return ClipAugmenter.from_recipe(**self._recipe, seed=self._reader.seed)
+        return ClipAugmenter.from_recipe(**self.clips.augmentation, seed=self.seed)
 
     def training(self, position: int = 0, steps: int | None = None) -> tf.data.Dataset:
         """Stream augmented training batches with tf.data.
@@ -251,7 +215,7 @@ class ClipDataset:
         """
         _check_position(position)
         make = functools.partial(self._training_batches, position, steps)
-        stream = self._stream(make, "position", self.batch_size, self._training_shape)
+        stream = self._stream(make, "position", self.batch_size, self.clips.training_shape)
         if steps is not None:
             stream = stream.apply(_tensorflow().data.experimental.assert_cardinality(steps))
         return stream.prefetch(2)
@@ -273,7 +237,7 @@ class ClipDataset:
             ValueError: if `position` is negative; while iterating, if too many files are broken.
         """
         _check_position(position)
-        convert = (lambda views: views) if self._on_device else _to_float
+        convert = (lambda views: views) if self.clips.on_device else _to_float
         batches = self._training_batches(position, steps)
         return (({**batch, "views": convert(batch["views"])},) for batch in batches)
 
@@ -297,7 +261,7 @@ class ClipDataset:
             ImportError: without TensorFlow.
             tf.errors.InvalidArgumentError: while iterating, if too many files are broken.
         """
-        shape = self._evaluation_shape(views, crops)
+        shape = self.clips.evaluation_shape(views, crops)
         make = functools.partial(self._evaluation_batches, views, crops)
         return self._stream(make, "index", None, shape).prefetch(2)
 
@@ -317,7 +281,7 @@ class ClipDataset:
         Raises:
             ValueError: as `evaluation`; while iterating, if too many files are broken.
         """
-        self._evaluation_shape(views, crops)
+        self.clips.evaluation_shape(views, crops)
         batches = self._evaluation_batches(views, crops, indices)
         return ({**batch, "views": _to_float(batch["views"])} for batch in batches)
 
@@ -341,20 +305,9 @@ class ClipDataset:
         """
         return [self.records[self._order.locate(g)[1]].path for g in range(first, last + 1)]
 
-    @property
-    def _training_shape(self) -> tuple[int, ...]:
-        return (self.views, self.frames, self._train_size, self._train_size, 3)
-
-    def _evaluation_shape(self, views: int, crops: int) -> tuple[int, ...]:
-        if views < 1:
-            raise UserError(f"views must be at least 1. Received: views={views}")
-        if crops not in (1, 3):
-            raise UserError(f"crops must be 1 (the centre) or 3. Received: crops={crops}")
-        return (views * crops, self.frames, self.size, self.size, 3)
-
     def _training_batches(self, position: int, steps: int | None) -> Iterator[dict]:
         tasks = self._training_tasks(position)
-        batches = self._batches(tasks, "position", self._training_shape)
+        batches = self._batches(tasks, "position", self.clips.training_shape)
         # Not islice: it would leave the workers to the garbage collector.
         with contextlib.closing(batches):
             for count, batch in enumerate(batches, start=1):
@@ -368,19 +321,19 @@ class ClipDataset:
             if number > np.iinfo(np.int32).max:
                 return
             epoch, index = self._order.locate(number)
-            yield Task(number, index, epoch, self.views)
+            yield Task(number, index, epoch, self.clips.views)
 
     def _evaluation_batches(
         self, views: int, crops: int, indices: Sequence[int] | None = None
     ) -> Iterator[dict]:
         chosen = range(len(self)) if indices is None else indices
         tasks = (Task(index, index, None, views, crops) for index in chosen)
-        yield from self._batches(tasks, "index", self._evaluation_shape(views, crops))
+        yield from self._batches(tasks, "index", self.clips.evaluation_shape(views, crops))
 
     def _batches(self, tasks: Iterator[Task], key: str, shape: tuple[int, ...]) -> Iterator[dict]:
         """Readable samples in batches, uint8; a last batch that is not full only if the tasks end."""
         views, tasks_read = np.empty((self.batch_size, *shape), np.uint8), []
-        window = self.batch_size + 4 * self.workers
+        window = self.batch_size + 4 * self._workers
         source = self._training_source if key == "position" else self._source
         training, since = key == "position", 0
         with contextlib.closing(source.samples(tasks, shape, window)) as samples:
@@ -428,7 +381,7 @@ class ClipDataset:
         """Note a broken file, and stop if there are too many."""
         self._skipped[path] = reason
         try:
-            check_bad_share(self._skipped, self._files, self.max_bad_share)
+            check_bad_share(self._skipped, self._files, self.loading.max_bad_share)
         except ValueError as error:
             self.failure = str(error)
             raise
@@ -442,7 +395,7 @@ class ClipDataset:
         names = [key] if self._labels is None else [key, "label"]
         signature = {"views": views, **{name: tf.TensorSpec((rows,), tf.int32) for name in names}}
         stream = tf.data.Dataset.from_generator(make, output_signature=signature)
-        if key == "position" and self._on_device:
+        if key == "position" and self.clips.on_device:
             return stream
         return stream.map(lambda b: {**b, "views": tf.cast(b["views"], tf.float32) / 255.0})
 
@@ -465,14 +418,3 @@ def _to_float(views: np.ndarray) -> np.ndarray:
 def _check_position(position: int) -> None:
     if position < 0:
         raise UserError(f"position must be at least 0. Received: position={position}")
-
-
-def _check(records: int, frames: int, augment: str) -> None:
-    if records < 1:
-        raise UserError("records must hold at least one video. Received: an empty list")
-    if frames < 2:
-        raise UserError(
-            f"frames must be at least 2, because one frame has no motion. Received: frames={frames}"
-        )
-    if augment not in ("cpu", "device"):
-        raise UserError(f"augment must be 'cpu' or 'device'. Received: {augment!r}")

@@ -200,7 +200,7 @@ def _reading(subject) -> dict:
     config = subject.config.get("clips", {})
     return {
         **{key: getattr(data, key) for key in ("frames", "stride", "size", "workers")},
-        "max_bad_share": data.max_bad_share,
+        "max_bad_share": data.loading.max_bad_share,
         **{key: config[key] for key in ("timeout", "cache_mb") if key in config},
     }
 

@@ -38,7 +38,7 @@ def run_factors_real(subject, protocol) -> dict:
         ValueError: if fewer than four videos, of different files, are left.
     """
     split = subject.test
-    frames, stride = split.data.frames, split.data.stride
+    frames, stride = split.data.clips.frames, split.data.clips.stride
     length, variants = window_variants(
         frames, protocol.clips, protocol.speeds, protocol.shuffles, subject.seed
     )

@@ -223,7 +223,7 @@ def _key(subject, protocol, column) -> str:
         {
             "files": file_list_hash(split.records),
             "order": [Path(record.path).name for record in split.records],
-            "clips": [split.data.frames, split.data.stride, split.data.size],
+            "clips": [split.data.clips.frames, split.data.clips.stride, split.data.clips.size],
         }
         for split in (subject.train, subject.test)
     ]

@@ -97,8 +97,10 @@ class Split:
     ):
         """As `Subject.features`, of this split; `frames` of a clip if not those of the run."""
         # As many frames at once as a training step has.
-        of_a_video = views * crops * (frames or self.data.frames)
-        at_once = max(1, self.data.batch_size * self.data.views * self.data.frames // of_a_video)
+        of_a_video = views * crops * (frames or self.data.clips.frames)
+        at_once = max(
+            1, self.data.batch_size * self.data.clips.views * self.data.clips.frames // of_a_video
+        )
         settings = {"frames": frames} if frames else {}
 
         def make(records):
