@@ -82,6 +82,11 @@ def train(config, distribution=None, init_from=""):
 
 def parse_flags(argv):
     """absl's parser, with a short message for a wrong flag, config file or key instead of a traceback."""
+    from bod_keras.commands.retired_keys import translate_retired
+
+    argv[:], told = translate_retired(argv)  # in place: ml_collections looks there for changes
+    for line in told:
+        print(f"train.py: {line}", file=sys.stderr)
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
