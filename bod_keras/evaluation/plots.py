@@ -94,8 +94,8 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
     r"""Draws what a training history holds besides losses, a panel per kind.
 
     The columns are those of `bod_keras.training.Monitors` (similarities, alignment, uniformity,
-    effective rank, gradients), in the colors of their parts, and those of `KoopmanSplit.statistics`
-    (eigenvalues), in grey. Panels without a column are left out; one whose values span more than a
+    effective rank, gradients) and of `KoopmanSplit.statistics` (eigenvalues), in the colors of their parts,
+    and grey where both parts are read from one embedding. Panels without a column are left out; one whose values span more than a
     factor of 10, all positive, has a logarithmic axis (that of the rank has not).
 
     Args:
@@ -132,6 +132,8 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
     for axis, (title, lines) in zip(axes, panels.items()):
         for name, ending in lines:
             part = name.removesuffix(ending).strip("_")
+            if not part and f"dynamic_{ending}" in columns:
+                part = "static"  # of two heads, the statistics of the static one have no prefix
             dashes = "--" if ending == "negative_similarity" else "-"
             color = _NAMED.get(part, _GREY)
             line = _draw_line(axis, position, columns[name], dashes, color=color)

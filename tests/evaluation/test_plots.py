@@ -77,6 +77,18 @@ def test_monitors(tmp_path):
     assert count_color(picture, plots_module._GREY) > 1000
 
 
+@pytest.mark.parametrize("name", ["static_eigenvalues", "no_static", "spectral_radius"])
+def test_statistics_of_two_heads_have_the_colors_of_their_parts(tmp_path, name):
+    """The static head's columns have no prefix; without a dynamic head they belong to no part."""
+    rows = [(step, 0.5, 0.7) for step in range(1, 9)]
+    for header, static, grey in ((f"{name},dynamic_{name}", True, False), (f"{name},x", False, True)):
+        source = write_history(tmp_path / "h.csv", f"step,{header}", rows)
+        plot_monitors(source, tmp_path / "m.png")
+        picture = read_picture(tmp_path / "m.png")
+        assert (count_color(picture, plots_module._NAMED["static"]) > 300) == static
+        assert (count_color(picture, plots_module._GREY) > 300) == grey
+
+
 def test_monitors_of_one_kind_and_none(tmp_path):
     source = write_history(tmp_path / "h.csv", "epoch,spectral_radius", [(1, 1.0), (2, 0.9)])
     plot_monitors(source, tmp_path / "one.png")
