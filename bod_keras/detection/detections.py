@@ -15,8 +15,6 @@ from bod_keras.detection.person_boxes import moment_of, video_names
 from bod_keras.detection.tubes import Tube, link_tubes
 from bod_keras.storage.atomic_file import atomic_file
 
-_LEAST = 1e-3  # of a score in the table
-
 
 def annotated_boxes(key_frames: Sequence[KeyFrame]) -> FrameBoxes:
     """Give the annotations of key frames, a row for each class of a box.
@@ -138,18 +136,17 @@ def write_detections(
     """Write detections as AVA's evaluation server takes them, without a header.
 
     A row is video, second (four digits) or frame, left, top, right, bottom as shares, class counted from 1,
-    score. Scores below 0.001 are left out.
+    score; numbers have all their digits, so that the server counts what `frame_average_precision` counts.
 
     Args:
-        detections: from `scored_boxes`.
-        path: of the file.
+        detections: from `scored_boxes`, or those of them that count (`best_of_each_frame`).
+        path: name of the file.
         start: second of the film at which the files start.
         folders: whether a video is named with its folder.
     """
+    columns = detections.corners.tolist(), detections.labels.tolist(), detections.scores.tolist()
     with atomic_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        for (video, moment), corners, label, score in zip(*detections):
-            if score >= _LEAST:
-                name = video_names(video)[0 if folders else 1]
-                sides = [f"{side:.4f}" for side in corners]
-                writer.writerow([name, f"{moment + start:04d}", *sides, label + 1, f"{score:.5f}"])
+        for (video, moment), corners, label, score in zip(detections.frames, *columns):
+            name = video_names(video)[0 if folders else 1]
+            writer.writerow([name, f"{moment + start:04d}", *corners, label + 1, score])

@@ -95,8 +95,8 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
 
     The columns are those of `bod_keras.training.Monitors` (similarities, alignment, uniformity,
     effective rank, gradients) and of `KoopmanSplit.statistics` (eigenvalues), in the colors of their parts,
-    and grey where both parts are read from one embedding. Panels without a column are left out; one whose values span more than a
-    factor of 10, all positive, has a logarithmic axis (that of the rank has not).
+    and grey where both parts are read from one embedding. Panels without a column are left out; one whose
+    values span more than a factor of 10, all positive, has a logarithmic axis (that of the rank has not).
 
     Args:
         history_csv: as for `plot_history`.

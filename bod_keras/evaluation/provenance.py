@@ -167,7 +167,7 @@ def _split(split, source: str | None) -> dict | None:
     """Returns what identifies one split of the videos."""
     if split is None:
         return None
-    clips = {name: getattr(split.data, name, None) for name in ("frames", "stride", "size")}
+    clips = {name: getattr(split.data.clips, name) for name in ("frames", "stride", "size")}
     return {
         "list": source or None,
         "videos": len(split.records),

@@ -31,6 +31,7 @@ from bod_keras.detection.detections import (
     scored_boxes,
     write_detections,
 )
+from bod_keras.detection.frame_map import best_of_each_frame
 from bod_keras.detection.person_boxes import moment_of, predicted_key_frames
 from bod_keras.encoders import feature_map
 from bod_keras.errors import UserError
@@ -185,7 +186,8 @@ def _measure(subject, protocol, truth, test, scores, start) -> dict:
             cells = ("" if np.isnan(value) else f"{value:.4f}" for value in values)
             writer.writerow([names[label], counts[label], *cells])
     folders = all(one.time is None for one in test[:1])
-    write_detections(detections, subject.folder / "detections.csv", start, folders)
+    counted = best_of_each_frame(detections, evaluated, protocol.limit)
+    write_detections(counted, subject.folder / "detections.csv", start, folders)
     return {
         **result,
         "classes": sum(not np.isnan(value) for value in per_class.values()),
@@ -196,11 +198,11 @@ def _measure(subject, protocol, truth, test, scores, start) -> dict:
 
 def _reading(subject) -> dict:
     """How clips are read, as `KeyFrameClips` takes it."""
-    data = subject.train.data
+    clips, loading = subject.train.data.clips, subject.train.data.loading
     config = subject.config.get("clips", {})
     return {
-        **{key: getattr(data, key) for key in ("frames", "stride", "size", "workers")},
-        "max_bad_share": data.loading.max_bad_share,
+        **{key: getattr(clips, key) for key in ("frames", "stride", "size")},
+        **{key: getattr(loading, key) for key in ("workers", "max_bad_share")},
         **{key: config[key] for key in ("timeout", "cache_mb") if key in config},
     }
 
