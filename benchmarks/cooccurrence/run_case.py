@@ -19,7 +19,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import layers, ops  # noqa: E402
 
-from benchmarks.cooccurrence.scenes import PROBE_VIDEOS, load_scenes  # noqa: E402
+from benchmarks.cooccurrence.scenes import PROBE_VIDEOS, classes, clip_shape, load_scenes  # noqa: E402
 from benchmarks.cooccurrence.variants import build_model  # noqa: E402
 from bod_keras.evaluation import linear_probe  # noqa: E402
 from bod_keras.training import Monitors  # noqa: E402
@@ -70,7 +70,7 @@ def run(case, cache, files):
 def _contrastive(case, scenes):
     untrained = case.variant == "untrained"
     variant = "default" if untrained else case.variant
-    model = build_model(variant, case.framework, case.encoder, case.steps)
+    model = build_model(variant, case.framework, case.encoder, case.steps, clip_shape(case.regime))
     if untrained:
         return {"probes": _probes(model, scenes)}
     model.compile(_optimizer(case.steps))
@@ -99,15 +99,19 @@ def _contrastive(case, scenes):
 
 def _supervised(case, scenes):
     """The same networks with labels: linear classifiers of the pooled features and of the dynamic part."""
-    model = build_model("default", case.framework, case.encoder, case.steps)
+    model = build_model(
+        "default", case.framework, case.encoder, case.steps, clip_shape(case.regime)
+    )
     clips = keras.Input(model.encoder.input_shape[1:])
     features = model.encoder(clips)
     motion = layers.BatchNormalization()(
         model.split(model.part_embeddings(model.projection_head(features))[-1])[1]
     )
     outputs = {
-        "static": layers.Dense(10)(layers.Dropout(0.3)(ops.mean(features, axis=1))),
-        "dynamic": layers.Dense(8)(layers.Dropout(0.3)(motion)),
+        "static": layers.Dense(classes(case.regime)[0])(
+            layers.Dropout(0.3)(ops.mean(features, axis=1))
+        ),
+        "dynamic": layers.Dense(classes(case.regime)[1])(layers.Dropout(0.3)(motion)),
     }
     model = keras.Model(clips, outputs)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -14,6 +14,8 @@ import os
 
 import numpy as np
 
+from benchmarks.cooccurrence.characters import CLASSES as CHARACTER_CLASSES
+from benchmarks.cooccurrence.characters import CharacterScenes
 from benchmarks.cooccurrence.garments import garment_masks
 from benchmarks.cooccurrence.physics import PhysicsScenes
 from benchmarks.cooccurrence.real import RealScenes
@@ -28,8 +30,10 @@ PROBE_VIDEOS = 4480
 _GREY, _INK = 0.25, 0.7
 _VERSION = 2  # of the files in the cache
 FASHION, MUJOCO, REAL = "fashion", "mujoco", "real"
-_VERSIONS = {FASHION: 1, MUJOCO: 5, REAL: 1}
-_MUJOCO_CLIPS = 8  # of a training video: they take long to render
+CHARACTERS = ("characters-static-easy", "characters-dynamic-easy")
+_VERSIONS = {FASHION: 1, MUJOCO: 5, REAL: 1, **dict.fromkeys(CHARACTERS, 1)}
+_CHARACTER_FRAMES, _CHARACTER_SIZE = 12, 40
+_FEW_CLIPS = 8  # of a training video: they take long to render
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +59,18 @@ REGIMES = {
 }
 
 
+def clip_shape(regime):
+    """Shape (T, H, W, 3) of a regime's clips."""
+    if regime in CHARACTERS:
+        return (_CHARACTER_FRAMES, _CHARACTER_SIZE, _CHARACTER_SIZE, 3)
+    return (FRAMES, SIZE, SIZE, 3)
+
+
+def classes(regime):
+    """Numbers of static and dynamic classes of a regime."""
+    return CHARACTER_CLASSES if regime in CHARACTERS else (10, 8)
+
+
 def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VIDEOS, files=None):
     """The clips of one experiment, made once and kept in `folder`, a file a split.
 
@@ -76,8 +92,9 @@ def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VID
         ImportError: if the regime is "mujoco", its clips are not in `folder`, and MuJoCo is missing.
         FileNotFoundError: the same of "fashion" and "real" and their files.
     """
+    slow = regime == MUJOCO or regime in CHARACTERS
     splits = {
-        "train": (videos, _MUJOCO_CLIPS if regime == MUJOCO else CLIPS, rho, "train", "motion"),
+        "train": (videos, _FEW_CLIPS if slow else CLIPS, rho, "train", "motion"),
         "probe_train": (probe_videos, 1, 0.0, "train", "none"),
         "probe_test": (probe_videos, 1, 0.0, "test", "none"),
     }
@@ -87,7 +104,7 @@ def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VID
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             with _open_scenes(regime, files) as scenes:
-                made = _make_split(scenes, *split, seed=(seed, stream))
+                made = _make_split(scenes, regime, *split, seed=(seed, stream))
             # Jobs in parallel make the same.
             part = path.with_name(f"{path.name}.{os.getpid()}.npz")
             np.savez(part, **dict(zip((name, f"{name}_static", f"{name}_dynamic"), made)))
@@ -105,6 +122,9 @@ def _file_of(regime, name, split, seed, folder):
 
 
 def _open_scenes(regime, files):
+    if regime in CHARACTERS:
+        kind = regime.removeprefix("characters-")
+        return CharacterScenes(kind, _CHARACTER_FRAMES, _CHARACTER_SIZE, files)
     if regime == MUJOCO:
         return PhysicsScenes(FRAMES, SIZE)
     if regime == REAL:
@@ -146,10 +166,12 @@ class SpriteScenes(contextlib.nullcontext):
         return clip
 
 
-def _make_split(scenes, videos, clips, rho, images, recipe, seed):
-    static, dynamic = sample_factors(videos, rho, np.random.default_rng(seed))
-    augment = augmentation(recipe, SIZE)
-    result = np.empty((clips, videos, FRAMES, SIZE, SIZE, 3), np.uint8)
+def _make_split(scenes, regime, videos, clips, rho, images, recipe, seed):
+    rng = np.random.default_rng(seed)
+    static, dynamic = sample_factors(videos, rho, rng, classes(regime))
+    shape = clip_shape(regime)
+    augment = augmentation(recipe, shape[1])
+    result = np.empty((clips, videos, *shape), np.uint8)
     for i, factors in enumerate(zip(static.tolist(), dynamic.tolist())):
         rng = np.random.default_rng([*seed, i + 1])
         draw_clip = scenes.video(*factors, images, rng)

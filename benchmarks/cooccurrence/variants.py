@@ -82,7 +82,7 @@ def description(variant, framework="VSimCLR"):
     }
 
 
-def build_encoder(name):
+def build_encoder(name, shape=(FRAMES, SIZE, SIZE, 3)):
     """A small convolutional network, its kernels as `ENCODERS` says, clips to frame features (T, 128).
 
     With "repeated edges" the first and the last frame are repeated beyond a clip's ends, which otherwise are
@@ -90,8 +90,8 @@ def build_encoder(name):
     """
     temporal = ENCODERS[name]
     if max(temporal) == 1:
-        return bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), WIDTHS)
-    x = clips = keras.Input((FRAMES, SIZE, SIZE, 3))
+        return bod_keras.encoders.FrameCNN(shape, WIDTHS)
+    x = clips = keras.Input(shape)
     x = keras.layers.Rescaling(4.0, offset=-1.0)(x)
     for stage, (width, extent) in enumerate(zip(WIDTHS, temporal), start=1):
         kernel = (extent, *((5, 5) if stage == 1 else (3, 3)))
@@ -107,7 +107,7 @@ def build_encoder(name):
     return keras.Model(clips, keras.ops.mean(keras.ops.cast(x, "float32"), axis=(2, 3)))
 
 
-def build_model(variant, framework, encoder, steps):
+def build_model(variant, framework, encoder, steps, shape=(FRAMES, SIZE, SIZE, 3)):
     """The framework of a variant, not compiled."""
     chosen = VARIANTS[variant]
     arguments = {**FRAMEWORKS[framework], **chosen.framework}
@@ -116,7 +116,7 @@ def build_model(variant, framework, encoder, steps):
     model = getattr(bod_keras, framework)
     if chosen.split is not None:
         model = _with_split(model, chosen.split)
-    return model(build_encoder(encoder), decoupling=chosen.decoupling, **arguments)
+    return model(build_encoder(encoder, shape), decoupling=chosen.decoupling, **arguments)
 
 
 def _with_split(framework, split):

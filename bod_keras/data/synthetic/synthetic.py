@@ -45,18 +45,24 @@ def tied_dynamic(static: np.ndarray) -> np.ndarray:
     return np.asarray(static) % DYNAMIC_CLASSES
 
 
-def sample_factors(n: int, rho: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def sample_factors(
+    n: int,
+    rho: float,
+    rng: np.random.Generator,
+    classes: tuple[int, int] = (STATIC_CLASSES, DYNAMIC_CLASSES),
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw static and dynamic classes with a chosen co-occurrence.
 
-    The 10 x 8 pairs are dealt in shuffled rounds, so that they are balanced; then each clip takes
-    the dynamic class tied to its static class with probability `rho`. Hence
+    The pairs of classes, 10 x 8 of the built-in videos, are dealt in shuffled rounds, so that they are
+    balanced; then each clip takes the dynamic class tied to its static class with probability `rho`. Hence
     `P(dynamic is the tied one) = rho + (1 - rho) / 8`, and `rho = 0` is balanced exactly when `n`
-    is a multiple of 80.
+    is a multiple of 80. The tie is `dynamic = static mod 8`.
 
     Args:
         n: number of clips.
         rho: probability in [0, 1] that the dynamic class is forced to the tied one.
         rng: random generator.
+        classes: numbers of static and dynamic classes.
 
     Returns:
         `(static, dynamic)`, two int64 arrays of shape `(n,)`.
@@ -76,11 +82,12 @@ def sample_factors(n: int, rho: float, rng: np.random.Generator) -> tuple[np.nda
         raise UserError(f"n must be at least 0. Received: n={n}")
     if not 0.0 <= rho <= 1.0:
         raise UserError(f"rho is a probability and must lie in [0, 1]. Received: rho={rho}")
-    pairs = STATIC_CLASSES * DYNAMIC_CLASSES
+    statics, dynamics = classes
+    pairs = statics * dynamics
     rounds = [rng.permutation(pairs) for _ in range(-(-n // pairs))]
     cell = np.concatenate(rounds)[:n] if rounds else np.zeros(0, np.int64)
-    static, free = cell % STATIC_CLASSES, cell // STATIC_CLASSES
-    return static, np.where(rng.random(n) < rho, tied_dynamic(static), free)
+    static, free = cell % statics, cell // statics
+    return static, np.where(rng.random(n) < rho, static % dynamics, free)
 
 
 def render_clip(
