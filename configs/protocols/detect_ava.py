@@ -12,7 +12,7 @@ Head:        time mean of the last map, RoIAlign of 7 x 7 bins, maximum over the
 Clips:       8 frames, every eighth, centered at the key frame, 224 x 224
 Views:       1 clip of the whole frame, scaled to a square
 Batch norm:  adapts in training, its moving statistics at test
-Normalised:  nothing
+Normalized:  nothing
 Optimizer:   SGD, momentum 0.9, 0.075 for 16 clips (0.3 for 64), 5 epochs of warm-up, weight decay 1e-7, 32
              epochs
 Chosen:      nothing

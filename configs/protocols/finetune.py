@@ -5,7 +5,7 @@ Trains:      encoder, time mean, dropout 0.5 and a linear classifier, at one lea
 Batch norm:  trains
 Clips:       as in pre-training; crop of 0.25 to 1 of the area, and flips where they do not change the label
 Views:       10 clips, evenly spaced, of 3 crops; probabilities are averaged
-Normalised:  not
+Normalized:  not
 Optimizer:   SGD 0.01 for 32 clips, momentum 0.9, weight decay 1e-4; 100 epochs, cosine, warm-up of 5
 Chosen:      the epoch, on a tenth of each class of train, which is left out of training, with one centered
              clip a video; of equal epochs the first

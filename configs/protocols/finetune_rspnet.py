@@ -7,7 +7,7 @@ Trains:      encoder, time mean and a linear classifier, at one learning rate
 Batch norm:  trains
 Clips:       16 frames, every one, 112 x 112; crop of 0.25 to 1 of the area, and flips; no color
 Views:       10 clips, evenly spaced, center crop; probabilities are averaged
-Normalised:  not; no dropout
+Normalized:  not; no dropout
 Optimizer:   SGD 0.1 for 32 clips, momentum 0.9, weight decay 1e-4; 30 epochs, cosine
 Chosen:      the epoch, ON TEST: each is tested with one clip a video and the best is then tested with ten.
              For a number that was not chosen on test: --protocol=finetune, or --set=checkpoint=validation

@@ -10,13 +10,17 @@ Batch norm:  trains, 8 clips a GPU; their other file (syn8) synchronises it, wit
 Clips:       8 frames, every eighth, 224 x 224; a square of 224 out of a short side of 256 to 320, flip,
              color jitter 0.4, 0.4, 0.4, 0.1 with probability 0.8, grey 0.2
 Views:       10 clips, evenly spaced, of 3 crops; probabilities are averaged
-Normalised:  not
+Normalized:  not
 Optimizer:   SGD 0.005 for 64 clips, momentum 0.9, weight decay 1e-4, not of batch norm; 200 epochs, cosine,
              no warm-up
 Chosen:      nothing
 Reported:    the last epoch, on test
 Differs:     batch normalization sees the whole batch of 64; their test crops have 256 pixels, here the
-             network's 224; the crop's share of the area is drawn (0.28 to 0.57, square)
+             network's 224; the crop's share of the area is drawn (0.28 to 0.57, square).
+             Their clips of 300 frames start at 0, 23 .. 212 and
+             have frames 9 apart, ours start at 0, 27 .. 243 and are 8 apart: 10 frames off in the mean, 41 at
+             most. Videos shorter than a clip repeat their last frame there, and begin again here. The middle
+             crop may lie one pixel off
 Unverified:  the probability of the color jitter
 """
 

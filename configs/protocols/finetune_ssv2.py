@@ -9,7 +9,7 @@ Batch norm:  trains, 8 clips a GPU
 Clips:       8 frames, 224 x 224; a square of 224 out of a short side of 256 to 320; NO flip: left and right
              are labels
 Views:       1 clip, centered in time, 1 crop
-Normalised:  not
+Normalized:  not
 Optimizer:   SGD 0.12 for 64 clips, momentum 0.9, weight decay 1e-6; 22 epochs, a tenth after 14 and 18,
              warm-up of 0.19
 Chosen:      nothing

@@ -4,7 +4,7 @@ Command:     python evaluate.py --model=RUN --protocol=knn
 Features:    of each part of the read-out (time mean of the encoder's features; static part; dynamic part)
 Views:       1 clip, centered in time, center crop
 Batch norm:  frozen, its moving statistics; deterministic
-Normalised:  L2
+Normalized:  L2
 Optimizer:   none; the weight of a neighbour is exp(cosine / 0.07)
 Chosen:      nothing
 Reported:    on test, once

@@ -4,7 +4,7 @@ Command:     python evaluate.py --model=RUN --protocol=linear
 Features:    of each part of the read-out (time mean of the encoder's features; static part; dynamic part)
 Views:       1 clip, centered in time, center crop (--set=views=10 --set=crops=3 for the usual 30)
 Batch norm:  frozen, its moving statistics; no dropout; deterministic
-Normalised:  each feature to mean 0 and variance 1, by the training videos
+Normalized:  each feature to mean 0 and variance 1, by the training videos
 Optimizer:   to convergence: L-BFGS of scikit-learn
 Chosen:      the L2 penalty, among five, on a quarter of each class of train; then fitted to all of train
 Reported:    the converged classifier, on test, once

@@ -12,7 +12,7 @@ Clips:       32 frames, every one, 128 x 128; crop of 0.2 to 1 of the area, flip
              probability 0.3
 Views:       theirs: overlapping windows of 10 crops (corners and center, flipped, too); here 10 clips of 3
              crops
-Normalised:  L2, then batch normalization; no dropout
+Normalized:  L2, then batch normalization; no dropout
 Optimizer:   SGD 0.1, momentum 0.9, weight decay 1e-3; 100 epochs, a tenth after 60 and 80; 32 clips a GPU,
              4 GPUs
 Chosen:      the epoch, ON TEST: their validation set is a part of the test list (0.3 of it); here all of

@@ -9,7 +9,7 @@ Batch norm:  adapts: the published network is in training mode
 Clips:       16 frames, every second, 112 x 112; a square of 0.6 to 1 of the height, flip, mild color, some
              grey
 Views:       10 clips, evenly spaced, center crop; probabilities are averaged
-Normalised:  not; no dropout
+Normalized:  not; no dropout
 Optimizer:   Adam 1e-2, batches of 32, no weight decay; up to 50 epochs
 Chosen:      the epoch, ON TEST: epochs 6 and 11 to 49 are tested and the best is reported. For a number
              that was not chosen on test: --protocol=linear, or --set=checkpoint=validation

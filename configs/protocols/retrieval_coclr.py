@@ -9,7 +9,7 @@ Clips:       32 frames, every one, 128 x 128, center crop
 Views:       theirs: windows that overlap by a little more than half (a step of 15 frames), as many as fit;
              here 10, evenly spaced
 Batch norm:  frozen, its moving statistics
-Normalised:  each of the two sets centered by its own mean, then L2; cosine similarity
+Normalized:  each of the two sets centered by its own mean, then L2; cosine similarity
 Chosen:      nothing
 Reported:    R@1, 5, 10, 20, 50, queries test, gallery train of split 1
 Differs:     the views, see there. Their transform keeps a color jitter on at test (probability 0.3), so

@@ -8,7 +8,7 @@ Features:    mean over space and time of the backbone's last map, averaged over 
 Clips:       16 frames, every one, 112 x 112, center crop
 Views:       10 clips, evenly spaced from the first to the last possible start
 Batch norm:  frozen, its moving statistics
-Normalised:  cosine similarity; not centered
+Normalized:  cosine similarity; not centered
 Chosen:      nothing
 Reported:    R@1, 5, 10, 20, 50, queries test, gallery train of split 1
 Differs:     they round the starts of the clips, here they are rounded down; a video shorter than a clip is

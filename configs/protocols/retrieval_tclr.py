@@ -9,7 +9,7 @@ Features:    mean over space of the backbone's last map; its 4 time steps side b
 Clips:       16 frames, every second, 112 x 112
 Views:       9 clips, evenly spaced; theirs end 10 frames before the last possible start plus one stride
 Batch norm:  frozen, its moving statistics
-Normalised:  L2; cosine similarity; not centered
+Normalized:  L2; cosine similarity; not centered
 Chosen:      nothing
 Reported:    R@1, 5, 10, 20, queries test, gallery train of split 1
 Differs:     their crop is the centered square of 0.8 of a height of 240 pixels, here the whole centered

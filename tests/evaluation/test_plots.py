@@ -81,7 +81,10 @@ def test_monitors(tmp_path):
 def test_statistics_of_two_heads_have_the_colors_of_their_parts(tmp_path, name):
     """The static head's columns have no prefix; without a dynamic head they belong to no part."""
     rows = [(step, 0.5, 0.7) for step in range(1, 9)]
-    for header, static, grey in ((f"{name},dynamic_{name}", True, False), (f"{name},x", False, True)):
+    for header, static, grey in (
+        (f"{name},dynamic_{name}", True, False),
+        (f"{name},x", False, True),
+    ):
         source = write_history(tmp_path / "h.csv", f"step,{header}", rows)
         plot_monitors(source, tmp_path / "m.png")
         picture = read_picture(tmp_path / "m.png")

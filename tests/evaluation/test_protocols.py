@@ -134,7 +134,7 @@ def test_twice_is_identical_and_another_cache_changes_nothing(shared, tmp_path, 
 def test_a_published_protocol_names_its_choices(name):
     """And asks for clips of its own, so that another model is refused and not silently evaluated."""
     entries = [line.partition(":")[0] for line in docstring_of(name).splitlines()]
-    needed = ("Command", "Source", "Clips", "Views", "Batch norm", "Normalised")
+    needed = ("Command", "Source", "Clips", "Views", "Batch norm", "Normalized")
     for entry in (*needed, "Chosen", "Reported", "Differs", "Unverified"):
         assert entry in entries
     protocol = read_protocol(name, FOLDER)
