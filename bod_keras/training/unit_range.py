@@ -15,7 +15,10 @@ TOLERANCE = 0.05
 
 
 def unit_floats(clips: Any) -> Any:
-    """Return clips as floats: uint8 divided by 255, floats as they are.
+    """Return clips as floats: uint8 divided by 255, to the last bit, floats as they are.
+
+    Compilers make a division by a constant a product with its rounded inverse. Here 1/255 = 257/65536 (1 + 1/65535):
+    a byte times the first factor is exact, so that only the difference is rounded.
 
     Args:
         clips: a tensor or array of any shape.
@@ -31,7 +34,8 @@ def unit_floats(clips: Any) -> Any:
     """
     dtype = keras.backend.standardize_dtype(clips.dtype)
     if dtype == "uint8":
-        return ops.cast(clips, "float32") / 255.0
+        clips = ops.cast(clips, "float32")
+        return clips * (257 / 65536) - clips * (-1 / 255 / 65536)
     if not keras.backend.is_float_dtype(dtype):
         raise UserError(f"Clips must be floats in [0, 1] or uint8. Received: {dtype}")
     return clips
