@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what becomes of damaged ones and of parts."""
 
 from __future__ import annotations
 
@@ -43,3 +43,56 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # such as a parent that is no folder: the error says so
             part.unlink(missing_ok=True)
+
+
+def sweep_parts(folder: str | os.PathLike) -> None:
+    """Delete below a folder what processes that were killed have left half written.
+
+    Args:
+        folder: need not exist. Files of other processes of this machine stay while these run.
+
+    Example:
+        >>> from bod_keras.storage.atomic_file import sweep_parts
+        >>> sweep_parts("no such folder")
+    """
+    for part in list(Path(folder).rglob(f"{PART}*")):
+        pid = part.name.removeprefix(PART).partition("-")[0]
+        if part.is_file() and not (pid.isdecimal() and _runs(int(pid))):
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def set_aside(path: str | os.PathLike) -> Path:
+    """Rename a damaged file, or what else stands in its place, so that nothing is lost by writing a new one.
+
+    Args:
+        path: the file or folder.
+
+    Returns:
+        The new path: ``aside-`` before the name, and a number if there is one already.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from bod_keras.storage.atomic_file import set_aside
+        >>> file = pathlib.Path(tempfile.mkdtemp(), "report.json")
+        >>> _ = file.write_text("{")
+        >>> set_aside(file).name
+        'aside-report.json'
+    """
+    path = Path(path)
+    names = [f"aside-{path.name}", *(f"aside-{n}-{path.name}" for n in range(1, 1000))]
+    target = next(place for name in names if not (place := path.with_name(name)).exists())
+    return path.rename(target)
+
+
+def _runs(pid: int) -> bool:
+    """Whether another process has this number. In a container the one that was killed had our own, often 1."""
+    if pid in (1, os.getpid()):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass  # it is of somebody else
+    return True

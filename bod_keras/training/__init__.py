@@ -3,7 +3,14 @@
 from bod_keras.backend.lost_process_error import LostProcessError
 from bod_keras.decoupling import BiLevel
 from bod_keras.storage.run_folder import RunFolder
-from bod_keras.training.checkpoint import Checkpoint, load_checkpoint, newest_checkpoint, save_model
+from bod_keras.training.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_model,
+    newest_checkpoint,
+    save_model,
+    saved_settings,
+)
 from bod_keras.training.distribution import KINDS as DISTRIBUTIONS
 from bod_keras.training.distribution import Distribution, choose_distribution
 from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
@@ -41,8 +48,10 @@ __all__ = [
     "exclude_vectors_from_weight_decay",
     "fit_rest",
     "load_checkpoint",
+    "load_model",
     "newest_checkpoint",
     "save_model",
+    "saved_settings",
     "steps_taken",
     "take_weights",
     "warmup_cosine",
