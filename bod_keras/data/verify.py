@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
-from bod_keras.data.datasets.base import Catalog
 from bod_keras.data.process_map import process_map
+from bod_keras.data.record import Catalog
 from bod_keras.data.video.check import check_video, content_hash
 from bod_keras.errors import UserError
 from bod_keras.storage.remote import is_remote

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 
-from bod_keras.data.datasets.ava import RATE
 from bod_keras.data.datasets.key_frames import KeyFrame, in_time
+from bod_keras.data.datasets.named.ava import RATE
 from bod_keras.data.record import Box
 from bod_keras.errors import UserError
 

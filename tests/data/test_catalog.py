@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from bod_keras.data import Record, class_names, read_catalog
+from bod_keras.data import Record, class_names, read_catalog, read_source
 
 
 def touch(folder, *names):
@@ -62,13 +62,16 @@ def test_list_file(tmp_path):
         ("some/dir 163 1", Record("some/dir", 1)),  # mmaction2: folder, frames, label
         ("some/dir 163 1 5", Record("some/dir", labels=(1, 5))),
         ("some/dir 1", Record("some/dir", 1)),
-        ("abseiling/0wR5jVB-WPk_000417_000427,300", Record("abseiling/0wR5jVB-WPk_000417_000427")),
-        ("a 3/b 4.avi -1", Record("a 3/b 4.avi", -1)),
+        (
+            "abseiling/0wR5jVB-WPk_000417_000427,300",
+            Record("abseiling/0wR5jVB-WPk_000417_000427", 300),
+        ),
+        ("a 3/b 4.avi -1", Record("a 3/b 4.avi")),
     ],
 )
 def test_lists_of_other_packages(tmp_path, name, line, expected):
-    (tmp_path / name).write_text(f"{line}\n{line}\n")
-    assert read_catalog(tmp_path / name, root="") == [expected, expected]
+    (tmp_path / name).write_text(f"{line}\n")
+    assert read_source(tmp_path / name, root="").records == [expected]
 
 
 def test_csv_file(tmp_path):
@@ -76,10 +79,10 @@ def test_csv_file(tmp_path):
     table.write_text(
         'path,split,label,static,note,dynamic\n"a, b.avi",train,1,3,hi,5\nc.avi,test,,4,,6\n'
     )
-    first, second = read_catalog(table)
+    first, second = read_source(table).records
     assert first == Record(str(tmp_path / "a, b.avi"), 1, {"static": 3, "dynamic": 5}, "train")
     assert second.label is None and second.factors == {"static": 4, "dynamic": 6}
-    assert read_catalog(table, split="test") == [second]
+    assert read_source(table, split="test").records == [second]
 
 
 def test_missing_source(tmp_path):
@@ -107,8 +110,12 @@ def test_unknown_split_names_those_there_are(tmp_path):
     "name, text, message",
     [
         ("t.csv", "file,label\na.avi,1\n", "'path' column. Received columns: .*'file'"),
-        ("t.csv", "path,label\na, b.avi,1\n", "line 2 .*expected 2 cells"),
-        ("t.csv", "path,label\na.avi,run\n", "integers. Received: 'run' for 'a.avi'"),
+        ("t.csv", "path,label\na, b.avi,1\n", "line 2: expected 2 cells"),
+        (
+            "t.csv",
+            "path,label\na.avi,run\nb.avi,3\n",
+            "line 2: .*Received: 'run' for 'a.avi', and '3'",
+        ),
         ("t.csv", "path,label\n", "lists no video"),
         ("t.txt", "\n# nothing\n", "lists no video"),
     ],

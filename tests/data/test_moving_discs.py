@@ -51,7 +51,7 @@ def test_what_is_no_boxes_json(folder, tmp_path):
     content["videos"]["train/train_00000.avi"]["tubes"][0]["label"] = 4
     (tmp_path / "boxes.json").write_text(json.dumps(content))
     with pytest.raises(
-        ValueError, match=r"boxes.json must have .*has the labels \(.*4.*are 4 classes"
+        ValueError, match=r"boxes.json, video .*labels must lie in 0 to 3.*Received: 4"
     ):
         read_dataset("boxes", folder, tmp_path)
     (tmp_path / "boxes.json").write_text("{}")

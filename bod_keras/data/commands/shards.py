@@ -9,7 +9,6 @@ the same command goes on where it was. docs/shards.md describes the files.
 """
 
 import argparse
-import dataclasses
 import os
 import sys
 
@@ -21,7 +20,7 @@ from bod_keras.data.commands.source_options import (
     read_named_dataset,
 )
 from bod_keras.data.datasets import Catalog, read_source
-from bod_keras.data.datasets.catalog import class_names, find_videos
+from bod_keras.data.datasets.folders import find_videos
 from bod_keras.data.record import Record
 from bod_keras.data.shards.shard_writer import ShardSettings
 from bod_keras.data.shards.shards import write_shards
@@ -59,6 +58,7 @@ def _write(options: argparse.Namespace) -> dict:
         options.short_side, options.quality, options.chunk, options.shard_mb, options.fps
     )
     catalog = _catalog(options)
+    print(f"{options.dataset or options.source}: {catalog.summary()}.", flush=True)
     bar = None
 
     def show(done: int, total: int) -> None:
@@ -88,9 +88,7 @@ def _catalog(options: argparse.Namespace) -> Catalog:
     if options.dataset:
         return read_named_dataset(options)
     if options.kind == "auto":
-        catalog = read_source(options.source, options.root, options.split)
-        known = class_names(options.source) if os.path.isdir(options.source) else []
-        return dataclasses.replace(catalog, class_names=known)
+        return read_source(options.source, options.root, options.split)
     names = [
         name
         for name in find_videos(options.source, frame_folders=True)

@@ -23,7 +23,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     1
     """
     add = parser.add_argument
-    add("--dataset", choices=sorted(DATASETS), help="a data set with its own files")
+    add("--dataset", metavar="NAME", help=f"a data set with its own files: {', '.join(DATASETS)}")
     add("--source", help="without --dataset: a folder, a list or a CSV file of videos")
     add("--root", help="folder of the videos; of a list's relative paths")
     add("--annotations", help="folder of the official annotation files (--root)")

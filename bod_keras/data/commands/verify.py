@@ -14,9 +14,8 @@ from bod_keras.data.commands.source_options import (
     check_source_options,
     read_named_dataset,
 )
-from bod_keras.data.datasets import Catalog
+from bod_keras.data.datasets import read_source
 from bod_keras.data.datasets.blocklist import write_blocklist
-from bod_keras.data.datasets.catalog import read_catalog
 from bod_keras.data.shards.shard_manifest import is_shard_folder
 from bod_keras.data.verify import KINDS, verify
 from bod_keras.errors import UserError
@@ -84,10 +83,11 @@ def _verify(options: argparse.Namespace) -> None:
             "the videos that they were written from."
         )
     else:
-        catalog = Catalog(read_catalog(options.source, options.root, options.split))
+        catalog = read_source(options.source, options.root, options.split)
         source = Path(options.source)
         root = options.root or (source if source.is_dir() else source.parent)
     depth = "every frame" if options.full else "headers and last frames"
+    print(f"{name}: {catalog.summary()}.")
     print(f"{name}: reads {depth}, in {options.workers} processes.", flush=True)
     started = time.monotonic()
     journal = report.with_name(report.name + ".journal")

@@ -1,19 +1,23 @@
-"""Data sets with their official annotation files, one module each; `read_source` for other ones."""
+"""What videos there are: folders, lists, and data sets by name (`named/`), each as a `Catalog`."""
 
-from bod_keras.data.datasets.ava import read_ava_predictions
-from bod_keras.data.datasets.base import Catalog
-from bod_keras.data.datasets.files import VideoFiles
-from bod_keras.data.datasets.registry import DATASETS, find_dataset, read_dataset
-from bod_keras.data.datasets.restricted_pickle import read_pickle
-from bod_keras.data.datasets.source import read_source
-from bod_keras.data.datasets.ucf101_24 import ucf101_24_to_json
+from bod_keras.data.datasets.catalog import class_names, read_catalog, read_source
+from bod_keras.data.datasets.folders import VIDEO_EXTENSIONS, VideoFiles
+from bod_keras.data.datasets.named.ava import read_ava_predictions
+from bod_keras.data.datasets.named.plain_pickle import read_pickle
+from bod_keras.data.datasets.named.ucf101_24 import ucf101_24_to_json
+from bod_keras.data.datasets.registry import DATASETS, DataSet, find_dataset, read_dataset
+from bod_keras.data.record import Catalog
 
 __all__ = [
     "Catalog",
     "DATASETS",
+    "DataSet",
+    "VIDEO_EXTENSIONS",
     "VideoFiles",
+    "class_names",
     "find_dataset",
     "read_ava_predictions",
+    "read_catalog",
     "read_dataset",
     "read_pickle",
     "read_source",

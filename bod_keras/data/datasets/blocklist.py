@@ -6,7 +6,8 @@ import dataclasses
 import os
 from collections.abc import Mapping
 
-from bod_keras.data.datasets.base import Catalog
+from bod_keras.data.datasets.text import csv_rows, read_text, split_lines
+from bod_keras.data.record import Catalog
 from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import atomic_file
 
@@ -15,7 +16,8 @@ def read_blocklist(path: str | os.PathLike, root: str | os.PathLike) -> dict[str
     """Read a list of videos to leave out.
 
     Args:
-        path: the list; a line is a path and, after a tab, a reason.
+        path: the list; a line is a path and, after a tab, a reason. A path in double quotes may hold tabs and
+            line breaks.
         root: what relative paths are relative to.
 
     Returns:
@@ -23,23 +25,23 @@ def read_blocklist(path: str | os.PathLike, root: str | os.PathLike) -> dict[str
 
     Raises:
         FileNotFoundError: if there is no such list.
+        UserError: if a quoted path does not end.
 
     Example:
-
-    >>> from bod_keras.data import read_blocklist, write_blocklist
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "bad.tsv")
-    ...     write_blocklist(path, {"/data/a [1].avi": "truncated"}, root="/data")
-    ...     path.read_text(), read_blocklist(path, root="/data")
-    ('a [1].avi\\ttruncated\\n', {'/data/a [1].avi': 'truncated'})
+        >>> import pathlib, tempfile
+        >>> from bod_keras.data import read_blocklist, write_blocklist
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "bad.tsv")
+        ...     write_blocklist(path, {"/data/a [1].avi": "truncated"}, root="/data")
+        ...     path.read_text(), read_blocklist(path, root="/data")
+        ('a [1].avi\\ttruncated\\n', {'/data/a [1].avi': 'truncated'})
     """
     blocked = {}
-    with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-        for line in stream:
-            name, _, reason = line.rstrip("\r\n").partition("\t")
-            if name:
-                blocked[os.path.abspath(os.path.join(root, name))] = reason or "in the blocklist"
+    lines = split_lines(read_text(path))
+    for _, cells in csv_rows(os.fspath(path), lines, delimiter="\t", skipinitialspace=False):
+        if cells and cells[0]:
+            reason = " ".join(cells[1:]) or "in the blocklist"
+            blocked[os.path.abspath(os.path.join(root, cells[0]))] = reason
     return blocked
 
 
@@ -50,54 +52,51 @@ def write_blocklist(
 
     Args:
         path: the list.
-        reasons: path -> reason. Paths below `root` are written relative to it.
+        reasons: path -> reason. Paths below `root` are written relative to it; one that holds a tab, a quote or
+            a line break is put in double quotes.
         root: folder of the videos.
 
     Raises:
-        ValueError: if a path holds a tab or a line break, which the list cannot.
         OSError: if the list cannot be written.
 
     Example:
-
-    >>> from bod_keras.data import write_blocklist
-    >>> write_blocklist("broken.tsv", {"UCF-101/Archery/a.avi": "truncated"}, root="UCF-101")
+        >>> import pathlib, tempfile
+        >>> from bod_keras.data import write_blocklist
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "broken.tsv")
+        >>> write_blocklist(path, {"UCF-101/Archery/a.avi": "truncated"}, root="UCF-101")
     """
     lines = []
     for name, reason in reasons.items():
-        if set(name) & set("\t\r\n"):
-            raise UserError(
-                f"A blocklist holds no path with a tab or line break: {name!r}. Rename it."
-            )
         inside = os.path.relpath(name, root)
         inside = os.path.abspath(name) if inside.startswith(os.pardir) else inside
+        if set(inside) & set('\t\r\n"'):
+            inside = '"' + inside.replace('"', '""') + '"'
         lines.append(f"{inside}\t{' '.join(reason.split())}\n")
     with (
         atomic_file(path) as part,
-        open(part, "w", encoding="utf-8", errors="surrogateescape") as stream,
+        open(part, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
     ):
         stream.writelines(lines)
 
 
 def without_blocked(catalog: Catalog, blocked: Mapping[str, str]) -> Catalog:
-    """Leave videos out of a catalogue.
+    """Leave videos out of a catalog.
 
     Args:
-        catalog: the catalogue.
+        catalog: the catalog.
         blocked: absolute path -> reason, from `read_blocklist`.
 
     Returns:
-        A catalogue without them; those that it had are in its `blocked`.
+        A catalog without them; those that it had are in its `blocked`.
 
     Raises:
-        ValueError: if nothing is left.
+        UserError: if nothing is left.
 
     Example:
-
-    >>> from bod_keras.data import Catalog, without_blocked
-    >>> from bod_keras.data import Record
-    >>> catalog = Catalog([Record("/data/a.avi"), Record("/data/b.avi")])
-    >>> without_blocked(catalog, {"/data/a.avi": "truncated"}).records
-    [Record(path='/data/b.avi', label=None, factors={}, split=None, labels=(), span=None, boxes=())]
+        >>> from bod_keras.data import Catalog, Record, without_blocked
+        >>> catalog = Catalog([Record("/data/a.avi"), Record("/data/b.avi")])
+        >>> [r.path for r in without_blocked(catalog, {"/data/a.avi": "truncated"}).records]
+        ['/data/b.avi']
     """
     kept, left_out = [], {}
     for record in catalog.records:

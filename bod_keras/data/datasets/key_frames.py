@@ -20,10 +20,9 @@ class KeyFrame:
         time: seconds from the start of the file, or None where it is known by its number.
 
     Example:
-
-    >>> from bod_keras.data import Box, KeyFrame
-    >>> KeyFrame("a.avi", (Box((0.1, 0.2, 0.3, 0.9), frame=7),), frame=7).time is None
-    True
+        >>> from bod_keras.data import Box, KeyFrame
+        >>> KeyFrame("a.avi", (Box((0.1, 0.2, 0.3, 0.9), frame=7),), frame=7).time is None
+        True
     """
 
     path: str
@@ -37,20 +36,19 @@ def key_frames(records: Sequence[Record], every: int = 1) -> list[KeyFrame]:
 
     Args:
         records: with boxes, from `read_dataset`; of AVA one record a key frame, of UCF101-24 one a video.
-        every: take every so many-th annotated frame of a video, from its first on.
+        every: which annotated frames of a video are taken: each `every`-th, from its first on.
 
     Returns:
         `KeyFrame`s, video by video, in the order of time.
 
     Raises:
-        ValueError: if `every` is below 1, or no record has a box.
+        UserError: if `every` is below 1, or no record has a box.
 
     Example:
-
-    >>> from bod_keras.data import Box, Record, key_frames
-    >>> boxes = [Box((0.1, 0.2, 0.3, 0.9), frame=n, track=0) for n in range(5)]
-    >>> [one.frame for one in key_frames([Record("a.avi", boxes=tuple(boxes))], every=2)]
-    [0, 2, 4]
+        >>> from bod_keras.data import Box, Record, key_frames
+        >>> boxes = [Box((0.1, 0.2, 0.3, 0.9), frame=n, track=0) for n in range(5)]
+        >>> [one.frame for one in key_frames([Record("a.avi", boxes=tuple(boxes))], every=2)]
+        [0, 2, 4]
     """
     if every < 1:
         raise UserError(f"every must be at least 1 frame. Received: every={every}")

@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
-from types import MappingProxyType
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
-from bod_keras.data.datasets.ava import read_ava
-from bod_keras.data.datasets.base import Catalog
-from bod_keras.data.datasets.boxes import read_boxes
-from bod_keras.data.datasets.diving48 import read_diving48
-from bod_keras.data.datasets.files import VideoFiles
-from bod_keras.data.datasets.finegym import read_finegym
-from bod_keras.data.datasets.hmdb51 import read_hmdb51
-from bod_keras.data.datasets.kinetics import read_kinetics
-from bod_keras.data.datasets.ssv2 import read_ssv2
-from bod_keras.data.datasets.ucf101 import read_ucf101
-from bod_keras.data.datasets.ucf101_24 import read_ucf101_24
+from bod_keras.data.datasets.folders import VideoFiles
+from bod_keras.data.record import Catalog
 from bod_keras.errors import UserError
+from bod_keras.registry import Registry
+
+DATASETS = Registry("dataset", "bod_keras.data.datasets.named")
 
 
-class _DataSet(NamedTuple):
-    read: Callable[..., Catalog]
-    splits: tuple[str, ...]
-    evaluation: str  # the labelled split that results are reported on
-    folds: int = 1
-    ignore_case: bool = False
+class DataSet:
+    """How a data set is read from its own annotation files.
 
+    Args:
+        read: from `(files, annotations, splits, fold)` to a `Catalog`: `files` is a `VideoFiles`, `annotations`
+            a folder, `splits` the names of those that are wanted, `fold` a number from 1.
+        splits: the names of all splits.
+        evaluation: the labeled split that results are reported on.
+        folds: number of official divisions into splits.
+        ignore_case: find files without regard to case where no exact match exists.
 
-_KINETICS = _DataSet(read_kinetics, ("train", "val", "test"), "val")
-_AVA = {
-    f"ava{version}{suffix}": _DataSet(
-        partial(read_ava, version=version, start=start), ("train", "val", "test"), "val"
-    )
-    for version in ("2.1", "2.2")
-    for suffix, start in (("", 0.0), ("-15min", 900.0))
-}
-DATASETS: Mapping[str, _DataSet] = MappingProxyType(
-    {
-        "ucf101": _DataSet(read_ucf101, ("train", "test"), "test", folds=3, ignore_case=True),
-        "hmdb51": _DataSet(read_hmdb51, ("train", "test", "unused"), "test", folds=3),
-        "kinetics400": _KINETICS,
-        "kinetics600": _KINETICS,
-        "kinetics700": _KINETICS,
-        "ssv2": _DataSet(read_ssv2, ("train", "val", "test"), "val"),
-        "diving48": _DataSet(read_diving48, ("train", "test"), "test"),
-        "gym99": _DataSet(partial(read_finegym, name="gym99"), ("train", "val"), "val"),
-        "gym288": _DataSet(partial(read_finegym, name="gym288"), ("train", "val"), "val"),
-        **_AVA,
-        "ucf101-24": _DataSet(read_ucf101_24, ("train", "test"), "test", ignore_case=True),
-        "boxes": _DataSet(read_boxes, ("train", "test"), "test"),
-    }
-)
+    Example:
+        >>> from bod_keras.data import Catalog, DataSet, Record
+        >>> def read_mine(files, annotations, splits, fold):
+        ...     return files.catalog([Record("a.mp4", label=0)], ["run"])
+        >>> DataSet(read_mine, splits=("train", "test"), evaluation="test").folds
+        1
+    """
+
+    def __init__(
+        self,
+        read: Callable[[VideoFiles, str, tuple[str, ...], int], Catalog],
+        splits: Sequence[str],
+        evaluation: str,
+        folds: int = 1,
+        ignore_case: bool = False,
+    ):
+        self.read = read
+        self.splits = tuple(splits)
+        self.evaluation = evaluation
+        self.folds = folds
+        self.ignore_case = ignore_case
+        function = read.func if isinstance(read, functools.partial) else read
+        self.__qualname__ = function.__qualname__  # by which a registry tells two of one name apart
 
 
 def read_dataset(
@@ -67,7 +60,7 @@ def read_dataset(
     """Read a data set from its videos and its official annotation files, as they are distributed.
 
     Args:
-        name: a key of `DATASETS`.
+        name: a key of `DATASETS`, or the address `module:NAME` of a `DataSet` of your own.
         root: folder of the videos, in any sub-folders, with any video extension, or as folders of
             frames.
         annotations: folder of the annotation files; None for `root`.
@@ -80,13 +73,12 @@ def read_dataset(
 
     Raises:
         FileNotFoundError: if a folder or an annotation file is missing.
-        ValueError: if there is no such data set, split or fold, an annotation cannot be understood,
+        UserError: if there is no such data set, split or fold, an annotation cannot be understood,
             or not one video is there.
 
     Example:
-
-    >>> from bod_keras.data import read_dataset
-    >>> read_dataset("ucf101", "UCF-101", "ucfTrainTestlist", split="train")  # doctest: +SKIP
+        >>> from bod_keras.data import read_dataset
+        >>> read_dataset("ucf101", "UCF-101", "ucfTrainTestlist", split="train")  # doctest: +SKIP
     """
     dataset = find_dataset(name)
     if split is not None and split not in dataset.splits:
@@ -106,26 +98,27 @@ def read_dataset(
     return catalog
 
 
-def find_dataset(name: str) -> _DataSet:
+def find_dataset(name: str) -> DataSet:
     """Give the entry of a data set: its `splits`, the `evaluation` split among them, its `folds`.
 
     Args:
-        name: a key of `DATASETS`.
+        name: a key of `DATASETS`, or the address `module:NAME` of a `DataSet` of your own.
 
     Returns:
         The entry.
 
     Raises:
-        ValueError: if there is no such data set; names the nearest one.
+        UserError: if there is no such data set; names the nearest one.
 
     Example:
-
-    >>> from bod_keras.data import find_dataset
-    >>> find_dataset("kinetics400").evaluation
-    'val'
+        >>> from bod_keras.data import find_dataset
+        >>> find_dataset("kinetics400").evaluation
+        'val'
     """
-    if name not in DATASETS:
-        near = difflib.get_close_matches(name, DATASETS, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise UserError(f"dataset must be one of {', '.join(DATASETS)}. Received: {name!r}.{hint}")
-    return DATASETS[name]
+    dataset = DATASETS[name]
+    if not isinstance(dataset, DataSet):
+        raise UserError(
+            f"{name} must be a bod_keras.data.DataSet. Received: {type(dataset).__name__}. Wrap the function "
+            "that reads it: DataSet(read, splits=('train', 'test'), evaluation='test')."
+        )
+    return dataset

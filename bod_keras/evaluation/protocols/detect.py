@@ -13,8 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from bod_keras.data import ClipAugment, KeyFrameClips, read_ava_predictions
-from bod_keras.data.datasets.ava import read_ava_excluded
 from bod_keras.data.datasets.key_frames import key_frames
+from bod_keras.data.datasets.named.ava import read_ava_excluded
 from bod_keras.detection import (
     ActionDetector,
     fit_detector,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator
 
-from bod_keras.data.datasets.base import Catalog, annotation_file, lines_of, read_json
-from bod_keras.data.datasets.files import VideoFiles
-from bod_keras.data.record import Record
+from bod_keras.data.datasets.folders import VideoFiles, without_repeats
+from bod_keras.data.datasets.named._annotations import annotation_file, read_json
+from bod_keras.data.datasets.registry import DATASETS, DataSet
+from bod_keras.data.datasets.text import lines_of, to_integer
+from bod_keras.data.record import Catalog, Record
 from bod_keras.errors import UserError
 
 _ELEMENT = re.compile(r"(?P<event>(?P<video>.+)_(?P<in_video>E_\d+_\d+))_(?P<in_event>A_\d+_\d+)")
@@ -37,7 +40,7 @@ def read_finegym(
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a line cannot be understood, or an element has no time.
+        UserError: if a line cannot be understood, or an element has no time.
     """
     class_names = _class_names(annotations, name)
     times = read_json(
@@ -54,7 +57,8 @@ def read_finegym(
             missing[record.path] = None
         else:
             records.append(found)
-    return Catalog(records, class_names, True, list(missing))
+    records, remarks = without_repeats(records)
+    return Catalog(records, class_names, True, list(missing), remarks=remarks)
 
 
 def _listed(annotations: str, splits: tuple[str, ...], name: str, classes: int) -> Iterator[Record]:
@@ -62,14 +66,15 @@ def _listed(annotations: str, splits: tuple[str, ...], name: str, classes: int) 
         source = annotation_file(
             annotations, rf"{name}_{split}_element(_v1\.[01])?\.txt", f"{name}_{split}_element.txt"
         )
-        for line in lines_of(source):
-            element, _, label = line.rpartition(" ")
-            if not _ELEMENT.fullmatch(element) or not label.isdigit() or int(label) >= classes:
+        for line, text in lines_of(source):
+            element, _, cell = text.rpartition(" ")
+            label = to_integer(cell)
+            if not _ELEMENT.fullmatch(element) or label is None or not 0 <= label < classes:
                 raise UserError(
-                    f"{source}: expected 'VIDEO_E_START_END_A_START_END LABEL' with a label below "
-                    f"{classes}. Received: {line!r}"
+                    f"{source}, line {line}: expected 'VIDEO_E_START_END_A_START_END LABEL' with a label "
+                    f"below {classes}. Received: {text!r}"
                 )
-            yield Record(element, label=int(label), split=split)
+            yield Record(element, label=label, split=split)
 
 
 def _locate(files: VideoFiles, record: Record, times: dict) -> Record | None:
@@ -80,9 +85,9 @@ def _locate(files: VideoFiles, record: Record, times: dict) -> Record | None:
     try:
         event = times[parts["video"]][parts["in_video"]]
         stages = event["segments"][parts["in_event"]]["timestamps"]
-        start, end = stages[0][0], stages[-1][1]
-        offset = event["timestamps"][0][0]
-    except (KeyError, IndexError, TypeError):
+        start, end = float(stages[0][0]), float(stages[-1][1])
+        offset = float(event["timestamps"][0][0])
+    except (KeyError, IndexError, TypeError, ValueError):
         raise UserError(
             f"finegym_annotation_info has no times for {record.path}. Are list and info of the same "
             "version?"
@@ -97,12 +102,19 @@ def _locate(files: VideoFiles, record: Record, times: dict) -> Record | None:
 def _class_names(annotations: str, name: str) -> list[str]:
     source = annotation_file(annotations, rf"{name}_categories\.txt", f"{name}_categories.txt")
     names = []
-    for line in lines_of(source):
+    for number, line in lines_of(source):
         # Clabel: 0; set: 1; Glabel: 1; (VT) round-off, ...
         head, *_, text = line.split(";", 3)
         if not re.fullmatch(rf"Clabel:\s*{len(names)}", head.strip()) or text == head:
             raise UserError(
-                f"{source}: expected 'Clabel: {len(names)}; ...; ...; NAME'. Received: {line!r}"
+                f"{source}, line {number}: expected 'Clabel: {len(names)}; ...; ...; NAME'. "
+                f"Received: {line!r}"
             )
         names.append(text.strip())
     return names
+
+
+for _name in ("gym99", "gym288"):
+    DATASETS.register(_name)(
+        DataSet(functools.partial(read_finegym, name=_name), ("train", "val"), evaluation="val")
+    )

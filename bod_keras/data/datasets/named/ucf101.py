@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bod_keras.data.datasets.base import Catalog, annotation_file, lines_of
-from bod_keras.data.datasets.files import VideoFiles
-from bod_keras.data.record import Record
+from bod_keras.data.datasets.folders import VideoFiles
+from bod_keras.data.datasets.named._annotations import annotation_file
+from bod_keras.data.datasets.registry import DATASETS, DataSet
+from bod_keras.data.datasets.text import lines_of
+from bod_keras.data.record import Catalog, Record
 from bod_keras.errors import UserError
 
 
@@ -28,13 +30,18 @@ def read_ucf101(files: VideoFiles, annotations: str, splits: tuple[str, ...], fo
 
     Raises:
         FileNotFoundError: if a list is missing.
-        ValueError: if a line cannot be understood.
+        UserError: if a line cannot be understood.
     """
     source = annotation_file(annotations, r"classInd\.txt", "UCF101's classInd.txt")
-    names = [line.split(maxsplit=1) for line in lines_of(source)]
-    if [number for number, *_ in names] != [str(n + 1) for n in range(len(names))]:
-        raise UserError(f"{source} must number its classes 1, 2, 3, ... line by line.")
-    class_names = [name for _, name in names]
+    class_names: list[str] = []
+    for line, text in lines_of(source):
+        number, _, name = text.partition(" ")
+        if number != str(len(class_names) + 1) or not name.strip() or name.strip() in class_names:
+            raise UserError(
+                f"{source}, line {line}: must number its classes 1, 2, 3, ... line by line, each with a name "
+                f"of its own. Received: {text!r}"
+            )
+        class_names.append(name.strip())
     return files.catalog(_listed(annotations, splits, fold, class_names), class_names)
 
 
@@ -45,12 +52,17 @@ def _listed(
     for split in splits:
         name = f"{split}list{fold:02d}.txt"
         source = annotation_file(annotations, name.replace(".", r"\."), f"UCF101's {name}")
-        for line in lines_of(source):
-            path, _, number = line.partition(" ")
+        for line, text in lines_of(source):
+            path, _, number = text.partition(" ")
             label = labels.get(path.partition("/")[0].casefold())
             if label is None or number.strip() not in ("", str(label + 1)):
                 raise UserError(
-                    f"{source}: expected 'CLASS/FILE' or 'CLASS/FILE NUMBER' with a class of "
-                    f"classInd.txt and its number. Received: {line!r}"
+                    f"{source}, line {line}: expected 'CLASS/FILE' or 'CLASS/FILE NUMBER' with a class of "
+                    f"classInd.txt and its number. Received: {text!r}"
                 )
             yield Record(path, label=label, split=split)
+
+
+DATASETS.register("ucf101")(
+    DataSet(read_ucf101, ("train", "test"), evaluation="test", folds=3, ignore_case=True)
+)

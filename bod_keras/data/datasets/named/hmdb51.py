@@ -6,9 +6,11 @@ import os
 import re
 from collections.abc import Iterator
 
-from bod_keras.data.datasets.base import Catalog, annotation_file, lines_of
-from bod_keras.data.datasets.files import VideoFiles
-from bod_keras.data.record import Record
+from bod_keras.data.datasets.folders import VideoFiles
+from bod_keras.data.datasets.named._annotations import annotation_file
+from bod_keras.data.datasets.registry import DATASETS, DataSet
+from bod_keras.data.datasets.text import lines_of
+from bod_keras.data.record import Catalog, Record
 from bod_keras.errors import UserError
 
 _SPLITS = {"0": "unused", "1": "train", "2": "test"}
@@ -31,7 +33,7 @@ def read_hmdb51(files: VideoFiles, annotations: str, splits: tuple[str, ...], fo
 
     Raises:
         FileNotFoundError: if there is no list.
-        ValueError: if a line cannot be understood.
+        UserError: if a line cannot be understood.
     """
     first = annotation_file(
         annotations,
@@ -49,9 +51,16 @@ def _listed(
 ) -> Iterator[Record]:
     for label, name in enumerate(class_names):
         source = os.path.join(folder, f"{name}_test_split{fold}.txt")
-        for line in lines_of(source):
-            path, _, tag = line.rpartition(" ")
+        for line, text in lines_of(source):
+            path, _, tag = text.rpartition(" ")
             if not path or tag not in _SPLITS:
-                raise UserError(f"{source}: expected 'FILE 0', 1 or 2. Received: {line!r}")
+                raise UserError(
+                    f"{source}, line {line}: expected 'FILE 0', 1 or 2. Received: {text!r}"
+                )
             if _SPLITS[tag] in splits:
                 yield Record(f"{name}/{path.strip()}", label=label, split=_SPLITS[tag])
+
+
+DATASETS.register("hmdb51")(
+    DataSet(read_hmdb51, ("train", "test", "unused"), evaluation="test", folds=3)
+)

@@ -7,11 +7,13 @@ import os
 
 import numpy as np
 
-from bod_keras.data.datasets.base import Catalog, annotation_file, lines_of, read_json
-from bod_keras.data.datasets.boxes import tube_boxes
-from bod_keras.data.datasets.files import VideoFiles
-from bod_keras.data.datasets.restricted_pickle import read_pickle
-from bod_keras.data.record import Record
+from bod_keras.data.datasets.folders import VideoFiles
+from bod_keras.data.datasets.named._annotations import annotation_file, read_json
+from bod_keras.data.datasets.named.boxes import tube_boxes, tube_videos
+from bod_keras.data.datasets.named.plain_pickle import read_pickle
+from bod_keras.data.datasets.registry import DATASETS, DataSet
+from bod_keras.data.datasets.text import lines_of
+from bod_keras.data.record import Catalog, Record
 from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import atomic_file
 
@@ -46,22 +48,20 @@ def read_ucf101_24(
 
     Raises:
         FileNotFoundError: if there are no annotations.
-        ValueError: if they cannot be understood.
+        UserError: if they cannot be understood.
     """
     source = _source(annotations)
-    content = read_json(source) if source.endswith(".json") else _normalised(source)
-    class_names = content["class_names"]
-    records = (
-        Record(
-            name,
-            label=class_names.index(name.partition("/")[0]),
-            split=split,
-            boxes=tuple(tube_boxes(content["videos"][name])),
-        )
-        for split in splits
-        for name in content["splits"][split]
-    )
-    return files.catalog(records, class_names)
+    content = read_json(source) if source.endswith(".json") else _normalized(source)
+    records = []
+    for name, split, video in tube_videos(content, splits, source):
+        folder = name.partition("/")[0]
+        if folder not in content["class_names"]:
+            raise UserError(
+                f"{source}, video {name!r}: its folder must be one of class_names. Received: {folder!r}"
+            )
+        label = content["class_names"].index(folder)
+        records.append(Record(name, label=label, split=split, boxes=tube_boxes(video)))
+    return files.catalog(records, content["class_names"])
 
 
 def ucf101_24_to_json(source: str | os.PathLike, target: str | os.PathLike) -> None:
@@ -76,14 +76,14 @@ def ucf101_24_to_json(source: str | os.PathLike, target: str | os.PathLike) -> N
         target: the JSON file, for `read_ucf101_24` named ucf101_24.json.
 
     Raises:
-        ValueError: if the pickle file asks for code, or is neither of the two.
+        UserError: if the pickle file asks for code, or is neither of the two.
 
     Example:
 
     >>> from bod_keras.data import ucf101_24_to_json
     >>> ucf101_24_to_json("UCF101v2-GT.pkl", "ucf101_24.json")  # doctest: +SKIP
     """
-    content = _normalised(os.fspath(source))
+    content = _normalized(os.fspath(source))
     with atomic_file(target) as part:
         part.write_text(json.dumps(content), encoding="utf-8")
 
@@ -98,14 +98,16 @@ def _source(annotations: str) -> str:
     return annotation_file(annotations, r"pyannot\.pkl", needed)
 
 
-def _normalised(source: str) -> dict:
+def _normalized(source: str) -> dict:
     content = read_pickle(source)
     try:
         return _from_tubes(content) if "gttubes" in content else _from_pyannot(content, source)
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
         raise UserError(
             f"{source} is neither UCF101v2-GT.pkl (a dict with labels, gttubes, resolution, "
-            f"train_videos, test_videos) nor pyannot.pkl: {type(error).__name__} {error}"
+            f"train_videos, test_videos) nor pyannot.pkl: {type(error).__name__} {str(error)[:200]}"
         ) from None
 
 
@@ -116,7 +118,7 @@ def _from_tubes(content: dict) -> dict:
         for label, found in by_label.items():
             for tube in map(np.asarray, found):
                 # Columns: frame, counted from 1, and x1 y1 x2 y2.
-                frames = (tube[:, 0].astype(int) - 1).tolist()
+                frames = (_finite(tube)[:, 0].astype(int) - 1).tolist()
                 tubes.append(
                     {"label": int(label), "frames": frames, "boxes": tube[:, 1:5].tolist()}
                 )
@@ -129,15 +131,23 @@ def _from_tubes(content: dict) -> dict:
     }
 
 
+def _finite(numbers: np.ndarray) -> np.ndarray:
+    if not np.isfinite(numbers).all():
+        raise ValueError("numbers that are not finite")
+    return numbers
+
+
 def _from_pyannot(content: dict, source: str) -> dict:
     videos = {}
     for name, video in content.items():
         tubes = []
         for tube in video["annotations"]:
             # x y width height, in integers too narrow for the sum; frames sf to ef - 1, from 0.
-            boxes = np.asarray(tube["boxes"], np.float64)
+            boxes = _finite(np.array(tube["boxes"], np.float64))
             boxes[:, 2:] += boxes[:, :2]
-            frames = list(range(int(tube["sf"]), int(tube["ef"])))
+            frames = list(range(int(tube["sf"]), int(tube["sf"]) + len(boxes)))
+            if frames[-1:] != [int(tube["ef"]) - 1][: len(frames)]:
+                raise ValueError(f"{name} has {len(boxes)} boxes from {tube['sf']} to {tube['ef']}")
             tubes.append({"label": int(tube["label"]), "frames": frames, "boxes": boxes.tolist()})
         videos[name] = {"size": list(_SIZE), "tubes": tubes}
     return {
@@ -151,7 +161,7 @@ def _listed_splits(folder: str, videos: dict) -> dict[str, list[str]]:
     for split, other in (("test", "train"), ("train", "test")):
         path = os.path.join(folder, f"{split}list01.txt")
         if os.path.exists(path):
-            listed = {os.path.splitext(line.split()[0])[0] for line in lines_of(path)}
+            listed = {os.path.splitext(line.split()[0])[0] for _, line in lines_of(path)}
             return {
                 split: sorted(name for name in videos if name in listed),
                 other: sorted(name for name in videos if name not in listed),
@@ -160,3 +170,8 @@ def _listed_splits(folder: str, videos: dict) -> dict[str, list[str]]:
         f"pyannot.pkl does not say which videos are for testing: put testlist01.txt beside it, in "
         f"{folder or '.'}."
     )
+
+
+DATASETS.register("ucf101-24")(
+    DataSet(read_ucf101_24, ("train", "test"), evaluation="test", ignore_case=True)
+)

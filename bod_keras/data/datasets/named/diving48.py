@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bod_keras.data.datasets.base import Catalog, annotation_file, read_entries, read_json
-from bod_keras.data.datasets.files import VideoFiles
-from bod_keras.data.record import Record
+from bod_keras.data.datasets.folders import VideoFiles
+from bod_keras.data.datasets.named._annotations import (
+    annotation_file,
+    check_label,
+    read_entries,
+    read_json,
+)
+from bod_keras.data.datasets.registry import DATASETS, DataSet
+from bod_keras.data.record import Catalog, Record
 from bod_keras.errors import UserError
 
 
@@ -29,10 +35,19 @@ def read_diving48(
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a label is not in the vocabulary.
+        UserError: if a label is not in the vocabulary.
     """
     source = annotation_file(annotations, r"Diving48_vocab\.json", "Diving48_vocab.json")
-    class_names = [" ".join(parts) for parts in read_json(source)]
+    vocabulary = read_json(source)
+    try:
+        class_names = [" ".join(parts) for parts in vocabulary]
+    except TypeError:
+        class_names = []
+    if not class_names or any(isinstance(parts, str) for parts in vocabulary):
+        raise UserError(
+            f"{source} must hold a list of classes, each a list of words such as "
+            f"['Back', '15som', '05Twis', 'FREE']. Received: {str(vocabulary)[:80]}"
+        )
     return files.catalog(
         (r for split in splits for r in _listed(annotations, split, len(class_names))), class_names
     )
@@ -42,9 +57,9 @@ def _listed(annotations: str, split: str, classes: int) -> Iterator[Record]:
     needed = f"Diving48_V2_{split}.json (version 1 has faulty labels)"
     source = annotation_file(annotations, rf"Diving48_V2_{split}\.json", needed)
     for entry in read_entries(source, "vid_name", "label"):
-        if not 0 <= entry["label"] < classes:
-            raise UserError(
-                f"{source}: labels must lie in 0 to {classes - 1}, as in Diving48_vocab.json. "
-                f"Received: {entry['label']} for {entry['vid_name']!r}"
-            )
-        yield Record(entry["vid_name"], label=entry["label"], split=split)
+        place = f"{source}, vid_name {entry['vid_name']!r}"
+        label = check_label(entry["label"], classes, place, "Diving48_vocab.json")
+        yield Record(str(entry["vid_name"]), label=label, split=split)
+
+
+DATASETS.register("diving48")(DataSet(read_diving48, ("train", "test"), evaluation="test"))

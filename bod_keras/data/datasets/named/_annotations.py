@@ -1,4 +1,4 @@
-"""What the readers of the data sets share: their result, and how annotation files are found."""
+"""What the readers of the data sets share: how annotation files are found, read and checked."""
 
 from __future__ import annotations
 
@@ -6,35 +6,10 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import Any
 
-from bod_keras.data.record import Record
+from bod_keras.data.datasets.text import read_text, to_integer
 from bod_keras.errors import UserError
-
-
-@dataclass(frozen=True)
-class Catalog:
-    """The videos of a data set, matched with their annotations.
-
-    Args:
-        records: what annotations and files both have; `path` is the file.
-        class_names: names of the classes, in the order of their numbers.
-        flip_safe: whether a clip that is flipped left to right keeps its label.
-        missing: annotated names for which there is no file.
-        blocked: path -> reason of what a blocklist leaves out.
-
-    Example:
-
-    >>> from bod_keras.data import Catalog, Record
-    >>> Catalog([Record("UCF-101/Archery/a.avi", label=0)], ["Archery"]).class_names
-    ['Archery']
-    """
-
-    records: list[Record]
-    class_names: list[str] = field(default_factory=list)
-    flip_safe: bool = True
-    missing: list[str] = field(default_factory=list)
-    blocked: dict[str, str] = field(default_factory=dict)
 
 
 def annotation_file(folder: str, pattern: str, needed: str) -> str:
@@ -53,7 +28,7 @@ def annotation_file(folder: str, pattern: str, needed: str) -> str:
 
     Raises:
         FileNotFoundError: if the folder or the file is missing.
-        ValueError: if several files fit.
+        UserError: if several files fit.
     """
     if not os.path.isdir(folder):
         raise FileNotFoundError(
@@ -76,24 +51,17 @@ def annotation_file(folder: str, pattern: str, needed: str) -> str:
     return found[0]
 
 
-def lines_of(path: str) -> Iterator[str]:
-    """Give the lines of a text file that hold something, without line ends and outer spaces."""
-    with open(path, encoding="utf-8-sig") as stream:
-        for line in stream:
-            if line.strip():
-                yield line.strip()
-
-
-def read_json(path: str):
+def read_json(path: str) -> Any:
     """Read a JSON file; what is wrong with it is said with its name."""
-    with open(path, encoding="utf-8-sig") as stream:
-        try:
-            return json.load(stream)
-        except ValueError as error:
-            raise UserError(f"{path} is not valid JSON: {error}") from None
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path} is not valid JSON: {error}") from None
 
 
-def read_entries(path: str, *keys: str) -> list[dict]:
+def read_entries(path: str, *keys: str) -> list[dict[str, Any]]:
     """Read a JSON file that is a list of objects which all have these keys."""
     entries = read_json(path)
     if not isinstance(entries, list):
@@ -102,6 +70,31 @@ def read_entries(path: str, *keys: str) -> list[dict]:
         if not isinstance(entry, dict) or not set(keys) <= set(entry):
             raise UserError(f"{path}: expected objects with {', '.join(keys)}. Received: {entry}")
     return entries
+
+
+def check_label(label: object, classes: int, place: str, of: str) -> int:
+    """Return a label that numbers one of the classes.
+
+    Args:
+        label: what came.
+        classes: number of classes.
+        place: file, and line or video, for the message.
+        of: where the classes are listed.
+
+    Raises:
+        UserError: it is no integer, or out of range.
+
+    Example:
+        >>> from bod_keras.data.datasets.named._annotations import check_label
+        >>> check_label("3", 48, "train.json", "vocab.json")
+        3
+    """
+    number = to_integer(label) if isinstance(label, str) else label
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < classes:
+        raise UserError(
+            f"{place}: labels must lie in 0 to {classes - 1}, as in {of}. Received: {label!r}"
+        )
+    return number
 
 
 def _named(folder: str, pattern: str) -> Iterator[str]:
