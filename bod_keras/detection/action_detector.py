@@ -1,17 +1,22 @@
 """`ActionDetector`: what persons do, given their boxes, from the feature map of a video encoder."""
 
+from __future__ import annotations
+
+import random
+from typing import Any
+
 import keras
 from keras import layers, ops
 
 from bod_keras.detection.roi_align import RoIAlign
 from bod_keras.errors import UserError, check_choice
-from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
+from bod_keras.training.labelled_model import LabelledModel
 
 _POOLS = {"mean": ops.mean, "max": ops.max}
 
 
 @keras.saving.register_keras_serializable("bod_keras")
-class ActionDetector(keras.Model):
+class ActionDetector(LabelledModel):
     """A video encoder's feature map, pooled over time, cut out under each box, and a linear classifier.
 
     With m the map of `features`, (B, T', H', W', C):
@@ -32,7 +37,8 @@ class ActionDetector(keras.Model):
 
     Call arguments:
         inputs: a dict of "clips", (B, T, H, W, 3), RGB in [0, 1], and "boxes", (B, N, 4), left, top, right,
-            bottom as shares of a clip's width and height. Rows that only fill up give numbers of no meaning.
+            bottom as shares of a clip's width and height. Rows that only fill up give numbers of no meaning. In
+            training also "position", (B,), by which `fit_detector` continues.
         training: whether dropout and batch statistics are on.
 
     Returns:
@@ -58,14 +64,14 @@ class ActionDetector(keras.Model):
 
     def __init__(
         self,
-        features,
-        classes,
-        multi_label,
-        bins=7,
-        time_pool="mean",
-        bin_pool="max",
-        dropout=0.5,
-        **kwargs,
+        features: keras.Model,
+        classes: int,
+        multi_label: bool,
+        bins: int = 7,
+        time_pool: str = "mean",
+        bin_pool: str = "max",
+        dropout: float = 0.5,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         shape = getattr(features, "output_shape", None)
@@ -83,7 +89,8 @@ class ActionDetector(keras.Model):
         self.classes, self.multi_label = classes, bool(multi_label)
         self.time_pool, self.bin_pool = time_pool, bin_pool
         self.roi_align = RoIAlign(bins, name="roi_align")
-        self.dropout = layers.Dropout(dropout, name="dropout")
+        # A seed of its own, without which Keras on PyTorch draws from a generator that is in no checkpoint.
+        self.dropout = layers.Dropout(dropout, seed=random.randrange(2**31), name="dropout")
         # In float32 under every policy, as what the loss reads.
         self.classifier = layers.Dense(
             classes,
@@ -92,39 +99,23 @@ class ActionDetector(keras.Model):
             name="classifier",
         )
         self.classifier.build((None, None, shape[-1]))
-        self.built = True
+        self.add_counters()
 
     def call(self, inputs, training=False):
+        if training and "position" in inputs:
+            self.count(inputs["position"])
         maps = self.features(inputs["clips"], training=training)
         maps = _POOLS[self.time_pool](ops.cast(maps, "float32"), axis=1)
         regions = self.roi_align(maps, inputs["boxes"])
         pooled = _POOLS[self.bin_pool](ops.cast(regions, "float32"), axis=(2, 3))
         return self.classifier(self.dropout(pooled, training=training))
 
-    def compile(self, optimizer="adamw", **kwargs):
-        """Compile with the loss of `loss_function`; biases and the like do not decay.
-
-        Keras does not save that exclusion with an optimizer, so it is made here, also after loading.
-        """
-        super().compile(optimizer=optimizer, loss=self.loss_function(), **kwargs)
-        if not self.optimizer.built:
-            exclude_vectors_from_weight_decay(self.optimizer)
-            self.optimizer.build(self.trainable_variables)
-
-    def get_compile_config(self):
-        if not self.compiled:
-            return {}
-        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    def scores(self, logits):
-        """Gives the probabilities of the classes, (..., classes), for logits of that shape."""
+    def scores(self, logits: Any) -> Any:
+        """Return the probabilities of the classes, (..., classes), for logits of that shape."""
         return ops.sigmoid(logits) if self.multi_label else ops.softmax(logits, axis=-1)
 
-    def loss_function(self):
-        """Makes the loss of a box: the mean cross-entropy of its classes, or that of its one class.
+    def loss_function(self) -> keras.losses.Loss:
+        """Return the loss of a box: the mean cross-entropy of its classes, or that of its one class.
 
         Returns:
             A `keras.losses.Loss` of targets (B, N, classes), 0 or 1, and logits, weighted by

@@ -1,22 +1,20 @@
-"""Fine-tuning of an action detector, resumable at the last epoch."""
+"""Fine-tuning of an action detector, resumable at any step."""
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import keras
+import numpy as np
 
 from bod_keras.data.loading.key_frame_clips import KeyFrameClips
 from bod_keras.detection.action_detector import ActionDetector
 from bod_keras.errors import UserError, check_choice
-from bod_keras.training import (
-    Checkpoint,
-    Progress,
-    StopOnNonFinite,
-    load_checkpoint,
-    steps_taken,
-    warmup_cosine,
-)
+from bod_keras.training import warmup_cosine
+from bod_keras.training.fit_labelled import fit_labelled
 
 _OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
 
@@ -34,16 +32,17 @@ def fit_detector(
     momentum: float = 0.9,
     clipnorm: float | None = None,
 ) -> ActionDetector:
-    """Trains all weights of a detector on the boxes of key frames.
+    """Train all weights of a detector on the boxes of key frames.
 
-    The learning rate rises linearly from 0 during the warm-up and then falls to 0 as a cosine. At the end of
-    every epoch the detector with its optimizer is saved; a later call with the same folder goes on from there,
-    with the clips that would have come next, or returns the detector at once if no epoch is left.
+    The learning rate rises linearly from 0 during the warm-up and then falls to 0 as a cosine. The detector
+    with its optimizer is saved after every epoch and after a signal; a later call with the same folder
+    continues there, with the clips that would have come next, or returns the detector at once if no step is
+    left.
 
     Args:
         detector: an `ActionDetector`; it is trained in place, unless the folder holds a later one.
         data: the key frames to learn from.
-        folder: of the checkpoints.
+        folder: of the checkpoints and history.csv.
         epochs: times that each key frame is seen.
         optimizer: "adamw" or "sgd" (with Nesterov's momentum).
         learning_rate: its peak.
@@ -56,13 +55,13 @@ def fit_detector(
         The trained detector.
 
     Raises:
-        ValueError: if an argument is out of range, or too many videos are broken.
-        FloatingPointError: if the loss is no number any more.
+        TrainingStoppedError: after SIGINT or SIGTERM; the state is saved.
+        FloatingPointError: the loss is not finite.
+        UserError: an argument is out of range, no checkpoint is complete, or too many videos are broken.
 
     Example:
-
-    >>> from bod_keras.detection import fit_detector
-    >>> fit_detector(detector, clips, "run/detector", epochs=20)  # doctest: +SKIP
+        >>> from bod_keras.detection import fit_detector
+        >>> fit_detector(detector, clips, "run/detector", epochs=20)  # doctest: +SKIP
     """
     check_choice("optimizer", optimizer, _OPTIMIZERS)
     if epochs < 1 or not 0 <= warmup_epochs < epochs:
@@ -70,35 +69,24 @@ def fit_detector(
             "epochs must be at least 1, and more than warmup_epochs. "
             f"Received: epochs={epochs}, warmup_epochs={warmup_epochs}"
         )
-    saved, damaged = load_checkpoint(folder)
-    for path in damaged:
-        print(f"{path} is damaged and was passed over.", flush=True)
-    if saved is None:
-        steps, warmup = (round(n * data.steps_per_epoch) for n in (epochs, warmup_epochs))
-        rate = warmup_cosine(learning_rate, steps, warmup)
-        more = {"momentum": momentum, "nesterov": True} if optimizer == "sgd" else {}
-        built = _OPTIMIZERS[optimizer](rate, weight_decay=weight_decay, clipnorm=clipnorm, **more)
-        detector.compile(built)
-    else:
-        detector = saved
-    done = steps_taken(detector) // data.steps_per_epoch
-    if done >= epochs:
-        print(f"The detector of {folder} is trained already", flush=True)
-        return detector
-    if done:
-        print(f"The detector of {folder} goes on after epoch {done} of {epochs}", flush=True)
     steps = data.steps_per_epoch
-    detector.fit(
-        data.training(done, steps * (epochs - done)),
-        steps_per_epoch=steps,
-        initial_epoch=done,
-        epochs=epochs,
-        callbacks=[
-            Progress(epochs * steps, done * steps),
-            StopOnNonFinite(),
-            Checkpoint(folder, keep=1),
-        ],
-        shuffle=False,  # the stream is
-        verbose=0,
-    )
-    return detector
+
+    def build() -> ActionDetector:
+        rate = warmup_cosine(learning_rate, epochs * steps, round(warmup_epochs * steps))
+        more = {"momentum": momentum, "nesterov": True} if optimizer == "sgd" else {}
+        made = _OPTIMIZERS[optimizer](rate, weight_decay=weight_decay, clipnorm=clipnorm, **more)
+        detector.compile(made)
+        return detector
+
+    def stream(position: int) -> Iterator[tuple]:
+        """Batches for `fit`; a step is a position."""
+        epoch, within = divmod(position, steps)
+        batches = data.training(epoch, (epochs - epoch) * steps)
+        rest = itertools.islice(batches, within, None)
+        for step, (inputs, targets, mask) in enumerate(rest, start=position):
+            numbers = np.full(len(mask), step, np.int32)
+            yield {**inputs, "position": numbers}, targets, mask
+
+    what = f"{len(data.records)} key frames"
+    history = Path(folder) / "history.csv"
+    return fit_labelled(build, stream, folder, history, steps=steps, epochs=epochs, what=what)[0]

@@ -1,4 +1,7 @@
-"""Training of a detector: killed and gone on with, it is the same as in one go."""
+"""Training of a detector: killed or stopped at any step and continued, it is the same as in one go."""
+
+import os
+import signal
 
 import keras
 import numpy as np
@@ -7,7 +10,8 @@ import pytest
 from bod_keras.data import ClipAugment, KeyFrameClips
 from bod_keras.detection import ActionDetector, fit_detector, score_boxes
 from bod_keras.encoders import FrameCNN, feature_map
-from bod_keras.training import Progress
+from bod_keras.training import Progress, steps_taken
+from bod_keras.training.fit_labelled import TrainingStoppedError
 from tests.detection.discs import disc_key_frames, write_discs
 from tests.tiny_models import assert_same_weights, numpy
 
@@ -22,9 +26,10 @@ def data(tmp_path_factory):
     return KeyFrameClips(disc_key_frames(root, "train", every=2), augment=augment, **settings)
 
 
-def make_detector():
+def make_detector(dropout=0.0):
     keras.utils.set_random_seed(0)
-    return ActionDetector(feature_map(FrameCNN(SHAPE, widths=(4,))), 4, False, bins=3, dropout=0)
+    features = feature_map(FrameCNN(SHAPE, widths=(4,)))
+    return ActionDetector(features, 4, False, bins=3, dropout=dropout)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -42,11 +47,34 @@ def test_a_run_that_was_killed_goes_on(optimizer, data, tmp_path, monkeypatch, c
         patch.setattr(Progress, "on_epoch_begin", kill)
         fit_detector(make_detector(), data, tmp_path / "killed", **settings)
     resumed = fit_detector(make_detector(), data, tmp_path / "killed", **settings)
-    assert "goes on after epoch 2 of 3" in capsys.readouterr().out
+    assert f"3 epochs, resumed at step {2 * data.steps_per_epoch}" in capsys.readouterr().out
     assert_same_weights(whole, resumed, rtol=1e-4, atol=1e-6)
     again = fit_detector(make_detector(), data, tmp_path / "killed", **settings)
-    assert "is trained already" in capsys.readouterr().out
+    assert "trained already" in capsys.readouterr().out
     assert_same_weights(again, resumed)
+
+
+def test_a_signal_saves_the_step_and_dropout_continues_there(data, tmp_path, monkeypatch):
+    settings = {"epochs": 2, "learning_rate": 0.1}
+    whole = fit_detector(make_detector(0.5), data, tmp_path / "whole", **settings)
+    step = Progress.on_train_batch_end
+
+    def stop(progress, batch, logs=None):
+        step(progress, batch, logs)
+        if progress.done == data.steps_per_epoch + 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingStoppedError) as stopped:
+        patch.setattr(Progress, "on_train_batch_end", stop)
+        fit_detector(make_detector(0.5), data, tmp_path / "stopped", **settings)
+    # The signal may come one step late, as callbacks before this one have had their turn.
+    assert stopped.value.step in (data.steps_per_epoch + 1, data.steps_per_epoch + 2)
+    resumed = fit_detector(make_detector(0.5), data, tmp_path / "stopped", **settings)
+    assert steps_taken(resumed) == 2 * data.steps_per_epoch
+    assert_same_weights(whole, resumed, rtol=1e-4, atol=1e-6)
+    files = [tmp_path / name / "history.csv" for name in ("whole", "stopped")]
+    rows = [file.read_text().splitlines() for file in files]
+    assert rows[0][0] == rows[1][0] and rows[0][-1].split(",")[:2] == rows[1][-1].split(",")[:2]
 
 
 def test_scores_are_those_of_single_key_frames(data):

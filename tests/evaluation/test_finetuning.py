@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from bod_keras.data import Catalog, ClipDataset, array_records
-from bod_keras.encoders import FrameCNN
+from bod_keras.detection import ActionDetector
+from bod_keras.encoders import FrameCNN, feature_map
 from bod_keras.evaluation.finetuning import (
     Classifier,
     ClassProbabilities,
@@ -218,6 +219,28 @@ def test_a_classifier_that_was_not_compiled_is_saved_without(tmp_path):
     assert [v.trainable for v in again.variables] == [v.trainable for v in model.variables]
     for one, other in zip(weights_of(model), weights_of(again), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("made", ["classifier", "detector"])
+def test_a_step_that_loss_scaling_leaves_out_is_counted(made):
+    """Or a training in half precision would repeat it when it resumes."""
+    inputs, labels = make_batch(2)
+    inputs["views"][0, 0, 0] = np.inf  # as an overflow
+    weight = None
+    if made == "classifier":
+        model = Classifier(make_encoder(), 3)
+    else:
+        model = ActionDetector(feature_map(make_encoder()), 3, multi_label=False, bins=2)
+        boxes = np.tile(np.array([0, 0, 1, 1], "float32"), (2, 1, 1))
+        inputs = {"clips": inputs["views"][:, 0], "boxes": boxes, "position": inputs["position"]}
+        labels, weight = np.eye(3, dtype="float32")[[[0], [1]]], np.ones((2, 1), "float32")
+    before = weights_of(model.layers[0])
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)), run_eagerly=True)
+    model.train_on_batch(inputs, labels, sample_weight=weight)
+    for one, other in zip(before, weights_of(model.layers[0]), strict=True):
+        if one.ndim > 1:
+            np.testing.assert_array_equal(one, other)
+    assert steps_taken(model) == 1 and int(model.next_position) == 2
 
 
 def test_the_loss_is_scaled_where_the_encoder_computes_in_float16():

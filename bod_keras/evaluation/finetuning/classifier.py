@@ -1,13 +1,16 @@
 """An encoder with a linear classifier, to be trained with labels."""
 
+from __future__ import annotations
+
 import random
+from typing import Any
 
 import keras
 from keras import ops
 
 from bod_keras.backend.keras_private import all_layers
 from bod_keras.errors import UserError, check_choice
-from bod_keras.training import SeedStates, exclude_vectors_from_weight_decay
+from bod_keras.training.labelled_model import LabelledModel
 
 TRAINS = ("all", "head")
 BATCH_NORMS = ("train", "adapt", "frozen")
@@ -15,7 +18,7 @@ NORMALIZATIONS = ("none", "l2", "l2+batch_norm")
 
 
 @keras.saving.register_keras_serializable("bod_keras")
-class Classifier(SeedStates, keras.Model):
+class Classifier(LabelledModel):
     """The time mean of an encoder's features, normalization, dropout, and one linear layer.
 
         logits = W dropout(normalize(mean_t encoder(clip)_t)) + b
@@ -59,15 +62,15 @@ class Classifier(SeedStates, keras.Model):
 
     def __init__(
         self,
-        encoder,
-        classes,
-        train="all",
-        batch_norm="train",
-        normalize="none",
-        dropout=0.0,
-        weight_decay=0.0,
-        name="classifier",
-        **kwargs,
+        encoder: keras.Model,
+        classes: int,
+        train: str = "all",
+        batch_norm: str = "train",
+        normalize: str = "none",
+        dropout: float = 0.0,
+        weight_decay: float = 0.0,
+        name: str = "classifier",
+        **kwargs: Any,
     ):
         # The encoder casts for itself; the rest is float32 under every global policy.
         super().__init__(name=name, **{"dtype": "float32", **kwargs})
@@ -107,20 +110,15 @@ class Classifier(SeedStates, keras.Model):
             dtype="float32",
         )
         self.head.build(features)
-        for counter in ("first_position", "next_position", "steps_taken"):
-            weight = self.add_weight(
-                name=counter, shape=(), dtype="int32", trainable=False, initializer="zeros"
-            )
-            setattr(self, counter, weight)
         self._freeze()
-        self.built = True
+        self.add_counters()
 
     def call(self, inputs, training=False):
         clips = inputs
         if isinstance(inputs, dict):
             clips = inputs["views"][:, 0]
             if training:
-                self._count(inputs["position"])
+                self.count(inputs["position"])
         learns, batch_norm = self._settings["train"] == "all", self._settings["batch_norm"]
         # A frozen encoder without moving statistics is deterministic, its dropout off.
         features = self.encoder(clips, training=training and (learns or batch_norm != "frozen"))
@@ -135,33 +133,13 @@ class Classifier(SeedStates, keras.Model):
             self.add_loss(self._penalty())
         return self.head(self.dropout(pooled, training=training))
 
-    def compile(self, optimizer="sgd", **kwargs):
-        """As `keras.Model.compile`, with cross-entropy and the accuracy; AdamW's decay leaves out vectors.
+    def compile(self, optimizer: Any = "sgd", **kwargs: Any) -> None:
+        """Compile with cross-entropy and the accuracy; AdamW's decay leaves out vectors."""
+        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        super().compile(optimizer, metrics=[accuracy], **kwargs)
 
-        Keras does not save that exclusion with an optimizer, so it is the model's business. Where a layer of
-        the encoder computes in float16 the loss is scaled.
-        """
-        layers = all_layers(self.encoder)
-        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        if not scaled and any(layer.compute_dtype == "float16" for layer in layers):
-            optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.get(optimizer))
-        super().compile(
-            optimizer=optimizer,
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-            **kwargs,
-        )
-        if not self.optimizer.built:
-            exclude_vectors_from_weight_decay(self.optimizer)
-            self.optimizer.build(self.trainable_variables)
-
-    def get_compile_config(self):
-        if not self.compiled:
-            return {}
-        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
+    def loss_function(self) -> keras.losses.Loss:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def get_config(self):
         return {
@@ -193,9 +171,3 @@ class Classifier(SeedStates, keras.Model):
             if len(w.shape) > 1
         ]
         return 0.5 * self._settings["weight_decay"] * sum(squares)
-
-    def _count(self, position):
-        position = ops.cast(position, "int32")
-        self.first_position.assign(ops.min(position))
-        self.next_position.assign(ops.max(position) + 1)
-        self.steps_taken.assign(self.steps_taken + 1)

@@ -73,8 +73,6 @@ def run_detect(subject, protocol) -> dict:
     settings = _reading(subject)
     size = settings["size"]
     features = _copy(feature_map(subject.encoder))
-    # What tells Keras to scale the loss.
-    half = any(layer.compute_dtype == "float16" for layer in features.layers)
     detector = ActionDetector(
         features,
         classes,
@@ -83,7 +81,6 @@ def run_detect(subject, protocol) -> dict:
         protocol.time_pool,
         protocol.bin_pool,
         protocol.dropout,
-        dtype="mixed_float16" if half else None,
     )
     augment = ClipAugment(
         size,
