@@ -9,6 +9,8 @@ was run on other videos, with other settings or in another version, a line says 
 comparable.
 """
 
+from __future__ import annotations
+
 import argparse
 import csv
 import fnmatch
@@ -17,6 +19,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.comparison import compare_runs, read_reports
@@ -37,89 +40,75 @@ def main(argv: Sequence[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder")
-    parser.add_argument(
-        "--only",
-        action="append",
-        metavar="PATTERN",
-        help="results to show, as '*linear'; repeatable",
-    )
+    only = "results to show, as '*linear'; repeatable"
+    parser.add_argument("--only", action="append", metavar="PATTERN", help=only)
     parser.add_argument("--csv", metavar="FILE", help="write everything to a CSV file, a row a run")
     options = parser.parse_args(argv)
     try:
-        text = _compared(options)
-    except (OSError, ValueError) as error:
+        print(_compare(options.runs, options.only or ["*"], options.csv))
+    except (OSError, UserError) as error:
         sys.exit(f"python -m bod_keras.compare: {error}")
-    print(text)
 
 
-def _compared(options) -> str:
-    """Reads, writes the CSV file, and returns what to print."""
-    reports, left_out = read_reports(options.runs)
+def _compare(folders: Sequence[str], patterns: Sequence[str], table: str | None) -> str:
+    """Read, write the CSV file, and return what to print."""
+    reports, left_out = read_reports(folders)
     if not reports:
         raise UserError(
             f"none of {', '.join(left_out)} is a run: a run's folder holds report.json, which train.py "
             "writes. Name such folders, as runs/*."
         )
     settings, results, warnings = compare_runs(reports)
-    results = _chosen(results, options.only)
+    known = list(results[0])[1:]
+    chosen = [name for name in known if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
+    if known and not chosen:
+        raise UserError(
+            f"--only={' --only='.join(patterns)} matches no result. There are: {', '.join(known)}."
+        )
     lines = [f"Left out, for want of report.json: {', '.join(left_out)}"] if left_out else []
     lines += [f"{len(reports)} runs." if len(reports) > 1 else "1 run.", *warnings, ""]
     if len(settings[0]) > 1:
-        lines += ["What differs:", "", *_tables(settings, _short)]
+        short = [{name: _short(name, row[name]) for name in row} for row in settings]
+        lines += ["What differs:", "", *_tables(short)]
     elif len(reports) > 1:
         lines += ["They do not differ in any setting.", ""]
-    if len(results[0]) > 1:
-        lines += ["Results:", "", *_tables(results)]
+    if chosen:
+        shown = [{name: row[name] for name in ("run", *chosen)} for row in results]
+        lines += ["Results:", "", *_tables(shown)]
     else:
         lines += ["No evaluation yet: python evaluate.py --model=RUN", ""]
-    if options.csv:
-        with (
-            atomic_file(options.csv) as part,
-            open(part, "w", newline="", encoding="utf-8") as file,
-        ):
-            rows = [{**one, **other} for one, other in zip(settings, results)]
-            writer = csv.DictWriter(file, rows[0])
+    if table:
+        with atomic_file(table) as part, open(part, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [*settings[0], *chosen], extrasaction="ignore")
             writer.writeheader()
-            writer.writerows(rows)
-        lines.append(f"Written: {options.csv}")
+            writer.writerows({**one, **other} for one, other in zip(settings, results))
+        lines.append(f"Written: {table}")
     return "\n".join(lines).rstrip()
 
 
-def _chosen(results: list[dict], patterns: Sequence[str] | None) -> list[dict]:
-    """Returns the results without those that no pattern matches."""
-    if not patterns:
-        return results
-    names = list(results[0])[1:]
-    chosen = [n for n in names if any(fnmatch.fnmatchcase(n, pattern) for pattern in patterns)]
-    if not chosen:
-        raise UserError(
-            f"--only={' --only='.join(patterns)} matches no result. There are: {', '.join(names)}."
-        )
-    return [{name: row[name] for name in ("run", *chosen)} for row in results]
+def _tables(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Tables with a row for each entry and a column for each run, no wider than the terminal."""
+    names = [name for name in runs[0] if name != "run"]
+    lines = [{"": name} | {run["run"]: run[name] for run in runs} for name in names]
+    width = shutil.get_terminal_size((120, 24)).columns
+    blocks = [[""]]
+    for run in runs:
+        wider = [*blocks[-1], run["run"]]
+        if len(blocks[-1]) > 1 and len(format_table(lines, wider).split("\n")[1]) > width:
+            blocks.append(["", run["run"]])
+        else:
+            blocks[-1] = wider
+    return [line for block in blocks for line in (format_table(lines, block), "")]
 
 
-def _short(value) -> str | None:
-    """Returns a setting as a short text."""
-    if value is None:
-        return None
+def _short(name: str, value: Any) -> str | None:
+    """A setting as a short text, the run's name as it is."""
     text = value if isinstance(value, str) else json.dumps(value)
+    if name == "run" or value is None:
+        return value
     if re.fullmatch("[0-9a-f]{40,}", text):  # a hash
         return text[:8]
     return text if len(text) <= _CELL else f"{text[: _CELL - 3]}..."
-
-
-def _tables(rows: list[dict], show=lambda value: value) -> list[str]:
-    """Returns tables with a row for each entry and a column for each run, no wider than the terminal."""
-    names = list(rows[0])[1:]
-    lines = [{"": name} | {row["run"]: show(row[name]) for row in rows} for name in names]
-    width = shutil.get_terminal_size((120, 24)).columns
-    blocks, chosen = [], [""]
-    for run in list(lines[0])[1:]:
-        if len(chosen) > 1 and len(format_table(lines, [*chosen, run]).split("\n")[1]) > width:
-            blocks.append(chosen)
-            chosen = [""]
-        chosen = [*chosen, run]
-    return [line for block in [*blocks, chosen] for line in (format_table(lines, block), "")]
 
 
 if __name__ == "__main__":

@@ -111,6 +111,12 @@ def test_a_csv_file_has_a_row_a_run_and_everything_in_full(tmp_path, capsys):
     assert [row["knn: label.pooled"] for row in rows] == ["", "1.0"]
 
 
+def test_a_small_number_among_the_settings_keeps_its_digits(tmp_path, capsys):
+    runs = [run(tmp_path, name, learning_rate=rate) for name, rate in (("a", 1e-4), ("b", 3e-4))]
+    lines = [line.split() for line in printed(capsys, *runs).splitlines()]
+    assert ["learning_rate", "0.0001", "0.0003"] in lines
+
+
 def test_only_some_results(tmp_path, capsys):
     folder = run(tmp_path, "a", {"linear": evaluation(0.25), "knn": evaluation(0.5)})
     output = printed(capsys, folder, "--only=knn*")

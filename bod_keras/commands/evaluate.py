@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +30,9 @@ from bod_keras.evaluation.protocols import (
     result_tables,
     run_protocol,
 )
-from bod_keras.training import RunFolder
+from bod_keras.storage.atomic_file import sweep_parts
+from bod_keras.storage.lock import lock
+from bod_keras.training import RunFolder, load_model
 
 _PULLED = (
     *("report.json", "model.keras", "features/*"),
@@ -105,16 +106,22 @@ def _evaluate(folder, protocols, options):
 
 
 def _results(folder, protocols, options):
-    """For each protocol: name of the run, seconds per training step, and the results of splits and seeds."""
+    """For each protocol: name of the run, and the results of splits and seeds."""
     saved = folder.path / "report.json"
     if not saved.exists() or not (folder.path / "model.keras").exists():
         raise UserError(
             f"{folder} is not the folder of a finished run: it must hold report.json and model.keras. "
             "Let train.py finish it first."
         )
-    record = json.loads(saved.read_text())
-    config = record["config"]
-    model = keras.models.load_model(folder.path / "model.keras")
+    record = evaluation.read_report(saved)
+    config = record.get("config")
+    if not isinstance(config, dict):
+        raise UserError(
+            f"{folder}/report.json holds no config: it is damaged, or of a run whose folder was deleted while "
+            "it went on. Restore it from a copy."
+        )
+    sweep_parts(folder.path)
+    model = load_model(folder.path / "model.keras")
     cache = FeatureCache(folder.path / "features")
     videos = Videos(config, options)
     cases = [(fold, seed) for fold in _folds(config, options) for seed in _seeds(config, options)]
@@ -135,13 +142,24 @@ def _results(folder, protocols, options):
                 print(f"  {verdict}", flush=True)
             _tell_skipped(splits)
         result = combine(results)
-        evaluation.write_report(saved, **{f"evaluation_{name}": result})
+        _write(folder, **{f"evaluation_{name}": result})
         if protocol.kind == "factors":
-            _plot([(config["name"], None, results)], folder.path / "factors.png")
+            _plot([(config["name"], results)], folder.path / "factors.png")
         if result.get("files"):
             print(f"Tables and pictures: {folder}/evaluation/{name}", flush=True)
-        found.append((config["name"], record["training"]["seconds_per_step"], results))
+        found.append((config["name"], record.get("training", {}).get("seconds_per_step"), results))
     return found
+
+
+def _write(folder, **sections):
+    """Into the report as it is stored now: another evaluation may have written to it meanwhile."""
+    wait = lock(f"{folder}/report.json", "Repeat the command.", wait=60.0)
+    with (
+        wait if folder.is_remote else contextlib.nullcontext()
+    ):  # `write_report` has a lock of its own
+        folder.pull("report.json")
+        evaluation.write_report(folder.path / "report.json", **sections)
+        folder.push()
 
 
 def _measure(subject, protocol, fold, warnings):
@@ -265,6 +283,8 @@ class Videos:
 def _report(runs, protocols, options):
     """Print one table a protocol, and save them if asked to."""
     output = RunFolder(options.output) if options.output else None
+    untimed = {name for run in runs for name, seconds, _ in run if seconds is None}
+    runs = [[(name, None if name in untimed else s, r) for name, s, r in run] for run in runs]
     texts = []
     for position, protocol in enumerate(protocols):
         found = [run[position] for run in runs]
@@ -273,7 +293,7 @@ def _report(runs, protocols, options):
             f"{protocol_name(protocol, options)}, version {protocol.version}: {len(runs)} run(s)"
         )
         print(f"\n{title}\n{table}")
-        said = [w for _, _, results in found for result in results for w in result["warnings"]]
+        said = [w for _, results in found for result in results for w in result["warnings"]]
         for warning in dict.fromkeys(said):
             print(f"WARNING: {warning}")
         texts.append(table)
@@ -349,7 +369,7 @@ def _tell_skipped(splits):
 
 def _plot(runs, png):
     """The picture of the accuracies by the first measure, a group of bars a run."""
-    rows = [{"name": name, "factors": r["factors"]} for name, _, results in runs for r in results]
+    rows = [{"name": name, "factors": r["factors"]} for name, results in runs for r in results]
     table, chance = {}, {}
     for row in evaluation.summarize(rows):
         for factor, scores in rows[0]["factors"].items():

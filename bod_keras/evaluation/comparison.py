@@ -1,8 +1,11 @@
 """Runs side by side: in which settings they differ, and what every evaluation gave."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.tables import CIRCUMSTANCES, numbers_of
@@ -16,83 +19,74 @@ _PASSED_OVER = ("name", "output", "environment.time_utc", "environment.git.dirty
 _COMPARABLE = ("protocol", "data", "views", "crops", "videos")
 
 
-def compare_runs(reports: Mapping[str, Mapping]) -> tuple[list[dict], list[dict], list[str]]:
-    """Returns what differs between runs, and what was measured.
+def compare_runs(
+    reports: Mapping[str, Mapping[str, Any]],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
+    """Return what differs between runs, and what was measured.
 
     Args:
         reports: name of a run to the content of its report.json.
 
     Returns:
-        `(settings, results, warnings)`. Settings: one dict a run, from "run" to its name and from each
-        setting that is not the same in all to its value, None where a run lacks it. Results: the same
-        with the numbers, "linear: label.pooled" and so on. Warnings: a sentence for each protocol whose
-        numbers are not comparable.
+        Settings: one dict a run, from "run" to its name and from each setting that is not the same in all to
+        its value, None where a run lacks it. Results: the same with the numbers, "linear: label.pooled" and so
+        on. Warnings: a sentence for each protocol whose numbers are not comparable.
 
     Raises:
-        ValueError: if there is no run.
+        UserError: there is no run.
 
     Example:
-
-    >>> from bod_keras.evaluation import compare_runs
-    >>> reports = {name: {"config": {"seed": 0, "decoupled": name == "b"}} for name in "ab"}
-    >>> reports["b"]["evaluation_knn"] = {"accuracy": 0.5}
-    >>> settings, results, warnings = compare_runs(reports)
-    >>> settings
-    [{'run': 'a', 'decoupled': False}, {'run': 'b', 'decoupled': True}]
-    >>> results
-    [{'run': 'a', 'knn: accuracy': None}, {'run': 'b', 'knn: accuracy': 0.5}]
+        >>> from bod_keras.evaluation import compare_runs
+        >>> reports = {name: {"config": {"seed": 0, "decoupled": name == "b"}} for name in "ab"}
+        >>> reports["b"]["evaluation_knn"] = {"accuracy": 0.5}
+        >>> settings, results, warnings = compare_runs(reports)
+        >>> settings
+        [{'run': 'a', 'decoupled': False}, {'run': 'b', 'decoupled': True}]
+        >>> results
+        [{'run': 'a', 'knn: accuracy': None}, {'run': 'b', 'knn: accuracy': 0.5}]
     """
     if not reports:
         raise UserError("reports must hold at least one run, received none.")
-    circumstances = {name: _circumstances(report) for name, report in reports.items()}
-    results = {name: _results(report) for name, report in reports.items()}
-    differing, shown, incomparable = [], set(), {}
-    for key in _keys(circumstances.values()):
+    settings = {run: _settings(report) for run, report in reports.items()}
+    results = {run: _results(report) for run, report in reports.items()}
+    differing: dict[tuple, str] = {}
+    incomparable: dict[str, list[str]] = {}
+    for key in _names(settings):
         protocol, _, name = key.rpartition(": ")
         # An evaluation is compared with those of the runs that have it.
-        having = [
-            run for run, report in reports.items() if not protocol or _SECTION + protocol in report
-        ]
-        values = [json.dumps(circumstances[run].get(key)) for run in having]
-        if len(set(values)) == 1 or name in _PASSED_OVER:
+        having = [run for run in reports if not protocol or _SECTION + protocol in reports[run]]
+        values = [json.dumps(settings[run].get(key)) for run in having]
+        if len(set(values)) < 2 or name in _PASSED_OVER:
             continue
         if protocol and name.split(".")[0] in _COMPARABLE:
             incomparable.setdefault(protocol, []).append(name)
         # Often an evaluation only repeats what is said of training, or of another evaluation.
-        said = (name, *zip(having, values))
-        if said not in shown:
-            differing.append(key)
-            shown.add(said)
+        differing.setdefault((name, *zip(having, values)), key)
     warnings = [
         f"The numbers of {protocol} are not comparable between all runs: they differ in "
         f"{', '.join(names)}."
         for protocol, names in incomparable.items()
     ]
-    return (
-        [{"run": n, **{k: circumstances[n].get(k) for k in differing}} for n in reports],
-        [{"run": n, **{k: results[n].get(k) for k in _keys(results.values())}} for n in reports],
-        warnings,
-    )
+    return _rows(settings, differing.values()), _rows(results, _names(results)), warnings
 
 
-def read_reports(folders: Iterable[str]) -> tuple[dict[str, dict], list[str]]:
-    """Reads the reports of runs.
+def read_reports(folders: Iterable[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Read the reports of runs.
 
     Args:
         folders: runs' folders, local or remote.
 
     Returns:
-        `(reports, left_out)`: name to report, the name being the folder's where no two are equal, else
-        its path; and the folders that hold no report.json.
+        Name to report, the name being the folder's where no two are equal, else its path; and the folders that
+        hold no report.json.
 
     Raises:
-        ValueError: if a report is damaged (the file is named).
+        UserError: a report is damaged (the file is named).
 
     Example:
-
-    >>> from bod_keras.evaluation import read_reports
-    >>> read_reports(["nowhere"])
-    ({}, ['nowhere'])
+        >>> from bod_keras.evaluation import read_reports
+        >>> read_reports(["nowhere"])
+        ({}, ['nowhere'])
     """
     found, left_out = {}, []
     for where in dict.fromkeys(str(folder).rstrip("/") for folder in folders):
@@ -107,11 +101,8 @@ def read_reports(folders: Iterable[str]) -> tuple[dict[str, dict], list[str]]:
         finally:
             folder.close()
     names = [Path(where).name for where in found]
-    reports = {
-        Path(where).name if names.count(Path(where).name) == 1 else where: report
-        for where, report in found.items()
-    }
-    return reports, left_out
+    short = {where: name for where, name in zip(found, names) if names.count(name) == 1}
+    return {short.get(where, where): report for where, report in found.items()}, left_out
 
 
 def _read(file: Path, where: str) -> dict:
@@ -129,28 +120,28 @@ def _read(file: Path, where: str) -> dict:
     return report
 
 
-def _circumstances(report: Mapping) -> dict:
-    """Returns the settings of training, its environment, and each evaluation's settings."""
+def _settings(report: Mapping) -> dict[str, Any]:
+    """The settings of training, its environment, and each evaluation's settings."""
     found = flatten(report.get("config", {}))
     found |= flatten(report.get("environment", {}), "environment.")
-    for section, content in _evaluations(report):
+    for protocol, content in _evaluations(report):
         made = {key: content[key] for key in ("views", "crops", "videos") if key in content}
         made |= content.get("provenance", {})
-        found |= {f"{section}: {key}": value for key, value in flatten(made).items()}
+        found |= flatten(made, f"{protocol}: ")
     return found
 
 
-def _results(report: Mapping) -> dict:
-    """Returns the numbers of every evaluation, under "protocol: dotted name"."""
+def _results(report: Mapping) -> dict[str, float]:
+    """The numbers of every evaluation, under "protocol: dotted name"."""
     return {
-        f"{section}: {key}": value
-        for section, content in _evaluations(report)
-        for key, value in numbers_of(content, CIRCUMSTANCES).items()
+        f"{protocol}: {name}": value
+        for protocol, content in _evaluations(report)
+        for name, value in numbers_of(content, CIRCUMSTANCES).items()
     }
 
 
 def _evaluations(report: Mapping) -> list[tuple[str, Mapping]]:
-    """Returns name and content of the report's evaluations."""
+    """Name and content of the report's evaluations."""
     return [
         (section.removeprefix(_SECTION), content)
         for section, content in report.items()
@@ -158,6 +149,11 @@ def _evaluations(report: Mapping) -> list[tuple[str, Mapping]]:
     ]
 
 
-def _keys(rows: Iterable[Mapping]) -> list:
-    """Returns the keys of all rows, each once, in the order of their first occurrence."""
-    return list(dict.fromkeys(key for row in rows for key in row))
+def _names(runs: Mapping[str, Mapping]) -> list[str]:
+    """The names that occur in any run, each once, in the order of their first occurrence."""
+    return list(dict.fromkeys(name for values in runs.values() for name in values))
+
+
+def _rows(runs: Mapping[str, Mapping], names: Iterable[str]) -> list[dict[str, Any]]:
+    names = list(names)
+    return [{"run": run, **{n: values.get(n) for n in names}} for run, values in runs.items()]

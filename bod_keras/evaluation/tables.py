@@ -1,9 +1,12 @@
 """Text tables: many runs to one row per name, rows to aligned columns."""
 
+from __future__ import annotations
+
 import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
+from typing import Any
 
 from bod_keras.errors import UserError
 from bod_keras.flatten import flatten
@@ -15,11 +18,13 @@ CIRCUMSTANCES = (
 )
 
 
-def format_table(rows: Sequence[Mapping], columns: Sequence[str] | Mapping[str, str]) -> str:
+def format_table(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | Mapping[str, str]
+) -> str:
     """Return rows as a fixed-width text table with a header.
 
-    Text stands to the left, all else to the right. Real numbers have three decimals, a pair
-    `(mean, deviation)` reads "0.840 ± 0.020", and what is missing, None or NaN is "-".
+    Text is aligned to the left, everything else to the right. Real numbers have three decimals, a pair
+    `(mean, deviation)` reads "0.840 ± 0.020", and "-" means missing, None or NaN.
 
     Args:
         rows: one mapping per row; entries that no column names are left out.
@@ -29,17 +34,16 @@ def format_table(rows: Sequence[Mapping], columns: Sequence[str] | Mapping[str, 
         Lines joined by newlines, without one at the end.
 
     Raises:
-        ValueError: if `columns` is empty, or names an entry that none of the rows has.
+        UserError: `columns` is empty, or names an entry that none of the rows has.
 
     Example:
-
-    >>> from bod_keras.evaluation import format_table
-    >>> rows = [{"run": "plain", "motion": 0.25}, {"run": "decoupled", "motion": (0.9, 0.02)}]
-    >>> print(format_table(rows, {"run": "run", "motion": "motion probe"}))
-    run         motion probe
-    ---------  -------------
-    plain              0.250
-    decoupled  0.900 ± 0.020
+        >>> from bod_keras.evaluation import format_table
+        >>> rows = [{"run": "plain", "motion": 0.25}, {"run": "decoupled", "motion": (0.9, 0.02)}]
+        >>> print(format_table(rows, {"run": "run", "motion": "motion probe"}))
+        run         motion probe
+        ---------  -------------
+        plain              0.250
+        decoupled  0.900 ± 0.020
     """
     headers = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
     known = {name for row in rows for name in row}
@@ -60,29 +64,27 @@ def format_table(rows: Sequence[Mapping], columns: Sequence[str] | Mapping[str, 
     return "\n".join("  ".join(line).rstrip() for line in zip(*table))
 
 
-def summarize(runs: Sequence[Mapping]) -> list[dict]:
+def summarize(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return one row per run name: each number's mean and deviation over the runs of that name.
 
-    Nested dicts are flattened with dots, so that `{"static": {"chance": 0.1}}` becomes
-    "static.chance". The deviation is the sample's, with n - 1 in the denominator. What is no number
-    (and the seed) is left out.
+    Numbers of nested dicts are named as `numbers_of` does it; the seed is left out. The deviation is the
+    sample's, with n - 1 in the denominator.
 
     Args:
-        runs: mappings with a `"name"` and numbers, for example one per seed. Runs of one name hold
-            the same numbers; other names may hold others.
+        runs: mappings with a `"name"` and numbers, for example one per seed. Runs of one name hold the same
+            numbers; other names may hold others.
 
     Returns:
-        Dicts in the order in which the names first occur: `"name"`, `"runs"` (their count) and
-        each number's `(mean, deviation)`; the deviation of a single run is None.
+        Dicts in the order in which the names first occur: `"name"`, `"runs"` (their count) and each number's
+        `(mean, deviation)`; the deviation of a single run is None.
 
     Raises:
-        ValueError: if a run has no name, or lacks a number that another run of its name has.
+        UserError: a run has no name, or lacks a number that another run of its name has.
 
     Example:
-
-    >>> from bod_keras.evaluation import summarize
-    >>> summarize([{"name": "a", "seed": 0, "x": 1.0}, {"name": "a", "seed": 1, "x": 3.0}])
-    [{'name': 'a', 'runs': 2, 'x': (2.0, 1.4142135623730951)}]
+        >>> from bod_keras.evaluation import summarize
+        >>> summarize([{"name": "a", "seed": 0, "x": 1.0}, {"name": "a", "seed": 1, "x": 3.0}])
+        [{'name': 'a', 'runs': 2, 'x': (2.0, 1.4142135623730951)}]
     """
     groups: dict[str, list[dict[str, float]]] = {}
     for position, run in enumerate(runs):
@@ -94,9 +96,8 @@ def summarize(runs: Sequence[Mapping]) -> list[dict]:
         groups.setdefault(run["name"], []).append(numbers_of(run, without=["seed"]))
     rows = []
     for name, members in groups.items():
-        metrics = list(dict.fromkeys(metric for member in members for metric in member))
-        row: dict = {"name": name, "runs": len(members)}
-        for metric in metrics:
+        row: dict[str, Any] = {"name": name, "runs": len(members)}
+        for metric in dict.fromkeys(metric for member in members for metric in member):
             values = [member[metric] for member in members if metric in member]
             if len(values) < len(members):
                 raise UserError(
@@ -110,7 +111,7 @@ def summarize(runs: Sequence[Mapping]) -> list[dict]:
     return rows
 
 
-def numbers_of(result: Mapping, without: Collection[str] = ()) -> dict[str, float]:
+def numbers_of(result: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, float]:
     """Return the numbers of nested dicts under dotted names.
 
     Args:
@@ -122,17 +123,17 @@ def numbers_of(result: Mapping, without: Collection[str] = ()) -> dict[str, floa
         >>> numbers_of({"name": "a", "seed": 0, "static": {"chance": 0.1}}, without=["seed"])
         {'static.chance': 0.1}
     """
-    return {
-        name: float(value)
-        for name, value in flatten(result).items()
-        if isinstance(value, Real)
-        and not isinstance(value, bool)
-        and name.partition(".")[0] not in without
-    }
+    kept = {name: value for name, value in result.items() if name not in without}
+    return {name: float(value) for name, value in flatten(kept).items() if is_number(value)}
 
 
-def _cell(value) -> str:
-    """Returns one entry as text."""
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, and not a truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _cell(value: Any) -> str:
+    """One entry as text."""
     if isinstance(value, tuple) and len(value) == 2:
         mean, deviation = map(_cell, value)
         return mean if deviation == "-" else f"{mean} ± {deviation}"

@@ -13,7 +13,6 @@ PARTS = "pooled: time mean of the encoder's features, static and dynamic: the tw
 def kind(
     name: str,
     legend: str = PARTS,
-    by_measure: bool = True,
     by_part: bool = False,
     columns: tuple[str, ...] = (),
     as_in_the_run: bool = False,
@@ -23,8 +22,7 @@ def kind(
     Args:
         name: `kind` of a protocol's config.
         legend: what the parts in its table are.
-        by_measure: its table has a row for each label column and part, and a column for each measure.
-        by_part: its last table has a column for each part.
+        by_part: its table has a column for each measure and part, instead of a row for each part.
         columns: of a kind without "factors": how the names of the numbers in its table begin; all if empty.
         as_in_the_run: it takes the views and crops of the run's config.
 
@@ -38,7 +36,7 @@ def kind(
     """
 
     def decorate(run):
-        run.legend, run.by_measure, run.by_part = legend, by_measure, by_part
+        run.legend, run.by_part = legend, by_part
         run.columns, run.as_in_the_run = columns, as_in_the_run
         return KINDS.register(name)(run)
 

@@ -8,7 +8,7 @@ from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import labelled_splits
 
 
-@kind("factors", by_measure=False, by_part=True, as_in_the_run=True)
+@kind("factors", by_part=True, as_in_the_run=True)
 def run_factors(subject, protocol):
     """As `bod_keras.evaluation.factor_probes`, for every label column and part.
 

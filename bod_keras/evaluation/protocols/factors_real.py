@@ -16,7 +16,7 @@ _LEAST = 4  # videos: two to learn from and two to test on
 _STATIC, _DYNAMIC = ("file",), ("speed", "direction", "order")
 
 
-@kind("factors_real", by_measure=False, by_part=True)
+@kind("factors_real", by_part=True)
 def run_factors_real(subject, protocol) -> dict:
     """Probes every part for a static factor and three dynamic ones that videos have by themselves.
 

@@ -5,7 +5,7 @@ from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import classify_features
 
 
-@kind("knn", by_part=True, as_in_the_run=True)
+@kind("knn", as_in_the_run=True)
 def run_knn(subject, protocol) -> dict:
     """As `knn_scores`, for every label column and part.
 

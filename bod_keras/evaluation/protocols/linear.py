@@ -7,7 +7,7 @@ from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import classify_features
 
 
-@kind("linear", by_part=True, as_in_the_run=True)
+@kind("linear", as_in_the_run=True)
 def run_linear(subject, protocol) -> dict:
     """Fit multinomial logistic regression, as `linear_scores`, for every label column and part.
 

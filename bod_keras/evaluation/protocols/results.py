@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
-from numbers import Real
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from bod_keras.evaluation.protocols._kinds import KINDS
-from bod_keras.evaluation.tables import CIRCUMSTANCES, format_table, numbers_of, summarize
+from bod_keras.evaluation.tables import CIRCUMSTANCES, format_table, is_number, summarize
 
 _WIDEST = 12  # columns of a table that holds whatever numbers a protocol returned
 
 
-def combine(results: Sequence[Mapping]) -> dict:
+def combine(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Make one result of those of several folds and seeds.
 
     Args:
@@ -24,156 +24,95 @@ def combine(results: Sequence[Mapping]) -> dict:
         and "each", the results as they are.
 
     Example:
-
-    >>> from bod_keras.evaluation.protocols import combine
-    >>> combined = combine([{"seed": 0, "top1": 0.5}, {"seed": 1, "top1": 0.7}])
-    >>> round(combined["top1"], 3), round(combined["deviation"]["top1"], 3), len(combined["each"])
-    (0.6, 0.141, 2)
+        >>> from bod_keras.evaluation.protocols import combine
+        >>> combined = combine([{"seed": 0, "top1": 0.5}, {"seed": 1, "top1": 0.7}])
+        >>> round(combined["top1"], 3), round(combined["deviation"]["top1"], 3), len(combined["each"])
+        (0.6, 0.141, 2)
     """
     if len(results) == 1:
         return dict(results[0])
-    numbers = [numbers_of(result, CIRCUMSTANCES) for result in results]
+    measured = [_without_circumstances(result) for result in results]
     return {
-        **_reduced(results[0], numbers, statistics.fmean),
-        "deviation": _reduced(_only(results[0], numbers[0]), numbers, statistics.stdev),
+        **_replace(results[0], _reduce(measured, statistics.fmean)),
+        "deviation": _reduce(measured, statistics.stdev),
         "each": [dict(result) for result in results],
     }
 
 
-def result_tables(runs: Sequence[tuple[str, float | None, Sequence[Mapping]]], kind: str) -> str:
+def result_tables(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], kind: str) -> str:
     """Lay out what a protocol gave for some runs.
 
     Args:
-        runs: of each its name, its seconds per training step (None if unknown), and its results, one a fold
-            and seed. Runs of one name are averaged, too.
+        runs: of each its name and its results, one a fold and seed. Runs of one name are averaged, too.
         kind: the protocol's kind.
 
     Returns:
-        Text. Of a kind with `by_part` the last table has a row for each run and label
-        column, and a column for each part.
+        A table. Of results with "factors" it has a row for each run, label column and part; or, of a kind with
+        `by_part`, a column for each measure and part.
 
     Example:
-
-    >>> from bod_keras.evaluation.protocols import result_tables
-    >>> result = {"factors": {"label": {"pooled": {"R@1": 0.5, "R@5": 0.75}, "chance": 0.5}}}
-    >>> print(result_tables([("a", None, [result])], "retrieval").splitlines()[-1])
-    a       1  label   0.500  pooled  0.500  0.750
+        >>> from bod_keras.evaluation.protocols import result_tables
+        >>> result = {"factors": {"label": {"pooled": {"R@1": 0.5, "R@5": 0.75}, "chance": 0.5}}}
+        >>> print(result_tables([("a", [result])], "retrieval").splitlines()[-1])
+        a       1  label   0.500  pooled  0.500  0.750
     """
-    flat = [
-        {"name": name, "seconds_per_step": seconds, **_shown(result)}
-        for name, seconds, results in runs
-        for result in results
-    ]
-    shown_of = KINDS[kind]
-    summary = summarize(flat)
-    first = runs[0][2][0]
-    if "factors" not in first:
-        names = [key for key in summary[0] if key not in ("name", "runs", "seconds_per_step")]
-        names = [n for n in names if n.startswith(shown_of.columns or "")]
-        columns = {"name": "run", "runs": "runs", **{n: n for n in names[:_WIDEST]}}
+    shown, results = KINDS[kind], [(name, result) for name, found in runs for result in found]
+    if "factors" not in results[0][1]:
+        summary = summarize([{"name": n, **_without_circumstances(r)} for n, r in results])
+        names = [name for name in summary[0] if name.startswith(shown.columns or "")]
+        names = [name for name in names if name not in ("name", "runs")]
+        columns = {"name": "run", "runs": "runs", **{name: name for name in names[:_WIDEST]}}
         return format_table(summary, columns)
-    factors = {
-        column: scores
-        for _, _, results in runs
-        for result in results
-        for column, scores in result["factors"].items()
-    }
-    tables = []
-    measures = list(
-        dict.fromkeys(
-            measure
-            for scores in factors.values()
-            for part in parts_of(scores)
-            for measure, value in scores[part].items()
-            if isinstance(value, Real)
-        )
-    )
-    if shown_of.by_measure and measures:
-        tables.append(_by_measure(summary, factors, measures))
-    if shown_of.by_part:
-        shown = [m for m in measures if m in ("linear", "knn", "mlp")]
-        tables.append(_by_part(summary, factors, shown))
-    legend = f"{shown_of.legend} chance: the best\nconstant answer."
-    return "\n\n".join([*tables[:-1], f"{legend}\n{tables[-1]}"])
+    summary = summarize([{"name": n, "factors": result["factors"]} for n, result in results])
+    factors = {name: scores for _, r in results for name, scores in r["factors"].items()}
+    rows = []
+    for factor, scores in factors.items():
+        for row in summary:
+            about = {"run": row["name"], "runs": row["runs"], "seeds": row["runs"]}
+            about |= {"label": factor, "factor": factor}
+            about["chance"] = row.get(f"factors.{factor}.chance", (None,))[0]
+            parts = {
+                part: {m: row.get(f"factors.{factor}.{part}.{m}") for m in scores[part]}
+                for part in parts_of(scores)
+            }
+            if shown.by_part:
+                measures = dict.fromkeys(m for values in parts.values() for m in values)
+                rows.append(
+                    about | {f"{m}: {part}": parts[part].get(m) for m in measures for part in parts}
+                )
+            else:
+                rows += [{**about, "part": part, **values} for part, values in parts.items()]
+    left_out = ("runs", "label") if shown.by_part else ("seeds", "factor")
+    columns = {n: n for row in rows for n, v in row.items() if n not in left_out and v is not None}
+    return f"{shown.legend} chance: the best\nconstant answer.\n{format_table(rows, columns)}"
 
 
-def parts_of(scores: Mapping) -> list[str]:
+def parts_of(scores: Mapping[str, Any]) -> list[str]:
     """Return the names of the parts of a label column's scores."""
     return [name for name, value in scores.items() if isinstance(value, Mapping) and name != "best"]
 
 
-def _rows(summary, factors) -> list[dict]:
-    """For each label column and run: what both tables show of it."""
-    return [
-        {
-            "name": row["name"],
-            "runs": row["runs"],
-            "factor": factor,
-            "chance": row[f"factors.{factor}.chance"][0],
-            "seconds_per_step": row.get("seconds_per_step"),  # none in a run of a few steps
-            "scores": {
-                (part, measure): row.get(f"factors.{factor}.{part}.{measure}")
-                for part in parts_of(scores)
-                for measure in scores[part]
-            },
-        }
-        for factor, scores in factors.items()
-        for row in summary
-    ]
-
-
-def _by_measure(summary, factors, measures) -> str:
-    columns = {"name": "run", "runs": "runs", "factor": "label", "chance": "chance", "part": "part"}
-    columns |= {measure: measure for measure in measures}
-    rows = [
-        {**row, "part": part, **{m: row["scores"].get((part, m)) for m in measures}}
-        for row in _rows(summary, factors)
-        for part in dict.fromkeys(part for part, _ in row["scores"])
-    ]
-    return format_table(rows, columns)
-
-
-def _by_part(summary, factors, measures) -> str:
-    parts = list(dict.fromkeys(p for scores in factors.values() for p in parts_of(scores)))
-    columns = {"name": "run", "runs": "seeds", "factor": "factor", "chance": "chance"}
-    cells = {f"{p} {m}": (p, m) for m in measures for p in parts}
-    columns |= {name: f"{m}: {p}" for name, (p, m) in cells.items()}
-    columns["seconds_per_step"] = "s/step"
-    rows = [
-        {**row, **{name: row["scores"].get(cell) for name, cell in cells.items()}}
-        for row in _rows(summary, factors)
-    ]
-    return format_table(rows, columns)
-
-
-def _shown(result: Mapping) -> dict:
-    """What a table may show: the factors, or else every number that the protocol returned."""
-    if "factors" in result:
-        return {"factors": result["factors"]}
+def _without_circumstances(result: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in result.items() if key not in CIRCUMSTANCES}
 
 
-def _only(tree: Mapping, numbers: Mapping, prefix: str = "") -> dict:
-    """The numbers alone, in their places."""
-    found = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            if inner := _only(value, numbers, f"{prefix}{key}."):
-                found[key] = inner
-        elif f"{prefix}{key}" in numbers:
-            found[key] = value
-    return found
+def _reduce(trees: Sequence[Mapping], function: Callable[[list], float]) -> dict[str, Any]:
+    """The numbers that all trees have in the same place, each reduced to one."""
+    reduced: dict[str, Any] = {}
+    for key in trees[0]:
+        values = [tree.get(key) for tree in trees]
+        if all(isinstance(value, Mapping) for value in values):
+            reduced[key] = _reduce(values, function)
+        elif all(is_number(value) for value in values):
+            reduced[key] = function(values)
+    return {key: value for key, value in reduced.items() if value != {}}
 
 
-def _reduced(tree: Mapping, numbers: Sequence[Mapping], function, prefix: str = "") -> dict:
-    """The tree with each number that all results have reduced to one."""
-    reduced = {}
-    for key, value in tree.items():
-        place = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            reduced[key] = _reduced(value, numbers, function, f"{place}.")
-        elif all(place in found for found in numbers):
-            reduced[key] = function([found[place] for found in numbers])
-        else:
-            reduced[key] = value
-    return reduced
+def _replace(tree: Mapping, numbers: Mapping) -> dict[str, Any]:
+    """The tree with other numbers in their places."""
+    return {
+        key: _replace(value, numbers.get(key, {}))
+        if isinstance(value, Mapping)
+        else numbers.get(key, value)
+        for key, value in tree.items()
+    }
