@@ -20,7 +20,7 @@ from bod_keras.evaluation.plots import (
     plot_spectrum,
 )
 from bod_keras.evaluation.provenance import file_list_hash, model_hash, provenance
-from bod_keras.evaluation.report import environment, write_report
+from bod_keras.evaluation.report import environment, read_report, write_report
 from bod_keras.evaluation.retrieval import retrieval_recalls
 from bod_keras.evaluation.sensitivity import sensitivity
 from bod_keras.evaluation.shuffle_frames import shuffle_frames
@@ -61,5 +61,6 @@ __all__ = [
     "shuffle_frames",
     "summarize",
     "write_classification",
+    "read_report",
     "write_report",
 ]

@@ -16,8 +16,10 @@ import numpy as np
 
 from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.storage.lock import lock
 from bod_keras.version import __version__
 
+_WAIT = 60.0  # seconds, for another process that writes to the same report
 _OPENCV_NAMES = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
 
 
@@ -26,7 +28,7 @@ def write_report(path: str | os.PathLike, **sections) -> Path:
 
     A section that the report has already is replaced as a whole. The new report is written beside
     the old one and then takes its place, so that an interrupted or failed write (a full disk)
-    leaves the old report as it was.
+    leaves the old report as it was. Processes that write to one report wait for each other.
 
     Args:
         path: the file; missing folders are made.
@@ -54,12 +56,41 @@ def write_report(path: str | os.PathLike, **sections) -> Path:
     {'config': {'seed': 0}, 'accuracy': 0.5}
     """
     path = Path(path)
-    report = _read_report(path) if path.exists() else {}
-    report.update({name: _plain(value, name) for name, value in sections.items()})
-    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
-    with atomic_file(path) as part:
-        part.write_text(text, encoding="utf-8")
+    new = {name: _plain(value, name) for name, value in sections.items()}
+    with lock(path, "Repeat the command.", wait=_WAIT):
+        report = {**(read_report(path) if path.exists() else {}), **new}
+        text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+        with atomic_file(path) as part:
+            part.write_text(text, encoding="utf-8")
     return path
+
+
+def read_report(path: str | os.PathLike) -> dict:
+    """Return the sections of a report.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UserError: the file is damaged; the message names it.
+
+    Example:
+
+    >>> from bod_keras.evaluation import read_report
+    >>> read_report("runs/demo-bod-seed0/report.json")["config"]["seed"]  # doctest: +SKIP
+    0
+    """
+    try:
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, IsADirectoryError) as error:
+        raise UserError(
+            f"{path} must hold JSON, received text that does not parse ({error}). Restore it from a copy, or "
+            "move the file away."
+        ) from error
+    if type(report) is not dict:
+        raise UserError(
+            f"{path} must hold a JSON object, received a {type(report).__name__}. Restore it from a copy, or "
+            "move the file away."
+        )
+    return report
 
 
 def environment() -> dict:
@@ -97,23 +128,6 @@ def environment() -> dict:
         "git": _git_state(Path(__file__).resolve()),
         "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-
-
-def _read_report(path: Path) -> dict:
-    """Returns the JSON object in `path`."""
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(
-            f"{path} must hold JSON to be merged into, received text that does not parse "
-            f"({error}). Move the file away and write the report again."
-        ) from error
-    if type(report) is not dict:
-        raise UserError(
-            f"{path} must hold a JSON object, received a {type(report).__name__}. Move the file "
-            "away, or write to another path."
-        )
-    return report
 
 
 def _plain(value, place: str):

@@ -18,8 +18,8 @@ from bod_keras.storage import remote
 
 
 @contextlib.contextmanager
-def lock(folder: str | os.PathLike, advice: str) -> Iterator[None]:
-    """Refuse, while the block runs, every other process that asks for the same folder.
+def lock(folder: str | os.PathLike, advice: str, wait: float = 0) -> Iterator[None]:
+    """Refuse, while the block runs, every other process that asks for the same folder or file.
 
     The lock is the operating system's (``flock``) on the file ``.<folder>.lock`` beside the folder, which says
     who holds it. It ends with its process, however that ends: a killed process leaves no lock behind. Other
@@ -27,8 +27,9 @@ def lock(folder: str | os.PathLike, advice: str) -> Iterator[None]:
     a file in the system's temporary folder keeps out processes of the same host and user, and no others.
 
     Args:
-        folder: path of the folder, which need not exist. It may be remote, as ``s3://bucket/runs/a``.
+        folder: path of the folder or file, which need not exist. It may be remote, as ``s3://bucket/runs/a``.
         advice: what the process that is refused can do, a sentence for its error message.
+        wait: seconds to wait for another process that holds it.
 
     Raises:
         BlockingIOError: another process holds the lock; the message names the process, its host and the time.
@@ -42,7 +43,7 @@ def lock(folder: str | os.PathLike, advice: str) -> Iterator[None]:
         alone
     """
     path = _lock_file(os.fspath(folder))
-    held = FileLock(path, timeout=0, fallback_to_soft=False)
+    held = FileLock(path, timeout=wait, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         held.acquire()
@@ -66,10 +67,19 @@ def lock(folder: str | os.PathLike, advice: str) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            path.unlink(
-                missing_ok=True
-            )  # while it is still held: nobody can take the old file then
+            path.unlink(missing_ok=True)  # while it is still held: who waits for it looks again
         held.release()
+
+
+def is_lock(name: str) -> bool:
+    """Return whether a file of this name is a lock.
+
+    Example:
+        >>> from bod_keras.storage.lock import is_lock
+        >>> is_lock(".report.json.lock"), is_lock("poetry.lock")
+        (True, False)
+    """
+    return name.startswith(".") and name.endswith(".lock")
 
 
 def _lock_file(folder: str) -> Path:

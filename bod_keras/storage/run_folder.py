@@ -11,6 +11,7 @@ from pathlib import Path
 from bod_keras.errors import UserError
 from bod_keras.storage import remote
 from bod_keras.storage.atomic_file import PART
+from bod_keras.storage.lock import is_lock
 
 
 class RunFolder:
@@ -115,7 +116,7 @@ class RunFolder:
 def _files_of(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    files = (path for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file() and not is_lock(path.name))
     return sorted(path.relative_to(folder).as_posix() for path in files)
 
 

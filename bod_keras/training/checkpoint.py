@@ -144,7 +144,7 @@ def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
         >>> load_model("runs/demo-bod-seed0/model.keras")  # doctest: +SKIP
     """
     if reason := _damage(path):
-        raise UserError(f"{path} is damaged, or no .keras file ({reason}). Restore it from a copy.")
+        raise UserError(f"{path} is no complete .keras file ({reason}). Restore it from a copy.")
     try:
         return keras.models.load_model(path, compile=compile)
     except UserError:

@@ -17,8 +17,8 @@ TOLERANCE = 0.05
 def unit_floats(clips: Any) -> Any:
     """Return clips as floats: uint8 divided by 255, to the last bit, floats as they are.
 
-    Compilers make a division by a constant a product with its rounded inverse. Here 1/255 = 257/65536 (1 + 1/65535):
-    a byte times the first factor is exact, so that only the difference is rounded.
+    Compilers make a division by a constant a product with its rounded inverse. So 1/255 is split into
+    257/65536 + 1/(255 65536): a byte times the first is exact, and only the sum is rounded.
 
     Args:
         clips: a tensor or array of any shape.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import zipfile
 from pathlib import Path
 
 import keras
@@ -12,7 +11,7 @@ import keras
 from bod_keras.errors import UserError
 from bod_keras.frameworks import ContrastiveModel
 from bod_keras.storage import remote
-from bod_keras.training import RunFolder
+from bod_keras.training import RunFolder, load_model
 
 _FILE = "encoder.keras"
 
@@ -118,6 +117,4 @@ def _of_file(file, name):
             f"A model is read from a run's folder or a .keras file. Received: {name}. Weights of PyTorch go "
             "into an encoder with bod_keras.weights.load_torch."
         )
-    if not zipfile.is_zipfile(file):
-        raise UserError(f"{name} is no complete .keras file. Copy it again.")
-    return keras.models.load_model(file, compile=False), name
+    return load_model(file, compile=False), name

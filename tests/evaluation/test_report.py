@@ -4,6 +4,7 @@ import json
 import math
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -13,6 +14,8 @@ import pytest
 import bod_keras
 from bod_keras.evaluation import environment, format_table, summarize, write_report
 from bod_keras.evaluation import report as report_module
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_sections_merge_and_are_replaced_whole(tmp_path):
@@ -63,6 +66,20 @@ def test_a_file_that_is_no_report_is_kept(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         write_report(path, new=2)
     assert path.read_text() == text
+
+
+def test_processes_that_write_at_the_same_time_lose_nothing(tmp_path):
+    path = write_report(tmp_path / "report.json", config={})
+    script = (
+        "import sys\nfrom bod_keras.evaluation import write_report\n"
+        "for number in range(20):\n"
+        "    write_report(sys.argv[1], **{f'{sys.argv[2]}{number}': list(range(3000))})\n"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    running = [subprocess.Popen([*command, name], cwd=ROOT) for name in "abc"]
+    assert [process.wait(timeout=300) for process in running] == [0, 0, 0]
+    assert len(json.loads(path.read_text())) == 1 + 3 * 20
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
 
 
 def test_environment_goes_into_a_report(tmp_path):

@@ -168,7 +168,7 @@ def test_a_checkpoint_of_other_settings_is_passed_over(tmp_path):
 def test_a_damaged_model_is_one_clear_message(damage, tmp_path):
     save_model(make_model(), tmp_path / "model.keras")
     damage(tmp_path / "model.keras")
-    with pytest.raises(UserError, match="model.keras is damaged"):
+    with pytest.raises(UserError, match="model.keras is no complete .keras file"):
         load_model(tmp_path / "model.keras")
 
 
