@@ -113,8 +113,7 @@ def _results(folder, protocols, options):
             f"{folder} is not the folder of a finished run: it must hold report.json and model.keras. "
             "Let train.py finish it first."
         )
-    record = evaluation.read_report(saved)
-    config = record.get("config")
+    config = evaluation.read_report(saved).get("config")
     if not isinstance(config, dict):
         raise UserError(
             f"{folder}/report.json holds no config: it is damaged, or of a run whose folder was deleted while "
@@ -147,16 +146,15 @@ def _results(folder, protocols, options):
             _plot([(config["name"], results)], folder.path / "factors.png")
         if result.get("files"):
             print(f"Tables and pictures: {folder}/evaluation/{name}", flush=True)
-        found.append((config["name"], record.get("training", {}).get("seconds_per_step"), results))
+        found.append((config["name"], results))
     return found
 
 
 def _write(folder, **sections):
     """Into the report as it is stored now: another evaluation may have written to it meanwhile."""
-    wait = lock(f"{folder}/report.json", "Repeat the command.", wait=60.0)
-    with (
-        wait if folder.is_remote else contextlib.nullcontext()
-    ):  # `write_report` has a lock of its own
+    # Of a local file `write_report` has a lock of its own.
+    waits = lock(f"{folder}/report.json", "Repeat the command.", wait=60.0)
+    with waits if folder.is_remote else contextlib.nullcontext():
         folder.pull("report.json")
         evaluation.write_report(folder.path / "report.json", **sections)
         folder.push()
@@ -283,8 +281,6 @@ class Videos:
 def _report(runs, protocols, options):
     """Print one table a protocol, and save them if asked to."""
     output = RunFolder(options.output) if options.output else None
-    untimed = {name for run in runs for name, seconds, _ in run if seconds is None}
-    runs = [[(name, None if name in untimed else s, r) for name, s, r in run] for run in runs]
     texts = []
     for position, protocol in enumerate(protocols):
         found = [run[position] for run in runs]
