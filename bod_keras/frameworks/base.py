@@ -18,6 +18,7 @@ from bod_keras.errors import UserError
 from bod_keras.frameworks.part_heads import PartHeads
 from bod_keras.frameworks.projection_head import ProjectionHead
 from bod_keras.koopman.layer import KoopmanSplit
+from bod_keras.koopman.reference_code import ReferenceCodeSplit
 from bod_keras.losses.decoupled import DecoupledLoss
 from bod_keras.losses.koopman_prediction import KoopmanPrediction
 from bod_keras.registry import Registry
@@ -129,6 +130,8 @@ class ContrastiveModel(BiLevelModel):
     def make_split(self) -> KoopmanSplit:
         """Return the split that the settings describe, not built. A study overrides it."""
         settings = self.decoupling
+        if settings.reference_code:
+            return ReferenceCodeSplit(settings.threshold)
         return KoopmanSplit(
             settings.threshold, settings.ridge, settings.read_out, settings.projector_gradient
         )
@@ -382,7 +385,7 @@ def _settled(decoupling, compares_with_negatives, encoder):
         decoupling = Decoupling.named(decoupling)
     if not isinstance(decoupling, Decoupling):
         raise UserError(
-            'decoupling must be None, True, "paper" or a bod_keras.Decoupling(...). '
+            'decoupling must be None, True, "paper", "reference-code" or a bod_keras.Decoupling(...). '
             f"Received: {decoupling!r}"
         )
     if decoupling.dynamic_weight is None:
@@ -407,7 +410,7 @@ def _standardized(views):
     x = ops.stack(views)
     mean, variance = ops.mean(x, axis=(0, 1)), ops.var(x, axis=(0, 1))
     # The parts are small numbers, so what is too little to count is relative.
-    least = 1e-5 * ops.mean(variance) + 1e-12
+    least = 1e-5 * ops.mean(variance) + 1e-12 * ops.mean(ops.square(x)) + 1e-30
     return ops.unstack((x - mean) / ops.sqrt(variance + least), len(views))
 
 

@@ -8,6 +8,7 @@ from bod_keras.koopman.read_outs import (
     ReadOut,
     TimeMean,
 )
+from bod_keras.koopman.reference_code import ReferenceCodeSplit
 
 __all__ = [
     "READ_OUTS",
@@ -15,6 +16,7 @@ __all__ = [
     "KoopmanSplit",
     "OperatorReadOut",
     "ReadOut",
+    "ReferenceCodeSplit",
     "Split",
     "TimeMean",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import keras
@@ -46,7 +47,8 @@ class KoopmanSplit(keras.layers.Layer):
         threshold: None: the eigenvalue (or conjugate pair) closest to 1 is static. A number: all eigenvalues
             within this distance of 1 are; a clip that has none uses its closest one, and those within 1.25
             times its distance.
-        ridge: ridge of the pseudo-inverse X^+, relative to the mean squared norm of a frame.
+        ridge: ridge of the pseudo-inverse X^+, relative to the mean squared norm of a frame. One below 1e-3 is
+            added in float64; JAX has none, and warns.
         read_out: what the dynamic part is: ``"operator"``, the operator itself (B, 576); ``"mean"``, the time
             mean (B, D), as published; or a `ReadOut`.
         projector_gradient: differentiate P as well, and split hard. Otherwise P only says which modes are
@@ -88,6 +90,13 @@ class KoopmanSplit(keras.layers.Layer):
             raise UserError(f"threshold must be positive (0.1 is usual). Received: {threshold}")
         if not ridge >= 0:
             raise UserError(f"ridge must not be negative. Received: {ridge}")
+        if ridge < linalg.LEAST_RIDGE:
+            warnings.warn(
+                f"Rounding in {linalg.EXACT} hides a ridge below {linalg.LEAST_RIDGE:g} where the frames of a "
+                "clip are linearly dependent, and the parts of such clips are noise. "
+                f"Received: ridge={ridge:g}. Use a larger one.",
+                stacklevel=2,
+            )
         self.threshold = threshold
         self.ridge = ridge
         self.read_out = READ_OUTS[read_out]() if isinstance(read_out, str) else read_out

@@ -14,62 +14,56 @@ import keras
 import numpy as np
 from keras import ops
 
-# Below this a Gram matrix is that of an all-zero clip; it only keeps the solver from refusing it.
+# What only keeps a solver from refusing a clip of zeros.
 _TINY = 1e-12
+# Frames whose largest number is below this have no direction that float32 holds.
+_SMALLEST_FRAME = 1e-30
 # Distances to 1 are floored here: the contour's radius must not vanish when an eigenvalue is 1 exactly.
 _DISTANCE_FLOOR = 1e-3
 # Members of a conjugate pair have equal distances up to rounding.
 _PAIR_TOLERANCE = 1e-3
 # The fallback's circle passes well outside of the closest eigenvalue, or its gradient would be the slope there.
 FALLBACK_MARGIN = 1.25
-# Eigenvectors lose digits by their condition number: they and their inverse are float64, which takes no
-# longer, except on JAX, which has it not. (Products of them are complex64: Keras has no complex128.)
-_EIG_DTYPE = "float32" if keras.backend.backend() == "jax" else "float64"
-_EIG_COMPLEX = {"float32": "complex64", "float64": "complex128"}[_EIG_DTYPE]
+# Eigenvectors lose digits by their condition number, and a small ridge drowns in the rounding of a Gram matrix:
+# both are computed in float64, which takes no longer, except on JAX, which has none.
+EXACT = "float32" if keras.backend.backend() == "jax" else "float64"
+_EXACT_COMPLEX = {"float32": "complex64", "float64": "complex128"}[EXACT]
+# A ridge below the first is added in `EXACT`; one below the second drowns there too.
+_SMALL_RIDGE = 1e-3
+LEAST_RIDGE = {"float32": 1e-5, "float64": 1e-11}[EXACT]
 # Added to eigenvectors before they are inverted, and the largest inverse that is still taken for one.
-_EIG_SHIFT = {"float32": 1e-7, "float64": 1e-12}[_EIG_DTYPE]
+_EIG_SHIFT = {"float32": 1e-7, "float64": 1e-12}[EXACT]
 _LARGEST_INVERSE = 1e4
 # The resolvent's filter starts from a trapezoid rule of this order, and doubles it from there.
 _FIRST_ORDER = 4
 
 
-def solve(a, b):
-    """Solve ``a x = b`` for a batch; a system with a non-finite matrix is replaced by the identity.
-
-    TensorFlow and PyTorch raise from deep inside a kernel when a matrix is not finite. The values that
-    made it so are also in ``b`` or in what follows, so they still reach the loss, where they are reported.
-
-    Args:
-        a: (..., n, n).
-        b: (..., n, k).
-
-    Returns:
-        (..., n, k), same dtype.
-    """
-    return ops.solve(_finite_or_identity(a), b)
-
-
 def inverse(a):
-    """Inverse of (..., n, n) matrices; a non-finite one is replaced by the identity, as in `solve`.
+    """Inverse of (..., n, n) matrices; a non-finite one is replaced by the identity.
 
-    Its gradient is two products, where that of ``solve(a, identity)`` factorises a again.
+    TensorFlow and PyTorch raise from deep inside a kernel when a matrix is not finite. The values that made it
+    so are also in what it is multiplied by, so they still reach the loss, where they are reported.
     """
-    return ops.inv(_finite_or_identity(a))
+    finite = ops.all(ops.isfinite(a), axis=(-2, -1), keepdims=True)
+    return ops.inv(ops.where(finite, a, ops.eye(a.shape[-1], dtype=a.dtype)))
 
 
 def normalize_frames(frames):
-    """L2-normalize over the last axis; a zero frame stays zero and gets no gradient. (..., D) -> (..., D)."""
+    """L2-normalize over the last axis, whatever the scale. (..., D) -> (..., D).
+
+    A frame of zeros stays zero and gets no gradient.
+    """
+    largest = ops.stop_gradient(ops.max(ops.abs(frames), axis=-1, keepdims=True))
+    alive = largest > _SMALLEST_FRAME
+    # Two `where`: the inner one keeps the branch that is not taken finite, and its gradient too.
+    frames = frames / ops.where(alive, largest, 1.0)
     square = ops.sum(ops.square(frames), axis=-1, keepdims=True)
-    alive = square > _TINY
-    # Twice `where`: the inner one keeps the branch that is not taken finite, its gradient too.
     return frames * ops.where(alive, ops.rsqrt(ops.where(alive, square, 1.0)), 0.0)
 
 
-def transitions(embeddings, normalize=True):
-    """Split embeddings (B, T, D) into past and future frames, each (B, T-1, D), in float32."""
-    frames = ops.cast(embeddings, "float32")
-    if normalize:
-        frames = normalize_frames(frames)
+def transitions(embeddings):
+    """Split embeddings (B, T, D) into normalized past and future frames, each (B, T-1, D), in float32."""
+    frames = normalize_frames(ops.cast(embeddings, "float32"))
     return frames[:, :-1], frames[:, 1:]
 
 
@@ -77,25 +71,32 @@ def pseudo_inverse(past, ridge):
     """The ridge pseudo-inverse ``X^+ = X' (X X' + e I)^-1 = (X' X + e I)^-1 X'``, e = ridge tr(X X') / n.
 
     Of the two equal forms the one with the smaller system is taken: the other one is singular but for the
-    ridge, which float32 cannot hold where it is small.
+    ridge. Frames of a clip can be linearly dependent too, so a small ridge is added in float64.
 
     Args:
         past: X, (B, n, D).
         ridge: relative to the mean squared norm of a frame.
 
     Returns:
-        (B, D, n), so that A = X^+ Y and M = Y X^+.
+        (B, D, n) float32, so that A = X^+ Y and M = Y X^+.
     """
     frames, width = past.shape[-2:]
-    transposed = ops.swapaxes(past, -1, -2)
-    if frames <= width:
-        gram, side = ops.matmul(past, transposed), past
-    else:
-        gram, side = ops.matmul(transposed, past), transposed
+    dtype = EXACT if ridge < _SMALL_RIDGE else "float32"
+    # A clip that is not finite would stop the solver; its own frames, on the right side, still report it.
+    clean, side = ops.cast(finite_or_zero(past), dtype), ops.cast(past, dtype)
+    if frames > width:
+        clean, side = transposed(clean), transposed(side)
+    # Operators: products by `keras.ops` are rounded to float32 on PyTorch.
+    gram = clean @ transposed(clean)
     level = ridge * ops.trace(gram, axis1=-2, axis2=-1) / frames + _TINY
-    gram = gram + level[..., None, None] * ops.eye(gram.shape[-1], dtype=gram.dtype)
-    solution = solve(gram, side)
-    return ops.swapaxes(solution, -1, -2) if frames <= width else solution
+    gram = gram + level[..., None, None] * ops.eye(gram.shape[-1], dtype=dtype)
+    solution = ops.cast(ops.solve(gram, side), "float32")
+    return transposed(solution) if frames <= width else solution
+
+
+def transposed(matrix):
+    """(..., m, n) -> (..., n, m)."""
+    return ops.swapaxes(matrix, -1, -2)
 
 
 def eigendecomposition(matrix):
@@ -104,7 +105,7 @@ def eigendecomposition(matrix):
     In double precision where the backend has it. Pass the pair to `distances_to_one` and `eig_projector`
     to decompose once.
     """
-    return ops.eig(ops.cast(_finite_or_zero(ops.stop_gradient(matrix)), _EIG_DTYPE))
+    return ops.eig(ops.cast(finite_or_zero(ops.stop_gradient(matrix)), EXACT))
 
 
 def eigenvalues(matrix):
@@ -154,7 +155,7 @@ def spectral_radius(matrix, squarings=7):
     Returns:
         (...,), without gradient.
     """
-    power = _finite_or_zero(ops.stop_gradient(matrix))
+    power = finite_or_zero(ops.stop_gradient(matrix))
     log_norm = 0.0
     for k in range(squarings + 1):
         if k:
@@ -169,7 +170,7 @@ def spectral_radius(matrix, squarings=7):
 
 def nearest_distance(matrix):
     """Smallest |lambda - 1|, as 1 / spectral radius of (I - M)^-1, without eigensolver or gradient. (...,)."""
-    matrix = _finite_or_zero(ops.stop_gradient(matrix))
+    matrix = finite_or_zero(ops.stop_gradient(matrix))
     identity = ops.eye(matrix.shape[-1], dtype=matrix.dtype)
     # The shift keeps the system regular where an eigenvalue is 1 to the last bit.
     return 1.0 / spectral_radius(inverse((1.0 + 1e-5) * identity - matrix))
@@ -201,54 +202,49 @@ def eig_projector(matrix, radius, spectrum=None):
     """
     values, vectors = eigendecomposition(matrix) if spectrum is None else spectrum
     inside = ops.cast(
-        _distance(values) <= ops.cast(ops.stop_gradient(radius), _EIG_DTYPE)[..., None], _EIG_DTYPE
+        _distance(values) <= ops.cast(ops.stop_gradient(radius), EXACT)[..., None], EXACT
     )
-    vectors, inverse, usable = _eigenbasis(vectors)
-
-    @ops.custom_gradient
-    def projector(m, h, v, w, lam):
-        del m  # enters through its eigendecomposition only, whose derivative is `grad`
-        result = ops.real(ops.matmul(ops.multiply(v, _complex(h)[..., None, :]), w))
-
-        def grad(*args, upstream=None):
-            if upstream is None:
-                (upstream,) = args
-            outer = _daleckii_krein_adjoint(upstream, h, v, w, lam)
-            return outer, *(ops.zeros_like(x) for x in (h, v, w, lam))
-
-        return ops.cast(result, "float32"), grad
-
-    hard = projector(matrix, inside, vectors, inverse, values)
+    vectors, inverse, usable = eigenbasis(vectors)
+    weights = to_complex(inside)[..., None, :]
+    # Its value, and what the projector's derivative makes of a change of M: nothing, in value.
+    step = inside[..., :, None] - inside[..., None, :]
+    change = divided_differences(step, values) * (inverse @ change_of(matrix) @ vectors)
+    hard = (vectors * weights) @ inverse + vectors @ change @ inverse
     soft = ops.stop_gradient(resolvent_projector(ops.stop_gradient(matrix), radius))
-    return ops.where(usable[..., None, None], hard, soft)
+    return ops.where(usable[..., None, None], ops.cast(ops.real(hard), "float32"), soft)
 
 
-def _eigenbasis(vectors):
+def change_of(matrix):
+    """``M - stop_gradient(M)``, complex: zero in value, and where a derivative enters."""
+    matrix = finite_or_zero(matrix)
+    return to_complex(ops.cast(matrix, EXACT) - ops.cast(ops.stop_gradient(matrix), EXACT))
+
+
+def to_complex(real):
+    """Real numbers as complex ones of `EXACT` digits."""
+    return ops.cast(real, _EXACT_COMPLEX)
+
+
+def divided_differences(step, values):
+    """``step_ij / (lambda_i - lambda_j)``, (B, n, n) complex; 0 for equal eigenvalues."""
+    gap = values[..., :, None] - values[..., None, :]
+    size = ops.maximum(ops.square(ops.real(gap)) + ops.square(ops.imag(gap)), 1e-12)
+    return to_complex(step / size) * ops.conj(gap)
+
+
+def eigenbasis(vectors):
     """Eigenvectors, their inverse, and whether they are a basis; the identity stands in for those that are not.
 
     Kernels raise an error at a matrix that is singular to the last bit. What is added here keeps them from it,
     and where it counts the matrix is no basis to work with: its inverse is as large as this is small.
     """
-    identity = ops.eye(vectors.shape[-1], dtype=_EIG_DTYPE)
-    inverse = ops.inv(vectors + _complex(_EIG_SHIFT * identity))
+    identity = ops.eye(vectors.shape[-1], dtype=EXACT)
+    inverse = ops.inv(vectors + to_complex(_EIG_SHIFT * identity))
     size = ops.max(ops.abs(inverse), axis=(-2, -1))
     usable = ops.logical_and(ops.isfinite(size), size < _LARGEST_INVERSE)
     keep = usable[..., None, None]
-    identity = _complex(identity)
-    return ops.where(keep, vectors, identity), ops.where(keep, inverse, identity), usable
-
-
-def _daleckii_krein_adjoint(upstream, h, v, w, lam):
-    """Gradient (B, n, n) for M of <upstream, V diag(h) V^-1>, with w = V^-1 and h piecewise constant."""
-    step = h[..., :, None] - h[..., None, :]
-    gap = lam[..., :, None] - lam[..., None, :]
-    size = ops.maximum(ops.square(ops.real(gap)) + ops.square(ops.imag(gap)), 1e-12)
-    divided = ops.multiply(_complex(step / size), ops.conj(gap))
-    upstream = ops.cast(ops.swapaxes(upstream, -1, -2), _EIG_COMPLEX)
-    inner = ops.matmul(ops.matmul(w, upstream), v)
-    inner = ops.multiply(inner, ops.swapaxes(divided, -1, -2))
-    outer = ops.cast(ops.real(ops.matmul(ops.matmul(v, inner), w)), "float32")
-    return ops.swapaxes(outer, -1, -2)
+    kept = (ops.where(keep, x, to_complex(identity)) for x in (vectors, inverse))
+    return *map(to_complex, kept), usable
 
 
 def resolvent_projector(matrix, radius, order=64):
@@ -305,19 +301,10 @@ def _trapezoid(matrix, order):
     return (2.0 / order) * ops.sum(terms, axis=-3)
 
 
-def _complex(real):
-    return ops.cast(real, _EIG_COMPLEX)
-
-
 def _distance(values):
     return ops.sqrt(ops.square(ops.real(values) - 1.0) + ops.square(ops.imag(values)))
 
 
-def _finite_or_identity(matrix):
-    finite = ops.all(ops.isfinite(ops.abs(matrix)), axis=(-2, -1), keepdims=True)
-    return ops.where(finite, matrix, ops.eye(matrix.shape[-1], dtype=matrix.dtype))
-
-
-def _finite_or_zero(matrix):
+def finite_or_zero(matrix):
     finite = ops.all(ops.isfinite(matrix), axis=(-2, -1), keepdims=True)
     return ops.where(finite, matrix, ops.zeros_like(matrix))

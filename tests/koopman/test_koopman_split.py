@@ -1,5 +1,7 @@
 """`KoopmanSplit`: the D x D reference, known answers with gradients, symmetries, broken input, files."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from keras import ops
 
 import bod_keras
 from bod_keras.backend.autodiff import value_and_grad
-from bod_keras.koopman import OperatorReadOut, ReadOut, TimeMean
+from bod_keras.koopman import OperatorReadOut, ReadOut, TimeMean, linalg
 from tests import references
 from tests.layer_harness import check_layer
 
@@ -374,6 +376,28 @@ def test_statistics_are_means_over_clips():
     assert statistics["static_eigenvalues"] == pytest.approx(np.mean(counts), abs=1e-3)
     assert statistics["no_static"] == 0.5
     assert statistics["spectral_radius"] == pytest.approx(np.mean(radii), rel=0.03)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-6, 1e-5])
+@pytest.mark.parametrize(("frames", "width"), [(8, 32), (17, 64), (33, 16), (64, 32)])
+def test_a_low_rank_clip_has_the_spectral_radius_of_its_motion(frames, width, noise):
+    """Three dimensions of all: a Gram matrix in float32 has noise of the size of this ridge."""
+    rng = np.random.default_rng(frames)
+    clips = np.stack([rotating_clip(frames, width, seed=seed)[0] for seed in range(4)])
+    clips = clips + noise * rng.normal(size=clips.shape)
+    layer = make_split(clips, "mean", ridge=1e-5)
+    statistics = layer.statistics(layer.split(tensor(clips)))
+    assert float(statistics["spectral_radius"]) == pytest.approx(1.0, abs=0.02)
+    assert float(statistics["static_eigenvalues"]) == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.0])
+def test_a_ridge_that_the_arithmetic_cannot_hold_is_told(share):
+    with pytest.warns(UserWarning, match="hides a ridge below .* Received: ridge="):
+        bod_keras.KoopmanSplit(ridge=share * linalg.LEAST_RIDGE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bod_keras.KoopmanSplit(ridge=linalg.LEAST_RIDGE)
 
 
 @pytest.mark.parametrize("threshold", [None, 0.1])

@@ -100,6 +100,23 @@ def test_normalized_frames_have_unit_length_and_zeros_a_finite_gradient():
     assert np.all(np.isfinite(numpy(gradient)))
 
 
+@pytest.mark.parametrize("scale", [1e-25, 1e-12, 1e-7, 1.0, 1e7, 1e25])
+def test_normalization_does_not_depend_on_the_scale(scale):
+    """Neither the value nor, times the scale, the gradient."""
+    frames = np.random.default_rng(0).normal(size=(3, 5))
+    weights = tensor(np.random.default_rng(1).normal(size=(3, 5)))
+    _, result, (gradient,) = value_and_grad(
+        lambda x: (ops.sum(weights * linalg.normalize_frames(x[0])), linalg.normalize_frames(x[0])),
+        [tensor(scale * frames)],
+    )
+    lengths = np.linalg.norm(frames, axis=1, keepdims=True)
+    unit = frames / lengths
+    np.testing.assert_allclose(numpy(result), unit, atol=1e-6)
+    along = np.sum(numpy(weights) * unit, axis=1, keepdims=True)
+    truth = (numpy(weights) - along * unit) / lengths
+    np.testing.assert_allclose(numpy(gradient).astype("float64") * scale, truth, atol=1e-5)
+
+
 # -- scalars of a spectrum -----------------------------------------------------------------------
 
 
@@ -181,7 +198,7 @@ def test_transitions_of_decaying_modes_keep_their_eigenvalues(frames):
     """0.9^t and 0.5^t along two directions, not normalized."""
     directions = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 2)))[0].T
     clip = (np.array([0.9, 0.5]) ** np.arange(frames)[:, None]) @ directions
-    past, future = linalg.transitions(tensor(clip[None]), normalize=False)
+    past, future = tensor(clip[None, :-1]), tensor(clip[None, 1:])
     matrix = numpy(ops.matmul(future, linalg.pseudo_inverse(past, 1e-7)))[0].astype("float64")
     values = np.sort(np.linalg.eigvals(matrix).real)[-2:]
     np.testing.assert_allclose(values, [0.5, 0.9], atol=5e-3)
@@ -260,12 +277,15 @@ def test_eig_and_resolvent_agree_in_values_and_gradients():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_solve_lets_a_broken_system_through_and_leaves_the_others_alone(value):
-    a = np.stack([2 * np.eye(3), np.full((3, 3), value)])
-    b = np.stack([np.ones((3, 2)), np.full((3, 2), value)])
-    result = numpy(linalg.solve(tensor(a), tensor(b)))
-    np.testing.assert_allclose(result[0], 0.5, rtol=1e-6)
-    assert not np.isfinite(result[1]).any()
+@pytest.mark.parametrize(("frames", "width"), [(3, 5), (5, 3)])
+@pytest.mark.parametrize("ridge", [1e-6, 1e-1])
+def test_a_broken_clip_keeps_its_fault_and_leaves_the_others_alone(ridge, frames, width, value):
+    past = np.random.default_rng(0).normal(size=(2, frames, width))
+    alone = numpy(linalg.pseudo_inverse(tensor(past[:1]), ridge))
+    past[1, 0, 0] = value
+    result = numpy(linalg.pseudo_inverse(tensor(past), ridge))
+    np.testing.assert_allclose(result[:1], alone, rtol=1e-4, atol=1e-6)
+    assert not np.isfinite(result[1]).all()
 
 
 @pytest.mark.parametrize("method", METHODS)
