@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bod_keras.data.video.video_file import iterate_frames
+from bod_keras.data.video.video import iterate_frames
 
 FILES = (
     "vtest.avi",

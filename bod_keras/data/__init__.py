@@ -1,7 +1,7 @@
 """Video file -> clip pair: catalogs, decoding, sampling, augmentation, streams, built-in data.
 
 A name is imported from its module when it is first used, so that what only names this package imports neither
-OpenCV nor protobuf, nor TensorFlow before a tf.data stream is asked for.
+OpenCV nor PyAV nor protobuf, nor TensorFlow before a tf.data stream is asked for.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ _NAMES = {
     "data.video.frame_folder_store": ("FrameFolderStore",),
     "data.video.frame_folders": ("frame_names",),
     "data.video.store": ("FrameStore", "VideoStore"),
-    "data.video.video": ("read_frames", "readable_frames"),
-    "data.video.video_file": (
-        "VideoError",
-        "VideoInfo",
+    "data.video.video": (
         "count_frames",
         "frame_times",
         "iterate_frames",
         "probe",
+        "read_frames",
+        "readable_frames",
     ),
+    "data.video.video_file": ("VideoError", "VideoInfo"),
     "views.clip_augmenter": ("ClipAugmenter",),
     "views.color": ("jitter_matrix",),
     "views.recipes": ("RECIPES",),

@@ -67,6 +67,9 @@ class _MixedStore(FrameStore):
     def stream(self, path: str) -> Iterator[np.ndarray]:
         return self._store(path).stream(path)
 
+    def times(self, path: str) -> np.ndarray:
+        return self._store(path).times(path)
+
     def _store(self, path: str) -> FrameStore:
         if path in self._array_paths:
             return self._arrays

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from bod_keras.data.choose_store import open_store
 from bod_keras.data.record import Record
 from bod_keras.data.video.store import FrameStore
-from bod_keras.data.video.video_errors import video_errors
-from bod_keras.data.video.video_file import VideoError
+from bod_keras.data.video.video_file import VideoError, video_errors
+
+# Containers round times to milliseconds.
+_ROUNDING = 1e-3
 
 
 def record_frames(store: FrameStore, record: Record) -> tuple[int, int]:
-    """Gives the first frame, and the number of frames, of a record's part of its video.
+    """Give the first frame, and the number of frames, of a record's part of its video.
+
+    A span holds the frames that are shown from its start on and before its end: 25 in one second at 25 a
+    second, wherever it begins; at least one.
 
     Args:
         store: that can read the record.
@@ -37,22 +44,19 @@ def record_frames(store: FrameStore, record: Record) -> tuple[int, int]:
     length = store.length(record.path)
     if record.span is None:
         return 0, length
-    fps = store.fps(record.path)
-    if not fps:
-        raise VideoError(record.path, "it has no frame rate, which a span in seconds needs")
-    first, last = (round(second * fps) for second in record.span)
-    last = min(length, max(last, first + 1))
-    if first >= last:
+    times = store.times(record.path)
+    first, last = np.searchsorted(times, np.array(record.span) - _ROUNDING).tolist()
+    if first == length:
         raise VideoError(
             record.path,
             f"the span {record.span[0]:g} to {record.span[1]:g} s begins after the end of the "
-            f"video, at {length / fps:.2f} s",
+            f"video, at {times[-1] + 1 / (store.fps(record.path) or np.inf):.2f} s",
         )
-    return first, last - first
+    return first, max(last - first, 1)
 
 
 def video_lengths(records: Sequence[Record]) -> list[int | None]:
-    """Counts the frames of videos, without decoding them where their files say it.
+    """Count the frames of videos, without decoding them where their files say it.
 
     Args:
         records: the videos.

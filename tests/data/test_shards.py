@@ -1,5 +1,6 @@
 import json
 import os
+import re
 
 import cv2
 import numpy as np
@@ -207,7 +208,8 @@ def test_damage_in_the_middle_leaves_the_shard_whole(tmp_path, write_video, vide
         [Record(videos[0]), Record(str(path)), Record(videos[1])], tmp_path / "s"
     )
     (skipped,) = manifest["skipped"]
-    assert skipped["source"] == str(path) and "of 40 frames can be decoded" in skipped["reason"]
+    assert skipped["source"] == str(path)
+    assert re.search(r"frame \d+ of 40 cannot be decoded \(mpeg4\)", skipped["reason"])
     store = open_store([])
     for record in read_catalog(tmp_path / "s"):
         assert len(store.frames(record.path, np.arange(store.length(record.path)))) in (20, 27)

@@ -90,9 +90,7 @@ def test_missing_file_and_folder(tmp_path):
 def test_a_name_that_is_no_text(tmp_path, videos):
     path = os.fsencode(tmp_path) + b"/\xff.avi"
     os.symlink(videos[0], path)
-    with pytest.raises(VideoError, match="not valid UTF-8; rename it") as caught:
-        probe(os.fsdecode(path))
-    assert caught.value.path == os.fsdecode(path)
+    np.testing.assert_array_equal(read_frames(os.fsdecode(path)), read_frames(videos[0]))
 
 
 def test_truncated_file_still_gives_its_first_frames(broken):

@@ -13,8 +13,7 @@ from bod_keras.data.datasets.key_frames import KeyFrame
 from bod_keras.data.loading.clips import sample_rng
 from bod_keras.data.loading.reader import Task
 from bod_keras.data.video.store import FrameStore
-from bod_keras.data.video.video_errors import video_errors
-from bod_keras.data.video.video_file import VideoError
+from bod_keras.data.video.video_file import VideoError, video_errors
 
 # The side of the square on which a crop is drawn: crops are shares of a frame, whose size is not known yet.
 _GRID = 1 << 16

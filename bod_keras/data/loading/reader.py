@@ -13,7 +13,7 @@ from bod_keras.data.loading.clips import clip_span, even_views, sample_rng, samp
 from bod_keras.data.record import Record
 from bod_keras.data.record_frames import record_frames
 from bod_keras.data.video.store import FrameStore
-from bod_keras.data.video.video_errors import video_errors
+from bod_keras.data.video.video_file import video_errors
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from bod_keras.data.video.video import read_frames, readable_frames
-from bod_keras.data.video.video_file import VideoError, VideoInfo, iterate_frames, probe
+from bod_keras.data.video.video import (
+    frame_times,
+    iterate_frames,
+    probe,
+    read_frames,
+    readable_frames,
+)
+from bod_keras.data.video.video_file import VideoError, VideoInfo
 from bod_keras.errors import UserError
 
 # Frames that `FrameStore.stream` decodes at once.
@@ -122,6 +128,22 @@ class FrameStore(abc.ABC):
         """
         return self._info(path).fps
 
+    def times(self, path: str) -> np.ndarray:
+        """Give the times at which the frames of a video are shown.
+
+        Args:
+            path: of a `Record`.
+
+        Returns:
+            float64 array `(length,)` of seconds from the start of the file.
+
+        Raises:
+            VideoError: if the video is broken as a whole, or has no frame rate.
+        """
+        if not (fps := self.fps(path)):
+            raise VideoError(path, "it has no frame rate, which times in seconds need")
+        return np.arange(self.length(path)) / fps
+
     def frames(self, path: str, indices: np.ndarray, cut: Cut | None = None) -> np.ndarray:
         """Give frames of a video.
 
@@ -205,8 +227,7 @@ class VideoStore(FrameStore):
 
     def measure(self, path: str) -> VideoInfo:
         frames = readable_frames(path)
-        info = probe(path)
-        return dataclasses.replace(info, frames=frames, fps=info.fps or None)
+        return dataclasses.replace(probe(path), frames=frames)
 
     def decode(self, path: str, indices: np.ndarray) -> np.ndarray:
         return read_frames(path, indices)
@@ -216,12 +237,12 @@ class VideoStore(FrameStore):
 
     def stream(self, path: str) -> Iterator[np.ndarray]:
         # In one pass: seeking to each block would decode much of the file again.
-        length, count = self.length(path), 0
-        for count, frame in enumerate(iterate_frames(path), start=1):
-            yield frame
-            if count == length:
-                return
-        raise VideoError(path, f"only {count} of {length} frames can be decoded from the start")
+        self.length(path)  # so that a truncated file gives nothing
+        return iterate_frames(path)
+
+    def times(self, path: str) -> np.ndarray:
+        self.length(path)
+        return frame_times(path)
 
 
 def _cut_all(frames: np.ndarray, cut: Cut) -> np.ndarray:

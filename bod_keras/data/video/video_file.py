@@ -1,29 +1,25 @@
-"""Opening video files with OpenCV, one decoder thread each, and what their headers and frames say.
+"""Opening video files with PyAV (FFmpeg), one decoder thread each, and decoding them packet by packet.
 
 A path may have a scheme (`bod_keras.storage.remote`). Storage that does not answer is then a `RemoteError`, not
-a `VideoError`: it says nothing of the file.
+a `VideoError`: it says nothing of the file. Whatever else FFmpeg says of a file is a `VideoError`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-# FFmpeg inside OpenCV writes up to 127 KB of warnings for one broken file; what is wrong is said
-# by VideoError instead. OpenCV reads the variable when it opens the first file.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-import cv2
-import numpy as np
+import av
 
 from bod_keras.storage.remote import is_remote
 from bod_keras.storage.remote_error import RemoteFileError
 from bod_keras.storage.remote_file import RemoteFile
 
-_BUFFER = 2**18  # bytes that OpenCV takes from a remote file at a time
+_BUFFER = 2**18  # bytes that FFmpeg takes from a file at a time
 
 
 class VideoError(ValueError):
@@ -34,11 +30,10 @@ class VideoError(ValueError):
         reason: what is wrong with it, in words.
 
     Example:
-
-    >>> from bod_keras.data import VideoError
-    >>> error = VideoError("a.mp4", "the file is empty")
-    >>> str(error), error.reason
-    ('a.mp4: the file is empty', 'the file is empty')
+        >>> from bod_keras.data import VideoError
+        >>> error = VideoError("a.mp4", "the file is empty")
+        >>> str(error), error.reason
+        ('a.mp4: the file is empty', 'the file is empty')
     """
 
     def __init__(self, path: str, reason: str):
@@ -49,19 +44,18 @@ class VideoError(ValueError):
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What the header of a video file says.
+    """What a video is.
 
     Args:
-        frames: number of frames; an estimate in some containers, 0 if the header does not say.
+        frames: number of frames.
         fps: frames a second, or None if it is not known.
         height: of a frame, pixels.
         width: of a frame, pixels.
 
     Example:
-
-    >>> from bod_keras.data import VideoInfo
-    >>> VideoInfo(frames=24, fps=12.0, height=32, width=32).frames
-    24
+        >>> from bod_keras.data import VideoInfo
+        >>> VideoInfo(frames=24, fps=12.0, height=32, width=32).frames
+        24
     """
 
     frames: int
@@ -70,160 +64,236 @@ class VideoInfo:
     width: int
 
 
-def probe(path: str | os.PathLike) -> VideoInfo:
-    """Read the header of a video file.
+class KeyPacket(NamedTuple):
+    """A packet from which decoding can begin.
 
     Args:
-        path: a video file.
-
-    Returns:
-        Its `VideoInfo`. The frame count is the header's claim; see `readable_frames`.
-
-    Raises:
-        VideoError: if the file is missing, empty, or holds no video that OpenCV can decode.
+        number: of the frame that it holds, in the order in which frames are shown.
+        ordinal: of the packet, in the order in which the file holds them.
+        timestamp: what FFmpeg seeks by, in the stream's units.
+        position: of the packet in the file, in bytes.
 
     Example:
-
-    >>> from bod_keras.data import VideoError, probe
-    >>> try:
-    ...     probe("nowhere.mp4")
-    ... except VideoError as error:
-    ...     print(error)
-    nowhere.mp4: there is no such file
+        >>> from bod_keras.data.video.video_file import KeyPacket
+        >>> KeyPacket(number=12, ordinal=12, timestamp=480, position=90211).number
+        12
     """
-    with opened(path) as capture:
-        return VideoInfo(
-            frames=max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))),
-            fps=float(capture.get(cv2.CAP_PROP_FPS)),
-            height=int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-            width=int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-        )
+
+    number: int
+    ordinal: int
+    timestamp: int
+    position: int
 
 
-def count_frames(path: str | os.PathLike) -> int:
-    """Count the frames that can really be decoded, by decoding the whole file.
+@contextlib.contextmanager
+def video_errors(path: str) -> Iterator[None]:
+    """While the block runs, raise `VideoError` instead of the system's own errors.
 
     Args:
-        path: a video file.
-
-    Returns:
-        The count; 0 if not even the first frame can be decoded.
+        path: of the video that is read.
 
     Raises:
-        VideoError: as `probe`.
+        VideoError: if the system says that the file cannot be read.
+        OSError: of remote storage that does not answer, as it came: that is no fault of the file.
 
     Example:
-
-    >>> from bod_keras.data import count_frames
-    >>> count_frames("walk.mp4")  # doctest: +SKIP
-    240
+        >>> from bod_keras.data.video.video_file import video_errors
+        >>> with video_errors("a.mp4"):
+        ...     open("nowhere/a.mp4")
+        Traceback (most recent call last):
+        bod_keras.data.video.video_file.VideoError: a.mp4: no such file or directory
     """
-    with opened(path) as capture:
-        count = 0
-        while capture.grab():
-            count += 1
-        return count
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise VideoError(path, (error.strerror or str(error)).lower()) from error
 
 
-def frame_times(path: str | os.PathLike) -> np.ndarray:
-    """Give the times of the frames that can be decoded, by decoding the whole file.
+@contextlib.contextmanager
+def decoder_errors(path: str, what: str) -> Iterator[None]:
+    """While the block runs, raise `VideoError` instead of anything that the decoder raises.
 
     Args:
-        path: a video file.
-
-    Returns:
-        float64 array `(frames,)` of seconds.
+        path: of the video that is read.
+        what: could not be done, for the message.
 
     Raises:
-        VideoError: as `probe`.
+        VideoError: if the decoder raises.
 
     Example:
-
-    >>> from bod_keras.data import frame_times
-    >>> frame_times("walk.mp4")[:3]  # doctest: +SKIP
-    array([0.  , 0.04, 0.08])
+        >>> from bod_keras.data.video.video_file import decoder_errors
+        >>> with decoder_errors("a.mp4", "frame 3 cannot be decoded"):
+        ...     raise RuntimeError("bits are missing")
+        Traceback (most recent call last):
+        bod_keras.data.video.video_file.VideoError: a.mp4: frame 3 cannot be decoded (bits are missing)
     """
-    with opened(path) as capture:
-        times = []
-        while capture.grab():
-            times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-        return np.array(times)
+    try:
+        yield
+    except VideoError:
+        raise
+    except Exception as error:
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise VideoError(path, f"{what} ({said})") from error
 
 
-def iterate_frames(path: str | os.PathLike) -> Iterator[np.ndarray]:
-    """Decode a video file from its start, one frame in memory at a time.
+class VideoFile:
+    """An open video file, from `opened`.
 
     Args:
-        path: a video file.
+        path: its name, for messages.
+        container: from `av.open`.
+        source: what it reads from.
 
-    Yields:
-        uint8 arrays `(height, width, 3)`, RGB, until the end of the file or the first frame that
-        cannot be decoded.
+    Attributes:
+        container: the file, of PyAV.
+        stream: its picture track: the default one, else the first.
+        codec: name of the track's codec.
+        lost: packets so far that could not be decoded.
 
     Raises:
-        VideoError: as `probe`.
+        VideoError: if there is no picture track, or no decoder for it.
 
     Example:
-
-    >>> from bod_keras.data import iterate_frames
-    >>> sum(1 for _ in iterate_frames("walk.mp4"))  # doctest: +SKIP
-    240
+        >>> from bod_keras.data.video.video_file import opened
+        >>> with opened("walk.mp4") as video:  # doctest: +SKIP
+        ...     video.codec
+        'h264'
     """
-    with opened(path) as capture:
-        while True:
-            arrived, frame = capture.read()
-            if not arrived:
+
+    def __init__(self, path: str, container: av.container.InputContainer, source: Any = None):
+        self.path, self.container, self.lost = path, container, 0
+        self._source = source
+        pictures = av.stream.Disposition.attached_pic
+        tracks = [t for t in container.streams.video if not t.disposition & pictures]
+        if not tracks:
+            raise VideoError(path, "no video stream (sound only, or cut off before its pictures)")
+        default = [t for t in tracks if t.disposition & av.stream.Disposition.default]
+        self.stream = (default or tracks)[0]
+        if self.stream.codec_context is None:
+            raise VideoError(path, "its codec is one that this FFmpeg cannot decode")
+        self.codec = self.stream.codec_context.codec.canonical_name
+        self.stream.thread_type = "NONE"  # files are read in parallel
+        self.stream.codec_context.copy_opaque = True  # a frame then says which packet it was in
+
+    def skip_contents(self) -> None:
+        """From now on fetch no contents of remote packets, where the header says what is in which."""
+        if isinstance(self._source, _RemoteVideo) and "mov" in self.container.format.name:
+            self._source.hollow = True
+
+    def packets(self) -> Iterator[av.Packet]:
+        """Give the packets of the picture track in the order of the file, to its end or to the first damage.
+
+        Empty ones stand for dropped frames, and cut off ones hold none.
+        """
+        with contextlib.suppress(av.error.FFmpegError):
+            for packet in self.container.demux(self.stream):
+                if packet.size and not packet.is_corrupt:
+                    yield packet
+
+    def frames(
+        self, key: KeyPacket | None = None, packets: Iterable[av.Packet] | None = None
+    ) -> Iterator[tuple[int | None, av.VideoFrame]]:
+        """Decode from the start, or from a key packet.
+
+        Args:
+            key: where to begin.
+            packets: all of the file, if the caller steps through `packets` itself.
+
+        Yields:
+            The ordinal of the packet that a frame was in, if that is known, and the frame, in the order in
+            which frames are shown. A packet that cannot be decoded gives none, and a key packet that is not
+            found none at all.
+
+        Raises:
+            VideoError: if the decoder cannot go on.
+        """
+        with decoder_errors(self.path, f"it cannot be decoded: {self.codec}"):
+            packets = self._from(key) if key else packets or self.packets()
+            for ordinal, packet in enumerate(packets, start=key.ordinal if key else 0):
+                packet.opaque = ordinal
+                yield from self._decoded(packet)
+            yield from self._decoded(None)
+
+    def _from(self, key: KeyPacket) -> Iterator[av.Packet]:
+        self.container.seek(key.timestamp, stream=self.stream)
+        packets = self.packets()
+        for packet in packets:
+            if packet.pos == key.position:
+                yield packet
+                yield from packets
+            elif packet.dts is not None and packet.dts > key.timestamp:
                 return
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+    def _decoded(self, packet: av.Packet | None) -> Iterator[tuple[int | None, av.VideoFrame]]:
+        try:
+            frames = self.stream.codec_context.decode(packet)
+        except av.error.FFmpegError:
+            self.lost += 1
+            return
+        for frame in frames:
+            yield frame.opaque, frame
 
 
-@contextmanager
-def opened(path: str | os.PathLike, raw: bool = False) -> Iterator[cv2.VideoCapture]:
-    """Open a file to decode frames, or to step through its packets; closed at the end of the block.
+@contextlib.contextmanager
+def opened(path: str | os.PathLike) -> Iterator[VideoFile]:
+    """Open a video file to decode it; closed at the end of the block.
 
     Args:
         path: a video file.
-        raw: whether `grab` steps through undecoded packets.
 
     Yields:
-        The open `cv2.VideoCapture`.
+        The open `VideoFile`.
 
     Raises:
-        VideoError: as `probe`.
+        VideoError: if the file is missing, empty, or holds no video that FFmpeg can decode.
+        RemoteError: if its storage does not answer.
 
     Example:
-
-    >>> from bod_keras.data.video.video_file import opened
-    >>> with opened("walk.mp4") as capture:  # doctest: +SKIP
-    ...     arrived, frame = capture.read()
+        >>> from bod_keras.data.video.video_file import opened
+        >>> with opened("walk.mp4") as video:  # doctest: +SKIP
+        ...     ordinal, frame = next(video.frames())
     """
     name = os.fspath(path)
-    remote = _open_remote(name) if is_remote(name) else None
-    # What is read from must outlive the capture, or OpenCV crashes: hence a name of its own.
-    source = io.BufferedReader(remote, _BUFFER) if remote else _check_local(name)
-    # Naming the FFmpeg backend keeps OpenCV from taking "clip%03d.mp4" for a numbered series of
-    # images. One decoder thread, because files are read in parallel.
-    settings = [cv2.CAP_PROP_FORMAT, -1] if raw else [cv2.CAP_PROP_N_THREADS, 1]
-    capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, settings)
-    try:
-        if not capture.isOpened():
+    with contextlib.ExitStack() as stack:
+        if is_remote(name):
+            source = _open_remote(name)
+            stack.callback(_check_remote, source, name)
+        else:
+            source = _check_local(name)
+            if not isinstance(source, str):
+                stack.enter_context(source)
+        try:
+            container = av.open(source, buffer_size=_BUFFER, metadata_errors="replace")
+        except Exception as error:
             raise VideoError(
                 name,
-                "no video stream that OpenCV can decode (not a video, audio only, or cut off "
-                "before its index)",
-            )
-        yield capture
-    finally:
-        capture.release()
-        if remote and isinstance(remote.error, RemoteFileError):
-            raise VideoError(name, remote.error.reason)
-        if remote and remote.error is not None:
-            raise remote.error
+                "no video stream that FFmpeg can read (not a video, or cut off before its index): "
+                f"{getattr(error, 'strerror', None) or error}",
+            ) from error
+        with container:
+            yield VideoFile(name, container, source)
+
+
+class _RemoteVideo(RemoteFile):
+    """A remote file that can pretend to hold zeros, so that what is not looked at is not fetched."""
+
+    hollow = False
+
+    def readinto(self, buffer) -> int:
+        if not self.hollow:
+            return super().readinto(buffer)
+        at = self.seek(0, io.SEEK_CUR)
+        length = max(0, min(len(buffer), self.size - at))
+        buffer[:length] = bytes(length)
+        self.seek(at + length)
+        return length
 
 
 def _open_remote(name: str) -> RemoteFile:
     try:
-        stream = RemoteFile(name)
+        stream = _RemoteVideo(name)
     except RemoteFileError as error:
         raise VideoError(name, error.reason) from None
     if stream.size == 0:
@@ -231,7 +301,15 @@ def _open_remote(name: str) -> RemoteFile:
     return stream
 
 
-def _check_local(name: str) -> str:
+def _check_remote(remote: RemoteFile, name: str) -> None:
+    """What failed while FFmpeg read is the reason, whatever FFmpeg made of it."""
+    if isinstance(remote.error, RemoteFileError):
+        raise VideoError(name, remote.error.reason)
+    if remote.error is not None:
+        raise remote.error
+
+
+def _check_local(name: str) -> str | io.BufferedReader:
     if not os.path.exists(name):
         raise VideoError(name, "there is no such file")
     if os.path.isdir(name):
@@ -240,7 +318,7 @@ def _check_local(name: str) -> str:
         raise VideoError(name, "the file is empty (0 bytes)")
     if not os.access(name, os.R_OK):
         raise VideoError(name, "permission denied")
-    if any("\ud800" <= letter <= "\udfff" for letter in name):  # OpenCV crashes on it
-        raise VideoError(name, "the name of the file is not valid UTF-8; rename it")
-    # An absolute path, because FFmpeg reads "a:b.mp4" as protocol a.
-    return os.path.abspath(name)
+    if any("\ud800" <= letter <= "\udfff" for letter in name):  # FFmpeg takes names in UTF-8
+        return open(name, "rb")
+    # FFmpeg reads "a:b.mp4" as protocol a, and "-a.mp4" as it is.
+    return f"file:{os.path.abspath(name)}"
