@@ -84,7 +84,7 @@ class Decoupling:
 
     Args:
         threshold, ridge, read_out, projector_gradient: as in `KoopmanSplit`.
-        reference_code: split as the published code does, by `ReferenceCodeSplit`, which takes `threshold` alone.
+        reference_code: split as the published code does (`ReferenceCodeSplit`), which takes `threshold` alone.
         heads: 2: each part has a projection head and an embedding of its own, split by itself. 1: both parts
             are read from one embedding.
         bilevel: a `BiLevel`, or None: no lower level.

@@ -1,12 +1,19 @@
 """ViT for video by the names of VideoMAE's own files and of the package transformers.
 
-Files of pre-training and of fine-tuning differ in the name of the last normalisation.
+Files of pre-training and of fine-tuning differ in the name of the last normalization, versions of transformers in
+those of the biases: a model's `state_dict()` has `query.bias` in version 5, what `save_pretrained` writes `q_bias`.
 """
+
+import functools
 
 import numpy as np
 
 from bod_keras.encoders.self_attention import SelfAttention
 from bod_keras.weights.layout import Layout, Tensor
+
+
+_BIASES = ("q_bias", "v_bias")
+_LINEAR_BIASES = ("query.bias", "value.bias")
 
 
 def _rules(blocks, patches, parts, norm):
@@ -26,7 +33,7 @@ def _fused(layer, module):
     return [kernel, *_biases(layer, module)]
 
 
-def _separate(layer, module):
+def _separate(layer, module, biases):
     """The query, key and value maps are three tensors."""
     if not isinstance(layer, SelfAttention):
         return None
@@ -37,12 +44,12 @@ def _separate(layer, module):
         lambda *arrays: np.concatenate(arrays).T,
         lambda value: np.split(value.T, 3),
     )
-    return [kernel, *_biases(layer, module)]
+    return [kernel, *_biases(layer, module, biases)]
 
 
-def _biases(layer, module):
-    pairs = ((layer.query_bias, "q_bias"), (layer.value_bias, "v_bias"))
-    return [Tensor(weight, (f"{module}.{key}",)) for weight, key in pairs]
+def _biases(layer, module, names=_BIASES):
+    weights = (layer.query_bias, layer.value_bias)
+    return [Tensor(weight, (f"{module}.{name}",)) for weight, name in zip(weights, names)]
 
 
 _OWN = {
@@ -67,16 +74,18 @@ def _own(name, norm):
     return Layout(name, _rules("blocks", "patch_embed.proj", _OWN, norm), tensors=_fused)
 
 
-def _transformers(name, root, norm):
+def _transformers(name, root, norm, biases):
     patches = f"{root}embeddings.patch_embeddings.projection"
     rules = _rules(f"{root}encoder.layer", patches, _TRANSFORMERS, norm)
-    return Layout(name, rules, tensors=_separate)
+    return Layout(name, rules, tensors=functools.partial(_separate, biases=biases))
 
 
 VIDEOMAE = (
     _own("videomae", "norm"),
     _own("videomae_finetuned", "fc_norm"),
-    _transformers("transformers_videomae", "", "layernorm"),
-    # Its last normalisation stands outside of the network's prefix.
-    _transformers("transformers_videomae_finetuned", "videomae.", "fc_norm"),
+    _transformers("transformers_videomae", "", "layernorm", _BIASES),
+    # Its last normalization stands outside of the network's prefix.
+    _transformers("transformers_videomae_finetuned", "videomae.", "fc_norm", _BIASES),
+    _transformers("transformers5_videomae", "", "layernorm", _LINEAR_BIASES),
+    _transformers("transformers5_videomae_finetuned", "videomae.", "fc_norm", _LINEAR_BIASES),
 )
