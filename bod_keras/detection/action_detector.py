@@ -10,13 +10,13 @@ from keras import layers, ops
 
 from bod_keras.detection.roi_align import RoIAlign
 from bod_keras.errors import UserError, check_choice
-from bod_keras.training.labelled_model import LabelledModel
+from bod_keras.training.labeled_model import LabeledModel
 
 _POOLS = {"mean": ops.mean, "max": ops.max}
 
 
 @keras.saving.register_keras_serializable("bod_keras")
-class ActionDetector(LabelledModel):
+class ActionDetector(LabeledModel):
     """A video encoder's feature map, pooled over time, cut out under each box, and a linear classifier.
 
     With m the map of `features`, (B, T', H', W', C):
@@ -48,18 +48,18 @@ class ActionDetector(LabelledModel):
         ValueError: if `features` gives no map, or another argument is not as described.
 
     Example:
+        >>> from bod_keras.detection import ActionDetector
+        >>> import numpy as np
+        >>> from bod_keras.encoders import FrameCNN, feature_map
+        >>> encoder = FrameCNN((4, 16, 16, 3), widths=(4, 8))
+        >>> detector = ActionDetector(feature_map(encoder), classes=24, multi_label=False, bins=3)
+        >>> boxes = np.array([[[0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]]], "float32")
+        >>> tuple(detector({"clips": np.zeros((1, 4, 16, 16, 3), "float32"), "boxes": boxes}).shape)
+        (1, 2, 24)
 
-    >>> from bod_keras.detection import ActionDetector
-    >>> import numpy as np
-    >>> from bod_keras.encoders import FrameCNN, feature_map
-    >>> encoder = FrameCNN((4, 16, 16, 3), widths=(4, 8))
-    >>> detector = ActionDetector(feature_map(encoder), classes=24, multi_label=False, bins=3)
-    >>> boxes = np.array([[[0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]]], "float32")
-    >>> tuple(detector({"clips": np.zeros((1, 4, 16, 16, 3), "float32"), "boxes": boxes}).shape)
-    (1, 2, 24)
-
-    Source: Feichtenhofer et al., "SlowFast Networks for Video Recognition", ICCV 2019, section 5; Gu et al.,
-    "AVA", CVPR 2018.
+    Reference:
+        Feichtenhofer et al., "SlowFast Networks for Video Recognition", ICCV 2019, section 5; Gu et al.,
+        "AVA", CVPR 2018.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from bod_keras.errors import UserError
 
 
 def average_precision(scores: np.ndarray, hits: np.ndarray, positives: int) -> float:
-    """Give the area under the precision envelope.
+    """Return the area under the precision envelope.
 
     Detections are ranked by score, equal scores in the given order. With precision `p_k` and recall
     `r_k` of the first `k`:
@@ -28,14 +28,14 @@ def average_precision(scores: np.ndarray, hits: np.ndarray, positives: int) -> f
             `positives`.
 
     Example:
+        >>> import numpy as np
+        >>> from bod_keras.detection import average_precision
+        >>> average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]), positives=2)
+        0.8333333333333333
 
-    >>> import numpy as np
-    >>> from bod_keras.detection import average_precision
-    >>> average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]), positives=2)
-    0.8333333333333333
-
-    Source: Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective", IJCV
-    2015; the area has been the official measure since 2010.
+    Reference:
+        Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective", IJCV
+        2015; the area has been the official measure since 2010.
     """
     scores, hits = np.asarray(scores, np.float64), np.asarray(hits, bool)
     if scores.shape != hits.shape or scores.ndim != 1:
@@ -71,11 +71,10 @@ def match_by_overlap(overlaps: np.ndarray, threshold: float) -> np.ndarray:
         bool `(n,)`.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.detection import match_by_overlap
-    >>> match_by_overlap(np.array([[0.9, 0.6], [0.8, 0.7]]), threshold=0.5).tolist()
-    [True, False]
+        >>> import numpy as np
+        >>> from bod_keras.detection import match_by_overlap
+        >>> match_by_overlap(np.array([[0.9, 0.6], [0.8, 0.7]]), threshold=0.5).tolist()
+        [True, False]
     """
     hits = np.zeros(len(overlaps), bool)
     if not overlaps.size:

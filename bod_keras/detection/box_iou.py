@@ -8,7 +8,7 @@ from bod_keras.errors import UserError
 
 
 def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Give the intersection over union of each box with each other one.
+    """Return the intersection over union of each box with each other one.
 
     Args:
         boxes: float `(n, 4)`, left, top, right, bottom in any unit.
@@ -21,11 +21,10 @@ def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
         ValueError: if a shape is another one.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.detection import box_iou
-    >>> box_iou(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [0, 0, 2, 2]])).tolist()
-    [[0.3333333333333333, 1.0]]
+        >>> import numpy as np
+        >>> from bod_keras.detection import box_iou
+        >>> box_iou(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [0, 0, 2, 2]])).tolist()
+        [[0.3333333333333333, 1.0]]
     """
     boxes, others = np.asarray(boxes, np.float64), np.asarray(others, np.float64)
     for array in (boxes, others):
@@ -39,7 +38,7 @@ def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def box_areas(boxes: np.ndarray) -> np.ndarray:
-    """Give the area of each box; 0 of one that is turned around.
+    """Return the area of each box; 0 of one that is turned around.
 
     Args:
         boxes: float `(n, 4)`.
@@ -48,10 +47,9 @@ def box_areas(boxes: np.ndarray) -> np.ndarray:
         float `(n,)`.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.detection import box_areas
-    >>> box_areas(np.array([[0, 0, 2, 3]])).tolist()
-    [6]
+        >>> import numpy as np
+        >>> from bod_keras.detection import box_areas
+        >>> box_areas(np.array([[0, 0, 2, 3]])).tolist()
+        [6]
     """
     return np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=-1)

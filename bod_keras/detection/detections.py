@@ -17,16 +17,15 @@ from bod_keras.storage.atomic_file import atomic_file
 
 
 def annotated_boxes(key_frames: Sequence[KeyFrame]) -> FrameBoxes:
-    """Give the annotations of key frames, a row for each class of a box.
+    """Return the annotations of key frames, a row for each class of a box.
 
     Example:
-
-    >>> from bod_keras.data import KeyFrame
-    >>> from bod_keras.detection.detections import annotated_boxes
-    >>> from bod_keras.data import Box
-    >>> one = KeyFrame("a.avi", (Box((0, 0, 1, 1), (3, 5), frame=7),), frame=7)
-    >>> annotated_boxes([one]).labels.tolist()
-    [3, 5]
+        >>> from bod_keras.data import KeyFrame
+        >>> from bod_keras.detection.detections import annotated_boxes
+        >>> from bod_keras.data import Box
+        >>> one = KeyFrame("a.avi", (Box((0, 0, 1, 1), (3, 5), frame=7),), frame=7)
+        >>> annotated_boxes([one]).labels.tolist()
+        [3, 5]
     """
     rows = [
         ((one.path, moment_of(one)), box.corners, label)
@@ -39,7 +38,7 @@ def annotated_boxes(key_frames: Sequence[KeyFrame]) -> FrameBoxes:
 
 
 def scored_boxes(key_frames: Sequence[KeyFrame], scores: Mapping[int, np.ndarray]) -> FrameBoxes:
-    """Give the detections of key frames, a row for each box and class.
+    """Return the detections of key frames, a row for each box and class.
 
     Args:
         key_frames: with their boxes; a box that a person detector found has a score, which multiplies those
@@ -50,14 +49,13 @@ def scored_boxes(key_frames: Sequence[KeyFrame], scores: Mapping[int, np.ndarray
         A `FrameBoxes`.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import KeyFrame
-    >>> from bod_keras.detection.detections import scored_boxes
-    >>> from bod_keras.data import Box
-    >>> one = KeyFrame("a.avi", (Box((0, 0, 1, 1), frame=7, score=0.5),), frame=7)
-    >>> scored_boxes([one], {0: np.array([[0.2, 0.8]])}).scores.tolist()
-    [0.1, 0.4]
+        >>> import numpy as np
+        >>> from bod_keras.data import KeyFrame
+        >>> from bod_keras.detection.detections import scored_boxes
+        >>> from bod_keras.data import Box
+        >>> one = KeyFrame("a.avi", (Box((0, 0, 1, 1), frame=7, score=0.5),), frame=7)
+        >>> scored_boxes([one], {0: np.array([[0.2, 0.8]])}).scores.tolist()
+        [0.1, 0.4]
     """
     frames, corners, values = [], [], []
     for i, of_boxes in scores.items():
@@ -79,17 +77,16 @@ def scored_boxes(key_frames: Sequence[KeyFrame], scores: Mapping[int, np.ndarray
 
 
 def annotated_tubes(records: Sequence[Record]) -> list[Tube]:
-    """Give the tubes of records whose boxes have frame numbers and tracks.
+    """Return the tubes of records whose boxes have frame numbers and tracks.
 
     Example:
-
-    >>> from bod_keras.data import Record
-    >>> from bod_keras.detection.detections import annotated_tubes
-    >>> from bod_keras.data import Box
-    >>> boxes = tuple(Box((0, 0, 1, 1), (2,), frame=n, track=0) for n in range(3))
-    >>> (tube,) = annotated_tubes([Record("a.avi", boxes=boxes)])
-    >>> tube.label, tube.frames.tolist()
-    (2, [0, 1, 2])
+        >>> from bod_keras.data import Record
+        >>> from bod_keras.detection.detections import annotated_tubes
+        >>> from bod_keras.data import Box
+        >>> boxes = tuple(Box((0, 0, 1, 1), (2,), frame=n, track=0) for n in range(3))
+        >>> (tube,) = annotated_tubes([Record("a.avi", boxes=boxes)])
+        >>> tube.label, tube.frames.tolist()
+        (2, [0, 1, 2])
     """
     tubes: dict[tuple, list] = {}
     for record in records:

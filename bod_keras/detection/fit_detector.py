@@ -14,7 +14,7 @@ from bod_keras.data.loading.key_frame_clips import KeyFrameClips
 from bod_keras.detection.action_detector import ActionDetector
 from bod_keras.errors import UserError, check_choice
 from bod_keras.training import warmup_cosine
-from bod_keras.training.fit_labelled import fit_labelled
+from bod_keras.training.fit_labeled import fit_labeled
 
 _OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
 
@@ -89,4 +89,4 @@ def fit_detector(
 
     what = f"{len(data.records)} key frames"
     history = Path(folder) / "history.csv"
-    return fit_labelled(build, stream, folder, history, steps=steps, epochs=epochs, what=what)[0]
+    return fit_labeled(build, stream, folder, history, steps=steps, epochs=epochs, what=what)[0]

@@ -15,7 +15,7 @@ from bod_keras.errors import UserError
 
 
 class FrameBoxes(NamedTuple):
-    """Labelled boxes in frames, one a row; a person who does two things has two rows.
+    """Labeled boxes in frames, one a row; a person who does two things has two rows.
 
     Args:
         frames: `(n,)`, which frame a box is in: anything hashable, such as `("-5KQ66BBWC4", 902)`.

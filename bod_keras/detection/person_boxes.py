@@ -1,4 +1,4 @@
-"""The boxes of a person detector in the place of the annotated ones."""
+"""The boxes of a person detector instead of the annotated ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bod_keras.errors import UserError
 
 
 def video_names(path: str) -> tuple[str, str]:
-    """Give the two names of a video in a table of boxes: with the folder it is in, and without.
+    """Return the two names of a video in a table of boxes: with the folder it is in, and without.
 
     >>> from bod_keras.detection.person_boxes import video_names
     >>> video_names("/data/Biking/v_Biking_g01_c01.avi")
@@ -23,7 +23,7 @@ def video_names(path: str) -> tuple[str, str]:
 
 
 def moment_of(key_frame: KeyFrame, start: float = 0.0) -> int:
-    """Give what a table of boxes calls a key frame: its second in the film, or else its number.
+    """Return what a table of boxes calls a key frame: its second in the film, or else its number.
 
     >>> from bod_keras.data import KeyFrame
     >>> from bod_keras.detection.person_boxes import moment_of
@@ -43,7 +43,7 @@ def predicted_key_frames(
     start: float = 0.0,
     excluded: Collection[tuple[str, int]] = (),
 ) -> list[KeyFrame]:
-    """Give the key frames with the boxes that a person detector has found.
+    """Return the key frames with the boxes that a person detector has found.
 
     An annotated key frame without a predicted box stays, empty. A predicted one that is not annotated is added:
     what is detected there is false.
@@ -63,13 +63,12 @@ def predicted_key_frames(
         ValueError: if not one of the predicted videos is annotated.
 
     Example:
-
-    >>> from bod_keras.data import Box, KeyFrame
-    >>> from bod_keras.detection.person_boxes import predicted_key_frames
-    >>> annotated = [KeyFrame("a.avi", (Box((0, 0, 1, 1), (3,), frame=7),), frame=7)]
-    >>> predictions = {("a", 7): [Box((0, 0, 1, 1), score=0.8)], ("a", 8): [Box((0, 0, 1, 1))]}
-    >>> [(one.frame, len(one.boxes)) for one in predicted_key_frames(annotated, predictions)]
-    [(7, 1), (8, 1)]
+        >>> from bod_keras.data import Box, KeyFrame
+        >>> from bod_keras.detection.person_boxes import predicted_key_frames
+        >>> annotated = [KeyFrame("a.avi", (Box((0, 0, 1, 1), (3,), frame=7),), frame=7)]
+        >>> predictions = {("a", 7): [Box((0, 0, 1, 1), score=0.8)], ("a", 8): [Box((0, 0, 1, 1))]}
+        >>> [(one.frame, len(one.boxes)) for one in predicted_key_frames(annotated, predictions)]
+        [(7, 1), (8, 1)]
     """
     videos: dict[str, dict[int, KeyFrame]] = {}
     for one in annotated:

@@ -36,15 +36,15 @@ class RoIAlign(keras.layers.Layer):
         ValueError: if `size` or `samples` is below 1, or an input has another rank.
 
     Example:
+        >>> import numpy as np
+        >>> from bod_keras.detection import RoIAlign
+        >>> maps = np.arange(16.0, dtype="float32").reshape(1, 4, 4, 1)
+        >>> whole = RoIAlign(size=1)(maps, np.array([[[0.0, 0.0, 1.0, 1.0]]], "float32"))
+        >>> float(whole[0, 0, 0, 0, 0])
+        7.5
 
-    >>> import numpy as np
-    >>> from bod_keras.detection import RoIAlign
-    >>> maps = np.arange(16.0, dtype="float32").reshape(1, 4, 4, 1)
-    >>> whole = RoIAlign(size=1)(maps, np.array([[[0.0, 0.0, 1.0, 1.0]]], "float32"))
-    >>> float(whole[0, 0, 0, 0, 0])
-    7.5
-
-    Source: He et al., "Mask R-CNN", ICCV 2017, section 3; aligned as in Detectron2.
+    Reference:
+        He et al., "Mask R-CNN", ICCV 2017, section 3; aligned as in Detectron2.
     """
 
     def __init__(self, size=7, samples=2, **kwargs):

@@ -15,7 +15,7 @@ from bod_keras.training.predict_filled_up import predict_filled_up
 def score_boxes(
     detector: ActionDetector, data: KeyFrameClips, progress=None
 ) -> dict[int, np.ndarray]:
-    """Gives the class scores of every box of every readable key frame.
+    """Return the class scores of every box of every readable key frame.
 
     Args:
         detector: an `ActionDetector`.
@@ -29,10 +29,9 @@ def score_boxes(
         ValueError: if too many videos are broken.
 
     Example:
-
-    >>> from bod_keras.detection import score_boxes
-    >>> score_boxes(detector, clips)[0].shape  # doctest: +SKIP
-    (3, 80)
+        >>> from bod_keras.detection import score_boxes
+        >>> score_boxes(detector, clips)[0].shape  # doctest: +SKIP
+        (3, 80)
     """
     found = {}
     with contextlib.closing(data.evaluation()) as batches:

@@ -21,11 +21,10 @@ class Tube(NamedTuple):
         scores: float `(classes,)` of a detected tube; None of an annotated one.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.detection import Tube
-    >>> Tube("a", np.array([0, 1]), np.zeros((2, 4)), label=3).label
-    3
+        >>> import numpy as np
+        >>> from bod_keras.detection import Tube
+        >>> Tube("a", np.array([0, 1]), np.zeros((2, 4)), label=3).label
+        3
     """
 
     video: str
@@ -57,7 +56,7 @@ def link_tubes(
         frames: int `(n,)`, frame number of each box.
         corners: float `(n, 4)`.
         scores: float `(n, classes)`.
-        threshold: least intersection over union of neighbouring boxes.
+        threshold: least intersection over union of neighboring boxes.
         gap: frames that a tube may miss.
 
     Returns:
@@ -67,16 +66,16 @@ def link_tubes(
         ValueError: if the lengths differ.
 
     Example:
+        >>> import numpy as np
+        >>> from bod_keras.detection import link_tubes
+        >>> box, score = np.array([0.0, 0.0, 1.0, 1.0]), np.array([[0.2, 0.8]])
+        >>> (tube,) = link_tubes("a", np.array([0, 2]), np.stack([box, box + 0.2]), score.repeat(2, 0))
+        >>> tube.frames.tolist(), tube.corners[1].tolist(), tube.scores.tolist()
+        ([0, 1, 2], [0.1, 0.1, 1.1, 1.1], [0.2, 0.8])
 
-    >>> import numpy as np
-    >>> from bod_keras.detection import link_tubes
-    >>> box, score = np.array([0.0, 0.0, 1.0, 1.0]), np.array([[0.2, 0.8]])
-    >>> (tube,) = link_tubes("a", np.array([0, 2]), np.stack([box, box + 0.2]), score.repeat(2, 0))
-    >>> tube.frames.tolist(), tube.corners[1].tolist(), tube.scores.tolist()
-    ([0, 1, 2], [0.1, 0.1, 1.1, 1.1], [0.2, 0.8])
-
-    Source: after Singh et al., "Online Real-time Multiple Spatiotemporal Action Localisation and
-    Prediction", ICCV 2017, whose detections are of one class each and are linked by class and score.
+    Reference:
+        after Singh et al., "Online Real-time Multiple Spatiotemporal Action Localisation and
+        Prediction", ICCV 2017, whose detections are of one class each and are linked by class and score.
     """
     frames, corners, scores = np.asarray(frames), np.asarray(corners, float), np.asarray(scores)
     if not len(frames) == len(corners) == len(scores):
@@ -100,7 +99,7 @@ def link_tubes(
 
 
 def tube_iou(one: Tube, other: Tube) -> float:
-    """Give the spatio-temporal overlap of two tubes.
+    """Return the spatio-temporal overlap of two tubes.
 
     The share of common frames in those of either tube, times the mean intersection over union in
     the common ones.
@@ -113,13 +112,12 @@ def tube_iou(one: Tube, other: Tube) -> float:
         A number in [0, 1]; 0 of tubes in different videos.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.detection import Tube, tube_iou
-    >>> box = np.array([[0.0, 0.0, 1.0, 1.0]])
-    >>> one = Tube("a", np.arange(4), box.repeat(4, 0))
-    >>> tube_iou(one, Tube("a", np.arange(2, 4), box.repeat(2, 0)))
-    0.5
+        >>> import numpy as np
+        >>> from bod_keras.detection import Tube, tube_iou
+        >>> box = np.array([[0.0, 0.0, 1.0, 1.0]])
+        >>> one = Tube("a", np.arange(4), box.repeat(4, 0))
+        >>> tube_iou(one, Tube("a", np.arange(2, 4), box.repeat(2, 0)))
+        0.5
     """
     if one.video != other.video:
         return 0.0

@@ -20,7 +20,7 @@ def video_average_precision(
     classes: Iterable[int],
     thresholds: Sequence[float] = (0.2, 0.5),
 ) -> dict[float, dict[int, float]]:
-    """Give the average precision of tubes for each threshold and class.
+    """Return the average precision of tubes for each threshold and class.
 
     Every detected tube is ranked in each class by its score for it. It counts as in
     `match_by_overlap`, with the overlap of `tube_iou`.
@@ -35,17 +35,17 @@ def video_average_precision(
         Threshold to class number to average precision; nan for a class without an annotated tube.
 
     Example:
+        >>> import numpy as np
+        >>> from bod_keras.detection import Tube, video_average_precision
+        >>> box = np.array([[0.0, 0.0, 1.0, 1.0]]).repeat(4, 0)
+        >>> truth = [Tube("a", np.arange(4), box, label=1)]
+        >>> found = [Tube("a", np.arange(1, 4), box[1:], scores=np.array([0.1, 0.9]))]
+        >>> video_average_precision(truth, found, [1], thresholds=(0.5, 0.8))
+        {0.5: {1: 1.0}, 0.8: {1: 0.0}}
 
-    >>> import numpy as np
-    >>> from bod_keras.detection import Tube, video_average_precision
-    >>> box = np.array([[0.0, 0.0, 1.0, 1.0]]).repeat(4, 0)
-    >>> truth = [Tube("a", np.arange(4), box, label=1)]
-    >>> found = [Tube("a", np.arange(1, 4), box[1:], scores=np.array([0.1, 0.9]))]
-    >>> video_average_precision(truth, found, [1], thresholds=(0.5, 0.8))
-    {0.5: {1: 1.0}, 0.8: {1: 0.0}}
-
-    Source: Weinzaepfel et al., "Learning to Track for Spatio-temporal Action Localization", ICCV
-    2015.
+    Reference:
+        Weinzaepfel et al., "Learning to Track for Spatio-temporal Action Localization", ICCV
+        2015.
     """
     classes = list(classes)
     overlaps = _overlaps(truth, detections)
@@ -73,7 +73,7 @@ def video_average_precision(
 def video_map(
     truth: Sequence[Tube], detections: Sequence[Tube], classes: Iterable[int]
 ) -> dict[str, float]:
-    """Give the video-mAP at the usual thresholds.
+    """Return the video-mAP at the usual thresholds.
 
     Args:
         truth: as in `video_average_precision`.
@@ -85,12 +85,11 @@ def video_map(
         thresholds.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.detection import Tube, video_map
-    >>> tube = Tube("a", np.arange(4), np.array([[0.0, 0.0, 1.0, 1.0]]).repeat(4, 0), label=0)
-    >>> video_map([tube], [tube._replace(scores=np.array([0.9]))], [0])["video_map@0.5:0.95"]
-    1.0
+        >>> import numpy as np
+        >>> from bod_keras.detection import Tube, video_map
+        >>> tube = Tube("a", np.arange(4), np.array([[0.0, 0.0, 1.0, 1.0]]).repeat(4, 0), label=0)
+        >>> video_map([tube], [tube._replace(scores=np.array([0.9]))], [0])["video_map@0.5:0.95"]
+        1.0
     """
     precisions = video_average_precision(truth, detections, classes, (0.2, *STRICT))
     means = {at: mean_average_precision(per_class) for at, per_class in precisions.items()}

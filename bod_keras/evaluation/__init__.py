@@ -11,7 +11,7 @@ from bod_keras.evaluation.knn import knn_accuracy, knn_scores
 from bod_keras.evaluation.linear_probe import linear_probe, linear_scores
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.mlp_probe import mlp_probe
-from bod_keras.evaluation.neighbours import nearest_neighbors
+from bod_keras.evaluation.neighbors import nearest_neighbors
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.plots import (
     plot_factors,

@@ -1,4 +1,4 @@
-"""Runs side by side: in which settings they differ, and what every evaluation gave."""
+"""Run side by side: in which settings they differ, and what every evaluation gave."""
 
 from __future__ import annotations
 

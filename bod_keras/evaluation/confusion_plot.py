@@ -14,9 +14,9 @@ _LONGEST_NAME = 32
 
 
 def plot_confusion(confusion, class_names: Sequence[str], png: str | os.PathLike) -> None:
-    """Draws a confusion matrix: a row a true class, a column an answer, as shares of the row.
+    """Draw a confusion matrix: a row a true class, a column an answer, as shares of the row.
 
-    The colors go by the root of the share, so that rare answers are seen. A class without videos is grey.
+    The colors go by the root of the share, so that rare answers are seen. A class without videos is gray.
     Up to 25 classes the cells hold their share in per cent; up to 120 the classes are named.
 
     Args:
@@ -28,13 +28,12 @@ def plot_confusion(confusion, class_names: Sequence[str], png: str | os.PathLike
         ValueError: if shapes disagree.
 
     Example:
-
-    >>> from bod_keras.evaluation import plot_confusion
-    >>> import pathlib, tempfile
-    >>> png = pathlib.Path(tempfile.mkdtemp()) / "confusion.png"
-    >>> plot_confusion([[3, 1], [0, 4]], ["run", "jump"], png)
-    >>> png.exists()
-    True
+        >>> from bod_keras.evaluation import plot_confusion
+        >>> import pathlib, tempfile
+        >>> png = pathlib.Path(tempfile.mkdtemp()) / "confusion.png"
+        >>> plot_confusion([[3, 1], [0, 4]], ["run", "jump"], png)
+        >>> png.exists()
+        True
     """
     from matplotlib.colors import PowerNorm
 

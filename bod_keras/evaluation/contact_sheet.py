@@ -1,4 +1,4 @@
-"""Queries and their nearest neighbours, one picture."""
+"""Queries and their nearest neighbors, one picture."""
 
 import os
 from collections.abc import Sequence
@@ -18,30 +18,29 @@ def contact_sheet(
     right: Sequence[Sequence[bool]],
     png: str | os.PathLike,
 ) -> None:
-    """Draws a row a query: its frame and those of its neighbours, right ones green, wrong ones red.
+    """Draw a row a query: its frame and those of its neighbors, right ones green, wrong ones red.
 
     A tick or a cross before the caption says the same to whoever sees no colors.
 
     Args:
         frames: for each query 1 + k pictures (H, W, 3), RGB, uint8 or floats in [0, 1]: the
-            query's, then its neighbours', the nearest first.
+            query's, then its neighbors', the nearest first.
         captions: for each query 1 + k texts, shown below the pictures.
-        right: for each query k truth values, whether the neighbour shares the query's class.
+        right: for each query k truth values, whether the neighbor shares the query's class.
         png: the picture to write; missing folders are made.
 
     Raises:
         ValueError: if there is no query, or the three do not fit each other.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.evaluation import contact_sheet
-    >>> import pathlib, tempfile
-    >>> png = pathlib.Path(tempfile.mkdtemp()) / "neighbours.png"
-    >>> grey = np.full((8, 8, 3), 128, np.uint8)
-    >>> contact_sheet([[grey, grey]], [["run", "jump"]], [[False]], png)
-    >>> png.exists()
-    True
+        >>> import numpy as np
+        >>> from bod_keras.evaluation import contact_sheet
+        >>> import pathlib, tempfile
+        >>> png = pathlib.Path(tempfile.mkdtemp()) / "neighbors.png"
+        >>> gray = np.full((8, 8, 3), 128, np.uint8)
+        >>> contact_sheet([[gray, gray]], [["run", "jump"]], [[False]], png)
+        >>> png.exists()
+        True
     """
     sizes = [(len(f), len(c), len(r) + 1) for f, c, r in zip(frames, captions, right)]
     counts = {len(frames), len(captions), len(right)}
@@ -70,7 +69,7 @@ def contact_sheet(
             )
     axes[0][0].set_title("query", fontsize=9)
     for column in range(1, across):
-        axes[0][column].set_title(f"neighbour {column}", fontsize=9)
+        axes[0][column].set_title(f"neighbor {column}", fontsize=9)
     _save(figure, png)
 
 

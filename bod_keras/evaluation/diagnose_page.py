@@ -77,7 +77,7 @@ _CAPTIONS = {
 def diagnose_page(
     result: Mapping, pictures: Mapping[str, str | os.PathLike], name: str, split
 ) -> str:
-    """Lays out a diagnosis, with its pictures inside of the text.
+    """Lay out a diagnosis, with its pictures inside of the text.
 
     Args:
         result: as the protocol "diagnose" returns it.

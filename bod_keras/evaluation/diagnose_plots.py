@@ -16,7 +16,7 @@ _CHANGES = {"shuffled": "frames shuffled", "background": "another background"}
 def plot_distances(
     eigenvalues: Mapping[str, np.ndarray], threshold: float, png: str | os.PathLike
 ) -> None:
-    """Draws histograms of |lambda - 1|, with the threshold within which an eigenvalue is static.
+    """Draw histograms of |lambda - 1|, with the threshold within which an eigenvalue is static.
 
     Args:
         eigenvalues: from a name to complex (N,), as `operator_eigenvalues` returns them.
@@ -27,14 +27,13 @@ def plot_distances(
         ValueError: a name has no eigenvalue.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.evaluation.diagnose_plots import plot_distances
-    >>> import pathlib, tempfile
-    >>> png = pathlib.Path(tempfile.mkdtemp()) / "distances.png"
-    >>> plot_distances({"embedding": np.array([1.0, 1j, -1j])}, 0.1, png)
-    >>> png.exists()
-    True
+        >>> import numpy as np
+        >>> from bod_keras.evaluation.diagnose_plots import plot_distances
+        >>> import pathlib, tempfile
+        >>> png = pathlib.Path(tempfile.mkdtemp()) / "distances.png"
+        >>> plot_distances({"embedding": np.array([1.0, 1j, -1j])}, 0.1, png)
+        >>> png.exists()
+        True
     """
     if not eigenvalues or any(len(values) == 0 for values in eigenvalues.values()):
         sizes = {name: len(values) for name, values in eigenvalues.items()}
@@ -59,21 +58,20 @@ def plot_distances(
 
 
 def plot_energy(shares: Mapping[str, np.ndarray], png: str | os.PathLike) -> None:
-    """Draws how the share of a part in the energy is spread over clips, with its mean.
+    """Draw how the share of a part in the energy is spread over clips, with its mean.
 
     Args:
         shares: from a part to the shares of the clips (N,), in [0, 1].
         png: the picture to write; missing folders are made.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.evaluation.diagnose_plots import plot_energy
-    >>> import pathlib, tempfile
-    >>> png = pathlib.Path(tempfile.mkdtemp()) / "energy.png"
-    >>> plot_energy({"static": np.array([0.8, 0.9]), "dynamic": np.array([0.2, 0.1])}, png)
-    >>> png.exists()
-    True
+        >>> import numpy as np
+        >>> from bod_keras.evaluation.diagnose_plots import plot_energy
+        >>> import pathlib, tempfile
+        >>> png = pathlib.Path(tempfile.mkdtemp()) / "energy.png"
+        >>> plot_energy({"static": np.array([0.8, 0.9]), "dynamic": np.array([0.2, 0.1])}, png)
+        >>> png.exists()
+        True
     """
     figure = _figure(6.4, 3.0)
     axis = figure.subplots()
@@ -96,7 +94,7 @@ def plot_sensitivity(
     levels: tuple[float, float],
     png: str | os.PathLike,
 ) -> None:
-    """Draws how far each part moves by each change of the clip, with the levels of the verdicts.
+    """Draw how far each part moves by each change of the clip, with the levels of the verdicts.
 
     Args:
         moved: from a change to part to its `sensitivity`; NaN gets no bar.
@@ -104,13 +102,12 @@ def plot_sensitivity(
         png: the picture to write; missing folders are made.
 
     Example:
-
-    >>> from bod_keras.evaluation.diagnose_plots import plot_sensitivity
-    >>> import pathlib, tempfile
-    >>> png = pathlib.Path(tempfile.mkdtemp()) / "sensitivity.png"
-    >>> plot_sensitivity({"shuffled": {"static": 0.1, "dynamic": 0.9}}, (0.25, 0.5), png)
-    >>> png.exists()
-    True
+        >>> from bod_keras.evaluation.diagnose_plots import plot_sensitivity
+        >>> import pathlib, tempfile
+        >>> png = pathlib.Path(tempfile.mkdtemp()) / "sensitivity.png"
+        >>> plot_sensitivity({"shuffled": {"static": 0.1, "dynamic": 0.9}}, (0.25, 0.5), png)
+        >>> png.exists()
+        True
     """
     figure = _figure(6.4, 3.6)
     axis = figure.subplots()

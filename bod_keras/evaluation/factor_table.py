@@ -1,4 +1,4 @@
-"""Does each part know its own factors, and not the other's?"""
+"""Can each part's own factors be predicted from it, and not the other's?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bod_keras.errors import UserError
 
-_KNOWS, _IGNORES = 0.5, 0.1  # excess over chance from which on, and up to which
+_PREDICTS, _IGNORES = 0.5, 0.1  # excess over chance from which on, and up to which
 
 
 def factor_table(
@@ -15,15 +15,15 @@ def factor_table(
     dynamic: Sequence[str],
     measures: Sequence[str] = ("linear", "mlp"),
 ) -> tuple[dict, list[str]]:
-    """Returns what both parts know of static and of dynamic factors, as a table and in words.
+    """Return which static and dynamic factors are predicted from both parts, as a table and in words.
 
     Accuracies of factors with few and with many classes are put on one scale,
 
         excess = (accuracy - chance) / (1 - chance),
 
-    0 of an answer that is always the same, 1 of one that is always right. A part knows a factor from 0.5 on and
-    does not know it up to 0.1; between them it knows it partly. What counts is the largest excess over the
-    measures, so that a part is not called free of a factor because one kind of probe does not find it.
+    0 for an answer that is always the same, 1 for one that is always right. A part predicts a factor from 0.5
+    on and does not predict it up to 0.1; between them it partly predicts it. The largest excess over the
+    measures counts, so that a part is not called free of a factor because one kind of probe does not find it.
 
     Args:
         factors: as `factor_probes` returns it, with the parts "static" and "dynamic".
@@ -38,16 +38,15 @@ def factor_table(
         ValueError: if a factor, a part or a measure is not there, or chance is 1.
 
     Example:
-
-    >>> from bod_keras.evaluation import factor_table
-    >>> scores = {"linear": 0.9}, {"linear": 0.1}
-    >>> digit = {"static": scores[0], "dynamic": scores[1], "chance": 0.1}
-    >>> motion = {"static": scores[1], "dynamic": scores[0], "chance": 0.1}
-    >>> table, words = factor_table({"digit": digit, "motion": motion}, ["digit"], ["motion"], ["linear"])
-    >>> round(table["linear"]["static"]["digit"], 3), table["linear"]["dynamic"]["digit"]
-    (0.889, 0.0)
-    >>> print(words[0])
-    static part: knows digit (0.900, chance 0.100), does not know motion (0.100, chance 0.100), as it should.
+        >>> from bod_keras.evaluation import factor_table
+        >>> scores = {"linear": 0.9}, {"linear": 0.1}
+        >>> digit = {"static": scores[0], "dynamic": scores[1], "chance": 0.1}
+        >>> motion = {"static": scores[1], "dynamic": scores[0], "chance": 0.1}
+        >>> table, words = factor_table({"digit": digit, "motion": motion}, ["digit"], ["motion"], ["linear"])
+        >>> round(table["linear"]["static"]["digit"], 3), table["linear"]["dynamic"]["digit"]
+        (0.889, 0.0)
+        >>> print(words[0])  # doctest: +ELLIPSIS
+        static part: predicts digit (0.900, chance 0.100), ... motion (0.100, chance 0.100), as it should.
     """
     kinds = {"static": list(static), "dynamic": list(dynamic)}
     wanted = [*kinds["static"], *kinds["dynamic"]]
@@ -75,7 +74,7 @@ def _excess(cells: Mapping, part: str, measure: str) -> float:
 
 
 def _sentence(factors: Mapping, kinds: Mapping, part: str, measures: Sequence[str]) -> str:
-    """What a part knows, its own factors first, and whether that is as it should be."""
+    """What a part predicts, its own factors first, and whether that is as it should be."""
     other = "dynamic" if part == "static" else "static"
     said, right = [], True
     for kind in (part, other):
@@ -83,8 +82,8 @@ def _sentence(factors: Mapping, kinds: Mapping, part: str, measures: Sequence[st
             cells = factors[factor]
             best = max(measures, key=lambda measure: cells[part][measure])
             excess = _excess(cells, part, best)
-            knows = "knows" if excess >= _KNOWS else "knows partly"
-            verb = "does not know" if excess <= _IGNORES else knows
-            right &= verb == ("knows" if kind == part else "does not know")
+            does = "predicts" if excess >= _PREDICTS else "partly predicts"
+            verb = "does not predict" if excess <= _IGNORES else does
+            right &= verb == ("predicts" if kind == part else "does not predict")
             said.append(f"{verb} {factor} ({cells[part][best]:.3f}, chance {cells['chance']:.3f})")
     return f"{part} part: {', '.join(said)}, {'as it should' if right else 'NOT as it should'}."

@@ -1,4 +1,4 @@
-"""What the parts know of the factors, as a heat map."""
+"""Which factors the parts predict, as a heat map."""
 
 import os
 from collections.abc import Mapping
@@ -12,27 +12,26 @@ def plot_factor_table(
     own: Mapping[str, str],
     png: str | os.PathLike,
 ) -> None:
-    """Draws the excess over chance of each part and factor, a panel for each measure.
+    """Draw the excess over chance of each part and factor, a panel for each measure.
 
-    The cells in which a part should know the factor have a frame; in the others it should not.
+    The cells in which a part should predict the factor have a frame; in the others it should not.
 
     Args:
         table: as `factor_table` returns it.
-        own: from factor to the part that should know it.
+        own: from factor to the part that should predict it.
         png: the picture to write; missing folders are made.
 
     Raises:
         ValueError: if the table is empty, or `own` lacks one of its factors.
 
     Example:
-
-    >>> from bod_keras.evaluation import plot_factor_table
-    >>> import pathlib, tempfile
-    >>> png = pathlib.Path(tempfile.mkdtemp()) / "table.png"
-    >>> row = {"digit": 0.9, "motion": 0.0}
-    >>> plot_factor_table({"linear": {"static": row}}, {"digit": "static", "motion": "dynamic"}, png)
-    >>> png.exists()
-    True
+        >>> from bod_keras.evaluation import plot_factor_table
+        >>> import pathlib, tempfile
+        >>> png = pathlib.Path(tempfile.mkdtemp()) / "table.png"
+        >>> row = {"digit": 0.9, "motion": 0.0}
+        >>> plot_factor_table({"linear": {"static": row}}, {"digit": "static", "motion": "dynamic"}, png)
+        >>> png.exists()
+        True
     """
     from matplotlib.patches import Rectangle
 

@@ -1,4 +1,4 @@
-"""Which part of a read-out knows which factor of the data."""
+"""From which part of a read-out which factor of the data can be predicted."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,10 +21,10 @@ MEASURES = {
 def factor_probes(
     train: _Split, test: _Split, seed: int = 0, measures: Sequence[str] = ("linear", "knn")
 ) -> dict[str, dict]:
-    """Returns the accuracy with which each factor is read from each part of the features.
+    """Return the accuracy with which each factor is read from each part of the features.
 
     Every pair of a factor (say "static", "dynamic") and a part (say "pooled", "static", "dynamic")
-    gets the probes that are asked for, with their defaults: a linear one, a vote of nearest neighbours, a
+    gets the probes that are asked for, with their defaults: a linear one, a vote of nearest neighbors, a
     network with one hidden layer.
 
     Args:
@@ -47,13 +47,12 @@ def factor_probes(
             (part or factor and split are named).
 
     Example:
-
-    >>> from bod_keras.evaluation import factor_probes
-    >>> import numpy as np
-    >>> y = np.arange(16) % 2
-    >>> split = ({"pooled": np.eye(2)[y]}, {"static": y})
-    >>> factor_probes(split, split)["static"]["best"]
-    {'part': 'pooled', 'linear': 1.0}
+        >>> from bod_keras.evaluation import factor_probes
+        >>> import numpy as np
+        >>> y = np.arange(16) % 2
+        >>> split = ({"pooled": np.eye(2)[y]}, {"static": y})
+        >>> factor_probes(split, split)["static"]["best"]
+        {'part': 'pooled', 'linear': 1.0}
     """
     unknown = [measure for measure in measures if measure not in MEASURES]
     if unknown or not measures:
@@ -77,7 +76,7 @@ def factor_probes(
 
 
 def _check_splits(train: _Split, test: _Split) -> None:
-    """Raises unless both splits agree in parts, factors and classes, and are finite."""
+    """Raise unless both splits agree in parts, factors and classes, and are finite."""
     for position, what in enumerate(("parts", "factors")):
         in_train, in_test = list(train[position]), list(test[position])
         if not in_train or set(in_train) != set(in_test):

@@ -32,12 +32,12 @@ _VIDEOS_A_FILE = 512  # what a killed extraction loses at most
 
 
 class FeatureCache:
-    """Extracts features once: a video that the cache has is not read again.
+    """Extract features once: a video that the cache has is not read again.
 
     A row's key is the SHA-256 of the model (`model_hash`), what is read out of it, the clip's settings,
     views and crops, this package's version, the backend, and the video: its path, span, size and time of
     change; of an array its content. So one cache serves every fold and every part of a data set, another
-    model or a changed file is never taken for the old one, and an extraction that was killed goes on where
+    model or a changed file is never taken for the old one, and an extraction that was killed continues where
     it was. Which files could not be read is kept, too. To begin afresh delete the folder.
 
     Args:
@@ -47,23 +47,22 @@ class FeatureCache:
         damaged: files of the cache that could not be read and were removed, path -> reason.
 
     Example:
-
-    >>> import keras, numpy as np
-    >>> from bod_keras.data import ClipDataset
-    >>> from bod_keras.evaluation.feature_cache import FeatureCache
-    >>> import tempfile
-    >>> from bod_keras.data import array_records
-    >>> encoder = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Reshape((2, 48))])
-    >>> encoder = keras.Sequential([encoder, keras.layers.Dense(3)])
-    >>> records = array_records(np.zeros((2, 2, 4, 4, 3), np.uint8))
-    >>> make = lambda some: ClipDataset(some, frames=2, size=4, batch_size=2)
-    >>> cache = FeatureCache(tempfile.mkdtemp())
-    >>> for _ in range(2):
-    ...     features, index, skipped = cache.features(encoder, records, make, what="2 videos")
-    2 videos: features are extracted
-    2 videos: features are from the cache
-    >>> features["pooled"].shape, index.tolist()
-    ((2, 3), [0, 1])
+        >>> import keras, numpy as np
+        >>> from bod_keras.data import ClipDataset
+        >>> from bod_keras.evaluation.feature_cache import FeatureCache
+        >>> import tempfile
+        >>> from bod_keras.data import array_records
+        >>> encoder = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Reshape((2, 48))])
+        >>> encoder = keras.Sequential([encoder, keras.layers.Dense(3)])
+        >>> records = array_records(np.zeros((2, 2, 4, 4, 3), np.uint8))
+        >>> make = lambda some: ClipDataset(some, frames=2, size=4, batch_size=2)
+        >>> cache = FeatureCache(tempfile.mkdtemp())
+        >>> for _ in range(2):
+        ...     features, index, skipped = cache.features(encoder, records, make, what="2 videos")
+        2 videos: features are extracted
+        2 videos: features are from the cache
+        >>> features["pooled"].shape, index.tolist()
+        ((2, 3), [0, 1])
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -82,7 +81,7 @@ class FeatureCache:
         variants: Mapping[str, Sequence[int]] | None = None,
         what: str = "videos",
     ) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, str]]:
-        """Gives the features of every readable video, from the cache where it has them.
+        """Return the features of every readable video, from the cache where it has them.
 
         Args:
             model: a framework model or an encoder.
@@ -159,7 +158,7 @@ class FeatureCache:
 
 
 def _extract(read_out, data, indices, views, crops, what):
-    """Yields `(span, {index: {part: row}})` of spans of the records that are asked for, as they are done."""
+    """Yield `(span, {index: {part: row}})` of spans of the records that are asked for, as they are done."""
     place = {index: number for number, index in enumerate(indices)}
     rows, first, total = {}, 0, len(indices)
     live = sys.stderr.isatty()
@@ -187,7 +186,7 @@ def _extract(read_out, data, indices, views, crops, what):
 
 
 def _write(folder: Path, rows: Mapping[str, Mapping], skipped: Mapping[str, str]) -> None:
-    """Writes one file, named by what is in it."""
+    """Write one file, named by what is in it."""
     parts = list(next(iter(rows.values()))) if rows else []
     arrays = {f"part {part}": np.stack([row[part] for row in rows.values()]) for part in parts}
     name = _digest([*rows, *skipped])[:16]

@@ -31,15 +31,14 @@ def iterate_features(
             not as described or not finite (the part is named).
 
     Example:
-
-    >>> import keras
-    >>> import numpy as np
-    >>> from bod_keras.evaluation.features import iterate_features
-    >>> from bod_keras.evaluation.read_out import ReadOut
-    >>> encoder = keras.Sequential([keras.layers.Reshape((4, 12))])
-    >>> batch = {"views": np.ones((2, 1, 4, 2, 2, 3), "float32"), "index": np.array([7, 5])}
-    >>> [index.tolist() for _, index in iterate_features(ReadOut(encoder), [batch])]
-    [[7, 5]]
+        >>> import keras
+        >>> import numpy as np
+        >>> from bod_keras.evaluation.features import iterate_features
+        >>> from bod_keras.evaluation.read_out import ReadOut
+        >>> encoder = keras.Sequential([keras.layers.Reshape((4, 12))])
+        >>> batch = {"views": np.ones((2, 1, 4, 2, 2, 3), "float32"), "index": np.array([7, 5])}
+        >>> [index.tolist() for _, index in iterate_features(ReadOut(encoder), [batch])]
+        [[7, 5]]
     """
     seen: set[int] = set()
     full = 0
@@ -64,7 +63,7 @@ def iterate_features(
 
 
 def _checked_batch(batch: Mapping, seen: set[int]) -> tuple[np.ndarray, list[int]]:
-    """Returns the views and the indices of a batch, or raises an error about their shapes."""
+    """Return the views and the indices of a batch, or raises an error about their shapes."""
     if not isinstance(batch, Mapping) or not {"views", "index"} <= set(batch):
         received = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
         raise UserError(

@@ -6,7 +6,7 @@ _SHARE = 0.25
 
 
 def held_out_mask(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Marks a quarter of each class, at least one sample, never a class's only one.
+    """Mark a quarter of each class, at least one sample, never a class's only one.
 
     Args:
         labels: classes (N,).
@@ -16,11 +16,10 @@ def held_out_mask(labels: np.ndarray, seed: int) -> np.ndarray:
         Booleans (N,).
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.evaluation.held_out import held_out_mask
-    >>> held_out_mask(np.array([0, 0, 0, 0, 1]), seed=0).sum().item()
-    1
+        >>> import numpy as np
+        >>> from bod_keras.evaluation.held_out import held_out_mask
+        >>> held_out_mask(np.array([0, 0, 0, 0, 1]), seed=0).sum().item()
+        1
     """
     rng = np.random.default_rng(seed)
     mask = np.zeros(len(labels), dtype=bool)

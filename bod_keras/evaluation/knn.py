@@ -1,16 +1,16 @@
-"""The weighted nearest-neighbour classifier, which has nothing to train."""
+"""The weighted nearest-neighbor classifier, which has nothing to train."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.neighbours import nearest_neighbors
+from bod_keras.evaluation.neighbors import nearest_neighbors
 from bod_keras.feature_checks import check_columns, check_features, check_labels, check_split
 
 
 def knn_accuracy(train_x, train_y, test_x, test_y, k: int = 20, temperature: float = 0.07) -> float:
-    """Returns the test accuracy of a similarity-weighted vote of the k nearest neighbours.
+    """Return the test accuracy of a similarity-weighted vote of the k nearest neighbors.
 
     With s_i the cosine similarity of a test sample to training sample i, class c gets the vote
 
@@ -24,7 +24,7 @@ def knn_accuracy(train_x, train_y, test_x, test_y, k: int = 20, temperature: flo
         train_y: classes (N,), integers or strings.
         test_x: features (M, K).
         test_y: classes (M,), each of which occurs in `train_y`.
-        k: neighbours that vote. If train has fewer samples, all of them vote.
+        k: neighbors that vote. If train has fewer samples, all of them vote.
         temperature: of the exponential weights; smaller trusts the closest more.
 
     Returns:
@@ -35,10 +35,9 @@ def knn_accuracy(train_x, train_y, test_x, test_y, k: int = 20, temperature: flo
             finite, train has one class, or test has a class that train lacks.
 
     Example:
-
-    >>> from bod_keras.evaluation import knn_accuracy
-    >>> knn_accuracy([[1.0, 0.0], [0.0, 1.0]], [0, 1], [[3.0, 1.0], [1.0, 2.0]], [0, 1], k=1)
-    1.0
+        >>> from bod_keras.evaluation import knn_accuracy
+        >>> knn_accuracy([[1.0, 0.0], [0.0, 1.0]], [0, 1], [[3.0, 1.0], [1.0, 2.0]], [0, 1], k=1)
+        1.0
 
     Reference:
         Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination",
@@ -53,14 +52,14 @@ def knn_accuracy(train_x, train_y, test_x, test_y, k: int = 20, temperature: flo
 def knn_scores(
     train_x, train_y, test_x, classes: Sequence, k: int = 20, temperature: float = 0.07
 ) -> np.ndarray:
-    """Returns each class's share of the votes of `knn_accuracy`.
+    """Return each class's share of the votes of `knn_accuracy`.
 
     Args:
         train_x: features (N, K).
         train_y: classes (N,), integers or strings.
         test_x: features (M, K).
         classes: the C classes in the order of the columns; one that train lacks gets no vote.
-        k: neighbours that vote. If train has fewer samples, all of them vote.
+        k: neighbors that vote. If train has fewer samples, all of them vote.
         temperature: of the exponential weights; smaller trusts the closest more.
 
     Returns:
@@ -71,14 +70,13 @@ def knn_scores(
             finite, or train has a class that `classes` lacks.
 
     Example:
-
-    >>> from bod_keras.evaluation import knn_scores
-    >>> x = [[1.0, 0.0], [0.0, 1.0]]
-    >>> knn_scores(x, ["run", "jump"], [[3.0, 1.0]], ["jump", "run"], k=1).tolist()
-    [[0.0, 1.0]]
+        >>> from bod_keras.evaluation import knn_scores
+        >>> x = [[1.0, 0.0], [0.0, 1.0]]
+        >>> knn_scores(x, ["run", "jump"], [[3.0, 1.0]], ["jump", "run"], k=1).tolist()
+        [[0.0, 1.0]]
     """
     if k < 1:
-        raise UserError(f"k must be at least 1 (neighbours that vote), received {k!r}. Try k=20.")
+        raise UserError(f"k must be at least 1 (neighbors that vote), received {k!r}. Try k=20.")
     if not temperature > 0:
         raise UserError(
             f"temperature must be positive, received {temperature!r}. Try temperature=0.07."

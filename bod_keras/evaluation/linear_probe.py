@@ -34,14 +34,13 @@ def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0) -> float:
             a class that train lacks.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.evaluation import linear_probe
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.arange(80) % 2
-    >>> x = rng.normal(size=(80, 3)) + 9.0 * y[:, None]
-    >>> linear_probe(x[:40], y[:40], x[40:], y[40:])
-    1.0
+        >>> import numpy as np
+        >>> from bod_keras.evaluation import linear_probe
+        >>> rng = np.random.default_rng(0)
+        >>> y = np.arange(80) % 2
+        >>> x = rng.normal(size=(80, 3)) + 9.0 * y[:, None]
+        >>> linear_probe(x[:40], y[:40], x[40:], y[40:])
+        1.0
     """
     train_x, train_y, test_x, test_y = check_split(train_x, train_y, test_x, test_y)
     classes = np.unique(train_y)
@@ -67,12 +66,11 @@ def linear_scores(train_x, train_y, test_x, classes: Sequence, seed: int = 0) ->
             `classes` lacks.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.evaluation import linear_scores
-    >>> x = np.array([[0.0], [1.0], [8.0], [9.0]])
-    >>> linear_scores(x, [0, 0, 1, 1], x, [0, 1]).argmax(axis=1).tolist()
-    [0, 0, 1, 1]
+        >>> import numpy as np
+        >>> from bod_keras.evaluation import linear_scores
+        >>> x = np.array([[0.0], [1.0], [8.0], [9.0]])
+        >>> linear_scores(x, [0, 0, 1, 1], x, [0, 1]).argmax(axis=1).tolist()
+        [0, 0, 1, 1]
     """
     train_x, train_y, test_x, _ = check_split(train_x, train_y, test_x)
     columns = check_columns(train_y, classes, "train_y")

@@ -1,4 +1,4 @@
-"""A few labelled samples of each class."""
+"""A few labeled samples of each class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bod_keras.errors import UserError
 def low_shot(
     labels, per_class: int | None = None, share: float | None = None, seed: int = 0
 ) -> np.ndarray:
-    """Draws a part of each class: so many samples, or a share of them.
+    """Draw a part of each class: a number of samples, or a share of them.
 
     Of the n_c samples of class c, `per_class` are drawn, or max(1, floor(share n_c + 1/2)). Fewer
     samples of one seed are a part of more: the draw of 1 a class lies within that of 5.
@@ -29,12 +29,11 @@ def low_shot(
             has fewer samples than `per_class`.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.evaluation import low_shot
-    >>> labels = np.array([0, 1, 0, 1, 0, 1])
-    >>> labels[low_shot(labels, per_class=2)].tolist().count(1)
-    2
+        >>> import numpy as np
+        >>> from bod_keras.evaluation import low_shot
+        >>> labels = np.array([0, 1, 0, 1, 0, 1])
+        >>> labels[low_shot(labels, per_class=2)].tolist().count(1)
+        2
     """
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.size == 0:

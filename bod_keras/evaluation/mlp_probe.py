@@ -45,14 +45,13 @@ def mlp_probe(
             a class that train lacks.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.evaluation import mlp_probe
-    >>> rng = np.random.default_rng(0)
-    >>> x = rng.normal(size=(400, 2))
-    >>> y = (x[:, 0] * x[:, 1] > 0).astype(int)  # no line separates these
-    >>> mlp_probe(x[:300], y[:300], x[300:], y[300:]) > 0.9
-    True
+        >>> import numpy as np
+        >>> from bod_keras.evaluation import mlp_probe
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(400, 2))
+        >>> y = (x[:, 0] * x[:, 1] > 0).astype(int)  # no line separates these
+        >>> mlp_probe(x[:300], y[:300], x[300:], y[300:]) > 0.9
+        True
 
     Reference:
         Why a probe that is not linear is asked, too, and why it has to be small: Hewitt and Liang,
@@ -82,7 +81,7 @@ def _fit(x, y, width: int, penalty: float, seed: int) -> Callable[[np.ndarray], 
         (width,), alpha=penalty, batch_size=min(200, len(x)), max_iter=_EPOCHS, random_state=seed
     )
     with warnings.catch_warnings():
-        # That it could go on learning is no fault: the number of epochs is part of the probe.
+        # That it could learn more is no fault: the number of epochs is part of the probe.
         warnings.simplefilter("ignore", ConvergenceWarning)
         network.fit(scaler.transform(x).astype(np.float32), y)
     return lambda new: network.predict(scaler.transform(new).astype(np.float32))

@@ -9,7 +9,7 @@ _TINY = 1e-12  # of a clip whose embeddings are all zero
 
 
 def part_energy(layer, embeddings) -> dict[str, np.ndarray]:
-    """Returns the shares of the energy of a clip's predicted frames that its two parts have.
+    """Return the shares of the energy of a clip's predicted frames that its two parts have.
 
     The operator predicts the frames X A = X A_S + X A_D (see `KoopmanSplit`). With E_S and E_D the sums of
     squares of the two terms,
@@ -27,16 +27,15 @@ def part_energy(layer, embeddings) -> dict[str, np.ndarray]:
         "static", "dynamic" and "overlap", float32 (B,) each; of embeddings that are zero, 0.
 
     Example:
-
-    >>> import bod_keras
-    >>> import numpy as np
-    >>> from bod_keras.evaluation import part_energy
-    >>> angle = np.arange(8) * 0.7  # a constant, and a rotation of half its length
-    >>> clip = np.stack([np.ones(8), 0.5 * np.cos(angle), 0.5 * np.sin(angle)], axis=1)[None]
-    >>> layer = bod_keras.KoopmanSplit(threshold=0.1, ridge=1e-6)
-    >>> layer.build(clip.shape)
-    >>> {name: round(float(share[0]), 2) + 0.0 for name, share in part_energy(layer, clip).items()}
-    {'static': 0.8, 'dynamic': 0.2, 'overlap': 0.0}
+        >>> import bod_keras
+        >>> import numpy as np
+        >>> from bod_keras.evaluation import part_energy
+        >>> angle = np.arange(8) * 0.7  # a constant, and a rotation of half its length
+        >>> clip = np.stack([np.ones(8), 0.5 * np.cos(angle), 0.5 * np.sin(angle)], axis=1)[None]
+        >>> layer = bod_keras.KoopmanSplit(threshold=0.1, ridge=1e-6)
+        >>> layer.build(clip.shape)
+        >>> {name: round(float(share[0]), 2) + 0.0 for name, share in part_energy(layer, clip).items()}
+        {'static': 0.8, 'dynamic': 0.2, 'overlap': 0.0}
     """
     embeddings = ops.convert_to_tensor(embeddings, dtype="float32")
     projector = layer.split(embeddings).projector

@@ -41,7 +41,7 @@ _FARTHEST = (
 
 
 def plot_history(history_csv: str | os.PathLike, png: str | os.PathLike) -> None:
-    r"""Draws the losses of a training history, one panel per scale.
+    r"""Draw the losses of a training history, one panel per scale.
 
     The losses are the columns whose name contains "loss", and those named "total", "static",
     "dynamic", "prediction" or "base". Sorted by their median size, a loss more than eight times as
@@ -57,14 +57,13 @@ def plot_history(history_csv: str | os.PathLike, png: str | os.PathLike) -> None
         ValueError: if the file has no row or no loss.
 
     Example:
-
-    >>> from bod_keras.evaluation import plot_history
-    >>> import pathlib, tempfile
-    >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> _ = (folder / "h.csv").write_text("step,loss,prediction_loss\n1,5.0,0.1\n2,4.0,0.05\n")
-    >>> plot_history(folder / "h.csv", folder / "h.png")
-    >>> (folder / "h.png").exists()
-    True
+        >>> from bod_keras.evaluation import plot_history
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = (folder / "h.csv").write_text("step,loss,prediction_loss\n1,5.0,0.1\n2,4.0,0.05\n")
+        >>> plot_history(folder / "h.csv", folder / "h.png")
+        >>> (folder / "h.png").exists()
+        True
     """
     axis_name, position, losses = _read_columns(
         Path(history_csv),
@@ -91,11 +90,11 @@ def plot_history(history_csv: str | os.PathLike, png: str | os.PathLike) -> None
 
 
 def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> None:
-    r"""Draws what a training history holds besides losses, a panel per kind.
+    r"""Draw what a training history holds besides losses, a panel per kind.
 
     The columns are those of `bod_keras.training.Monitors` (similarities, alignment, uniformity,
     effective rank, gradients) and of `KoopmanSplit.statistics` (eigenvalues), in the colors of their parts,
-    and grey where both parts are read from one embedding. Panels without a column are left out; one whose
+    and gray where both parts are read from one embedding. Panels without a column are left out; one whose
     values span more than a factor of 10, all positive, has a logarithmic axis (that of the rank has not).
 
     Args:
@@ -106,14 +105,13 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
         ValueError: if the file has no row or no such column.
 
     Example:
-
-    >>> from bod_keras.evaluation import plot_monitors
-    >>> import pathlib, tempfile
-    >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> _ = (folder / "h.csv").write_text("step,static_effective_rank\n1,5.0\n2,4.0\n")
-    >>> plot_monitors(folder / "h.csv", folder / "h.png")
-    >>> (folder / "h.png").exists()
-    True
+        >>> from bod_keras.evaluation import plot_monitors
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = (folder / "h.csv").write_text("step,static_effective_rank\n1,5.0\n2,4.0\n")
+        >>> plot_monitors(folder / "h.csv", folder / "h.png")
+        >>> (folder / "h.png").exists()
+        True
     """
     endings = tuple(ending for group in _MONITORS.values() for ending in group)
     axis_name, position, columns = _read_columns(
@@ -169,14 +167,13 @@ def plot_spectrum(
         ValueError: if there is no eigenvalue, one is not finite, or the threshold is not positive.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.evaluation import plot_spectrum
-    >>> import pathlib, tempfile
-    >>> png = pathlib.Path(tempfile.mkdtemp()) / "spectrum.png"
-    >>> plot_spectrum({"static part": np.array([1.0, 1j, -1j])}, threshold=0.1, png=png)
-    >>> png.exists()
-    True
+        >>> import numpy as np
+        >>> from bod_keras.evaluation import plot_spectrum
+        >>> import pathlib, tempfile
+        >>> png = pathlib.Path(tempfile.mkdtemp()) / "spectrum.png"
+        >>> plot_spectrum({"static part": np.array([1.0, 1j, -1j])}, threshold=0.1, png=png)
+        >>> png.exists()
+        True
     """
     if not isinstance(eigenvalues, Mapping):
         eigenvalues = {"": eigenvalues}
@@ -205,7 +202,7 @@ def plot_factors(
     chance: Mapping[str, float],
     png: str | os.PathLike,
 ) -> None:
-    """Draws probe accuracies as grouped bars, one panel per factor, one group per run.
+    """Draw probe accuracies as grouped bars, one panel per factor, one group per run.
 
     Args:
         table: run name to factor to part to `(mean, deviation)` of the accuracy; the deviation may
@@ -217,13 +214,12 @@ def plot_factors(
         ValueError: if the table holds no accuracy, or a factor of it has no chance level.
 
     Example:
-
-    >>> from bod_keras.evaluation import plot_factors
-    >>> import pathlib, tempfile
-    >>> png = pathlib.Path(tempfile.mkdtemp()) / "factors.png"
-    >>> plot_factors({"plain": {"motion": {"pooled": (0.3, 0.1)}}}, {"motion": 0.125}, png)
-    >>> png.exists()
-    True
+        >>> from bod_keras.evaluation import plot_factors
+        >>> import pathlib, tempfile
+        >>> png = pathlib.Path(tempfile.mkdtemp()) / "factors.png"
+        >>> plot_factors({"plain": {"motion": {"pooled": (0.3, 0.1)}}}, {"motion": 0.125}, png)
+        >>> png.exists()
+        True
     """
     factors = list(dict.fromkeys(factor for run in table.values() for factor in run))
     parts = list(
@@ -261,7 +257,7 @@ def plot_factors(
 def _read_columns(
     path: Path, wanted: Callable[[str], bool], what: str
 ) -> tuple[str, np.ndarray, dict[str, np.ndarray]]:
-    """Returns the horizontal axis' name and values, and each wanted column with NaN for empty cells."""
+    """Return the horizontal axis' name and values, and each wanted column with NaN for empty cells."""
     with open(path, newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         rows, header = list(reader), list(reader.fieldnames or ())
@@ -286,19 +282,19 @@ def _read_columns(
 
 
 def _draw_line(axis, x: np.ndarray, y: np.ndarray, dashes: str = "-", **style):
-    """Draws the finite values, with a dot each if they are few and the line is solid; returns the line."""
+    """Draw the finite values, with a dot each if they are few and the line is solid; returns the line."""
     shown = np.isfinite(y)
     marker = "o" if dashes == "-" and shown.sum() < 40 else ""
     return axis.plot(x[shown], y[shown], marker + dashes, lw=1.6, ms=3.5, **style)[0]
 
 
 def _loss_label(column: str) -> str:
-    """Returns "static" for "static_loss" or "loss_static", "total" for "loss"."""
+    """Return "static" for "static_loss" or "loss_static", "total" for "loss"."""
     return column.replace("loss", "").strip("_/ .") or "total"
 
 
 def _group_by_scale(losses: Mapping[str, np.ndarray]) -> list[list[str]]:
-    """Returns the names in groups of similar median size, the largest first, each in file order."""
+    """Return the names in groups of similar median size, the largest first, each in file order."""
     sizes = {name: float(np.nanmedian(np.abs(values))) for name, values in losses.items()}
     groups: list[list[str]] = []
     previous = math.inf
@@ -312,7 +308,7 @@ def _group_by_scale(losses: Mapping[str, np.ndarray]) -> list[list[str]]:
 
 
 def _finish_monitor(axis, title: str, values: np.ndarray) -> None:
-    """Sets title and scale of a panel of monitors, and says what its dashes mean."""
+    """Set title and scale of a panel of monitors, and say what its dashes mean."""
     axis.set_title(title, fontsize=10)
     _tidy(axis)
     values = values[np.isfinite(values)]
@@ -332,7 +328,7 @@ def _finish_monitor(axis, title: str, values: np.ndarray) -> None:
 
 
 def _draw_spectrum(axis, name: str, eigenvalues: np.ndarray, threshold: float) -> None:
-    """Draws the points of both groups, the unit circle and the threshold circle."""
+    """Draw the points of both groups, the unit circle and the threshold circle."""
     angle = np.linspace(0, 2 * np.pi, 361)
     axis.axhline(0, color="0.85", lw=0.8, zorder=0)
     axis.axvline(0, color="0.85", lw=0.8, zorder=0)
@@ -360,7 +356,7 @@ def _draw_spectrum(axis, name: str, eigenvalues: np.ndarray, threshold: float) -
 
 
 def _draw_factor(axis, factor: str, table: Mapping, colors: Mapping[str, str]) -> None:
-    """Draws one factor's bars, a group per run, with the value above each."""
+    """Draw one factor's bars, a group per run, with the value above each."""
     width = 0.8 / len(colors)
     for offset, (part, color) in enumerate(colors.items()):
         shift = (offset - (len(colors) - 1) / 2) * width
@@ -383,7 +379,7 @@ def _draw_factor(axis, factor: str, table: Mapping, colors: Mapping[str, str]) -
 
 
 def _figure(width: float, height: float):
-    """Returns an empty figure that touches no global state; matplotlib loads only when drawing."""
+    """Return an empty figure that touches no global state; matplotlib loads only when drawing."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -393,13 +389,13 @@ def _figure(width: float, height: float):
 
 
 def _tidy(axis) -> None:
-    """Removes the frame's upper and right side and adds a faint horizontal grid."""
+    """Remove the frame's upper and right side and adds a faint horizontal grid."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", color="0.9", lw=0.8, zorder=0)
     axis.set_axisbelow(True)
 
 
 def _save(figure, png: str | os.PathLike) -> None:
-    """Writes the figure as PNG."""
+    """Write the figure as PNG."""
     Path(png).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(png, format="png", dpi=150)

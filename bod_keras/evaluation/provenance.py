@@ -13,7 +13,7 @@ from bod_keras.evaluation.report import environment
 
 
 def provenance(protocol: Mapping, subject, seconds: float) -> dict:
-    """Returns what has to be known of a number to compare it with another one, for a report.
+    """Return what has to be known of a number to compare it with another one, for a report.
 
     Args:
         protocol: the protocol's settings with `name` and `version`; under `modified` those that were
@@ -36,15 +36,14 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
         ValueError: if the protocol has no name or no version.
 
     Example:
-
-    >>> import keras
-    >>> from bod_keras.evaluation import provenance
-    >>> from types import SimpleNamespace
-    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    >>> subject = SimpleNamespace(model=model, config={}, train=None, test=None, seed=0)
-    >>> found = provenance({"name": "linear", "version": 1}, subject, seconds=2.5)
-    >>> found["protocol"]["name"], found["model"]["parameters"], found["seconds"]
-    ('linear', 3, 2.5)
+        >>> import keras
+        >>> from bod_keras.evaluation import provenance
+        >>> from types import SimpleNamespace
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> subject = SimpleNamespace(model=model, config={}, train=None, test=None, seed=0)
+        >>> found = provenance({"name": "linear", "version": 1}, subject, seconds=2.5)
+        >>> found["protocol"]["name"], found["model"]["parameters"], found["seconds"]
+        ('linear', 3, 2.5)
     """
     settings = protocol.to_dict() if hasattr(protocol, "to_dict") else dict(protocol)
     absent = [name for name in ("name", "version") if name not in settings]
@@ -75,7 +74,7 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
 
 
 def file_list_hash(records: Sequence[Record]) -> str:
-    """Returns the SHA-256 of which videos there are and how they are labelled.
+    """Return the SHA-256 of which videos there are and how they are labeled.
 
     Paths count without the folders that all have in common, and their order does not count. So copies of a
     data set on two machines have one hash, and a missing video, another label or another fold changes it.
@@ -91,12 +90,11 @@ def file_list_hash(records: Sequence[Record]) -> str:
         ValueError: if there is no record.
 
     Example:
-
-    >>> from bod_keras.data import Record
-    >>> from bod_keras.evaluation import file_list_hash
-    >>> here = file_list_hash([Record("/data/run/a.avi", label=0), Record("/data/jump/b.avi", label=1)])
-    >>> here == file_list_hash([Record("jump/b.avi", label=1), Record("run/a.avi", label=0)])
-    True
+        >>> from bod_keras.data import Record
+        >>> from bod_keras.evaluation import file_list_hash
+        >>> here = file_list_hash([Record("/data/run/a.avi", label=0), Record("/data/jump/b.avi", label=1)])
+        >>> here == file_list_hash([Record("jump/b.avi", label=1), Record("run/a.avi", label=0)])
+        True
     """
     if not records:
         raise UserError("records must hold at least one video, received an empty list.")
@@ -121,7 +119,7 @@ def file_list_hash(records: Sequence[Record]) -> str:
 
 
 def model_hash(model: keras.Model) -> str:
-    """Returns the SHA-256 of a model: its config and the values of all its variables.
+    """Return the SHA-256 of a model: its config and the values of all its variables.
 
     Names of variables do not count, and neither does an optimizer's state. A model whose class has no
     config is known by its variables alone.
@@ -136,14 +134,13 @@ def model_hash(model: keras.Model) -> str:
         ValueError: if the model has no variables, or is not built.
 
     Example:
-
-    >>> import keras, numpy as np
-    >>> from bod_keras.evaluation import model_hash
-    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    >>> before = model_hash(model)
-    >>> model.set_weights([np.ones((2, 1)), np.ones(1)])
-    >>> model_hash(model) == before
-    False
+        >>> import keras, numpy as np
+        >>> from bod_keras.evaluation import model_hash
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> before = model_hash(model)
+        >>> model.set_weights([np.ones((2, 1)), np.ones(1)])
+        >>> model_hash(model) == before
+        False
     """
     if not model.weights:
         raise UserError(
@@ -164,7 +161,7 @@ def model_hash(model: keras.Model) -> str:
 
 
 def _split(split, source: str | None) -> dict | None:
-    """Returns what identifies one split of the videos."""
+    """Return what identifies one split of the videos."""
     if split is None:
         return None
     clips = {name: getattr(split.data.clips, name) for name in ("frames", "stride", "size")}

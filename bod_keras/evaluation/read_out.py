@@ -9,7 +9,7 @@ READ_OUTS = ("parts", "pooled", "projected")
 
 
 class ReadOut(keras.Model):
-    """Makes a read-out the forward pass of a model, so that `predict_on_batch` compiles it.
+    """Make a read-out the forward pass of a model, so that `predict_on_batch` compiles it.
 
     Nothing is trained, dropout is off, and batch normalization uses its moving statistics.
 
@@ -32,14 +32,13 @@ class ReadOut(keras.Model):
             encoder is not (B, T', C), or T' no multiple of `time_steps`.
 
     Example:
-
-    >>> import keras
-    >>> import numpy as np
-    >>> from bod_keras.evaluation.read_out import ReadOut
-    >>> encoder = keras.Sequential([keras.layers.Reshape((4, 12))])
-    >>> clips = np.ones((2, 4, 2, 2, 3), "float32")
-    >>> ReadOut(encoder, "pooled", time_steps=2)(clips)["pooled"].shape == (2, 24)
-    True
+        >>> import keras
+        >>> import numpy as np
+        >>> from bod_keras.evaluation.read_out import ReadOut
+        >>> encoder = keras.Sequential([keras.layers.Reshape((4, 12))])
+        >>> clips = np.ones((2, 4, 2, 2, 3), "float32")
+        >>> ReadOut(encoder, "pooled", time_steps=2)(clips)["pooled"].shape == (2, 24)
+        True
     """
 
     def __init__(self, model: keras.Model, kind: str = "parts", time_steps: int = 1):

@@ -1,11 +1,11 @@
-"""How often a video's nearest neighbours show its class."""
+"""How often a video's nearest neighbors show its class."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.neighbours import nearest_neighbors
+from bod_keras.evaluation.neighbors import nearest_neighbors
 from bod_keras.feature_checks import check_classes, check_features, check_labels
 
 
@@ -17,7 +17,7 @@ def retrieval_recalls(
     ks: Sequence[int] = (1, 5, 10, 20, 50),
     center: bool = False,
 ) -> dict[str, float]:
-    """Returns R@k: the share of queries of which one of the k nearest neighbours shares the class.
+    """Return R@k: the share of queries of which one of the k nearest neighbors shares the class.
 
     With n_1(q), n_2(q), ... the gallery samples in the order of `nearest_neighbors`,
 
@@ -28,7 +28,7 @@ def retrieval_recalls(
         gallery_y: classes (N,), integers or strings.
         queries: features (M, K), those of the test videos.
         queries_y: classes (M,), each of which occurs in `gallery_y`.
-        ks: numbers of neighbours. Those above N are left out: the result does not have them.
+        ks: numbers of neighbors. Those above N are left out: the result does not have them.
         center: subtract from each of the two sets its own mean first.
 
     Returns:
@@ -39,10 +39,9 @@ def retrieval_recalls(
             finite, the gallery has one class, or queries have a class that it lacks.
 
     Example:
-
-    >>> from bod_keras.evaluation import retrieval_recalls
-    >>> retrieval_recalls([[1.0, 0.0], [0.0, 1.0]], [0, 1], [[3.0, 1.0], [2.0, 1.0]], [0, 1], ks=(1, 2))
-    {'R@1': 0.5, 'R@2': 1.0}
+        >>> from bod_keras.evaluation import retrieval_recalls
+        >>> retrieval_recalls([[1.0, 0.0], [0.0, 1.0]], [0, 1], [[3.0, 1.0], [2.0, 1.0]], [0, 1], ks=(1, 2))
+        {'R@1': 0.5, 'R@2': 1.0}
 
     Reference:
         Büchler et al., "Improving Spatiotemporal Self-Supervision by Deep Reinforcement Learning",
@@ -55,7 +54,7 @@ def retrieval_recalls(
     possible = [k for k in ks if k <= len(gallery)]
     if not possible or min(possible) < 1:
         raise UserError(
-            "ks must be numbers of neighbours, at least 1, one of them no larger than the gallery, "
+            "ks must be numbers of neighbors, at least 1, one of them no larger than the gallery, "
             f"{len(gallery)}, received {tuple(ks)}."
         )
     index, _ = nearest_neighbors(gallery, queries, max(possible), center)

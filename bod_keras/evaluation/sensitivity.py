@@ -7,7 +7,7 @@ from bod_keras.feature_checks import check_features, check_widths
 
 
 def sensitivity(original, changed) -> float:
-    """Returns how far representations move by a change, in units of the distance between videos.
+    """Return how far representations move by a change, in units of the distance between videos.
 
         mean_i |f(x_i) - f(x'_i)| / mean_{i != j} |f(x_i) - f(x_j)|
 
@@ -24,12 +24,11 @@ def sensitivity(original, changed) -> float:
         ValueError: if shapes disagree, there is one video, or values are not finite.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.evaluation import sensitivity
-    >>> videos = np.array([[0.0], [4.0]])
-    >>> sensitivity(videos, videos), sensitivity(videos, videos + 1)
-    (0.0, 0.25)
+        >>> import numpy as np
+        >>> from bod_keras.evaluation import sensitivity
+        >>> videos = np.array([[0.0], [4.0]])
+        >>> sensitivity(videos, videos), sensitivity(videos, videos + 1)
+        (0.0, 0.25)
     """
     original = check_features(original, "original")
     changed = check_features(changed, "changed")

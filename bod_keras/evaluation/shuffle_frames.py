@@ -4,7 +4,7 @@ import numpy as np
 
 
 def shuffle_frames(clips: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Puts the frames of every clip in an order of its own, never the one they have.
+    """Put the frames of every clip in an order of its own, never the one they have.
 
     Args:
         clips: (B, T, H, W, C), T at least 2.
@@ -14,12 +14,11 @@ def shuffle_frames(clips: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         The same shape.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.evaluation import shuffle_frames
-    >>> clip = np.arange(3.0).reshape(1, 3, 1, 1, 1)
-    >>> shuffle_frames(clip, np.random.default_rng(0)).ravel().tolist()
-    [2.0, 0.0, 1.0]
+        >>> import numpy as np
+        >>> from bod_keras.evaluation import shuffle_frames
+        >>> clip = np.arange(3.0).reshape(1, 3, 1, 1, 1)
+        >>> shuffle_frames(clip, np.random.default_rng(0)).ravel().tolist()
+        [2.0, 0.0, 1.0]
     """
     clips = np.asarray(clips)
     frames = np.arange(clips.shape[1])

@@ -39,14 +39,13 @@ def operator_eigenvalues(
         ValueError: the data set is empty.
 
     Example:
-
-    >>> import bod_keras
-    >>> import numpy as np
-    >>> from bod_keras.evaluation import operator_eigenvalues
-    >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4,))
-    >>> clips = np.random.default_rng(0).random((2, 1, 4, 16, 16, 3), "float32")
-    >>> list(operator_eigenvalues(bod_keras.VSimCLR(encoder), [{"views": clips}]))
-    ['embedding']
+        >>> import bod_keras
+        >>> import numpy as np
+        >>> from bod_keras.evaluation import operator_eigenvalues
+        >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4,))
+        >>> clips = np.random.default_rng(0).random((2, 1, 4, 16, 16, 3), "float32")
+        >>> list(operator_eigenvalues(bod_keras.VSimCLR(encoder), [{"views": clips}]))
+        ['embedding']
     """
     found, seen = {}, 0
     for batch in dataset:

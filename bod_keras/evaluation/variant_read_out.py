@@ -8,7 +8,7 @@ from bod_keras.evaluation.read_out import ReadOut
 
 
 class VariantReadOut:
-    """Reads several clips out of each window of frames: faster, reversed, shuffled, or from another place.
+    """Read several clips out of each window of frames: faster, reversed, shuffled, or from another place.
 
     Every such clip is a choice of the window's frames, so a video is decoded once for all of them.
 
@@ -20,17 +20,16 @@ class VariantReadOut:
         order: names of the parts, "NAME PART" for each variant and part; known after the first call.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.evaluation.read_out import ReadOut
-    >>> from bod_keras.evaluation.variant_read_out import VariantReadOut
-    >>> import keras
-    >>> encoder = keras.Sequential([keras.layers.Reshape((2, 3))])
-    >>> window = np.arange(4, dtype="float32").reshape(1, 4, 1, 1, 1) * np.ones(3, "float32")
-    >>> read_out = VariantReadOut(ReadOut(encoder), {"first": [0, 1], "fast": [0, 3]})
-    >>> parts = read_out.predict_on_batch(window)
-    >>> {name: values[0].tolist() for name, values in parts.items()}
-    {'first pooled': [0.5, 0.5, 0.5], 'fast pooled': [1.5, 1.5, 1.5]}
+        >>> import numpy as np
+        >>> from bod_keras.evaluation.read_out import ReadOut
+        >>> from bod_keras.evaluation.variant_read_out import VariantReadOut
+        >>> import keras
+        >>> encoder = keras.Sequential([keras.layers.Reshape((2, 3))])
+        >>> window = np.arange(4, dtype="float32").reshape(1, 4, 1, 1, 1) * np.ones(3, "float32")
+        >>> read_out = VariantReadOut(ReadOut(encoder), {"first": [0, 1], "fast": [0, 3]})
+        >>> parts = read_out.predict_on_batch(window)
+        >>> {name: values[0].tolist() for name, values in parts.items()}
+        {'first pooled': [0.5, 0.5, 0.5], 'fast pooled': [1.5, 1.5, 1.5]}
     """
 
     def __init__(self, read_out: ReadOut, variants: Mapping[str, Sequence[int]]):

@@ -20,7 +20,7 @@ def sensitivity_verdicts(
     changed: float = 0.5,
     unchanged: float = 0.25,
 ) -> list[str]:
-    """Returns a sentence for each of four expectations: it holds, does not hold, is unclear or was not tested.
+    """Return a sentence for each of four expectations: it holds, does not hold, is unclear or was not tested.
 
     Args:
         moved: from a change ("shuffled", "background") to part to its `sensitivity`.
@@ -36,14 +36,13 @@ def sensitivity_verdicts(
         ValueError: if `unchanged` is not below `changed`.
 
     Example:
-
-    >>> from bod_keras.evaluation.verdicts import sensitivity_verdicts
-    >>> moved = {change: {"static": 0.1, "dynamic": 0.9} for change in ("shuffled", "background")}
-    >>> for verdict in sensitivity_verdicts(moved, replaced=0.8): print(verdict)
-    holds: the static part must not change when frames are shuffled (0.10, at most 0.25)
-    holds: the dynamic part must change when frames are shuffled (0.90, at least 0.50)
-    does not hold: the static part must change with the background (0.10, at least 0.50)
-    does not hold: the dynamic part must not change with the background (0.90, at most 0.25)
+        >>> from bod_keras.evaluation.verdicts import sensitivity_verdicts
+        >>> moved = {change: {"static": 0.1, "dynamic": 0.9} for change in ("shuffled", "background")}
+        >>> for verdict in sensitivity_verdicts(moved, replaced=0.8): print(verdict)
+        holds: the static part must not change when frames are shuffled (0.10, at most 0.25)
+        holds: the dynamic part must change when frames are shuffled (0.90, at least 0.50)
+        does not hold: the static part must change with the background (0.10, at least 0.50)
+        does not hold: the dynamic part must not change with the background (0.90, at most 0.25)
     """
     if not 0 <= unchanged < changed:
         raise UserError(

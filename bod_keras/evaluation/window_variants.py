@@ -12,7 +12,7 @@ from bod_keras.errors import UserError
 def window_variants(
     frames: int, clips: int, speeds: Sequence[int], shuffles: int, seed: int = 0
 ) -> tuple[int, dict[str, np.ndarray]]:
-    """Says how to cut clips out of a window: neighbouring ones, faster, reversed and shuffled ones.
+    """Say how to cut clips out of a window: neighboring ones, faster, reversed and shuffled ones.
 
     The window is as long as `clips` clips that do not overlap, or as the fastest clip, whichever is more. The
     speeds, and the clip that is reversed and shuffled, lie in its middle.
@@ -29,14 +29,13 @@ def window_variants(
         so on to T positions in it. "speed 1" is the clip that is reversed and shuffled.
 
     Raises:
-        ValueError: if an argument is out of range, or so many orders of so few frames do not exist.
+        ValueError: if an argument is out of range, or there are fewer orders of the frames than `shuffles`.
 
     Example:
-
-    >>> from bod_keras.evaluation.window_variants import window_variants
-    >>> length, variants = window_variants(3, clips=2, speeds=(1, 2), shuffles=2)
-    >>> length, variants["clip 1"].tolist(), variants["speed 2"].tolist(), variants["reversed"].tolist()
-    (6, [3, 4, 5], [0, 2, 4], [3, 2, 1])
+        >>> from bod_keras.evaluation.window_variants import window_variants
+        >>> length, variants = window_variants(3, clips=2, speeds=(1, 2), shuffles=2)
+        >>> length, variants["clip 1"].tolist(), variants["speed 2"].tolist(), variants["reversed"].tolist()
+        (6, [3, 4, 5], [0, 2, 4], [3, 2, 1])
     """
     speeds = list(speeds)
     orders = np.prod(np.arange(1, min(frames, 10) + 1)) - 2

@@ -11,7 +11,7 @@ from bod_keras.data import ClipAugment, KeyFrameClips
 from bod_keras.detection import ActionDetector, fit_detector, score_boxes
 from bod_keras.encoders import FrameCNN, feature_map
 from bod_keras.training import Progress, steps_taken
-from bod_keras.training.fit_labelled import TrainingStoppedError
+from bod_keras.training.fit_labeled import TrainingStoppedError
 from tests.detection.discs import disc_key_frames, write_discs
 from tests.tiny_models import assert_same_weights, numpy
 

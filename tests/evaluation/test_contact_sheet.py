@@ -1,4 +1,4 @@
-"""The sheet shows the frames, and right and wrong neighbours in their colors."""
+"""The sheet shows the frames, and right and wrong neighbors in their colors."""
 
 import cv2
 import numpy as np
@@ -12,9 +12,9 @@ def count_color(picture, rgb):
 
 
 def sheet(png, right):
-    queries, neighbours = np.array(right).shape
-    frames = [[np.full((30, 40, 3), (250, 20, 200), np.uint8)] * (neighbours + 1)] * queries
-    contact_sheet(frames, [["name"] * (neighbours + 1)] * queries, right, png)
+    queries, neighbors = np.array(right).shape
+    frames = [[np.full((30, 40, 3), (250, 20, 200), np.uint8)] * (neighbors + 1)] * queries
+    contact_sheet(frames, [["name"] * (neighbors + 1)] * queries, right, png)
     return cv2.imread(str(png))
 
 

@@ -1,4 +1,4 @@
-"""What the parts know of the factors: known answers of probes, table and words; the protocol on arrays."""
+"""What the parts predict of the factors: known answers of probes, table and words; the protocol on arrays."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ def one_hot_parts(factors):
     return {"pooled": np.hstack([static, dynamic]), "static": static, "dynamic": dynamic}
 
 
-def test_parts_that_are_the_labels_know_their_own_factor_alone():
+def test_parts_that_are_the_labels_predict_their_own_factor_alone():
     splits = [(one_hot_parts(y), y) for y in (labels(240, 0), labels(240, 1))]
     found = factor_probes(*splits, measures=("linear", "mlp"))
     table, sentences = factor_table(found, ["static"], ["dynamic"])
@@ -36,17 +36,19 @@ def test_parts_that_are_the_labels_know_their_own_factor_alone():
             assert cells[part][part] == 1.0
             # Three deviations of 240 throws, on the scale of the excess.
             assert abs(cells[part][other]) < 3 * np.sqrt(0.25 * 0.75 / 240) / 0.75
-    assert sentences[0].startswith("static part: knows static (1.000, chance 0.250), does not know")
-    assert sentences[1].startswith("dynamic part: knows dynamic (1.000, chance 0.250), does not")
+    assert sentences[0].startswith(
+        "static part: predicts static (1.000, chance 0.250), does not predict"
+    )
+    assert sentences[1].startswith("dynamic part: predicts dynamic (1.000, chance 0.250), does not")
     assert all(sentence.endswith(", as it should.") for sentence in sentences)
 
 
-def test_a_part_that_knows_both_is_told():
+def test_a_part_that_predicts_both_is_named():
     split = labels(240, 0)
     parts = {**one_hot_parts(split), "static": one_hot_parts(split)["pooled"]}
     found = factor_probes((parts, split), (parts, split), measures=("linear",))
     _, sentences = factor_table(found, ["static"], ["dynamic"], ["linear"])
-    assert "knows static" in sentences[0] and ", knows dynamic (1.000" in sentences[0]
+    assert "predicts static" in sentences[0] and ", predicts dynamic (1.000" in sentences[0]
     assert sentences[0].endswith("NOT as it should.") and "NOT" not in sentences[1]
 
 
@@ -145,7 +147,7 @@ def test_the_protocol_makes_the_table(subject):
     assert result["table"]["linear"]["static"]["static"] == 1.0
     assert list(result["factors"]["static"]["static"]) == ["linear", "knn", "mlp"]
     assert list(result["table"]) == ["linear", "mlp"]
-    assert result["verdicts"][1].startswith("dynamic part: knows dynamic (1.000")
+    assert result["verdicts"][1].startswith("dynamic part: predicts dynamic (1.000")
     assert (subject.folder / result["files"][0]).stat().st_size > 1000
 
 

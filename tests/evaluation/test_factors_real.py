@@ -108,7 +108,7 @@ def result(folder, tmp_path_factory):
     return subject, run_protocol(subject, protocol())
 
 
-def test_each_part_is_found_to_know_what_it_knows(result):
+def test_each_part_is_found_to_predict_what_it_holds(result):
     subject, found = result
     scores = found["factors"]
     assert list(scores) == ["file", "speed", "direction", "order"]
@@ -119,7 +119,7 @@ def test_each_part_is_found_to_know_what_it_knows(result):
         assert scores[factor]["static"]["linear"] == pytest.approx(scores[factor]["chance"])
         assert scores[factor]["chance"] == pytest.approx(chance)
     assert scores["file"]["dynamic"]["linear"] < 0.3
-    assert found["verdicts"][0].startswith("static part: knows file (1.000, chance 0.125)")
+    assert found["verdicts"][0].startswith("static part: predicts file (1.000, chance 0.125)")
     assert (subject.folder / "factor_table.png").stat().st_size > 1000
 
 

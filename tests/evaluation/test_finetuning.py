@@ -100,7 +100,7 @@ def test_what_a_step_changes(train, batch_norm, weights, scale, statistics):
 
 
 def test_a_step_of_the_classifier_is_softmax_regression_with_l2():
-    """w - rate (features^T (softmax - onehot) / B + decay w), of normalised features, by NumPy."""
+    """w - rate (features^T (softmax - onehot) / B + decay w), of normalized features, by NumPy."""
     model = Classifier(make_encoder(), 3, "head", "frozen", "l2", weight_decay=0.5)
     model.compile(keras.optimizers.SGD(0.2), run_eagerly=True)
     (inputs, labels), (kernel, bias) = make_batch(), weights_of(model.head)

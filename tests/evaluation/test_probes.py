@@ -1,4 +1,4 @@
-"""Linear probe, nearest neighbours and the factor table: known answers, determinism, errors."""
+"""Linear probe, nearest neighbors and the factor table: known answers, determinism, errors."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def blobs(count, classes=4, width=6, spread=0.3, seed=0):
 
 
 def slow_knn(train_x, train_y, test_x, test_y, k, temperature):
-    """The vote as its definition reads, one sample and one neighbour at a time."""
+    """The vote as its definition reads, one sample and one neighbor at a time."""
     correct = 0
     for x, y in zip(test_x, test_y):
         similarity = [x @ t / (np.linalg.norm(x) * np.linalg.norm(t)) for t in train_x]
@@ -71,7 +71,7 @@ def test_knn_equals_the_slow_loop(k, temperature):
     assert fast == slow_knn(*train, *test, k, temperature)
 
 
-def test_knn_with_more_neighbours_than_samples_uses_all():
+def test_knn_with_more_neighbors_than_samples_uses_all():
     train, test = blobs(12, spread=2.0), blobs(30, spread=2.0, seed=1)
     assert knn_accuracy(*train, *test, k=500) == knn_accuracy(*train, *test, k=12)
 

@@ -154,7 +154,7 @@ def test_the_linear_protocol_is_the_linear_probe(shared, tmp_path):
     subject = subject_of(shared, tmp_path)
     result = run_protocol(subject, small("linear"))
     (train, train_y), (test, test_y) = (
-        subject.labelled(split, views=2)[:2] for split in (subject.train, subject.test)
+        subject.labeled(split, views=2)[:2] for split in (subject.train, subject.test)
     )
     for part in train:
         truth = linear_probe(train[part], train_y["label"], test[part], test_y["label"])
@@ -171,12 +171,12 @@ def test_the_tables_hold_what_was_counted(shared, tmp_path):
     assert np.trace(counts) / 6 == pytest.approx(result["factors"]["label"]["static"]["knn"])
 
 
-def test_neighbours_and_recalls_are_those_of_a_slow_search(shared, tmp_path):
+def test_neighbors_and_recalls_are_those_of_a_slow_search(shared, tmp_path):
     """One query and one gallery video at a time, centered as CoCLR does it."""
     subject = subject_of(shared, tmp_path)
     result = run_protocol(subject, small("retrieval-coclr"))
     (gallery, gallery_y), (queries, queries_y) = (
-        subject.labelled(split, views=2, kind="pooled")[:2]
+        subject.labeled(split, views=2, kind="pooled")[:2]
         for split in (subject.train, subject.test)
     )
     gallery, queries = (

@@ -1,13 +1,13 @@
-"""Nearest neighbours and recalls against loops over single samples; ties, blocks, errors."""
+"""Nearest neighbors and recalls against loops over single samples; ties, blocks, errors."""
 
 import numpy as np
 import pytest
 
 from bod_keras.evaluation import nearest_neighbors, retrieval_recalls
-from bod_keras.evaluation import neighbours as module
+from bod_keras.evaluation import neighbors as module
 
 
-def slow_neighbours(gallery, queries, k, center=False):
+def slow_neighbors(gallery, queries, k, center=False):
     """One query and one gallery row at a time; equal similarities by index."""
     if center:
         gallery, queries = gallery - gallery.mean(axis=0), queries - queries.mean(axis=0)
@@ -24,7 +24,7 @@ def slow_neighbours(gallery, queries, k, center=False):
 
 def slow_recall(gallery, gallery_y, queries, queries_y, k, center):
     hits = 0
-    for y, nearest in zip(queries_y, slow_neighbours(gallery, queries, k, center)):
+    for y, nearest in zip(queries_y, slow_neighbors(gallery, queries, k, center)):
         hits += any(gallery_y[i] == y for i in nearest)
     return hits / len(queries)
 
@@ -37,14 +37,14 @@ def samples(count, seed, classes=6, width=5):
 
 @pytest.mark.parametrize("center", [False, True])
 @pytest.mark.parametrize("k", [1, 7, 60])
-def test_neighbours_equal_the_slow_loop(k, center):
+def test_neighbors_equal_the_slow_loop(k, center):
     (gallery, _), (queries, _) = samples(60, 0), samples(25, 1)
     index, similarity = nearest_neighbors(gallery, queries, k, center)
-    assert index.tolist() == slow_neighbours(gallery, queries, k, center)
+    assert index.tolist() == slow_neighbors(gallery, queries, k, center)
     assert np.all(np.diff(similarity, axis=1) <= 0) and np.all(np.abs(similarity) <= 1)
 
 
-def test_neighbours_in_blocks_are_the_same(monkeypatch):
+def test_neighbors_in_blocks_are_the_same(monkeypatch):
     (gallery, _), (queries, _) = samples(60, 0), samples(25, 1)
     whole = nearest_neighbors(gallery, queries, 9)
     monkeypatch.setattr(module, "_CELLS_AT_ONCE", 200)
@@ -60,7 +60,7 @@ def test_equal_rows_come_by_index(k):
     # Copies at different places of a matrix product, and of other lengths, are equally near.
     gallery = rows[order] * np.linspace(0.1, 9, 40)[:, None]
     index, _ = nearest_neighbors(gallery, rows, k)
-    assert index.tolist() == slow_neighbours(gallery, rows, k)
+    assert index.tolist() == slow_neighbors(gallery, rows, k)
     assert nearest_neighbors(np.zeros((5, 2)), np.ones((1, 2)), 3)[0].tolist() == [[0, 1, 2]]
 
 

@@ -1,4 +1,4 @@
-"""Scores of the nearest neighbours and of the linear probe, and their errors."""
+"""Scores of the nearest neighbors and of the linear probe, and their errors."""
 
 import subprocess
 import sys

@@ -4,7 +4,7 @@ from bod_keras.evaluation.finetuning.best_epoch import BestEpoch
 from bod_keras.evaluation.finetuning.class_probabilities import ClassProbabilities
 from bod_keras.evaluation.finetuning.classifier import Classifier
 from bod_keras.evaluation.finetuning.training_run import TrainingRun
-from bod_keras.training.fit_labelled import TrainingStoppedError
+from bod_keras.training.fit_labeled import TrainingStoppedError
 
 __all__ = [
     "BestEpoch",

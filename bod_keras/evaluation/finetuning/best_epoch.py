@@ -14,7 +14,7 @@ _NAME = re.compile(r"epoch-(\d+)-(.+)\.keras")
 
 
 class BestEpoch(keras.callbacks.Callback):
-    """After each epoch measures the model, and keeps it if no epoch before was as good.
+    """After each epoch measure the model, and keep it if no epoch before was as good.
 
     A file holds epoch and accuracy in its name, so that both are there or neither. The one before stays until
     the next epoch begins: then there is a checkpoint of this one, and a run that resumes finds the best of the
@@ -27,12 +27,11 @@ class BestEpoch(keras.callbacks.Callback):
         name: of the accuracy in the logs.
 
     Example:
-
-    >>> from bod_keras.evaluation.finetuning import BestEpoch
-    >>> import tempfile
-    >>> best = BestEpoch(tempfile.mkdtemp(), measure=lambda model: 0.5, steps=10)
-    >>> best.found() is None
-    True
+        >>> from bod_keras.evaluation.finetuning import BestEpoch
+        >>> import tempfile
+        >>> best = BestEpoch(tempfile.mkdtemp(), measure=lambda model: 0.5, steps=10)
+        >>> best.found() is None
+        True
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class BestEpoch(keras.callbacks.Callback):
         self.steps, self.name = steps, name
 
     def found(self) -> tuple[int, float, Path] | None:
-        """Gives the best epoch so far, counted from 1, its accuracy and its file."""
+        """Return the best epoch so far, counted from 1, its accuracy and its file."""
         files = self._files()
         return files[-1] if files else None
 

@@ -26,14 +26,13 @@ class ClassProbabilities(keras.Model):
         `{"probabilities": float32 (B, C)}`.
 
     Example:
-
-    >>> import keras, numpy as np
-    >>> from bod_keras.evaluation.finetuning import ClassProbabilities
-    >>> classifier = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
-    >>> batch = {"views": np.ones((2, 5, 4, 2, 2, 3), "float32"), "index": np.array([0, 1])}
-    >>> probabilities, index = ClassProbabilities(classifier).of_videos([batch])
-    >>> probabilities.shape, probabilities.sum(axis=1).round(3).tolist()
-    ((2, 3), [1.0, 1.0])
+        >>> import keras, numpy as np
+        >>> from bod_keras.evaluation.finetuning import ClassProbabilities
+        >>> classifier = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
+        >>> batch = {"views": np.ones((2, 5, 4, 2, 2, 3), "float32"), "index": np.array([0, 1])}
+        >>> probabilities, index = ClassProbabilities(classifier).of_videos([batch])
+        >>> probabilities.shape, probabilities.sum(axis=1).round(3).tolist()
+        ((2, 3), [1.0, 1.0])
     """
 
     order = ("probabilities",)
@@ -46,7 +45,7 @@ class ClassProbabilities(keras.Model):
         return {"probabilities": ops.softmax(self.classifier(clips, training=False), axis=-1)}
 
     def of_videos(self, dataset: Iterable[Mapping]) -> tuple[np.ndarray, np.ndarray]:
-        """Gives the probabilities of every video.
+        """Return the probabilities of every video.
 
         Args:
             dataset: as of `iterate_features`; not empty.

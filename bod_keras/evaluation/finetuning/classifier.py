@@ -10,7 +10,7 @@ from keras import ops
 
 from bod_keras.backend.keras_private import all_layers
 from bod_keras.errors import UserError, check_choice
-from bod_keras.training.labelled_model import LabelledModel
+from bod_keras.training.labeled_model import LabeledModel
 
 TRAINS = ("all", "head")
 BATCH_NORMS = ("train", "adapt", "frozen")
@@ -18,7 +18,7 @@ NORMALIZATIONS = ("none", "l2", "l2+batch_norm")
 
 
 @keras.saving.register_keras_serializable("bod_keras")
-class Classifier(LabelledModel):
+class Classifier(LabeledModel):
     """The time mean of an encoder's features, normalization, dropout, and one linear layer.
 
         logits = W dropout(normalize(mean_t encoder(clip)_t)) + b
@@ -51,13 +51,13 @@ class Classifier(LabelledModel):
         ValueError: if an argument is none of those named, or the encoder does not keep time.
 
     Example:
-
-    >>> from bod_keras.evaluation.finetuning import Classifier
-    >>> import numpy as np
-    >>> from bod_keras.encoders import FrameCNN
-    >>> model = Classifier(FrameCNN((4, 8, 8, 3), widths=(4,)), classes=3, train="head", batch_norm="frozen")
-    >>> tuple(model(np.zeros((2, 4, 8, 8, 3), "float32")).shape), len(model.trainable_variables)
-    ((2, 3), 2)
+        >>> from bod_keras.evaluation.finetuning import Classifier
+        >>> import numpy as np
+        >>> from bod_keras.encoders import FrameCNN
+        >>> encoder = FrameCNN((4, 8, 8, 3), widths=(4,))
+        >>> model = Classifier(encoder, classes=3, train="head", batch_norm="frozen")
+        >>> tuple(model(np.zeros((2, 4, 8, 8, 3), "float32")).shape), len(model.trainable_variables)
+        ((2, 3), 2)
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from bod_keras.data import ClipDataset
 from bod_keras.evaluation.finetuning.best_epoch import BestEpoch
 from bod_keras.evaluation.finetuning.classifier import Classifier
 from bod_keras.training import save_model
-from bod_keras.training.fit_labelled import fit_labelled
+from bod_keras.training.fit_labeled import fit_labeled
 
 
 class TrainingRun:
@@ -42,7 +42,7 @@ class TrainingRun:
         ...     return model
         >>> run = TrainingRun(tempfile.mkdtemp(), data, epochs=1)
         >>> _, epoch, accuracy = run.train(build)
-        4 labelled videos, 2 steps an epoch, 1 epochs
+        4 labeled videos, 2 steps an epoch, 1 epochs
         >>> epoch, accuracy
         (1, None)
     """
@@ -76,14 +76,14 @@ class TrainingRun:
         steps = self.data.steps_per_epoch
         best = self.measure and BestEpoch(self.folder / "best", self.measure, steps)
         with self.data.clear_errors():
-            model, self.seconds_per_step = fit_labelled(
+            model, self.seconds_per_step = fit_labeled(
                 build,
                 self._stream,
                 self.folder / "checkpoints",
                 self.folder / "history.csv",
                 steps=steps,
                 epochs=self.epochs,
-                what=f"{len(self.data)} labelled videos",
+                what=f"{len(self.data)} labeled videos",
                 files=self.data.files,
                 callbacks=[best] if best else [],
             )

@@ -24,7 +24,7 @@ __all__ = [
 
 
 def run_protocol(subject: Subject, protocol: ConfigDict) -> dict:
-    """Run a protocol on a model and its labelled videos.
+    """Run a protocol on a model and its labeled videos.
 
     Args:
         subject: a `Subject`.

@@ -12,7 +12,7 @@ from bod_keras.feature_checks import check_classes
 
 
 def classify_features(subject, protocol, measure: str, score: Callable) -> dict:
-    """Scores every label column from every part of the features, and writes the tables of each.
+    """Score every label column from every part of the features, and write the tables of each.
 
     Args:
         subject: a `Subject`.
@@ -27,7 +27,7 @@ def classify_features(subject, protocol, measure: str, score: Callable) -> dict:
     Raises:
         ValueError: if a part that the protocol names is not there, or classes do not fit.
     """
-    (train_x, train_y, _), (test_x, test_y, _) = labelled_splits(subject, protocol)
+    (train_x, train_y, _), (test_x, test_y, _) = labeled_splits(subject, protocol)
     factors: dict[str, dict] = {}
     files = []
     for column, known in train_y.items():
@@ -47,14 +47,12 @@ def classify_features(subject, protocol, measure: str, score: Callable) -> dict:
     return {"factors": factors, "files": [str(f.relative_to(subject.folder)) for f in files]}
 
 
-def labelled_splits(subject, protocol) -> list[tuple[dict, dict, np.ndarray]]:
-    """Gives features, labels and positions of train and test, of the parts that a protocol names."""
+def labeled_splits(subject, protocol) -> list[tuple[dict, dict, np.ndarray]]:
+    """Return features, labels and positions of train and test, of the parts that a protocol names."""
     read_out = {"kind": protocol.read_out, "time_steps": protocol.time_steps}
     splits = []
     for split in (subject.train, subject.test):
-        features, labels, index = subject.labelled(
-            split, protocol.views, protocol.crops, **read_out
-        )
+        features, labels, index = subject.labeled(split, protocol.views, protocol.crops, **read_out)
         absent = [part for part in protocol.parts if part not in features]
         if absent:
             raise UserError(
@@ -73,7 +71,7 @@ def labelled_splits(subject, protocol) -> list[tuple[dict, dict, np.ndarray]]:
 
 
 def classes_of(subject, column: str, train_y, test_y) -> tuple[np.ndarray, list[str]]:
-    """Gives the classes of a column, ascending, and their names.
+    """Return the classes of a column, ascending, and their names.
 
     Raises:
         ValueError: if train has one class, or lacks one of the test.
@@ -85,6 +83,6 @@ def classes_of(subject, column: str, train_y, test_y) -> tuple[np.ndarray, list[
 
 
 def chance(test_y) -> float:
-    """Gives the accuracy of the best constant answer."""
+    """Return the accuracy of the best constant answer."""
     counts = np.unique(test_y, return_counts=True)[1]
     return float(counts.max() / counts.sum())

@@ -48,7 +48,7 @@ _OF_THE_TEST = ("evaluated", "persons", "least_person_score", "every_test", "lim
 
 @kind("detect")
 def run_detect(subject, protocol) -> dict:
-    """Fine-tunes a detector on the boxes of train, and measures it on those of test.
+    """Fine-tune a detector on the boxes of train, and measures it on those of test.
 
     Args:
         subject: a `Subject` whose videos have boxes; its encoder is copied, not changed.

@@ -33,7 +33,7 @@ _UNTRAINED = (
 
 @kind("diagnose", columns=("sensitivity", "energy"))
 def run_diagnose(subject, protocol) -> dict:
-    """Measures spectrum, energy, embeddings and sensitivity of a framework, and writes diagnose.html.
+    """Measure spectrum, energy, embeddings and sensitivity of a framework, and write diagnose.html.
 
     Args:
         subject: a `Subject`; its `test` videos are used, their labels are not.
@@ -131,7 +131,7 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
 
 
 def _of_operators(model: keras.Model, clips, measured: dict, spectra: dict) -> None:
-    """Adds the energy of both parts, and the eigenvalues of every operator, of some clips."""
+    """Add the energy of both parts, and the eigenvalues of every operator, of some clips."""
     layer = model.reading_split()
     embeddings = model(clips, training=False)
     parts = named_embeddings(model, embeddings)

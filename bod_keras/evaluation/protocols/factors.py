@@ -1,11 +1,11 @@
-"""Which part of a read-out knows which label or factor of the videos."""
+"""From which part of a read-out which label or factor of the videos can be predicted."""
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.factor_table import factor_table
 from bod_keras.evaluation.factor_table_plot import plot_factor_table
 from bod_keras.evaluation.factors import factor_probes
 from bod_keras.evaluation.protocols._kinds import kind
-from bod_keras.evaluation.protocols.classify import labelled_splits
+from bod_keras.evaluation.protocols.classify import labeled_splits
 
 
 @kind("factors", by_part=True, as_in_the_run=True)
@@ -23,7 +23,7 @@ def run_factors(subject, protocol):
     Raises:
         ValueError: if a column that `--set` names is not there.
     """
-    train, test = (split[:2] for split in labelled_splits(subject, protocol))
+    train, test = (split[:2] for split in labeled_splits(subject, protocol))
     kinds = {kind: _columns(protocol, kind, train[1]) for kind in ("static", "dynamic")}
     found = factor_probes(train, test, subject.seed, protocol.measures)
     result = {"factors": found}

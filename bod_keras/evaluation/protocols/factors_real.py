@@ -18,7 +18,7 @@ _STATIC, _DYNAMIC = ("file",), ("speed", "direction", "order")
 
 @kind("factors_real", by_part=True)
 def run_factors_real(subject, protocol) -> dict:
-    """Probes every part for a static factor and three dynamic ones that videos have by themselves.
+    """Probe every part for a static factor and three dynamic ones that videos have by themselves.
 
     "file": which video a clip is of. Of clips that follow one another in a video, every second one is learned
     from and the others are tested. "speed": how many frames of the video lie between two of the clip;

@@ -27,11 +27,11 @@ SCHEDULES = ("cosine", "step")
 
 @kind("finetune", legend="classifier: trained with labels on augmented clips.")
 def run_finetune(subject, protocol) -> dict:
-    """Trains a `Classifier` on the training videos, and tests the epoch that the protocol chooses.
+    """Train a `Classifier` on the training videos, and test the epoch that the protocol chooses.
 
     All that is trained, and the probabilities of the test videos, stay in the folder training-HASH, where the
-    hash is of the model, the videos, the protocol and the seed. A training that was stopped goes on there, and
-    one that is finished is read from there.
+    hash is of the model, the videos, the protocol and the seed. A training that was stopped continues there,
+    and one that is finished is read from there.
 
     Args:
         subject: a `Subject`; its model stays as it is.
@@ -118,7 +118,7 @@ def _train_and_test(subject, protocol, labels, classes, folder, file):
 
 
 def build_classifier(encoder, classes: int, protocol, steps_per_epoch: int) -> Classifier:
-    """Makes the compiled `Classifier` of a protocol on a copy of an encoder.
+    """Make the compiled `Classifier` of a protocol on a copy of an encoder.
 
     Args:
         encoder: the built encoder; it stays as it is.
@@ -130,16 +130,15 @@ def build_classifier(encoder, classes: int, protocol, steps_per_epoch: int) -> C
         The model.
 
     Example:
-
-    >>> from bod_keras.evaluation.protocols.finetune import build_classifier
-    >>> from ml_collections import ConfigDict
-    >>> from bod_keras.encoders import FrameCNN
-    >>> protocol = ConfigDict(dict(
-    ...     train="all", batch_norm="train", normalize="none", dropout=0.5, weight_decay=1e-4, momentum=0.9,
-    ...     optimizer="sgd", schedule="cosine", learning_rate=0.1, warmup_epochs=1, epochs=5))
-    >>> model = build_classifier(FrameCNN((4, 8, 8, 3), widths=(4,)), 3, protocol, steps_per_epoch=10)
-    >>> type(model.optimizer).__name__, model.classes
-    ('SGD', 3)
+        >>> from bod_keras.evaluation.protocols.finetune import build_classifier
+        >>> from ml_collections import ConfigDict
+        >>> from bod_keras.encoders import FrameCNN
+        >>> protocol = ConfigDict(dict(
+        ...     train="all", batch_norm="train", normalize="none", dropout=0.5, weight_decay=1e-4, momentum=0.9,
+        ...     optimizer="sgd", schedule="cosine", learning_rate=0.1, warmup_epochs=1, epochs=5))
+        >>> model = build_classifier(FrameCNN((4, 8, 8, 3), widths=(4,)), 3, protocol, steps_per_epoch=10)
+        >>> type(model.optimizer).__name__, model.classes
+        ('SGD', 3)
     """
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(encoder))
     copy.set_weights(encoder.get_weights())

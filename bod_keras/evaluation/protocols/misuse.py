@@ -15,7 +15,7 @@ _HEAD = 2**20  # bytes of a file that are compared, beside its size
 
 
 def check_clips(encoder, frames: int, size: int, protocol: str) -> None:
-    """Raises unless an encoder takes the clips of a protocol.
+    """Raise unless an encoder takes the clips of a protocol.
 
     Args:
         encoder: with an `input_shape` (None, T, H, W, 3).
@@ -27,10 +27,9 @@ def check_clips(encoder, frames: int, size: int, protocol: str) -> None:
         ValueError: if the encoder was made for another number of frames, or for another size.
 
     Example:
-
-    >>> from bod_keras.evaluation.protocols.misuse import check_clips
-    >>> from bod_keras.encoders import FrameCNN
-    >>> check_clips(FrameCNN((8, 32, 32, 3), widths=(4,)), 8, 32, "linear")
+        >>> from bod_keras.evaluation.protocols.misuse import check_clips
+        >>> from bod_keras.encoders import FrameCNN
+        >>> check_clips(FrameCNN((8, 32, 32, 3), widths=(4,)), 8, 32, "linear")
     """
     _, time, height, width, _ = encoder.input_shape
     pairs = (("frames", time, frames), ("size", height, size), ("size", width, size))
@@ -45,7 +44,7 @@ def check_clips(encoder, frames: int, size: int, protocol: str) -> None:
 
 
 def check_class_names(train: Sequence[str], test: Sequence[str]) -> None:
-    """Raises unless the classes of two splits have the same names in the same order.
+    """Raise unless the classes of two splits have the same names in the same order.
 
     Args:
         train, test: the names in the order of the labels; an empty list where none are known.
@@ -55,9 +54,8 @@ def check_class_names(train: Sequence[str], test: Sequence[str]) -> None:
             do no harm.
 
     Example:
-
-    >>> from bod_keras.evaluation.protocols.misuse import check_class_names
-    >>> check_class_names(["run", "jump"], ["run", "jump"])
+        >>> from bod_keras.evaluation.protocols.misuse import check_class_names
+        >>> check_class_names(["run", "jump"], ["run", "jump"])
     """
     train, test = list(train), list(test)
     if not train or not test or train[: len(test)] == test:
@@ -73,7 +71,7 @@ def check_class_names(train: Sequence[str], test: Sequence[str]) -> None:
 
 
 def shared_videos(one: Iterable[Record], other: Iterable[Record]) -> list[str]:
-    """Finds videos that two lists both have: the same file, at times that overlap.
+    """Find videos that two lists both have: the same file, at times that overlap.
 
     Args:
         one, other: records.
@@ -82,11 +80,10 @@ def shared_videos(one: Iterable[Record], other: Iterable[Record]) -> list[str]:
         The paths in `other`, sorted.
 
     Example:
-
-    >>> from bod_keras.data import Record
-    >>> from bod_keras.evaluation.protocols.misuse import shared_videos
-    >>> shared_videos([Record("a.mp4"), Record("b.mp4")], [Record("./b.mp4"), Record("c.mp4")])
-    ['./b.mp4']
+        >>> from bod_keras.data import Record
+        >>> from bod_keras.evaluation.protocols.misuse import shared_videos
+        >>> shared_videos([Record("a.mp4"), Record("b.mp4")], [Record("./b.mp4"), Record("c.mp4")])
+        ['./b.mp4']
     """
     spans: dict[str, list] = {}
     for record in one:
@@ -100,7 +97,7 @@ def shared_videos(one: Iterable[Record], other: Iterable[Record]) -> list[str]:
 
 
 def copied_videos(one: Iterable[Record], other: Iterable[Record]) -> list[tuple[str, str]]:
-    """Finds local files of other names with equal content: of equal size, and equal in their first MiB.
+    """Find local files of other names with equal content: of equal size, and equal in their first MiB.
 
     Args:
         one, other: records.
@@ -109,17 +106,16 @@ def copied_videos(one: Iterable[Record], other: Iterable[Record]) -> list[tuple[
         Pairs of a path in `one` and a path in `other`, sorted by the latter.
 
     Example:
-
-    >>> from bod_keras.data import Record
-    >>> from bod_keras.evaluation.protocols.misuse import copied_videos
-    >>> import pathlib, tempfile
-    >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> files = [folder / name for name in ("a.avi", "b.avi", "c.avi")]
-    >>> for file, content in zip(files, ("x", "x", "y")):
-    ...     _ = file.write_text(content)
-    >>> pairs = copied_videos([Record(str(files[0]))], [Record(str(files[1])), Record(str(files[2]))])
-    >>> [pathlib.Path(copy).name for _, copy in pairs]
-    ['b.avi']
+        >>> from bod_keras.data import Record
+        >>> from bod_keras.evaluation.protocols.misuse import copied_videos
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> files = [folder / name for name in ("a.avi", "b.avi", "c.avi")]
+        >>> for file, content in zip(files, ("x", "x", "y")):
+        ...     _ = file.write_text(content)
+        >>> pairs = copied_videos([Record(str(files[0]))], [Record(str(files[1])), Record(str(files[2]))])
+        >>> [pathlib.Path(copy).name for _, copy in pairs]
+        ['b.avi']
     """
     here, there = _by_size(one), _by_size(other)
     pairs = []
@@ -141,7 +137,7 @@ def leaks(
     pretrained_on: Sequence[Record] | None,
     allow: bool = False,
 ) -> list[str]:
-    """Says which test videos were seen before.
+    """Say which test videos were seen before.
 
     Args:
         train: the videos that are learned from with labels.
@@ -156,11 +152,10 @@ def leaks(
         ValueError: if a test video is in `train`, unless it is allowed.
 
     Example:
-
-    >>> from bod_keras.data import Record
-    >>> from bod_keras.evaluation.protocols.misuse import leaks
-    >>> leaks([Record("a.mp4")], [Record("b.mp4")], [Record("b.mp4")])[0][:38]
-    'Pre-training has seen 1 of the 1 test '
+        >>> from bod_keras.data import Record
+        >>> from bod_keras.evaluation.protocols.misuse import leaks
+        >>> leaks([Record("a.mp4")], [Record("b.mp4")], [Record("b.mp4")])[0][:38]
+        'Pre-training has seen 1 of the 1 test '
     """
     found = []
     shared = shared_videos(train, test)

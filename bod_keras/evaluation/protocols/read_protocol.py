@@ -13,7 +13,7 @@ from bod_keras.errors import UserError, check_choice
 
 
 def read_protocol(name: str, folder: str | Path) -> ConfigDict:
-    """Reads a protocol by name, or by the path of its file.
+    """Read a protocol by name, or by the path of its file.
 
     Args:
         name: as in "linear-coclr", the file linear_coclr.py of `folder`; or a path that ends in .py, whose
@@ -27,18 +27,17 @@ def read_protocol(name: str, folder: str | Path) -> ConfigDict:
         ValueError: if there is no such protocol, or the file has no config with a name, a version and a kind.
 
     Example:
-
-    >>> from bod_keras.evaluation.protocols import change_protocol, read_protocol
-    >>> from pathlib import Path
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp(), "mine.py")
-    >>> _ = file.write_text(
-    ...     "from ml_collections import ConfigDict\\n"
-    ...     "def get_config():\\n"
-    ...     "    return ConfigDict({'name': 'mine', 'version': 1, 'kind': 'knn', 'k': 20})\\n")
-    >>> protocol = change_protocol(read_protocol(str(file), "."), ["k=5"])
-    >>> protocol.k, protocol.modified.k
-    (5, [20, 5])
+        >>> from bod_keras.evaluation.protocols import change_protocol, read_protocol
+        >>> from pathlib import Path
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp(), "mine.py")
+        >>> _ = file.write_text(
+        ...     "from ml_collections import ConfigDict\\n"
+        ...     "def get_config():\\n"
+        ...     "    return ConfigDict({'name': 'mine', 'version': 1, 'kind': 'knn', 'k': 20})\\n")
+        >>> protocol = change_protocol(read_protocol(str(file), "."), ["k=5"])
+        >>> protocol.k, protocol.modified.k
+        (5, [20, 5])
     """
     file = _file_of(name, Path(folder))
     config = _config_of(file)
@@ -51,7 +50,7 @@ def read_protocol(name: str, folder: str | Path) -> ConfigDict:
 
 
 def change_protocol(protocol: ConfigDict, changes: Sequence[str]) -> ConfigDict:
-    """Makes a protocol with other choices, which remembers what the first one said.
+    """Make a protocol with other choices, which remembers what the first one said.
 
     Args:
         protocol: as `read_protocol` gives it.

@@ -1,4 +1,4 @@
-"""Nearest neighbours: queries are the test videos, the gallery the training videos."""
+"""Nearest neighbors: queries are the test videos, the gallery the training videos."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import csv
 import numpy as np
 
 from bod_keras.evaluation.contact_sheet import contact_sheet
-from bod_keras.evaluation.neighbours import nearest_neighbors
+from bod_keras.evaluation.neighbors import nearest_neighbors
 from bod_keras.evaluation.protocols._kinds import kind
-from bod_keras.evaluation.protocols.classify import chance, classes_of, labelled_splits
+from bod_keras.evaluation.protocols.classify import chance, classes_of, labeled_splits
 from bod_keras.evaluation.retrieval import retrieval_recalls
 from bod_keras.storage.atomic_file import atomic_file
 
-_QUERIES, _NEIGHBOURS = 8, 5  # of the contact sheet
+_QUERIES, _NEIGHBORS = 8, 5  # of the contact sheet
 _PIXELS = 112  # height and width of its frames
 
 
 @kind("retrieval")
 def run_retrieval(subject, protocol) -> dict:
-    """R@k for every label column and part; the neighbours of each query as a table, some as a picture.
+    """R@k for every label column and part; the neighbors of each query as a table, some as a picture.
 
     Args:
         subject: a `Subject`.
@@ -30,7 +30,7 @@ def run_retrieval(subject, protocol) -> dict:
         [...]}`. An R@k with k beyond the gallery is left out. The files are neighbours-PART.csv, the nearest
         training videos of every test video, and neighbours-PART-COLUMN.png.
     """
-    (gallery, gallery_y, *read), (queries, queries_y, *tested) = labelled_splits(subject, protocol)
+    (gallery, gallery_y, *read), (queries, queries_y, *tested) = labeled_splits(subject, protocol)
     factors: dict[str, dict] = {}
     for column, train_y in gallery_y.items():
         classes_of(subject, column, train_y, queries_y[column])
@@ -50,7 +50,7 @@ def run_retrieval(subject, protocol) -> dict:
     rows = len(next(iter(gallery.values())))
     for part in gallery:
         index, similarity = nearest_neighbors(
-            gallery[part], queries[part], min(_NEIGHBOURS, rows), protocol.center
+            gallery[part], queries[part], min(_NEIGHBORS, rows), protocol.center
         )
         files += _write(subject, part, read + tested, index, similarity)
     return {"factors": factors, "gallery": rows, "files": files}
@@ -91,7 +91,7 @@ def _write(subject, part: str, read, index: np.ndarray, similarity: np.ndarray) 
 
 
 def _middle_frames(subject, read, chosen, index) -> list[list[np.ndarray]]:
-    """For each chosen query the middle frame of its center clip, and those of its neighbours."""
+    """For each chosen query the middle frame of its center clip, and those of its neighbors."""
     wanted = {1: [read[1][q] for q in chosen], 0: np.unique(read[0][index[chosen]]).tolist()}
     frames: dict[tuple[int, int], np.ndarray] = {}
     for which, split in ((0, subject.train), (1, subject.test)):

@@ -1,4 +1,4 @@
-"""What a protocol is run on: a trained model with its labelled videos."""
+"""What a protocol is run on: a trained model with its labeled videos."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bod_keras.evaluation.feature_cache import FeatureCache
 
 
 class Split:
-    """Labelled videos to learn from, or to test on.
+    """Labeled videos to learn from, or to test on.
 
     Args:
         catalog: the `Catalog` of the videos.
-        make_data: from a catalogue to the `ClipDataset` of its clips, with the settings of the run and the
+        make_data: from a catalog to the `ClipDataset` of its clips, with the settings of the run and the
             protocol; keywords replace settings: `make_data(catalog, recipe="none", batch_size=8)`.
         name: "train" or "test", for messages.
 
@@ -31,14 +31,13 @@ class Split:
         data: the `ClipDataset` with the settings of the run and the protocol.
 
     Example:
-
-    >>> from bod_keras.data import Catalog, ClipDataset, Record
-    >>> from bod_keras.evaluation.protocols import Split
-    >>> records = [Record("a.mp4", label=0), Record("b.mp4", label=1)]
-    >>> make = lambda catalog, **settings: ClipDataset(catalog.records, batch_size=1, **settings)
-    >>> split = Split(Catalog(records, ["run", "jump"]), make, "test")
-    >>> split.labels, split.subset([1]).labels
-    ({'label': [0, 1]}, {'label': [1]})
+        >>> from bod_keras.data import Catalog, ClipDataset, Record
+        >>> from bod_keras.evaluation.protocols import Split
+        >>> records = [Record("a.mp4", label=0), Record("b.mp4", label=1)]
+        >>> make = lambda catalog, **settings: ClipDataset(catalog.records, batch_size=1, **settings)
+        >>> split = Split(Catalog(records, ["run", "jump"]), make, "test")
+        >>> split.labels, split.subset([1]).labels
+        ({'label': [0, 1]}, {'label': [1]})
     """
 
     def __init__(self, catalog: Catalog, make_data: Callable[..., ClipDataset], name: str):
@@ -65,16 +64,16 @@ class Split:
         return {k: v for data in self._made for k, v in data.skipped.items()} | self._unread
 
     def skip(self, unread: Mapping[str, str]) -> None:
-        """Notes files that could not be read otherwise than by `data` and `clips`: path -> reason."""
+        """Note files that could not be read otherwise than by `data` and `clips`: path -> reason."""
         self._unread |= unread
 
     def subset(self, rows: Sequence[int]) -> Split:
-        """Makes the split of some of the videos, by their positions."""
+        """Make the split of some of the videos, by their positions."""
         records = [self.records[int(row)] for row in rows]
         return Split(dataclasses.replace(self.catalog, records=records), self._make_data, self.name)
 
     def clips(self, rows: Sequence[int] | None = None, **settings) -> ClipDataset:
-        """Makes the `ClipDataset` of these videos with other settings.
+        """Make the `ClipDataset` of these videos with other settings.
 
         Args:
             rows: positions of the videos to take; None for all.
@@ -121,7 +120,7 @@ class Split:
 
 
 class Subject:
-    """A trained model with the labelled videos on which a protocol is run.
+    """A trained model with the labeled videos on which a protocol is run.
 
     Args:
         model: a framework model, or an encoder; a protocol leaves its weights as they are.
@@ -135,23 +134,22 @@ class Subject:
         encoder: `model.encoder`, or the model itself.
 
     Example:
-
-    >>> import keras, numpy as np
-    >>> from bod_keras.data import Catalog, ClipDataset
-    >>> from bod_keras.evaluation.protocols import Split, Subject
-    >>> import tempfile
-    >>> from bod_keras.data import array_records
-    >>> encoder = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Reshape((2, 48))])
-    >>> model = keras.Sequential([encoder, keras.layers.Dense(3)])
-    >>> records = array_records(np.zeros((2, 2, 4, 4, 3), np.uint8), labels=[0, 1])
-    >>> make = lambda catalog, **settings: ClipDataset(
-    ...     catalog.records, **{"frames": 2, "size": 4, "batch_size": 2, **settings})
-    >>> split = Split(Catalog(records), make, "test")
-    >>> subject = Subject(model, {}, split, split, tempfile.mkdtemp() + "/evaluation/linear")
-    >>> features, labels, index = subject.labelled(subject.test)
-    2 test videos: features are extracted
-    >>> features["pooled"].shape, labels["label"].tolist()
-    ((2, 3), [0, 1])
+        >>> import keras, numpy as np
+        >>> from bod_keras.data import Catalog, ClipDataset
+        >>> from bod_keras.evaluation.protocols import Split, Subject
+        >>> import tempfile
+        >>> from bod_keras.data import array_records
+        >>> encoder = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Reshape((2, 48))])
+        >>> model = keras.Sequential([encoder, keras.layers.Dense(3)])
+        >>> records = array_records(np.zeros((2, 2, 4, 4, 3), np.uint8), labels=[0, 1])
+        >>> make = lambda catalog, **settings: ClipDataset(
+        ...     catalog.records, **{"frames": 2, "size": 4, "batch_size": 2, **settings})
+        >>> split = Split(Catalog(records), make, "test")
+        >>> subject = Subject(model, {}, split, split, tempfile.mkdtemp() + "/evaluation/linear")
+        >>> features, labels, index = subject.labeled(subject.test)
+        2 test videos: features are extracted
+        >>> features["pooled"].shape, labels["label"].tolist()
+        ((2, 3), [0, 1])
     """
 
     def __init__(
@@ -196,7 +194,7 @@ class Subject:
             self.model, self.cache, views, crops, kind=kind, time_steps=time_steps
         )
 
-    def labelled(self, split: Split, views: int = 1, crops: int = 1, **read_out):
+    def labeled(self, split: Split, views: int = 1, crops: int = 1, **read_out):
         """As `features`, with the labels before the index: a dict from column to classes, array (N,)."""
         features, index = self.features(split, views, crops, **read_out)
         labels = {name: np.asarray(column)[index] for name, column in split.labels.items()}

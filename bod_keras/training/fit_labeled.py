@@ -13,7 +13,7 @@ from bod_keras.errors import UserError
 from bod_keras.training.checkpoint import Checkpoint, load_checkpoint
 from bod_keras.training.fit_rest import fit_rest
 from bod_keras.training.history_file import HistoryFile
-from bod_keras.training.labelled_model import LabelledModel
+from bod_keras.training.labeled_model import LabeledModel
 from bod_keras.training.model import steps_taken
 from bod_keras.training.progress import Progress
 from bod_keras.training.stop_on_non_finite import StopOnNonFinite
@@ -28,7 +28,7 @@ class TrainingStoppedError(Exception):
         step: the step that was saved.
 
     Example:
-        >>> from bod_keras.training.fit_labelled import TrainingStoppedError
+        >>> from bod_keras.training.fit_labeled import TrainingStoppedError
         >>> print(TrainingStoppedError(15, 120))
         Saved step 120. The same command resumes here.
     """
@@ -38,8 +38,8 @@ class TrainingStoppedError(Exception):
         self.number, self.step = number, step
 
 
-def fit_labelled(
-    build: Callable[[], LabelledModel],
+def fit_labeled(
+    build: Callable[[], LabeledModel],
     stream: Callable[[int], Iterable],
     checkpoints: str | os.PathLike,
     history: str | os.PathLike,
@@ -49,7 +49,7 @@ def fit_labelled(
     what: str,
     files: Callable[[int, int], Iterable[str]] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> tuple[LabelledModel, float | None]:
+) -> tuple[LabeledModel, float | None]:
     """Train the model that `build` makes, or continue with the one of the last checkpoint.
 
     Args:
@@ -72,8 +72,8 @@ def fit_labelled(
         UserError: no checkpoint is complete.
 
     Example:
-        >>> from bod_keras.training.fit_labelled import fit_labelled
-        >>> fit_labelled(build, stream, "run", "run/history.csv", steps=9, epochs=2, what="9 videos")
+        >>> from bod_keras.training.fit_labeled import fit_labeled
+        >>> fit_labeled(build, stream, "run", "run/history.csv", steps=9, epochs=2, what="9 videos")
         ... # doctest: +SKIP
     """
     model, damaged = load_checkpoint(checkpoints)

@@ -12,7 +12,7 @@ _DECIMALS = 12  # of a similarity; what is beyond depends on the order in which 
 def nearest_neighbors(
     gallery, queries, k: int, center: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the k gallery rows that are most similar to each query, the most similar first.
+    """Return the k gallery rows that are most similar to each query, the most similar first.
 
     The similarity is the cosine, rounded to 12 decimals; of equally similar rows the one with the
     smaller index comes first. A zero row has similarity 0 to all.
@@ -20,7 +20,7 @@ def nearest_neighbors(
     Args:
         gallery: features (N, K).
         queries: features (M, K).
-        k: neighbours of a query, 1 to N.
+        k: neighbors of a query, 1 to N.
         center: subtract from each of the two sets its own mean first.
 
     Returns:
@@ -31,11 +31,10 @@ def nearest_neighbors(
         ValueError: if k is not in 1 to N, widths disagree, or features are not finite.
 
     Example:
-
-    >>> from bod_keras.evaluation import nearest_neighbors
-    >>> index, similarity = nearest_neighbors([[0.0, 2.0], [3.0, 0.0]], [[1.0, 0.0]], k=2)
-    >>> index.tolist(), similarity.tolist()
-    ([[1, 0]], [[1.0, 0.0]])
+        >>> from bod_keras.evaluation import nearest_neighbors
+        >>> index, similarity = nearest_neighbors([[0.0, 2.0], [3.0, 0.0]], [[1.0, 0.0]], k=2)
+        >>> index.tolist(), similarity.tolist()
+        ([[1, 0]], [[1.0, 0.0]])
     """
     gallery = check_features(gallery, "gallery")
     queries = check_features(queries, "queries")
@@ -43,7 +42,7 @@ def nearest_neighbors(
     if not 1 <= k <= len(gallery):
         raise UserError(
             f"k must be between 1 and the rows of the gallery, {len(gallery)}, received {k!r}. "
-            "Ask for fewer neighbours, or give a larger gallery."
+            "Ask for fewer neighbors, or give a larger gallery."
         )
     if center:
         gallery, queries = gallery - gallery.mean(axis=0), queries - queries.mean(axis=0)
@@ -73,7 +72,7 @@ def _largest(block: np.ndarray, k: int) -> np.ndarray:
 
 
 def _unit_rows(features: np.ndarray) -> np.ndarray:
-    """Divides each row by its length; a zero row stays zero."""
+    """Divide each row by its length; a zero row stays zero."""
     # Dividing by the largest entry first keeps the squares within range.
     largest = np.abs(features).max(axis=1, keepdims=True)
     features = features / np.where(largest > 0, largest, 1.0)

@@ -1,4 +1,4 @@
-"""`LabelledModel`: a Keras model that learns from labels and can be stopped at any step."""
+"""`LabeledModel`: a Keras model that learns from labels and can be stopped at any step."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bod_keras.training.seed_states import SeedStates
 _COUNTERS = ("first_position", "next_position", "steps_taken")
 
 
-class LabelledModel(SeedStates, keras.Model):
-    """Base of models that `fit_labelled` trains.
+class LabeledModel(SeedStates, keras.Model):
+    """Base of models that `fit_labeled` trains.
 
     A subclass implements `loss_function`, calls `add_counters` at the end of ``__init__``, and calls `count` in
     a training step with the ``"position"`` of its inputs, if they have one. It is compiled with an optimizer
@@ -25,8 +25,8 @@ class LabelledModel(SeedStates, keras.Model):
 
     Example:
         >>> import keras
-        >>> from bod_keras.training.labelled_model import LabelledModel
-        >>> class Net(LabelledModel):
+        >>> from bod_keras.training.labeled_model import LabeledModel
+        >>> class Net(LabeledModel):
         ...     def __init__(self):
         ...         super().__init__()
         ...         self.dense = keras.layers.Dense(2)
