@@ -38,9 +38,9 @@ _ROOT = flags.DEFINE_string("root", None, "Folder of its videos.")
 _ANNOTATIONS = flags.DEFINE_string("annotations", None, "Folder of its annotation files.")
 _SPLIT = flags.DEFINE_list("split", None, "Which of its official splits, such as 1, or 1,2,3.")
 _TRAIN = flags.DEFINE_string(
-    "probe_train", None, "Labelled videos to fit on, if not the run's own."
+    "probe_train", None, "Labeled videos to fit on, if not the run's own."
 )
-_TEST = flags.DEFINE_string("probe_test", None, "Labelled videos to test on, if not the run's own.")
+_TEST = flags.DEFINE_string("probe_test", None, "Labeled videos to test on, if not the run's own.")
 _PER_CLASS = flags.DEFINE_integer(
     "per_class", None, "Low-shot: learn from this many videos a class."
 )

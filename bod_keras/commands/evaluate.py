@@ -198,7 +198,7 @@ def protocol_name(protocol: ConfigDict, options: Options) -> str:
 
 
 def probe_config(config: Mapping, fold: int | None, protocol: ConfigDict, options: Options) -> dict:
-    """Return the run's config with the labelled videos of the flags, and the protocol's clips."""
+    """Return the run's config with the labeled videos of the flags, and the protocol's clips."""
     data, probe = dict(config["data"]), dict(config["probe"])
     for part, source in (("train", options.probe_train), ("test", options.probe_test)):
         probe[part] = source or probe[part]
@@ -226,12 +226,12 @@ def probe_config(config: Mapping, fold: int | None, protocol: ConfigDict, option
 
 
 class Videos:
-    """The labelled videos that a run is evaluated on, checked once for each official split."""
+    """The labeled videos that a run is evaluated on, checked once for each official split."""
 
     def __init__(self, config: Mapping, options: Options):
         self._config, self._options = config, options
         self._pretrained_on = _pretrained_on(config)
-        self._found = {}  # (fold, built-in data, unlabelled) -> catalogues of train and test, warnings
+        self._found = {}  # (fold, built-in data, unlabelled) -> catalogs of train and test, warnings
 
     def splits(
         self, protocol: ConfigDict, fold: int | None, seed: int, model: keras.Model
@@ -268,7 +268,7 @@ class Videos:
         )
         if unlabelled and (protocol.per_class or protocol.share):
             raise UserError(
-                f"--per_class and --share choose among labelled videos, and {protocol.name} uses no labels. "
+                f"--per_class and --share choose among labeled videos, and {protocol.name} uses no labels. "
                 "Leave them out."
             )
         if protocol.per_class or protocol.share:
