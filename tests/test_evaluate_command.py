@@ -155,7 +155,7 @@ def test_a_killed_training_goes_on_and_an_epoch_chosen_on_test_is_said_to_be(eva
     assert not (folder / "result.npz").exists()
     code, output, errors = evaluate(run, *flags)
     assert code == 0, errors
-    assert "12 labelled videos, 3 steps an epoch, 10 epochs, resumed at step " in output
+    assert "12 labeled videos, 3 steps an epoch, 10 epochs, resumed at step " in output
     assert "WARNING: finetune chooses the epoch on the test videos" in output.split("\n\n")[-1]
     result = report(run, folder.parent.name)
     assert result["chosen_on"] == "test" and result["epochs"] == 10
