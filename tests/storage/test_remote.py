@@ -116,7 +116,7 @@ def test_a_server_that_fails_is_no_broken_video(folder):
 
 
 def test_a_server_that_goes_away_stops_the_stream(folder):
-    noise = np.random.default_rng(0).integers(0, 255, (300, 200, 200, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (400, 200, 200, 3), dtype=np.uint8)
     # Three blocks and more: the first and the last are fetched.
     local = save_video(folder / "long.mov", noise, "MJPG")
     assert os.path.getsize(local) > 9 * 2**20
