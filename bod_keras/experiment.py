@@ -116,7 +116,8 @@ def _official(data, split):
 
 
 def _usable(config, catalog):
-    """The catalogue without the blocklist's videos; says what is left out, and stops if too much is missing."""
+    """The catalog without the blocklist's videos; says what is left out, and stops if too much is missing."""
+    print(f"Videos: {catalog.summary()}.", flush=True)
     total, missing = len(catalog.records) + len(catalog.missing), catalog.missing
     if missing:
         named = f"{len(missing)} of {total} annotated videos have no file: {', '.join(missing[:5])}"

@@ -14,7 +14,7 @@ import keras
 from ml_collections import ConfigDict
 
 from bod_keras import evaluation, experiment
-from bod_keras.data import find_dataset
+from bod_keras.data import find_dataset, pair_catalogs
 from bod_keras.errors import UserError
 from bod_keras.evaluation.feature_cache import FeatureCache
 from bod_keras.evaluation.low_shot import low_shot
@@ -245,12 +245,16 @@ class Videos:
         place = (fold, protocol.get("built_in"), unlabelled)  # a protocol may bring its own videos
         if place not in self._found:
             if unlabelled:
-                catalogs = [None, experiment.unlabelled_catalog(config)]
+                catalogs, notes = [None, experiment.unlabelled_catalog(config)], []
             else:
                 catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
+                known = len(catalogs[1].remarks)
+                catalogs = list(pair_catalogs(*catalogs))
+                notes = [f"{remark}." for remark in catalogs[1].remarks[known:]]
                 misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
             records = [catalog.records if catalog else [] for catalog in catalogs]
-            warnings = misuse.leaks(*records, self._pretrained_on, self._options.allow_overlap)
+            leaks = misuse.leaks(*records, self._pretrained_on, self._options.allow_overlap)
+            warnings = [*notes, *leaks]
             for warning in warnings:  # now, before hours of reading, and again with the table
                 print(f"WARNING: {warning}", flush=True)
             self._found[place] = catalogs, warnings

@@ -31,6 +31,9 @@ def run_command(name: str, function: Callable[[], _Result], traceback: bool = Fa
         >>> run_command("train.py", lambda: "done")
         'done'
     """
+    for stream in (sys.stdout, sys.stderr):  # names of files that are not UTF-8
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return function()
     except Exception as error:

@@ -19,6 +19,7 @@ _NAMES = {
         "VIDEO_EXTENSIONS",
         "class_names",
         "find_dataset",
+        "pair_catalogs",
         "read_ava_predictions",
         "read_catalog",
         "read_dataset",

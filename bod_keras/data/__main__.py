@@ -26,6 +26,9 @@ def main(argv: list[str]) -> None:
             f"python -m bod_keras.data: the command must be one of {', '.join(COMMANDS)}. "
             f"Received: {argv[0]}"
         )
+    for stream in (sys.stdout, sys.stderr):  # names of files that are not UTF-8
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     # Processes inherit it: no line of OpenCV's for each file that it cannot open.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     importlib.import_module(COMMANDS[argv[0]]).main(argv[1:])

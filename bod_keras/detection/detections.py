@@ -142,7 +142,10 @@ def write_detections(
         folders: whether a video is named with its folder.
     """
     columns = detections.corners.tolist(), detections.labels.tolist(), detections.scores.tolist()
-    with atomic_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_file(path) as part,
+        open(part, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         for (video, moment), corners, label, score in zip(detections.frames, *columns):
             name = video_names(video)[0 if folders else 1]

@@ -130,5 +130,8 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def _write_csv(path: Path, rows) -> None:
-    with atomic_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_file(path) as part,
+        open(part, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         csv.writer(file).writerows(rows)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.plots import _figure, _save
+from bod_keras.evaluation.plots import _figure, _save, _short
 
 _NUMBERS_UP_TO = 25  # classes; in more of them the cells are too small for a number
 _NAMES_UP_TO = 120  # classes; beyond, names would be smaller than print
@@ -47,7 +47,7 @@ def plot_confusion(confusion, class_names: Sequence[str], png: str | os.PathLike
     total = confusion.sum(axis=1, keepdims=True)
     share = confusion / np.maximum(total, 1)
     inch = 0.62 if classes <= _NUMBERS_UP_TO else 0.145 if classes <= _NAMES_UP_TO else 0.03
-    names = [_short(name) for name in class_names]
+    names = [_short(name, _LONGEST_NAME) for name in class_names]
     margin = 0.09 * max(map(len, names)) if classes <= _NAMES_UP_TO else 0.3
     side = max(3.0, inch * classes) + margin
     figure = _figure(side + 1.4, side + 0.6)
@@ -82,8 +82,3 @@ def plot_confusion(confusion, class_names: Sequence[str], png: str | os.PathLike
     axis.set_title(f"{int(confusion.sum())} videos{numbers}", fontsize=10)
     figure.colorbar(picture, ax=axis, fraction=0.046, pad=0.02, label="share of the true class")
     _save(figure, png)
-
-
-def _short(name: str) -> str:
-    name = str(name)
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.plots import _figure, _save
+from bod_keras.evaluation.plots import _figure, _save, _short
 
 _RIGHT, _WRONG = "#009E73", "#D55E00"  # green and red that color-blind readers can tell apart
 _LONGEST_CAPTION = 24
@@ -62,7 +62,7 @@ def contact_sheet(
             axis.set_yticks([])
             good = column and right[row][column - 1]
             mark = "" if column == 0 else "✓ " if good else "✗ "
-            axis.set_xlabel(mark + _short(captions[row][column]), fontsize=7)
+            axis.set_xlabel(mark + _short(captions[row][column], _LONGEST_CAPTION), fontsize=7)
             axis.spines[:].set(
                 color="black" if column == 0 else _RIGHT if good else _WRONG,
                 linewidth=1.0 if column == 0 else 3.0,
@@ -71,8 +71,3 @@ def contact_sheet(
     for column in range(1, across):
         axes[0][column].set_title(f"neighbor {column}", fontsize=9)
     _save(figure, png)
-
-
-def _short(text: str) -> str:
-    text = str(text)
-    return text if len(text) <= _LONGEST_CAPTION else text[: _LONGEST_CAPTION - 1] + "…"

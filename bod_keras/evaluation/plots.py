@@ -395,7 +395,17 @@ def _tidy(axis) -> None:
     axis.set_axisbelow(True)
 
 
+def _short(name: object, longest: int) -> str:
+    """A name on one line and no longer than that, without what has no glyph."""
+    text = " ".join(str(name).encode(errors="backslashreplace").decode().split())
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def _save(figure, png: str | os.PathLike) -> None:
-    """Write the figure as PNG."""
+    """Write the figure as PNG; names stand in it as they are, dollar signs make no formula."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     Path(png).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(png, format="png", dpi=150)

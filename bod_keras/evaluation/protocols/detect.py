@@ -174,7 +174,7 @@ def _measure(subject, protocol, truth, test, scores, start) -> dict:
     counts = np.bincount(annotated.labels, minlength=len(names))
     with (
         atomic_file(subject.folder / "per_class.csv") as part,
-        open(part, "w", newline="", encoding="utf-8") as file,
+        open(part, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file)
         writer.writerow(["class", "boxes", *columns])

@@ -61,7 +61,10 @@ def _write(subject, part: str, read, index: np.ndarray, similarity: np.ndarray) 
     train = [subject.train.records[i] for i in read[0]]
     test = [subject.test.records[i] for i in read[1]]
     table = f"neighbours-{part}.csv"
-    with atomic_file(subject.folder / table) as file, open(file, "w", newline="") as stream:
+    with (
+        atomic_file(subject.folder / table) as file,
+        open(file, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
         writer = csv.writer(stream)
         writer.writerow(["query", "rank", "neighbour", "similarity"])
         for row, query in enumerate(test):

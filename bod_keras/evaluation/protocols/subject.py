@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from bod_keras.data import Catalog, ClipDataset, Record
+from bod_keras.data.record import some
 from bod_keras.errors import UserError
 from bod_keras.evaluation.feature_cache import FeatureCache
 
@@ -204,11 +205,17 @@ class Subject:
 def _labels(records: list[Record]) -> dict[str, list]:
     """Each label column of the records: "label" and the factors."""
     columns = {name: [r.factors[name] for r in records] for name in records[0].factors}
-    if all(record.label is not None for record in records):
+    bare = [record.path for record in records if record.label is None]
+    if not bare:
         columns["label"] = [record.label for record in records]
+    if not columns and len(bare) < len(records):
+        raise UserError(
+            f"{len(bare)} of the probe's {len(records)} videos have no label: {some(bare)}. Give them one, or "
+            "take them out of the list."
+        )
     if not columns:
         raise UserError(
             "The probe's videos have no labels. Use one folder a class, a list 'path label', or a CSV "
-            "file with a label or factor columns."
+            "file with a label or factor columns; a label may be the name of a class."
         )
     return columns
