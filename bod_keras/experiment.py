@@ -22,6 +22,7 @@ from bod_keras.decoupling import BiLevel, Decoupling
 from bod_keras.encoders import ENCODERS
 from bod_keras.errors import UserError, check_choice
 from bod_keras.frameworks import FRAMEWORKS, ProjectionHead
+from bod_keras.registry import Registry
 from bod_keras.storage.remote import is_folder, is_remote
 from bod_keras.training import LARS, RunFolder, warmup_cosine
 from bod_keras.weights import load_torch
@@ -213,6 +214,29 @@ def _in_steps(framework, settings, steps_per_epoch, epochs):
                 settings.pop(name.replace("_steps", "_epochs")) * steps_per_epoch
             )
     return settings
+
+
+def own_callbacks(config):
+    """The user's Keras callbacks of a config, ``"module:Class"`` each, made without arguments."""
+    found = []
+    for address in config.get("callbacks", ()):
+        if ":" not in str(address):
+            raise UserError(
+                f"config.callbacks must name classes as module:Class. Received: {address!r}"
+            )
+        made = Registry("callback", "")[address]
+        if not (isinstance(made, type) and issubclass(made, keras.callbacks.Callback)):
+            raise UserError(
+                f"config.callbacks must name subclasses of keras.callbacks.Callback. Received: {address}"
+            )
+        try:
+            found.append(made())
+        except TypeError as error:
+            raise UserError(
+                f"config.callbacks: {address} must be made without arguments; give them defaults. "
+                f"Received: {error}"
+            ) from error
+    return found
 
 
 def build_optimizer(config, steps_per_epoch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
-import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,17 +14,21 @@ from typing import Any
 import keras
 
 from bod_keras import evaluation, experiment, training
+from bod_keras.commands.check_config import check_config
 from bod_keras.commands.run_settings import (
     apply_settings,
     changed_settings,
     check_same_videos,
     list_of_videos,
+    refused_settings,
+    shown,
 )
+from bod_keras.commands.run_state import RunReport, is_finished, read_begun, section
 from bod_keras.decoupling import USUAL_THRESHOLD
 from bod_keras.errors import UserError
-from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.storage.atomic_file import atomic_file, sweep_parts
 from bod_keras.storage.lock import lock
-from bod_keras.storage.remote_error import RemoteError
+from bod_keras.storage.remote_error import RemoteError, without_secrets
 
 
 def pretrain(
@@ -46,12 +50,14 @@ def pretrain(
         UserError: a wrong setting, or a folder that belongs to another run.
         OSError: files or storage that cannot be read or written.
     """
+    check_config(config)
+    callbacks = experiment.own_callbacks(config)
     distribution = distribution or training.choose_distribution("none")
     folder = experiment.run_folder(config, stores=distribution.is_chief)
     advice = "Wait until it has ended, stop it, or choose another --config.name or --config.output."
     with lock(str(folder), advice) if distribution.is_chief else contextlib.nullcontext():
         try:
-            received, message = _pretrain(config, folder, distribution, init_from)
+            received, message = _pretrain(config, folder, distribution, init_from, callbacks)
         except Exception:
             with contextlib.suppress(RemoteError):  # what stopped the run is what to tell
                 folder.push()
@@ -69,29 +75,27 @@ def pretrain(
         return received
 
 
-def _pretrain(config, folder, distribution, init_from):
+def _pretrain(config, folder, distribution, init_from, own_callbacks):
     """The run itself: the signal that stopped it or None, and the last line to print."""
-    before = _read_report(folder)
+    sweep_parts(folder.path)
+    before = read_begun(folder)
     changes = {}
     if before:
         changes = changed_settings(before["config"], config, folder)
         _check_init(before.get("init_from"), init_from, folder)
-        if _is_finished(folder) and config["epochs"] <= before["config"]["epochs"]:
-            return None, (
-                f"{folder} is finished. Train it longer with a larger --config.epochs, or choose another "
-                "--config.name or --config.seed for a new run."
-            )
+        if finished := is_finished(folder, before, config):
+            return None, finished
     keras.utils.set_random_seed(config["seed"])
-    keras.config.set_dtype_policy(config["precision"])
+    _set_precision(config["precision"])
 
     catalog = experiment.training_catalog(config)
     videos = list_of_videos(catalog.records)
-    check_same_videos(before.get("videos"), videos, folder)
+    check_same_videos(section(before, "videos") or None, videos, folder)
     data = experiment.training_data(config, catalog, distribution)
     steps = data.steps_per_epoch
     total = config["epochs"] * steps
     with distribution.scope():
-        model = _load(folder)
+        model = _load(folder, config)
         fresh = model is None
         started = {}
         if not fresh:
@@ -104,23 +108,16 @@ def _pretrain(config, folder, distribution, init_from):
             model.compile(experiment.build_optimizer(config, steps), chunks=chunks)
     done = training.steps_taken(model)
     distribution.check_same(done, "checkpoint")  # all have read it, so that the chief may write now
-    if fresh:
-        shutil.rmtree(folder.path, ignore_errors=True)
-    report = folder.path / "report.json"
     if changes:
         _tell_changes(changes)
+        earlier = before.get("changes")
         started["changes"] = [
-            *before.get("changes", []),
+            *(earlier if isinstance(earlier, list) else []),
             {"step": done, **{key: list(values) for key, values in changes.items()}},
         ]
     _begin_again(folder)
-    evaluation.write_report(
-        report,
-        config=config,
-        environment=evaluation.environment(),
-        videos=videos,
-        **started,
-    )
+    report = RunReport(folder.path / "report.json", before)
+    report.write(config=config, environment=evaluation.environment(), videos=videos, **started)
     folder.push()  # storage that cannot be written is found out now, not after an epoch
     print(
         f"{folder}: {len(data)} videos, {steps} steps an epoch, {config['epochs']} epochs, "
@@ -133,8 +130,28 @@ def _pretrain(config, folder, distribution, init_from):
     # Each process measures on the whole first batch, not on its block of it.
     whole = data if distribution.processes == 1 else experiment.training_data(config, catalog)
     progress = training.Progress(total, done, show=distribution.is_chief)
-    checkpoint = training.Checkpoint(folder.path / "checkpoints", **config["checkpoint"])
+    settings = {"settings": config, **config["checkpoint"]}
+    checkpoint = training.Checkpoint(folder.path / "checkpoints", **settings)
     stop = training.StopOnSignal(distribution.largest if distribution.processes > 1 else None)
+    earlier = section(before, "training")
+
+    def write_training(found=None):
+        """What was met so far, by this process and by those that the run had before."""
+        skipped, looped = _joined(found or [[data.skipped, data.looped]], earlier)
+        report.write(
+            training={
+                "steps": training.steps_taken(model),
+                "of": total,
+                "seconds_per_step": _known(progress.seconds_per_step, earlier),
+                "videos": len(data),
+                "missing": catalog.missing,
+                "blocked": catalog.blocked,
+                "skipped": skipped,
+                "shorter_than_a_clip": looped,
+            }
+        )
+        return skipped
+
     callbacks = [
         stop,
         training.StopOnNonFinite(data.files),
@@ -142,6 +159,8 @@ def _pretrain(config, folder, distribution, init_from):
         *_monitors(whole, config, model),
         training.HistoryFile(folder.path / "history.csv"),
         *_tensorboard(folder.path / "tensorboard"),
+        *own_callbacks,
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: write_training()),
         checkpoint,
         training.PushRunFolder(folder),
     ]
@@ -152,26 +171,12 @@ def _pretrain(config, folder, distribution, init_from):
             training.fit_rest(model, stream, steps, config["epochs"], callbacks)
             found = distribution.gather_objects([data.skipped, sorted(data.looped)])
     finally:
-        skipped, looped = _joined(found or [[data.skipped, data.looped]])
-        evaluation.write_report(
-            report,
-            training={
-                "steps": training.steps_taken(model),
-                "of": total,
-                "seconds_per_step": progress.seconds_per_step,
-                "videos": len(data),
-                "missing": catalog.missing,
-                "blocked": catalog.blocked,
-                "skipped": skipped,
-                "shorter_than_a_clip": looped,
-            },
-        )
-        _tell_skipped(skipped, len(data))
+        _tell_skipped(write_training(found), len(data))
     if stop.received is not None:
         checkpoint.save()
         steps = training.steps_taken(model)
         return stop.received, f"Saved step {steps}. The same command resumes here."
-    _finish(model, data, config, folder.path)
+    _finish(model, data, config, folder.path, report)
     return (
         None,
         f"Finished: {folder}/encoder.keras is the encoder, {folder}/report.json the record.",
@@ -198,56 +203,53 @@ def _monitors(data, config, model):
     return [training.Monitors(views, config["monitors"]["every"])]
 
 
-def _finish(model, data, config, folder):
+def _finish(model, data, config, folder, report):
     with data.clear_errors():
         eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation_numpy())
     threshold = getattr(getattr(model, "decoupling", None), "threshold", None) or USUAL_THRESHOLD
     evaluation.plot_spectrum(eigenvalues, threshold, folder / "spectrum.png")
-    evaluation.plot_history(folder / "history.csv", folder / "losses.png")
-    if config["monitors"]["every"]:
-        evaluation.plot_monitors(folder / "history.csv", folder / "monitors.png")
-    evaluation.write_report(
-        folder / "report.json", history=training.HistoryFile.summary(folder / "history.csv")
-    )
+    if history := training.HistoryFile.summary(folder / "history.csv"):
+        evaluation.plot_history(folder / "history.csv", folder / "losses.png")
+        if config["monitors"]["every"]:
+            evaluation.plot_monitors(folder / "history.csv", folder / "monitors.png")
+        report.write(history=history)
     training.save_model(model.encoder, folder / "encoder.keras")
-    training.save_model(model, folder / "model.keras")
+    training.save_model(model, folder / "model.keras", config)
     # model.keras holds the same state; there are none if checkpoint.every is more than the run's epochs.
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    for path in (folder / "checkpoints").glob("step-*.keras"):
+        path.unlink()
+    with contextlib.suppress(OSError):  # it holds what was set aside
+        (folder / "checkpoints").rmdir()
 
 
-def _read_report(folder):
-    """The report of the run in a folder, empty if there is none; a folder of something else is an error."""
-    folder.pull("report.json")
-    names = folder.names()
-    if "report.json" in names:
-        return json.loads((folder.path / "report.json").read_text())
-    if names:
+def _set_precision(name):
+    try:
+        keras.config.set_dtype_policy(name)
+    except (TypeError, ValueError) as error:
         raise UserError(
-            f"{folder} holds files, but no run of train.py. Choose another --config.name or "
-            "--config.output."
-        )
-    return {}
+            f"config.precision must be float32, mixed_bfloat16 or mixed_float16. Received: {name!r}"
+        ) from error
 
 
-def _is_finished(folder):
-    """A finished run that is trained on has its old model.keras, and checkpoints until it is finished again."""
-    names = folder.names()
-    return folder.last in names and not any(name.startswith("checkpoints/") for name in names)
-
-
-def _load(folder):
+def _load(folder, config):
     """The newest state of the run in a folder, or None."""
-    folder.pull("history.csv", "checkpoints/*")
-    model, damaged = training.load_checkpoint(folder.path / "checkpoints")
-    for path in damaged:
-        print(f"{path} is damaged and was passed over.")
+
+    def foreign(settings):
+        lines = refused_settings(settings, config) if settings else []
+        return f"it is of a run with other settings ({'; '.join(lines)})." if lines else None
+
+    folder.pull("history.csv", "checkpoints/step-*")
+    model, passed = training.load_checkpoint(folder.path / "checkpoints", foreign, print)
     if model is None and folder.last in folder.names():
         folder.pull(folder.last)
-        return keras.models.load_model(folder.path / folder.last)
-    if model is None and damaged:
+        path = folder.path / folder.last
+        if reason := foreign(training.saved_settings(path)):
+            raise UserError(f"{path} cannot be trained on: {reason} Restore the run's own.")
+        return training.load_model(path)
+    if model is None and passed:
         raise UserError(
-            f"No checkpoint in {folder}/checkpoints is complete. Restore one, or delete {folder} to start "
-            "afresh."
+            f"No checkpoint in {folder}/checkpoints is complete. Restore one, or choose another --config.name "
+            "for a new run."
         )
     return model
 
@@ -255,7 +257,7 @@ def _load(folder):
 def _begin_again(folder):
     """Of a finished run that is to be trained on: its state as a checkpoint, so that it is unfinished again."""
     model, checkpoints = folder.path / folder.last, folder.path / "checkpoints"
-    if model.exists() and not checkpoints.exists():
+    if model.exists() and not any(checkpoints.glob("step-*.keras")):
         with atomic_file(checkpoints / "step-00000000.keras") as part:
             shutil.copyfile(model, part)
 
@@ -301,17 +303,24 @@ def _check_init(before, now, folder):
 def _tell_changes(changes):
     print("Continued with other settings:")
     for key, (old, new) in changes.items():
-        print(f"  {key}: {new}, {old} before")
+        print(f"  {key}: {shown(new)}, {shown(old)} before")
 
 
-def _joined(found):
-    """Of all processes: the skipped files with their reasons, and the videos shorter than a clip."""
-    skipped = {path: reason for files, _ in found for path, reason in files.items()}
-    return skipped, sorted({path for _, looped in found for path in looped})
+def _joined(found, earlier):
+    """Of all processes, and of those before: the skipped files with their reasons, and the short videos."""
+    skipped = dict(section(earlier, "skipped"))
+    skipped |= {path: reason for files, _ in found for path, reason in files.items()}
+    looped = {path for _, looped in found for path in looped}
+    return skipped, sorted(looped | set(map(str, earlier.get("shorter_than_a_clip") or ())))
+
+
+def _known(seconds, earlier):
+    """Seconds per step, of the processes before where this one has taken too few steps."""
+    return seconds if math.isfinite(seconds) else earlier.get("seconds_per_step")
 
 
 def _tell_skipped(skipped, total):
     if skipped:
         print(f"{len(skipped)} of {total} videos were skipped (all in report.json):")
         for path, reason in list(skipped.items())[:5]:
-            print(f"  {path}: {reason}")
+            print(f"  {without_secrets(path)}: {reason}")

@@ -31,8 +31,8 @@ def run_command(name: str, function: Callable[[], _Result], traceback: bool = Fa
         >>> run_command("train.py", lambda: "done")
         'done'
     """
-    for stream in (sys.stdout, sys.stderr):  # names of files that are not UTF-8
-        if hasattr(stream, "reconfigure"):
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a file's name may be no text of the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
     try:
         return function()

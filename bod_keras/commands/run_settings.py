@@ -13,10 +13,20 @@ from bod_keras import experiment
 from bod_keras.data import Record
 from bod_keras.errors import UserError
 from bod_keras.flatten import flatten
+from bod_keras.storage.remote_error import without_secrets
 
 # Where things are and how they are read: no result depends on it. A name that ends in a dot is a whole section.
 _FREE = (
-    *("name", "output", "epochs", "probe.", "monitors.", "checkpoint.", "built_in.folder"),
+    *(
+        "name",
+        "output",
+        "epochs",
+        "probe.",
+        "monitors.",
+        "checkpoint.",
+        "built_in.folder",
+        "callbacks",
+    ),
     *("data.source", "data.root", "data.annotations", "data.blocklist"),
     *("clips.workers", "clips.timeout", "clips.cache_mb", "clips.service", "clips.max_bad_share"),
 )
@@ -48,23 +58,52 @@ def changed_settings(
         >>> changed_settings({"seed": 0, "epochs": 28}, {"seed": 0, "epochs": 56}, "runs/demo")
         {'epochs': (28, 56)}
     """
-    old, new = (flatten(json.loads(json.dumps(config))) for config in (before, now))
-    differing = {
-        key: (old.get(key), new.get(key))
-        for key in sorted(old | new)
-        if old.get(key) != new.get(key)
-    }
-    refused = [key for key in differing if not _may_change(key)]
-    if refused:
-        lines = "\n".join(
-            f"  {key}: {differing[key][0]} there, {differing[key][1]} now" for key in refused
-        )
+    differing = _differing(before, now)
+    lines = refused_settings(before, now)
+    if lines:
+        text = "\n".join(f"  {line}" for line in lines)
         raise UserError(
-            f"{folder} belongs to a run with other settings, on which its results depend:\n{lines}\n"
+            f"{folder} belongs to a run with other settings, on which its results depend:\n{text}\n"
             "Give the values that are there to continue it, or choose another --config.name for a new run, "
             f"which can begin with its weights: --init_from={folder}."
         )
     return differing
+
+
+def refused_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return a line for each setting that differs and on which the steps already taken depend.
+
+    Example:
+        >>> from bod_keras.commands.run_settings import refused_settings
+        >>> refused_settings({"seed": 0, "epochs": 28}, {"seed": 1, "epochs": 56})
+        ['seed: 0 there, 1 now']
+    """
+    differing = _differing(before, now)
+    return [
+        f"{key}: {shown(old)} there, {shown(new)} now"
+        for key, (old, new) in differing.items()
+        if not _may_change(key)
+    ]
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    old, new = (flatten(json.loads(json.dumps(config))) for config in (before, now))
+    return {
+        key: (old.get(key), new.get(key))
+        for key in sorted(old | new)
+        if old.get(key) != new.get(key)
+    }
+
+
+def shown(value: Any) -> str:
+    """Return a setting as text for messages: of a web address without its query, which may hold a signature.
+
+    Example:
+        >>> from bod_keras.commands.run_settings import shown
+        >>> shown("https://host/list.csv?X-Amz-Signature=5f"), shown(0.1)
+        ('https://host/list.csv', '0.1')
+    """
+    return without_secrets(str(value))
 
 
 def _may_change(key: str) -> bool:
@@ -96,6 +135,7 @@ def list_of_videos(records: Sequence[Record]) -> dict[str, Any]:
     """Return what the order of a run's data depends on: how many videos, and a hash of their names in order.
 
     Names are relative to the folder that all videos share, so that a folder that was moved has the same hash.
+    Web addresses are without their query, so that they have the same when they are signed anew.
 
     Example:
         >>> from bod_keras.commands.run_settings import list_of_videos
@@ -104,11 +144,12 @@ def list_of_videos(records: Sequence[Record]) -> dict[str, Any]:
         >>> list_of_videos(here) == list_of_videos(there)
         True
     """
-    folders = [record.path[: record.path.rfind("/") + 1] for record in records]
+    paths = [without_secrets(record.path) for record in records]
+    folders = [path[: path.rfind("/") + 1] for path in paths]
     first, last = min(folders), max(folders)
     same = next((i for i, (a, b) in enumerate(zip(first, last)) if a != b), len(first))
     shared = first[: first.rfind("/", 0, same) + 1]
-    names = [[record.path[len(shared) :], record.span] for record in records]
+    names = [[path[len(shared) :], record.span] for path, record in zip(paths, records)]
     return {
         "count": len(names),
         "sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
@@ -127,8 +168,8 @@ def check_same_videos(before: Mapping[str, Any] | None, now: Mapping[str, Any], 
         UserError: the videos or their order differ.
     """
     if before is not None and dict(before) != dict(now):
-        counts = f"{before['count']} then, {now['count']} now"
-        if before["count"] == now["count"]:
+        counts = f"{before.get('count')} then, {now['count']} now"
+        if before.get("count") == now["count"]:
             counts = f"{counts}, with other names or in another order"
         raise UserError(
             f"{folder} was trained on other videos: {counts}. Restore the list or folder of videos, or choose "

@@ -44,9 +44,14 @@ class HistoryFile(keras.callbacks.Callback):
         self._rows = None
 
     @staticmethod
+    def rows(path: str | os.PathLike) -> list[dict[str, str]]:
+        """Return the rows of a history, those of a damaged one up to the damage; none if there is no file."""
+        return _read(Path(path))[0]
+
+    @staticmethod
     def summary(path: str | os.PathLike) -> dict[str, dict[str, float]]:
         """Return first, last, smallest and largest value of each column: ``{name: {"first": ...}}``."""
-        rows, _ = _read(Path(path))
+        rows = HistoryFile.rows(path)
         if not rows:
             return {}
         columns = {name: [float(row[name]) for row in rows] for name in rows[0]}
@@ -63,7 +68,9 @@ class HistoryFile(keras.callbacks.Callback):
             rows, reason = _read(self.path)
             if reason:
                 aside = set_aside(self.path)
-                print(f"{self.path} is damaged ({reason}): now {aside.name}. {len(rows)} rows are kept.")
+                print(
+                    f"{self.path} is damaged ({reason}): now {aside.name}. {len(rows)} rows are kept."
+                )
             self._rows = [row for row in rows if int(row["step"]) <= done]
             before = float(self._rows[-1]["seconds"]) if self._rows else 0.0
             self._started = time.perf_counter() - before

@@ -1,0 +1,73 @@
+"""Values of a config that make no sense, refused by the name of their key before anything is read."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+from bod_keras.errors import UserError
+from bod_keras.flatten import flatten
+
+# The least value of a key; of the second group the value must be more than this.
+_AT_LEAST = {
+    **dict.fromkeys(("clips.frames", "clips.views"), 2),
+    **dict.fromkeys(("epochs", "clips.stride", "clips.size", "clips.device_size"), 1),
+    **dict.fromkeys(("clips.batch_size", "data.fold", "probe.views", "probe.crops"), 1),
+    **{f"built_in.{k}": 1 for k in ("train", "probe_train", "probe_test", "size", "frames")},
+    **{f"head.{k}": 1 for k in ("hidden", "width", "depth")},
+    **{f"optimizer.{k}": 1 for k in ("accumulate", "chunks", "reference_batch")},
+    **dict.fromkeys(("monitors.videos", "checkpoint.every", "checkpoint.keep"), 1),
+    **dict.fromkeys(("seed", "clips.cache_mb", "clips.workers", "monitors.every"), 0),
+    **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho"), 0),
+    **{f"optimizer.{k}": 0 for k in ("warmup_epochs", "weight_decay", "momentum")},
+    **{f"optimizer.{k}": 0 for k in ("warmup_learning_rate", "final_learning_rate")},
+}
+_MORE_THAN = dict.fromkeys(("clips.timeout", "optimizer.learning_rate", "optimizer.clipnorm"), 0)
+_AT_MOST = {
+    **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho"), 1),
+    "optimizer.momentum": 1,
+    "seed": 2**32 - 1,
+    "clips.workers": 1024,
+}
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Raise a `UserError` that names the key of the first value without sense.
+
+    What depends on more than one key, or on the videos, is checked where it is used.
+
+    Args:
+        config: as a file of configs/ gives it, ``to_dict()``.
+
+    Raises:
+        UserError: a number out of its range or not finite, a name that is no name of a folder, or no output.
+
+    Example:
+        >>> from bod_keras.commands.check_config import check_config
+        >>> check_config({"name": "run", "output": "runs", "epochs": 100})
+    """
+    for key, value in flatten(config).items():
+        if not isinstance(value, Real) or isinstance(value, bool):
+            continue
+        wanted = None
+        if not math.isfinite(value):
+            wanted = "a finite number"
+        elif key in _AT_LEAST and value < _AT_LEAST[key]:
+            wanted = f"at least {_AT_LEAST[key]}"
+        elif key in _MORE_THAN and value <= _MORE_THAN[key]:
+            wanted = f"more than {_MORE_THAN[key]}"
+        elif key in _AT_MOST and value > _AT_MOST[key]:
+            wanted = f"at most {_AT_MOST[key]}"
+        if wanted:
+            raise UserError(f"config.{key} must be {wanted}. Received: {value}")
+    name = config["name"]
+    if name in ("", ".", "..") or re.search(r"[/\\\x00-\x1f\x7f]", name):
+        raise UserError(
+            "config.name must be the name of a folder within config.output, without slashes. "
+            f"Received: {name!r}"
+        )
+    if not config["output"].strip():
+        raise UserError("config.output must be a folder. Received: ''")
