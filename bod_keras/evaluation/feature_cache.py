@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import sys
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from bod_keras.data import ClipDataset, Record
+from bod_keras.data.loading.check_bad_share import check_bad_share
 from bod_keras.data.shards.shard_store import SHARD_KEY
 from bod_keras.data.video.array_store import ArrayRecord
-from bod_keras.errors import UserError
 from bod_keras.evaluation.features import iterate_features
-from bod_keras.evaluation.provenance import model_hash
+from bod_keras.evaluation.progress_bar import progress_bar
+from bod_keras.evaluation.provenance import content_hash, model_hash
 from bod_keras.evaluation.read_out import ReadOut
-from bod_keras.evaluation.variant_read_out import VariantReadOut
 from bod_keras.storage import remote
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.storage.remote_error import RemoteFileError
@@ -32,7 +29,7 @@ _VIDEOS_A_FILE = 512  # what a killed extraction loses at most
 
 
 class FeatureCache:
-    """Extract features once: a video that the cache has is not read again.
+    """Extracts features once: a video that the cache has is not read again.
 
     A row's key is the SHA-256 of the model (`model_hash`), what is read out of it, the clip's settings,
     views and crops, this package's version, the backend, and the video: its path, span, size and time of
@@ -47,18 +44,17 @@ class FeatureCache:
         damaged: files of the cache that could not be read and were removed, path -> reason.
 
     Example:
-        >>> import keras, numpy as np
-        >>> from bod_keras.data import ClipDataset
-        >>> from bod_keras.evaluation.feature_cache import FeatureCache
         >>> import tempfile
-        >>> from bod_keras.data import array_records
+        >>> import keras, numpy as np
+        >>> from bod_keras.data import ClipDataset, array_records
+        >>> from bod_keras.evaluation.feature_cache import FeatureCache
         >>> encoder = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Reshape((2, 48))])
         >>> encoder = keras.Sequential([encoder, keras.layers.Dense(3)])
         >>> records = array_records(np.zeros((2, 2, 4, 4, 3), np.uint8))
-        >>> make = lambda some: ClipDataset(some, frames=2, size=4, batch_size=2)
+        >>> data = ClipDataset(records, frames=2, size=4, batch_size=2)
         >>> cache = FeatureCache(tempfile.mkdtemp())
         >>> for _ in range(2):
-        ...     features, index, skipped = cache.features(encoder, records, make, what="2 videos")
+        ...     features, index, skipped = cache.features(encoder, data, what="2 videos")
         2 videos: features are extracted
         2 videos: features are from the cache
         >>> features["pooled"].shape, index.tolist()
@@ -72,8 +68,7 @@ class FeatureCache:
     def features(
         self,
         model: keras.Model,
-        records: Sequence[Record],
-        make_data: Callable[[list[Record]], ClipDataset],
+        data: ClipDataset,
         views: int = 1,
         crops: int = 1,
         kind: str = "parts",
@@ -85,23 +80,20 @@ class FeatureCache:
 
         Args:
             model: a framework model or an encoder.
-            records: the videos.
-            make_data: from records to the `ClipDataset` that reads them.
+            data: the videos and how they are read.
             views: clips of each video, evenly spaced.
             crops: crops of each clip, 1 or 3.
-            kind: as of `ReadOut`.
-            time_steps: as of `ReadOut`.
-            variants: if given, as of `VariantReadOut`, whose parts are then those of the features.
+            kind, time_steps: as of `ReadOut`.
+            variants: as of `iterate_features`.
             what: what the progress bar and the message call the videos.
 
         Returns:
-            `(features, index, skipped)`: a dict from part to float32 (N, K); the positions of these videos
-            in `records`, ascending, int64 (N,); and path -> reason of what could not be read.
+            A dict from part to float32 (N, K); the positions of these videos in `data.records`, ascending,
+            int64 (N,); and path -> reason of what could not be read.
 
         Raises:
-            ValueError: as `ClipDataset`, of too many broken files, and `ReadOut`.
+            UserError: too many broken files, and as `ReadOut`.
         """
-        data = make_data(list(records))
         settings = {
             "format": _FORMAT,
             "version": __version__,
@@ -112,33 +104,38 @@ class FeatureCache:
         }
         if variants:
             settings["variants"] = {name: list(map(int, rows)) for name, rows in variants.items()}
-        folder = self.folder / _digest(settings)[:16]
+        folder = self.folder / content_hash(settings)[:16]
         rows, skipped = self._read(folder)
-        keys = [_digest([settings, identity]) for identity in map(_identity, records)]
+        keys = [content_hash([settings, _identity(record)]) for record in data.records]
         missing = [i for i, key in enumerate(keys) if key not in rows and key not in skipped]
-        _tell(what, len(records), len(missing))
-        if missing:
-            read_out = ReadOut(model, kind, time_steps)
-            if variants:
-                read_out = VariantReadOut(read_out, variants)
-            for span, features in _extract(read_out, data, missing, views, crops, what):
-                new = {keys[i]: values for i, values in features.items()}
-                failed = {keys[i]: data.skipped[records[i].path] for i in span if i not in features}
+        known = len(keys) - len(missing)
+        of = f" of {known}" if known and missing else ""
+        print(f"{what}: features{of} are {'from the cache' if known else 'extracted'}", flush=True)
+        read_out = ReadOut(model, kind, time_steps)
+        with progress_bar(len(missing), what) as bar, data.clear_errors():
+            for start in range(0, len(missing), _VIDEOS_A_FILE):
+                span = missing[start : start + _VIDEOS_A_FILE]
+                new = {}
+                stream = data.evaluation_numpy(views, crops, span)
+                for features, index in iterate_features(read_out, stream, variants):
+                    for row, i in enumerate(index.tolist()):
+                        new[keys[i]] = {part: values[row] for part, values in features.items()}
+                    bar.update(len(index))
+                lost = [i for i in span if keys[i] not in new]
+                failed = {keys[i]: data.skipped[data.records[i].path] for i in lost}
+                bar.update(len(failed))
                 _write(folder, new, failed)
                 rows |= new
                 skipped |= failed
         index = np.array([i for i, key in enumerate(keys) if key in rows], np.int64)
-        unread = {records[i].path: skipped[key] for i, key in enumerate(keys) if key in skipped}
-        _check_share(unread, records, data.loading.max_bad_share)
-        parts = rows[keys[index[0]]]
-        return (
-            {part: np.stack([rows[keys[i]][part] for i in index]) for part in parts},
-            index,
-            unread,
-        )
+        paths = [record.path for record in data.records]
+        unread = {path: skipped[key] for path, key in zip(paths, keys) if key in skipped}
+        check_bad_share(unread, len(set(paths)), data.loading.max_bad_share)
+        found = [rows[keys[i]] for i in index]
+        return {part: np.stack([row[part] for row in found]) for part in found[0]}, index, unread
 
     def _read(self, folder: Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
-        """Rows and skipped videos of every whole file; a damaged one is told and removed."""
+        """Rows and skipped videos of every whole file; a damaged one is named and removed."""
         rows, skipped = {}, {}
         for file in sorted(folder.glob("[!.]*.npz")):
             try:
@@ -157,39 +154,11 @@ class FeatureCache:
         return rows, skipped
 
 
-def _extract(read_out, data, indices, views, crops, what):
-    """Yield `(span, {index: {part: row}})` of spans of the records that are asked for, as they are done."""
-    place = {index: number for number, index in enumerate(indices)}
-    rows, first, total = {}, 0, len(indices)
-    live = sys.stderr.isatty()
-    bar = tqdm(
-        total=total,
-        desc=what,
-        unit="video",
-        mininterval=0.5 if live else 10.0,
-        dynamic_ncols=live,
-        ncols=None if live else 120,
-    )
-    stream = data.evaluation_numpy(views, crops, indices)
-    with bar, data.clear_errors():
-        for features, index in iterate_features(read_out, stream):
-            for row, i in enumerate(index.tolist()):
-                rows[i] = {part: values[row] for part, values in features.items()}
-            done = place[int(index[-1])]  # the stream is in order
-            bar.update(done + 1 - bar.n)
-            while done >= first + _VIDEOS_A_FILE:
-                span = indices[first : first + _VIDEOS_A_FILE]
-                yield span, {i: rows.pop(i) for i in span if i in rows}
-                first += _VIDEOS_A_FILE
-        bar.update(total - bar.n)
-    yield indices[first:], rows
-
-
 def _write(folder: Path, rows: Mapping[str, Mapping], skipped: Mapping[str, str]) -> None:
     """Write one file, named by what is in it."""
     parts = list(next(iter(rows.values()))) if rows else []
     arrays = {f"part {part}": np.stack([row[part] for row in rows.values()]) for part in parts}
-    name = _digest([*rows, *skipped])[:16]
+    name = content_hash([*rows, *skipped])[:16]
     with atomic_file(folder / f"{name}.npz") as part, open(part, "wb") as file:
         np.savez(
             file,
@@ -202,7 +171,7 @@ def _write(folder: Path, rows: Mapping[str, Mapping], skipped: Mapping[str, str]
 
 
 def _identity(record: Record) -> list:
-    """What tells a video from another, and from itself after a change."""
+    """What distinguishes a video from others, and from itself after a change."""
     if isinstance(record, ArrayRecord):
         content = np.ascontiguousarray(record.video)
         return ["array", hashlib.sha256(content).hexdigest(), content.shape, record.span]
@@ -210,9 +179,10 @@ def _identity(record: Record) -> list:
     file = path + SHARD_KEY[:-1] if key else path
     if remote.is_remote(file):
         try:
-            return [record.path, record.span, remote.size(file)]
+            state = remote.size(file)
         except RemoteFileError as error:
-            return [record.path, record.span, str(error)]
+            state = str(error)
+        return [record.path, record.span, state]
     try:
         if os.path.isdir(file):
             entries = sorted(os.scandir(file), key=lambda entry: entry.name)
@@ -223,28 +193,3 @@ def _identity(record: Record) -> list:
     except OSError as error:  # it is counted as broken when it is read
         state = type(error).__name__
     return [os.path.abspath(file), key, record.span, state]
-
-
-def _digest(value) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _tell(what: str, total: int, missing: int) -> None:
-    if not missing:
-        print(f"{what}: features are from the cache", flush=True)
-    elif missing == total:
-        print(f"{what}: features are extracted", flush=True)
-    else:
-        print(f"{what}: features of {total - missing} are from the cache", flush=True)
-
-
-def _check_share(unread: Mapping[str, str], records: Sequence[Record], share: float) -> None:
-    """The rule of `ClipDataset` for what the cache knows to be broken."""
-    total = len({record.path for record in records})
-    if len(unread) < total and len(unread) <= share * total:
-        return
-    named = "; ".join(f"{path}: {reason}" for path, reason in list(unread.items())[:5])
-    raise UserError(
-        f"{len(unread)} of {total} video files cannot be read (max_bad_share={share}): {named}. "
-        "Repair or remove them, or allow more with max_bad_share."
-    )

@@ -73,6 +73,17 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
     }
 
 
+def content_hash(value: object) -> str:
+    """Return the SHA-256 of a value that JSON can hold.
+
+    Example:
+        >>> from bod_keras.evaluation.provenance import content_hash
+        >>> content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
+        True
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def file_list_hash(records: Sequence[Record]) -> str:
     """Return the SHA-256 of which videos there are and how they are labeled.
 

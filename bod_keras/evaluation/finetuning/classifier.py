@@ -171,3 +171,18 @@ class Classifier(LabeledModel):
             if len(w.shape) > 1
         ]
         return 0.5 * self._settings["weight_decay"] * sum(squares)
+
+
+def copy_of(model: keras.Model) -> keras.Model:
+    """Return a trainable model of the same architecture and weights.
+
+    Example:
+        >>> from bod_keras.encoders import FrameCNN
+        >>> from bod_keras.evaluation.finetuning.classifier import copy_of
+        >>> copy_of(FrameCNN((4, 8, 8, 3), widths=(4,))).output_shape
+        (None, 4, 4)
+    """
+    twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
+    twin.set_weights(model.get_weights())
+    twin.trainable = True
+    return twin

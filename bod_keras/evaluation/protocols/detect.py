@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
-import json
-import sys
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from bod_keras.data import ClipAugment, KeyFrameClips, read_ava_predictions
 from bod_keras.data.datasets.key_frames import key_frames
@@ -35,8 +31,10 @@ from bod_keras.detection.frame_map import best_of_each_frame
 from bod_keras.detection.person_boxes import moment_of, predicted_key_frames
 from bod_keras.encoders import feature_map
 from bod_keras.errors import UserError
+from bod_keras.evaluation.finetuning.classifier import copy_of
+from bod_keras.evaluation.progress_bar import progress_bar
 from bod_keras.evaluation.protocols._kinds import kind
-from bod_keras.evaluation.provenance import model_hash
+from bod_keras.evaluation.provenance import content_hash, model_hash
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.version import __version__
 
@@ -72,7 +70,7 @@ def run_detect(subject, protocol) -> dict:
     truth, test, start = _test_key_frames(subject, protocol)
     settings = _reading(subject)
     size = settings["size"]
-    features = _copy(feature_map(subject.encoder))
+    features = copy_of(feature_map(subject.encoder))
     detector = ActionDetector(
         features,
         classes,
@@ -109,7 +107,7 @@ def run_detect(subject, protocol) -> dict:
         weight_decay=protocol.weight_decay,
     )
     asked = KeyFrameClips(test, batch_size=min(protocol.batch_size, len(test)), **settings)
-    with _bar(len(test)) as bar:
+    with progress_bar(len(test), "scores", "key frame") as bar:
         scores = score_boxes(detector, asked, bar.update)
         bar.update(len(test) - bar.n)  # those that could not be read
     subject.train.skip(clips.skipped)
@@ -204,14 +202,6 @@ def _reading(subject) -> dict:
     }
 
 
-def _copy(model: keras.Model) -> keras.Model:
-    """A model of the same weights, to be trained: the subject's stay as they are."""
-    twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
-    twin.set_weights(model.get_weights())
-    twin.trainable = True
-    return twin
-
-
 def _key(subject, protocol, train) -> str:
     """A name for what training depends on, so that no other detector is taken for this one."""
     choices = {k: v for k, v in protocol.to_dict().items() if k not in (*_OF_THE_TEST, "modified")}
@@ -224,16 +214,4 @@ def _key(subject, protocol, train) -> str:
         choices,
         [dataclasses.astuple(one) for one in train],
     ]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _bar(total: int) -> tqdm:
-    live = sys.stderr.isatty()
-    return tqdm(
-        total=total,
-        desc="scores",
-        unit="key frame",
-        mininterval=0.5 if live else 10.0,
-        dynamic_ncols=live,
-        ncols=None if live else 120,
-    )
+    return content_hash(content)[:16]

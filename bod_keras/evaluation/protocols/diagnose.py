@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 import numpy as np
 from keras import ops
-from tqdm import tqdm
 
 from bod_keras.decoupling import USUAL_THRESHOLD
 from bod_keras.errors import UserError
@@ -13,6 +12,7 @@ from bod_keras.evaluation.diagnose_page import diagnose_page
 from bod_keras.evaluation.diagnose_plots import plot_distances, plot_energy, plot_sensitivity
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.plots import plot_spectrum
+from bod_keras.evaluation.progress_bar import progress_bar
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.read_out import ReadOut
 from bod_keras.evaluation.sensitivity import sensitivity
@@ -99,8 +99,7 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
     clips: dict = {name: [] for name in ("static", "dynamic", "overlap", "replaced")}
     spectra: dict[str, list] = {}
     partner = None  # a clip of another video, whose background the last one of a batch gets
-    bar = tqdm(total=len(rows), desc=f"{len(rows)} videos", unit="video", mininterval=0.5)
-    with bar, data.clear_errors():
+    with progress_bar(len(rows), f"{len(rows)} videos") as bar, data.clear_errors():
         for batch in data.evaluation_numpy(views=2):
             first, second = batch["views"][:, 0], batch["views"][:, 1]
             partner = first[:1] if partner is None else partner

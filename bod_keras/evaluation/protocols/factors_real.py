@@ -43,15 +43,11 @@ def run_factors_real(subject, protocol) -> dict:
         frames, protocol.clips, protocol.speeds, protocol.shuffles, subject.seed
     )
     kept, too_short = _long_enough(split, clip_span(length, stride), subject.seed, protocol)
-    features, index = split.subset(kept).features(
-        subject.model,
-        subject.cache,
-        1,
-        1,
-        frames=length,
-        kind=protocol.read_out,
-        variants=variants,
+    some = split.subset(kept)
+    features, index = subject.features(
+        some, frames=length, kind=protocol.read_out, variants=variants
     )
+    split.skip(some.skipped)
     files = np.unique([split.records[kept[i]].path for i in index], return_inverse=True)[1]
     if files.max() + 1 < _LEAST:
         raise UserError(

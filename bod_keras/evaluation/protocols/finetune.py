@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -12,10 +11,11 @@ import numpy as np
 from bod_keras.errors import UserError, check_choice
 from bod_keras.evaluation.classification import classification_scores, write_classification
 from bod_keras.evaluation.finetuning import Classifier, ClassProbabilities, TrainingRun
+from bod_keras.evaluation.finetuning.classifier import copy_of
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import chance, classes_of
-from bod_keras.evaluation.provenance import file_list_hash, model_hash
+from bod_keras.evaluation.provenance import content_hash, file_list_hash, model_hash
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.storage.lock import lock
 from bod_keras.training import warmup_cosine, warmup_steps
@@ -140,11 +140,9 @@ def build_classifier(encoder, classes: int, protocol, steps_per_epoch: int) -> C
         >>> type(model.optimizer).__name__, model.classes
         ('SGD', 3)
     """
-    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(encoder))
-    copy.set_weights(encoder.get_weights())
     decoupled = protocol.optimizer == "adamw"
     model = Classifier(
-        copy,
+        copy_of(encoder),
         classes,
         protocol.train,
         protocol.batch_norm,
@@ -227,7 +225,7 @@ def _key(subject, protocol, column) -> str:
         for split in (subject.train, subject.test)
     ]
     content = [settings, column, subject.seed, model_hash(subject.encoder), splits]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return content_hash(content)
 
 
 def _read(file):

@@ -6,12 +6,12 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from bod_keras.data import Catalog, ClipDataset, Record
-from bod_keras.data.record import some
 from bod_keras.errors import UserError
 from bod_keras.evaluation.feature_cache import FeatureCache
 
@@ -55,9 +55,19 @@ class Split:
         """From a column ("label", or a factor's name) to the classes, one a record.
 
         Raises:
-            ValueError: if the videos have no labels.
+            UserError: the videos have no labels.
         """
-        return _labels(self.records)
+        records = self.records
+        columns = {name: [r.factors[name] for r in records] for name in records[0].factors}
+        if all(record.label is not None for record in records):
+            columns["label"] = [record.label for record in records]
+        if not columns:
+            raise UserError(
+                "The probe's videos have no labels. Use one folder a class, a list 'path label', or a CSV "
+                "file with a label or factor columns; or a protocol that needs none, such as diagnose and "
+                "factors-real."
+            )
+        return columns
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -70,8 +80,7 @@ class Split:
 
     def subset(self, rows: Sequence[int]) -> Split:
         """Make the split of some of the videos, by their positions."""
-        records = [self.records[int(row)] for row in rows]
-        return Split(dataclasses.replace(self.catalog, records=records), self._make_data, self.name)
+        return Split(self._some(rows), self._make_data, self.name)
 
     def clips(self, rows: Sequence[int] | None = None, **settings) -> ClipDataset:
         """Make the `ClipDataset` of these videos with other settings.
@@ -80,44 +89,12 @@ class Split:
             rows: positions of the videos to take; None for all.
             **settings: keyword arguments of `ClipDataset`, instead of those of the run.
         """
-        records = self.records if rows is None else [self.records[int(row)] for row in rows]
-        self._made.append(
-            self._make_data(dataclasses.replace(self.catalog, records=records), **settings)
-        )
+        some = self.catalog if rows is None else self._some(rows)
+        self._made.append(self._make_data(some, **settings))
         return self._made[-1]
 
-    def features(
-        self,
-        model,
-        cache: FeatureCache,
-        views: int,
-        crops: int,
-        frames: int | None = None,
-        **read_out,
-    ):
-        """As `Subject.features`, of this split; `frames` of a clip if not those of the run."""
-        # As many frames at once as a training step has.
-        of_a_video = views * crops * (frames or self.data.clips.frames)
-        at_once = max(
-            1, self.data.batch_size * self.data.clips.views * self.data.clips.frames // of_a_video
-        )
-        settings = {"frames": frames} if frames else {}
-
-        def make(records):
-            catalog = dataclasses.replace(self.catalog, records=records)
-            return self._make_data(catalog, batch_size=min(at_once, len(records)), **settings)
-
-        features, index, unread = cache.features(
-            model,
-            self.records,
-            make,
-            views,
-            crops,
-            what=f"{len(self.records)} {self.name} videos",
-            **read_out,
-        )
-        self._unread |= unread
-        return features, index
+    def _some(self, rows: Sequence[int]) -> Catalog:
+        return dataclasses.replace(self.catalog, records=[self.records[int(i)] for i in rows])
 
 
 class Subject:
@@ -135,11 +112,10 @@ class Subject:
         encoder: `model.encoder`, or the model itself.
 
     Example:
-        >>> import keras, numpy as np
-        >>> from bod_keras.data import Catalog, ClipDataset
-        >>> from bod_keras.evaluation.protocols import Split, Subject
         >>> import tempfile
-        >>> from bod_keras.data import array_records
+        >>> import keras, numpy as np
+        >>> from bod_keras.data import Catalog, ClipDataset, array_records
+        >>> from bod_keras.evaluation.protocols import Split, Subject
         >>> encoder = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Reshape((2, 48))])
         >>> model = keras.Sequential([encoder, keras.layers.Dense(3)])
         >>> records = array_records(np.zeros((2, 2, 4, 4, 3), np.uint8), labels=[0, 1])
@@ -174,48 +150,40 @@ class Subject:
         split: Split,
         views: int = 1,
         crops: int = 1,
-        kind: str = "parts",
-        time_steps: int = 1,
+        frames: int | None = None,
+        **read_out: Any,
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Features of a split's readable videos, frozen and averaged over views and crops.
+        """Return features of a split's readable videos, frozen and averaged over views and crops.
 
         They are extracted once and then taken from the cache.
 
         Args:
-            split: `self.train` or `self.test`.
+            split: `self.train`, `self.test` or a part of them.
             views: clips of each video, evenly spaced.
             crops: crops of each clip, 1 or 3.
-            kind, time_steps: what is read out, as of `ReadOut`.
+            frames: frames of a clip, if not those of the run.
+            **read_out: `kind`, `time_steps` and `variants`, as of `FeatureCache.features`.
 
         Returns:
-            `(features, index)`: a dict from part ("pooled", and of a framework "static" and "dynamic") to
-            float32 (N, K), and the positions of these videos in `split.records`, int64 (N,).
+            A dict from part ("pooled", and of a framework "static" and "dynamic") to float32 (N, K), and the
+            positions of these videos in `split.records`, int64 (N,).
         """
-        return split.features(
-            self.model, self.cache, views, crops, kind=kind, time_steps=time_steps
-        )
+        usual = split.data
+        frames = frames or usual.clips.frames
+        # As many frames at once as a training step has.
+        of_a_step = usual.batch_size * usual.clips.views * usual.clips.frames
+        at_once = min(max(1, of_a_step // (views * crops * frames)), len(split.records))
+        data = split.clips(batch_size=at_once, frames=frames)
+        what = f"{len(split.records)} {split.name} videos"
+        found = self.cache.features(self.model, data, views, crops, what=what, **read_out)
+        features, index, unread = found
+        split.skip(unread)
+        return features, index
 
-    def labeled(self, split: Split, views: int = 1, crops: int = 1, **read_out):
+    def labeled(
+        self, split: Split, views: int = 1, crops: int = 1, **read_out: Any
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
         """As `features`, with the labels before the index: a dict from column to classes, array (N,)."""
         features, index = self.features(split, views, crops, **read_out)
         labels = {name: np.asarray(column)[index] for name, column in split.labels.items()}
         return features, labels, index
-
-
-def _labels(records: list[Record]) -> dict[str, list]:
-    """Each label column of the records: "label" and the factors."""
-    columns = {name: [r.factors[name] for r in records] for name in records[0].factors}
-    bare = [record.path for record in records if record.label is None]
-    if not bare:
-        columns["label"] = [record.label for record in records]
-    if not columns and len(bare) < len(records):
-        raise UserError(
-            f"{len(bare)} of the probe's {len(records)} videos have no label: {some(bare)}. Give them one, or "
-            "take them out of the list."
-        )
-    if not columns:
-        raise UserError(
-            "The probe's videos have no labels. Use one folder a class, a list 'path label', or a CSV "
-            "file with a label or factor columns; a label may be the name of a class."
-        )
-    return columns
