@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+
+import keras
 
 from bod_keras.data import Record
 from bod_keras.data.video.array_store import ArrayRecord
@@ -14,26 +16,26 @@ from bod_keras.storage.remote import is_remote
 _HEAD = 2**20  # bytes of a file that are compared, beside its size
 
 
-def check_clips(encoder, frames: int, size: int, protocol: str) -> None:
-    """Raise unless an encoder takes the clips of a protocol.
+def check_clips(encoder: keras.Model, frames: int, size: int, protocol: str) -> None:
+    """Raise a `UserError` unless an encoder takes the clips of a protocol.
 
     Args:
         encoder: with an `input_shape` (None, T, H, W, 3).
-        frames: of the protocol's clips.
+        frames: frames of the protocol's clips.
         size: their height and width in pixels.
         protocol: its name.
 
-    Raises:
-        ValueError: if the encoder was made for another number of frames, or for another size.
-
     Example:
-        >>> from bod_keras.evaluation.protocols.misuse import check_clips
         >>> from bod_keras.encoders import FrameCNN
+        >>> from bod_keras.evaluation.protocols.misuse import check_clips
         >>> check_clips(FrameCNN((8, 32, 32, 3), widths=(4,)), 8, 32, "linear")
     """
     _, time, height, width, _ = encoder.input_shape
-    pairs = (("frames", time, frames), ("size", height, size), ("size", width, size))
-    for key, made_for, asked in pairs:
+    for key, made_for, asked in (
+        ("frames", time, frames),
+        ("size", height, size),
+        ("size", width, size),
+    ):
         if made_for is not None and made_for != asked:
             raise UserError(
                 f"The protocol {protocol} asks for clips of {frames} frames and {size} x {size} pixels, but "
@@ -44,21 +46,18 @@ def check_clips(encoder, frames: int, size: int, protocol: str) -> None:
 
 
 def check_class_names(train: Sequence[str], test: Sequence[str]) -> None:
-    """Raise unless the classes of two splits have the same names in the same order.
+    """Raise a `UserError` unless the classes of two splits have the same names in the same order.
+
+    Otherwise one label would stand for two classes. More classes at the end of train are allowed.
 
     Args:
         train, test: the names in the order of the labels; an empty list where none are known.
-
-    Raises:
-        ValueError: if they differ: then one label stands for two classes. Further classes at the end of train
-            do no harm.
 
     Example:
         >>> from bod_keras.evaluation.protocols.misuse import check_class_names
         >>> check_class_names(["run", "jump"], ["run", "jump"])
     """
-    train, test = list(train), list(test)
-    if not train or not test or train[: len(test)] == test:
+    if not train or not test or list(train[: len(test)]) == list(test):
         return
     extra = [f"{name!r} in train only" for name in train if name not in test]
     extra += [f"{name!r} in test only" for name in test if name not in train]
@@ -70,86 +69,22 @@ def check_class_names(train: Sequence[str], test: Sequence[str]) -> None:
     )
 
 
-def shared_videos(one: Iterable[Record], other: Iterable[Record]) -> list[str]:
-    """Find videos that two lists both have: the same file, at times that overlap.
-
-    Args:
-        one, other: records.
-
-    Returns:
-        The paths in `other`, sorted.
-
-    Example:
-        >>> from bod_keras.data import Record
-        >>> from bod_keras.evaluation.protocols.misuse import shared_videos
-        >>> shared_videos([Record("a.mp4"), Record("b.mp4")], [Record("./b.mp4"), Record("c.mp4")])
-        ['./b.mp4']
-    """
-    spans: dict[str, list] = {}
-    for record in one:
-        spans.setdefault(_place(record.path), []).append(record.span)
-    found = {
-        record.path
-        for record in other
-        if any(_overlap(record.span, span) for span in spans.get(_place(record.path), ()))
-    }
-    return sorted(found)
-
-
-def copied_videos(one: Iterable[Record], other: Iterable[Record]) -> list[tuple[str, str]]:
-    """Find local files of other names with equal content: of equal size, and equal in their first MiB.
-
-    Args:
-        one, other: records.
-
-    Returns:
-        Pairs of a path in `one` and a path in `other`, sorted by the latter.
-
-    Example:
-        >>> from bod_keras.data import Record
-        >>> from bod_keras.evaluation.protocols.misuse import copied_videos
-        >>> import pathlib, tempfile
-        >>> folder = pathlib.Path(tempfile.mkdtemp())
-        >>> files = [folder / name for name in ("a.avi", "b.avi", "c.avi")]
-        >>> for file, content in zip(files, ("x", "x", "y")):
-        ...     _ = file.write_text(content)
-        >>> pairs = copied_videos([Record(str(files[0]))], [Record(str(files[1])), Record(str(files[2]))])
-        >>> [pathlib.Path(copy).name for _, copy in pairs]
-        ['b.avi']
-    """
-    here, there = _by_size(one), _by_size(other)
-    pairs = []
-    for size in here.keys() & there.keys():
-        heads: dict[bytes, str] = {}
-        for path in here[size]:
-            heads.setdefault(_head(path), path)
-        pairs += [
-            (heads[head], path)
-            for path, head in ((path, _head(path)) for path in there[size])
-            if head in heads and _place(heads[head]) != _place(path)
-        ]
-    return sorted(pairs, key=lambda pair: pair[1])
-
-
 def leaks(
     train: Sequence[Record],
     test: Sequence[Record],
     pretrained_on: Sequence[Record] | None,
     allow: bool = False,
 ) -> list[str]:
-    """Say which test videos were seen before.
+    """Return a sentence for each way in which test videos were seen before.
 
     Args:
-        train: the videos that are learned from with labels.
-        test: the videos that are tested on.
+        train: the videos to learn from with labels.
+        test: the videos to test on.
         pretrained_on: the videos of the pre-training, or None if they are not known.
-        allow: say of a test video in `train`, too, instead of stopping.
-
-    Returns:
-        A sentence for each thing to be said.
+        allow: also report a test video in `train`, instead of stopping.
 
     Raises:
-        ValueError: if a test video is in `train`, unless it is allowed.
+        UserError: a test video is in `train`, unless it is allowed.
 
     Example:
         >>> from bod_keras.data import Record
@@ -158,8 +93,7 @@ def leaks(
         'Pre-training has seen 1 of the 1 test '
     """
     found = []
-    shared = shared_videos(train, test)
-    if shared:
+    if shared := shared_videos(train, test):
         said = (
             f"{len(shared)} of the {len(test)} test videos are in the training list, too: {_some(shared)}. A "
             "number on them says nothing of new videos."
@@ -167,8 +101,7 @@ def leaks(
         if not allow:
             raise UserError(f"{said} Take them out of one list; or pass --allow_overlap.")
         found.append(said)
-    copies = copied_videos(train, test)
-    if copies:
+    if copies := copied_videos(train, test):
         pairs = [f"{other} is {one}" for one, other in copies]
         found.append(
             f"{len(copies)} test videos are copies of training videos under another name: {_some(pairs)}."
@@ -177,9 +110,7 @@ def leaks(
         found.append(
             "The videos of the pre-training are not here, so it is not known whether it has seen test videos."
         )
-        return found
-    seen = shared_videos(pretrained_on, test)
-    if seen:
+    elif seen := shared_videos(pretrained_on, test):
         found.append(
             f"Pre-training has seen {len(seen)} of the {len(test)} test videos, without their labels: "
             f"{_some(seen)}. Say so beside the number."
@@ -187,27 +118,56 @@ def leaks(
     return found
 
 
+def shared_videos(one: Iterable[Record], other: Iterable[Record]) -> list[str]:
+    """Return the paths in `other` of videos that both have: the same file, at times that overlap."""
+    spans = _group(one, lambda record: _place(record.path))
+    found = {
+        record.path
+        for record in other
+        if any(_overlap(record.span, seen.span) for seen in spans.get(_place(record.path), ()))
+    }
+    return sorted(found)
+
+
+def copied_videos(one: Iterable[Record], other: Iterable[Record]) -> list[tuple[str, str]]:
+    """Return pairs of local files of other names with equal size and an equal first MiB."""
+    here, there = (
+        _group([r for r in records if _is_file(r)], lambda record: os.path.getsize(record.path))
+        for records in (one, other)
+    )
+    pairs = set()
+    for size in here.keys() & there.keys():
+        known = sorted({record.path for record in here[size]}, reverse=True)
+        heads = {_head(path): path for path in known}
+        for path in {record.path for record in there[size]}:
+            twin = heads.get(_head(path))
+            if twin is not None and _place(twin) != _place(path):
+                pairs.add((twin, path))
+    return sorted(pairs, key=lambda pair: pair[1])
+
+
 def _some(texts: Sequence[str]) -> str:
     return ", ".join(texts[:3]) + (" ..." if len(texts) > 3 else "")
+
+
+def _group(records: Iterable[Record], key: Callable[[Record], Hashable]) -> dict:
+    groups: dict[Hashable, list[Record]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return groups
 
 
 def _place(path: str) -> str:
     return path if is_remote(path) else os.path.realpath(path)
 
 
-def _overlap(one, other) -> bool:
-    if one is None or other is None:
-        return True
-    return one[0] < other[1] and other[0] < one[1]
+def _overlap(one: tuple | None, other: tuple | None) -> bool:
+    return one is None or other is None or (one[0] < other[1] and other[0] < one[1])
 
 
-def _by_size(records: Iterable[Record]) -> dict[int, list[str]]:
-    sizes: dict[int, list[str]] = {}
-    paths = {record.path for record in records if not isinstance(record, ArrayRecord)}
-    for path in sorted(paths):
-        if not is_remote(path) and os.path.isfile(path):
-            sizes.setdefault(os.path.getsize(path), []).append(path)
-    return sizes
+def _is_file(record: Record) -> bool:
+    is_local = not isinstance(record, ArrayRecord) and not is_remote(record.path)
+    return is_local and os.path.isfile(record.path)
 
 
 def _head(path: str) -> bytes:
