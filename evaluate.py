@@ -13,6 +13,7 @@ Numbers and where they come from go to each run's report.json, tables and pictur
 the joint table also to --output, if given. Features are extracted once and kept in RUN/features.
 """
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -37,9 +38,7 @@ _DATASET = flags.DEFINE_string("dataset", None, "A data set of docs/data.md, if 
 _ROOT = flags.DEFINE_string("root", None, "Folder of its videos.")
 _ANNOTATIONS = flags.DEFINE_string("annotations", None, "Folder of its annotation files.")
 _SPLIT = flags.DEFINE_list("split", None, "Which of its official splits, such as 1, or 1,2,3.")
-_TRAIN = flags.DEFINE_string(
-    "probe_train", None, "Labeled videos to fit on, if not the run's own."
-)
+_TRAIN = flags.DEFINE_string("probe_train", None, "Labeled videos to fit on, if not the run's own.")
 _TEST = flags.DEFINE_string("probe_test", None, "Labeled videos to test on, if not the run's own.")
 _PER_CLASS = flags.DEFINE_integer(
     "per_class", None, "Low-shot: learn from this many videos a class."
@@ -51,13 +50,6 @@ _OVERLAP = flags.DEFINE_bool(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the joint table and plot.")
 _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show the Python traceback of every error.")
-
-
-# The flags that `commands.evaluate.Options` has under the same names.
-_OPTIONS = (
-    *("protocol", "set", "dataset", "root", "annotations", "split", "probe_train", "probe_test"),
-    *("per_class", "share", "seeds", "allow_overlap", "output"),
-)
 
 
 def main(argv):
@@ -78,7 +70,7 @@ def _evaluate_from_flags():
     from bod_keras.commands.evaluate import Options, evaluate_runs
     from bod_keras.evaluation.finetuning import TrainingStoppedError
 
-    options = Options(**{name: flags.FLAGS[name].value for name in _OPTIONS})
+    options = Options(**{f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Options)})
     try:
         evaluate_runs(_MODELS.value, options, _FOLDER)
     except TrainingStoppedError as stopped:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import keras
 from ml_collections import ConfigDict
 
 from bod_keras import evaluation, experiment
-from bod_keras.data import find_dataset, pair_catalogs
+from bod_keras.data import Catalog, ClipDataset, find_dataset
 from bod_keras.errors import UserError
 from bod_keras.evaluation.feature_cache import FeatureCache
 from bod_keras.evaluation.low_shot import low_shot
@@ -42,19 +43,7 @@ _PULLED = (
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What evaluate.py's flags of the same names say.
-
-    Args:
-        protocol: names of protocols, or paths.
-        set: "KEY=VALUE" each.
-        dataset, root, annotations: a data set instead of the run's own.
-        split: which of its official splits, as text.
-        probe_train, probe_test: lists of videos instead of the run's own.
-        per_class, share: low-shot.
-        seeds: as text; None for the run's.
-        allow_overlap: go on if a test video is in the training list.
-        output: folder of the joint table.
-    """
+    """The values of evaluate.py's flags of the same names, where their help is."""
 
     protocol: Sequence[str] = ("factors",)
     set: Sequence[str] = ()
@@ -228,58 +217,58 @@ def probe_config(config: Mapping, fold: int | None, protocol: ConfigDict, option
 class Videos:
     """The labeled videos that a run is evaluated on, checked once for each official split."""
 
-    def __init__(self, config: Mapping, options: Options):
+    def __init__(self, config: Mapping[str, Any], options: Options):
         self._config, self._options = config, options
         self._pretrained_on = _pretrained_on(config)
-        self._found = {}  # (fold, built-in data, unlabelled) -> catalogs of train and test, warnings
+        self._found: dict[tuple, tuple[list[Catalog | None], list[str]]] = {}
 
     def splits(
         self, protocol: ConfigDict, fold: int | None, seed: int, model: keras.Model
     ) -> tuple[dict, tuple[Split | None, Split], list[str]]:
-        """The config as the protocol wants it, the two `Split`s, and what has to be said of them."""
+        """Return the config as the protocol needs it, the two `Split`s, and what has to be said of them."""
+        unlabeled = protocol.get("unlabelled", False)  # one list of videos is enough, then
+        low = {"per_class": protocol.per_class, "share": protocol.share}
+        if unlabeled and any(low.values()):
+            raise UserError(
+                f"--per_class and --share choose among labeled videos, and {protocol.name} uses no labels. "
+                "Leave them out."
+            )
         config = probe_config(self._config, fold, protocol, self._options)
         clips = config["clips"]
         encoder = getattr(model, "encoder", model)
         misuse.check_clips(encoder, clips["frames"], clips["size"], protocol.name)
-        unlabelled = protocol.get("unlabelled", False)  # one list of videos is enough, then
-        place = (fold, protocol.get("built_in"), unlabelled)  # a protocol may bring its own videos
+        place = (fold, protocol.get("built_in"), unlabeled)  # a protocol may bring its own videos
         if place not in self._found:
-            if unlabelled:
-                catalogs, notes = [None, experiment.unlabelled_catalog(config)], []
-            else:
-                catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
-                known = len(catalogs[1].remarks)
-                catalogs = list(pair_catalogs(*catalogs))
-                notes = [f"{remark}." for remark in catalogs[1].remarks[known:]]
-                misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
-            records = [catalog.records if catalog else [] for catalog in catalogs]
-            leaks = misuse.leaks(*records, self._pretrained_on, self._options.allow_overlap)
-            warnings = [*notes, *leaks]
-            for warning in warnings:  # now, before hours of reading, and again with the table
-                print(f"WARNING: {warning}", flush=True)
-            self._found[place] = catalogs, warnings
+            self._found[place] = self._read(config, unlabeled)
         catalogs, warnings = self._found[place]
 
-        def make_data(catalog, **changes):
+        def make_data(catalog: Catalog, **changes: Any) -> ClipDataset:
             if changes.get("flip", 0.0) is None and not catalog.flip_safe:
                 changes["flip"] = 0.0  # a flip would change the label
             settings = {**config, "seed": seed, "clips": {**clips, **changes}}
             return experiment.probe_data(settings, catalog)
 
         train, test = (
-            None if catalog is None else Split(catalog, make_data, name)
+            catalog and Split(catalog, make_data, name)
             for catalog, name in zip(catalogs, ("train", "test"))
         )
-        if unlabelled and (protocol.per_class or protocol.share):
-            raise UserError(
-                f"--per_class and --share choose among labeled videos, and {protocol.name} uses no labels. "
-                "Leave them out."
-            )
-        if protocol.per_class or protocol.share:
+        if any(low.values()):
             column = "label" if "label" in train.labels else next(iter(train.labels))
-            rows = low_shot(train.labels[column], protocol.per_class, protocol.share, seed)
-            train = train.subset(rows)
+            train = train.subset(low_shot(train.labels[column], **low, seed=seed))
         return config, (train, test), warnings
+
+    def _read(self, config: dict, unlabeled: bool) -> tuple[list[Catalog | None], list[str]]:
+        """The catalogs of train and test, and warnings, which are printed before hours of reading."""
+        if unlabeled:
+            catalogs = [None, experiment.unlabelled_catalog(config)]
+        else:
+            catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
+            misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
+        records = [catalog.records if catalog else [] for catalog in catalogs]
+        warnings = misuse.leaks(*records, self._pretrained_on, self._options.allow_overlap)
+        for warning in warnings:
+            print(f"WARNING: {warning}", flush=True)
+        return catalogs, warnings
 
 
 def _report(runs, protocols, options):
@@ -324,13 +313,12 @@ def _pretrained_on(config):
         return None
 
 
-def _folds(config, options):
+def _folds(config: Mapping, options: Options) -> list[int | None]:
     """The official splits to evaluate on; None where there is no choice."""
+    own = config["data"]["dataset"]
     if not options.split:
-        return [
-            config["data"]["fold"] if config["data"]["dataset"] and not options.dataset else None
-        ]
-    dataset = options.dataset or config["data"]["dataset"]
+        return [config["data"]["fold"] if own and not options.dataset else None]
+    dataset = options.dataset or own
     if not dataset or options.probe_train or options.probe_test:
         raise UserError(
             "--split chooses among the official splits of a data set, and these videos have none. Name the "
@@ -339,21 +327,19 @@ def _folds(config, options):
     return _integers("split", options.split, 1, find_dataset(dataset).folds)
 
 
-def _seeds(config, options):
+def _seeds(config: Mapping, options: Options) -> list[int]:
     return _integers("seeds", options.seeds, 0) if options.seeds else [config["seed"]]
 
 
-def _integers(flag, texts, low, high=None):
-    try:
+def _integers(flag: str, texts: Sequence[str], low: int, high: float = math.inf) -> list[int]:
+    with contextlib.suppress(ValueError):
         numbers = [int(text) for text in texts]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < low or (high is not None and max(numbers) > high):
-        bounds = f"{low} to {high}" if high is not None else f"{low} or more"
-        raise UserError(
-            f"--{flag} must be numbers, {bounds}, with commas between. Received: {','.join(texts)}"
-        )
-    return list(dict.fromkeys(numbers))
+        if all(low <= number <= high for number in numbers):
+            return list(dict.fromkeys(numbers))
+    bounds = f"{low} to {high}" if high < math.inf else f"{low} or more"
+    raise UserError(
+        f"--{flag} must be numbers, {bounds}, with commas between. Received: {','.join(texts)}"
+    )
 
 
 def _tell_skipped(splits):
