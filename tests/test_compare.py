@@ -50,9 +50,11 @@ def test_two_runs_beside_each_other(tmp_path, capsys):
         run(tmp_path, "bod", {"linear": evaluation(0.75)}),
     ]
     (tmp_path / "other").mkdir()
-    output = printed(capsys, *runs, runs[0] + "/", str(tmp_path / "other"))
+    (tmp_path / "notes.txt").write_text("of runs/*")
+    others = [str(tmp_path / "other"), str(tmp_path / "notes.txt")]
+    output = printed(capsys, *runs, runs[0] + "/", *others)
     lines = [re.split(r"\s{2,}", line) for line in output.splitlines()]
-    assert lines[0] == [f"Left out, for want of report.json: {tmp_path / 'other'}"]
+    assert lines[0] == [f"Left out, for want of report.json: {', '.join(others)}"]
     assert ["2 runs."] in lines and ["", "plain", "bod"] in lines
     assert [line for line in lines if line[0] == "decoupled"] == [["decoupled", "false", "true"]]
     assert lines[-1] == ["linear: label.pooled", "0.250", "0.750"]
@@ -144,7 +146,7 @@ def test_runs_of_one_name_are_called_by_their_paths(tmp_path, capsys):
 @pytest.mark.parametrize(
     "content, expected",
     [
-        ("{oops", "report.json is damaged .* Restore it, or leave the run out"),
+        ("{oops", "report.json must hold JSON, .* Restore it from a copy"),
         ("[1]", "must hold a JSON object, received a list"),
         (None, "none of .* is a run: a run's folder holds report.json"),
     ],

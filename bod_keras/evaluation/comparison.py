@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bod_keras.errors import UserError
+from bod_keras.evaluation.report import read_report
 from bod_keras.evaluation.tables import CIRCUMSTANCES, numbers_of
 from bod_keras.flatten import flatten
 from bod_keras.storage.run_folder import RunFolder
@@ -93,31 +94,14 @@ def read_reports(folders: Iterable[str]) -> tuple[dict[str, dict[str, Any]], lis
         folder = RunFolder(where)
         try:
             folder.pull("report.json")
-            file = folder.path / "report.json"
-            if file.is_file():
-                found[where] = _read(file, where)
-            else:
-                left_out.append(where)
+            found[where] = read_report(folder.path / "report.json")
+        except (FileNotFoundError, NotADirectoryError):
+            left_out.append(where)
         finally:
             folder.close()
     names = [Path(where).name for where in found]
     short = {where: name for where, name in zip(found, names) if names.count(name) == 1}
     return {short.get(where, where): report for where, report in found.items()}, left_out
-
-
-def _read(file: Path, where: str) -> dict:
-    try:
-        report = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(
-            f"{where}/report.json is damaged ({error}). Restore it, or leave the run out."
-        ) from error
-    if not isinstance(report, dict):
-        raise UserError(
-            f"{where}/report.json must hold a JSON object, received a {type(report).__name__}. "
-            "Leave the folder out."
-        )
-    return report
 
 
 def _settings(report: Mapping) -> dict[str, Any]:

@@ -76,10 +76,8 @@ def fit_labeled(
         >>> fit_labeled(build, stream, "run", "run/history.csv", steps=9, epochs=2, what="9 videos")
         ... # doctest: +SKIP
     """
-    model, damaged = load_checkpoint(checkpoints)
-    for path in damaged:
-        print(f"{path} is damaged and was passed over.", flush=True)
-    if model is None and damaged:
+    model, passed = load_checkpoint(checkpoints, tell=print)
+    if model is None and passed:
         raise UserError(
             f"No checkpoint in {checkpoints} is complete. Delete {Path(checkpoints)} to start afresh."
         )

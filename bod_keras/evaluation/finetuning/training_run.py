@@ -11,7 +11,7 @@ import keras
 from bod_keras.data import ClipDataset
 from bod_keras.evaluation.finetuning.best_epoch import BestEpoch
 from bod_keras.evaluation.finetuning.classifier import Classifier
-from bod_keras.training import save_model
+from bod_keras.training import load_model, save_model
 from bod_keras.training.fit_labeled import fit_labeled
 
 
@@ -90,7 +90,7 @@ class TrainingRun:
         if not best:
             return model, self.epochs, None
         epoch, accuracy, file = best.found()
-        return keras.models.load_model(file), epoch, accuracy
+        return load_model(file), epoch, accuracy
 
     def finish(self, model: keras.Model) -> None:
         """Keep the chosen model as classifier.keras, and no checkpoints.
