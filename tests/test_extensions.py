@@ -1,4 +1,4 @@
-"""CONTRIBUTING's lists are true: a framework, an encoder and a read-out from outside work by their address."""
+"""CONTRIBUTING's lists are true: a framework, an encoder, a read-out and a data set from outside work by their address."""
 
 import sys
 import types
@@ -10,6 +10,7 @@ from keras import ops
 
 import bod_keras
 from bod_keras import experiment
+from bod_keras.data import DATASETS, DataSet, Record, read_dataset
 from bod_keras.encoders import ENCODERS
 from bod_keras.frameworks import FRAMEWORKS
 from bod_keras.koopman import READ_OUTS
@@ -39,10 +40,19 @@ def build_encoder(input_shape):
     return keras.Model(clips, ops.mean(clips, axis=(2, 3)))
 
 
+def read_mine(files, annotations, splits, fold):
+    records = [Record(f"{split}{n}", label=n, split=split) for split in splits for n in (0, 1)]
+    return files.catalog(records, ["run", "jump"])
+
+
+MINE = DataSet(read_mine, splits=("train", "val"), evaluation="val")
+
+
 @pytest.fixture
 def address(monkeypatch):
     module = types.ModuleType("a_users_module")
     module.Spread, module.VMean, module.build_encoder = Spread, VMean, build_encoder
+    module.MINE, module.read_mine = MINE, read_mine
     monkeypatch.setitem(sys.modules, "a_users_module", module)
     return "a_users_module"
 
@@ -63,8 +73,35 @@ def test_train_builds_and_trains_a_users_own(address):
     assert model.embed(views[:, 0])["dynamic"].shape == (8, 4)
 
 
+def test_a_data_set_of_a_users_own_is_trained_and_tested_on(address, tmp_path):
+    for name in ("train0.mp4", "train1.webm", "val0.mp4", "val1.avi"):
+        (tmp_path / name).write_bytes(b"x")
+    config = base.get_config()
+    config.data.update({"dataset": f"{address}:MINE", "root": str(tmp_path)})
+    train = experiment.training_catalog(config.to_dict())
+    assert [record.label for record in train.records] == [0, 1]
+    test = experiment.probe_catalog(config.to_dict(), "test")
+    assert [record.split for record in test.records] == ["val", "val"]
+    assert test.class_names == ["run", "jump"]
+    with pytest.raises(bod_keras.UserError, match="DataSet. Received: function. Wrap the function"):
+        read_dataset(f"{address}:read_mine", tmp_path)
+
+
+def test_a_data_set_of_a_users_own_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(DATASETS, "_found", dict(DATASETS.items()))
+    DATASETS.register("mine")(MINE)
+    (tmp_path / "val1.mp4").write_bytes(b"x")
+    assert read_dataset("mine", tmp_path, split="val").missing == ["val0"]
+
+
 @pytest.mark.parametrize(
-    "registry, name", [(FRAMEWORKS, "vmoco"), (ENCODERS, "r3d18"), (READ_OUTS, "operator")]
+    "registry, name",
+    [
+        (FRAMEWORKS, "vmoco"),
+        (ENCODERS, "r3d18"),
+        (READ_OUTS, "operator"),
+        (DATASETS, "diving48"),
+    ],
 )
 def test_a_name_that_is_wrong_is_told_the_nearest(registry, name):
     with pytest.raises(bod_keras.UserError, match=f"Received: '{name}s'. Did you mean {name}"):

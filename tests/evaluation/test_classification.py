@@ -130,3 +130,24 @@ def test_errors_of_low_shot():
         low_shot(labels, per_class=0)
     with pytest.raises(ValueError, match=r"shape \(N,\), received shape \(0,\)"):
         low_shot([], per_class=1)
+
+
+ODD_NAMES = (r"a_$\frac$", "$", "50 $ or 60 $", "caf\udce9", "two\nlines", "tab\there", "x" * 200)
+
+
+def test_tables_and_picture_of_odd_class_names(tmp_path):
+    scores = np.eye(len(ODD_NAMES))
+    results = classification_scores(scores, np.arange(len(ODD_NAMES)), ODD_NAMES)
+    write_classification(results, tmp_path)
+    with open(tmp_path / "per_class.csv", newline="", encoding="utf-8") as file:
+        found = [row["class"] for row in csv.DictReader(file)]
+    assert found == [name.replace("\udce9", r"\udce9") for name in ODD_NAMES]
+    assert cv2.imread(str(tmp_path / "confusion.png")) is not None
+
+
+def test_dollar_signs_are_drawn_as_they_are(tmp_path):
+    for file, name in (("a", "$x$"), ("b", "xxx")):
+        plot_confusion([[1, 0], [0, 1]], [name, "jump"], tmp_path / f"{file}.png")
+    a, b = (cv2.imread(str(tmp_path / f"{file}.png")) for file in "ab")
+    # As text it is as wide as three letters; as a formula it would be one, and leave more room.
+    assert abs(a.shape[1] - b.shape[1]) < 8 and (a != b).any()

@@ -33,3 +33,10 @@ def test_errors(tmp_path):
         contact_sheet([[frame] * 2], [["a", "b"]], [[True, True]], tmp_path / "a.png")
     with pytest.raises(ValueError, match="received 0, 0 and 0 queries"):
         contact_sheet([], [], [], tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "$a$ $b", "caf\udce9", "two\nlines"])
+def test_odd_captions_are_drawn(tmp_path, name):
+    frames = [[np.zeros((30, 40, 3), np.uint8)] * 2]
+    contact_sheet(frames, [[name, name]], [[True]], tmp_path / "a.png")
+    assert cv2.imread(str(tmp_path / "a.png")) is not None

@@ -1,10 +1,7 @@
-"""AVA and UCF101-24: boxes, and pickle files that are read without running code."""
+"""AVA and UCF101-24: boxes, ids and tables that cannot be understood."""
 
-import io
 import json
 import os
-import pickle
-import struct
 
 import numpy as np
 import pytest
@@ -13,28 +10,10 @@ from bod_keras.data import Box
 from bod_keras.data.datasets import (
     read_ava_predictions,
     read_dataset,
-    read_pickle,
     ucf101_24_to_json,
 )
+from tests.data.datasets.python2_pickle import python2_pickle
 from tests.data.datasets.trees import touch, write_files
-
-
-class Python2Pickler(pickle._Pickler):
-    """Writes text and bytes as Python 2 did: as byte strings, without saying which they were."""
-
-    def save_string(self, value):
-        data = value.encode("latin1") if isinstance(value, str) else value
-        self.write(pickle.BINSTRING + struct.pack("<i", len(data)) + data)
-        self.memoize(value)
-
-    dispatch = {**pickle._Pickler.dispatch, str: save_string, bytes: save_string}
-
-
-def python2_pickle(value):
-    stream = io.BytesIO()
-    Python2Pickler(stream, protocol=2).dump(value)
-    # NumPy 2 has renamed the module; files that are about have the old name.
-    return stream.getvalue().replace(b"cnumpy._core.", b"cnumpy.core.")
 
 
 @pytest.fixture
@@ -110,10 +89,56 @@ def test_ava_2_1_has_another_form_of_action_list(ava, tmp_path):
     assert catalog.class_names[2] == "crouch/kneel" and catalog.records[0].labels == (79,)
 
 
-def test_ava_tables_that_cannot_be_read(ava):
+ROW = "-5KQ66BBWC4,0902,0.077,0.151,0.283,0.811"
+
+
+@pytest.mark.parametrize("action", ["", "-1"])
+def test_ava_rows_without_an_action_are_boxes_without_labels(ava, action):
     root, labels = ava
-    write_files(labels, {"ava_train_v2.2.csv": "video,second,x1,y1,x2,y2,action,person\n"})
-    with pytest.raises(ValueError, match="without a header. Received: 'video,second"):
+    write_files(labels, {"ava_train_v2.2.csv": f"{ROW},{action},3\n{ROW},{action},4\n"})
+    (record,) = read_dataset("ava2.2", root, labels, "train").records
+    assert record.labels == () and [box.labels for box in record.boxes] == [(), ()]
+
+
+@pytest.mark.parametrize(
+    "row, expected",
+    [
+        ("video,second,x1,y1,x2,y2,action,person", "without a header. Received: 'video,second"),
+        (f"{ROW},95,3", "actions must lie in 1 to 80.*Received: '95'"),
+        (f"{ROW},0,3", "actions must lie in 1 to 80.*Received: '0'"),
+        (f"{ROW},-2,3", "actions must lie in 1 to 80.*Received: '-2'"),
+        (f"{ROW},run,3", "actions must lie in 1 to 80.*Received: 'run'"),
+        (f"{ROW},12,0.9954", "eighth cell must be the number of the person. Received: '0.9954'"),
+        (f"{ROW},12", "expected 'video,second,x1"),
+        (ROW.replace("0902", "inf") + ",12,3", "expected 'video,second,x1"),
+        (ROW.replace("0.077", "nan") + ",12,3", "expected 'video,second,x1"),
+    ],
+)
+def test_ava_rows_that_cannot_be_understood(ava, row, expected):
+    root, labels = ava
+    write_files(labels, {"ava_train_v2.2.csv": f"{ROW},12,3\n{row}\n"})
+    with pytest.raises(ValueError, match=f"ava_train_v2.2.csv, line 2: .*{expected}"):
+        read_dataset("ava2.2", root, labels, "train")
+
+
+@pytest.mark.parametrize(
+    "name, text, expected",
+    [
+        (
+            "ava_train_excluded_timestamps_v2.2.csv",
+            "a,0902\nb\n",
+            "line 2: expected 'VIDEO,SECOND'",
+        ),
+        ("ava_train_excluded_timestamps_v2.2.csv", "a,x\n", "line 1: .*Received: 'x'"),
+        ("ava_action_list_v2.2.pbtxt", 'item { name: "x" id: 81 }', "Received the ids: 81"),
+        ("ava_action_list_v2.2.pbtxt", 'item { name: "x" id: 0 }', "Received the ids: 0"),
+        ("ava_action_list_v2.2.pbtxt", "nothing", "Received the ids: none"),
+    ],
+)
+def test_other_files_of_ava_that_cannot_be_understood(ava, name, text, expected):
+    root, labels = ava
+    write_files(labels, {name: text})
+    with pytest.raises(ValueError, match=f"{name}.*{expected}"):
         read_dataset("ava2.2", root, labels, "train")
 
 
@@ -126,8 +151,33 @@ def test_ava_predictions_from_a_table_and_a_pickle_file(tmp_path):
     expected = {("-5KQ66BBWC4", 902): (Box((0.1, 0.2, 0.3, 0.8), time=902.0, score=0.75),)}
     assert read_ava_predictions(table) == read_ava_predictions(proposals) == expected
     table.write_text("-5KQ66BBWC4,0902,0.1,0.2,0.3,0.8,12,1\n")
-    with pytest.raises(ValueError, match="a predicted box has no action. Received: '12'"):
+    with pytest.raises(ValueError, match="line 1: a predicted box has no action. Received: '12'"):
         read_ava_predictions(table)
+
+
+@pytest.mark.parametrize("score", ["", "high", "nan"])
+def test_ava_predictions_need_a_score(tmp_path, score):
+    (tmp_path / "boxes.csv").write_text(f"{ROW},,0.5\n{ROW},,{score}\n")
+    with pytest.raises(
+        ValueError, match=f"boxes.csv, line 2: expected a score. Received: '{score}'"
+    ):
+        read_ava_predictions(tmp_path / "boxes.csv")
+
+
+@pytest.mark.parametrize(
+    "content, expected",
+    [
+        ([1], "must hold a dict. Received: list"),
+        ({"video": np.zeros((1, 5))}, "expected keys such as 'VIDEO,0902'. Received: 'video'"),
+        ({"v,0902": [1]}, "'v,0902': expected an array of rows x1 y1 x2 y2 score"),
+        ({"v,0902": np.zeros((1, 4))}, "'v,0902': expected an array of rows"),
+        ({"v,0902": np.full((1, 5), np.nan)}, "'v,0902': boxes and scores must be finite"),
+    ],
+)
+def test_proposals_that_cannot_be_understood(tmp_path, content, expected):
+    (tmp_path / "boxes.pkl").write_bytes(python2_pickle(content))
+    with pytest.raises(ValueError, match=f"boxes.pkl.*{expected}"):
+        read_ava_predictions(tmp_path / "boxes.pkl")
 
 
 NAME = "HorseRiding/v_HorseRiding_g05_c02"
@@ -200,40 +250,28 @@ def test_ucf101_24_that_is_something_else(tmp_path, frames):
         read_dataset("ucf101-24", frames, tmp_path)
 
 
-class Evil:
-    def __init__(self, call):
-        self.call = call
-
-    def __reduce__(self):
-        return self.call
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_a_pickle_file_cannot_run_code(tmp_path, protocol):
-    target = tmp_path / "made"
-    path = tmp_path / "evil.pkl"
-    for call in ((os.mkdir, (str(target),)), (eval, (f"__import__('os').mkdir({str(target)!r})",))):
-        path.write_bytes(pickle.dumps({"labels": Evil(call)}, protocol=protocol))
-        with pytest.raises(
-            ValueError, match=r"evil.pkl is not read: it asks for \w+\.(mkdir|eval)"
-        ):
-            read_pickle(path)
-    assert not target.exists()
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_arrays_of_every_protocol_are_read(tmp_path, protocol):
-    value = {"a": np.arange(6.0).reshape(2, 3), "n": np.float32(2), "t": (1, "x", [None, True])}
-    path = tmp_path / "a.pkl"
-    path.write_bytes(pickle.dumps(value, protocol=protocol))
-    read = read_pickle(path)
-    np.testing.assert_array_equal(read["a"], value["a"])
-    assert read["n"] == 2 and read["t"] == value["t"]
-
-
-@pytest.mark.parametrize("data", [b"", b"no pickle", pickle.dumps([1, 2])[:-2]])
-def test_what_is_no_pickle_file(tmp_path, data):
-    path = tmp_path / "a.pkl"
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match="a.pkl is not read: .*Expected a pickle file of NumPy"):
-        read_pickle(path)
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        ({"gttubes": {NAME: {7: [np.ones((1, 5))]}}}, "labels must lie in 0 to 1.*Received: 7"),
+        ({"gttubes": {NAME: {-1: [np.ones((1, 5))]}}}, "labels must lie in 0 to 1.*Received: -1"),
+        ({"gttubes": {NAME: {0: [np.full((1, 5), np.inf)]}}}, "not finite"),
+        ({"gttubes": {NAME: {0: [np.zeros((1, 5))]}}}, "frames must be integers from 0"),
+        ({"gttubes": {NAME: {0: ["text"]}}}, "nor pyannot.pkl"),
+        ({"resolution": {NAME: (0, 320)}}, "size"),
+        ({"train_videos": [["Other/x"]]}, "KeyError 'Other/x'"),
+        ({"train_videos": []}, "IndexError"),
+        ({"labels": ["Basketball"]}, "labels must lie in 0 to 0|its folder must be one of"),
+        ({"labels": 3}, "nor pyannot.pkl"),
+    ],
+)
+def test_ucf101_24_that_contradicts_itself(tmp_path, frames, change, expected):
+    content = tubes_file()
+    for key, value in change.items():
+        if isinstance(value, dict):
+            content[key].update(value)
+        else:
+            content[key] = value
+    write_files(tmp_path, {"gt/UCF101v2-GT.pkl": python2_pickle(content)})
+    with pytest.raises(ValueError, match=f"UCF101v2-GT.pkl.*({expected})"):
+        read_dataset("ucf101-24", frames, tmp_path / "gt", "train")

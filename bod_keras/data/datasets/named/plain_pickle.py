@@ -21,6 +21,7 @@ _DTYPE = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248])")
 _RECONSTRUCT = ("multiarray", "_reconstruct")
 _SCALAR = ("multiarray", "scalar")
 _FROMBUFFER = ("numeric", "_frombuffer")
+_DEEPEST = 50
 _SHARED = 64  # a value may be this many times as large as its file, through parts that it holds several times
 
 
@@ -270,12 +271,14 @@ def _pairs(values: list[Any]) -> dict[Any, Any]:
 
 
 def _check_plain(value: Any, size: int) -> None:
-    """Refuse what is no plain value, holds itself, or unfolds to far more than its file holds."""
+    """Refuse what is no plain value, is deep or holds itself, or unfolds to far more than its file holds."""
     weights: dict[int, int] = {}
     entered: set[int] = set()
     waiting = [(value, False)]
     while waiting:
         thing, done = waiting.pop()
+        if len(entered) > _DEEPEST:
+            raise _RefusedError(f"it is nested in more than {_DEEPEST} levels")
         if isinstance(thing, (list, tuple, dict)) and not isinstance(thing, _Name):
             parts = [*thing.keys(), *thing.values()] if isinstance(thing, dict) else thing
             if done:

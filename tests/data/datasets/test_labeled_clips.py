@@ -91,6 +91,25 @@ def test_ucf101_lists_that_contradict_the_classes(ucf101, line, expected):
         read_dataset("ucf101", root, lists, "train")
 
 
+@pytest.mark.parametrize("text", ["1 a\n3 b\n", "1 a\n2\n", "1 a\n2 a\n", "a\n"])
+def test_ucf101_classes_that_are_not_numbered(ucf101, text):
+    root, lists = ucf101
+    write_files(lists, {"ucfTrainTestlist/classInd.txt": text})
+    with pytest.raises(ValueError, match="classInd.txt, line [12]: must number its classes"):
+        read_dataset("ucf101", root, lists)
+
+
+def test_official_lists_in_utf16_and_with_repeated_lines(ucf101):
+    root, lists = ucf101
+    text = "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1\n" * 3
+    write_files(lists, {"ucfTrainTestlist/trainlist01.txt": text.encode("utf-16")})
+    catalog = read_dataset("ucf101", root, lists, "train")
+    assert len(catalog.records) == 1
+    assert catalog.summary().startswith(
+        "1 video, 1 label, 2 classes; 2 repeated annotations merged"
+    )
+
+
 HMDB = "April_09_brush_hair_u_nm_np1_ba_goo_0.avi"
 ODD = "#20_Rhythm_clap_u_nm_np1_fr_goo_0.avi"
 BRACKETS = "[BULIMIA] (best!)_clap_u_cm_np1_ri_med_3.avi"
@@ -198,6 +217,17 @@ def test_youtube_ids_differ_in_case(kinetics):
     [
         ("video,start\n", "must begin with a header that has label, time_end.*Received"),
         ("label,youtube_id,time_start,time_end\na,b\n", "line 2: a cell is missing"),
+        ("label,youtube_id,time_start,time_end\na,b,1,2,3\n", "line 2: a cell is too many"),
+        (
+            "label,youtube_id,time_start,time_end\na,b,x,2\n",
+            "line 2: time_start and time_end must be",
+        ),
+        (
+            "label,youtube_id,time_start,time_end\na,b,inf,2\n",
+            "line 2: time_start and time_end must be",
+        ),
+        ("label,youtube_id,time_start,time_end\n,b,1,2\n", "line 2: the class is missing"),
+        ('label,youtube_id,time_start,time_end\n"a,b,1,2\n', "line 2: unexpected end of data"),
     ],
 )
 def test_kinetics_tables_that_cannot_be_read(kinetics, text, expected):
@@ -264,6 +294,62 @@ def test_ssv2_with_a_template_that_is_not_listed(ssv2):
         read_dataset("ssv2", root, labels, "train")
 
 
+LABELS = {"Holding something": "0", "Pushing something": "1"}
+
+
+@pytest.mark.parametrize(
+    "labels, entry",
+    [
+        (LABELS, {"id": 78687, "template": "Pushing [something]"}),
+        (
+            {name: int(number) for name, number in LABELS.items()},
+            {"id": 78687, "template": "Pushing [something]"},
+        ),
+        (list(LABELS), {"id": "78687", "template": "Pushing [something]"}),
+        (
+            ["Holding [something]", "Pushing [something]"],
+            {"id": "78687", "template": "Pushing something"},
+        ),
+        (LABELS, {"id": "78687", "label": "Pushing something"}),
+    ],
+)
+def test_other_forms_of_ssv2(ssv2, labels, entry):
+    root, folder = ssv2
+    prefix = "something-something-v2-"
+    write_files(
+        folder,
+        {f"{prefix}labels.json": json.dumps(labels), f"{prefix}train.json": json.dumps([entry])},
+    )
+    catalog = read_dataset("ssv2", root, folder, "train")
+    assert named(catalog, root) == [("78687.webm", 1, "train")]
+    assert catalog.class_names == [name.replace("[", "").replace("]", "") for name in labels]
+
+
+@pytest.mark.parametrize(
+    "file, content, expected",
+    [
+        ("train", [{"id": 1}], "train.json, id 1: expected a template of labels.json"),
+        ("train", [{"id": 1, "template": None}], "train.json, id 1: expected a template"),
+        ("train", [{"id": 1, "label": "a cup"}], "train.json, id 1: expected a template"),
+        (
+            "train",
+            [{"id": 1, "template": 3}],
+            "train.json, id 1: template '3' is not in labels.json",
+        ),
+        ("labels", {"a": "x"}, "labels.json must number its templates"),
+        ("labels", {"a": 0, "b": 2}, "labels.json must number its templates"),
+        ("labels", {"a": 0, "b": 0}, "labels.json must number its templates"),
+        ("labels", ["a", "a"], "labels.json must number its templates"),
+        ("labels", 3, "labels.json must number its templates"),
+    ],
+)
+def test_ssv2_that_cannot_be_understood(ssv2, file, content, expected):
+    root, folder = ssv2
+    write_files(folder, {f"something-something-v2-{file}.json": json.dumps(content)})
+    with pytest.raises(ValueError, match=expected):
+        read_dataset("ssv2", root, folder, "train")
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [
@@ -310,6 +396,10 @@ def test_diving48_refuses_version_1_and_unknown_labels(diving48):
     write_files(labels, {"Diving48_V2_train.json": json.dumps([entry])})
     with pytest.raises(ValueError, match="'-mmq0PT.*labels must lie in 0 to 1.*Received: 48"):
         read_dataset("diving48", root, labels, "train")
+    for label in (-1, "x", 1.5, None, True):
+        write_files(labels, {"Diving48_V2_train.json": json.dumps([{**entry, "label": label}])})
+        with pytest.raises(ValueError, match="labels must lie in 0 to 1.*Received:"):
+            read_dataset("diving48", root, labels, "train")
     os.unlink(os.path.join(labels, "Diving48_V2_train.json"))
     with pytest.raises(FileNotFoundError, match=r"Diving48_V2_train.json \(version 1 has faulty"):
         read_dataset("diving48", root, labels, "train")
