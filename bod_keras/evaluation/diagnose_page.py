@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import html
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bod_keras import KoopmanSplit
 
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -74,8 +78,15 @@ _CAPTIONS = {
 }
 
 
+_STATISTICS = ("effective_rank", "alignment", "uniformity")
+_STATISTICS += ("positive_similarity", "negative_similarity")
+
+
 def diagnose_page(
-    result: Mapping, pictures: Mapping[str, str | os.PathLike], name: str, split
+    result: Mapping[str, Any],
+    pictures: Mapping[str, str | os.PathLike],
+    name: str,
+    split: KoopmanSplit,
 ) -> str:
     """Lay out a diagnosis, with its pictures inside of the text.
 
@@ -88,72 +99,61 @@ def diagnose_page(
     Returns:
         HTML without scripts and without links.
     """
-    columns = [
-        "effective_rank",
-        "alignment",
-        "uniformity",
-        "positive_similarity",
-        "negative_similarity",
-    ]
-    parts = result["embeddings"]
-    verdicts = [
-        f'<li class="{verdict.partition(":")[0].replace(" ", "-")}">{html.escape(verdict)}</li>'
-        for verdict in result["verdicts"]
-    ]
-    notes = [f'<p class="note">{html.escape(note)}</p>' for note in result["warnings"]]
+    rule = "by count: the one closest to 1 of each clip (a conjugate pair stays together)"
+    if split.threshold is not None:
+        rule = f"by threshold: those within {split.threshold:g} of 1, or the closest where there is none"
+    moved, spectra = result["sensitivity"], result["eigenvalues"]
+    within = f"within {result['threshold']:g} of 1"
+    shown = {
+        part: {key.replace("_", " "): values[key] for key in _STATISTICS}
+        for part, values in result["embeddings"].items()
+    }
+    columns = {
+        of: {
+            "number": values["number"],
+            within: f"{values['within_threshold']:.1%}",
+            "median |λ - 1|": values["median_distance"],
+            "largest |λ|": values["largest"],
+        }
+        for of, values in spectra.items()
+    }
     return _PAGE.substitute(
         title=html.escape(f"Diagnosis of {name}"),
         about=f"{result['used']} videos, drawn by the seed; nothing was trained.",
-        notes="\n".join(notes),
-        verdicts="\n".join(verdicts),
+        notes="\n".join(_tag("p", note, "note") for note in result["warnings"]),
+        verdicts="\n".join(
+            _tag("li", verdict, verdict.partition(":")[0].replace(" ", "-"))
+            for verdict in result["verdicts"]
+        ),
         replaced=f"{result['replaced']:.0%}",
-        sensitivity=_table(
-            ["change", *next(iter(result["sensitivity"].values()))],
-            [[change, *of.values()] for change, of in result["sensitivity"].items()],
-        )
-        + _figures(pictures, ["sensitivity"]),
-        rule=_rule(split),
-        eigenvalues=_figures(pictures, ["spectrum", "distances"])
-        + _table(
-            [
-                *("of", "number", f"within {result['threshold']:g} of 1"),
-                *("median |λ - 1|", "largest |λ|"),
-            ],
-            [
-                [n, s["number"], f"{s['within_threshold']:.1%}", s["median_distance"], s["largest"]]
-                for n, s in result["eigenvalues"].items()
-            ],
-        ),
-        energy=_table(list(result["energy"]), [list(result["energy"].values())])
-        + _figures(pictures, ["energy"]),
-        embeddings=_table(
-            ["part", *(column.replace("_", " ") for column in columns)],
-            [[part, *(values[column] for column in columns)] for part, values in parts.items()],
-        ),
+        sensitivity=_table("change", moved) + _figures(pictures, "sensitivity"),
+        rule=html.escape(rule),
+        eigenvalues=_figures(pictures, "spectrum", "distances") + _table("of", columns),
+        energy=_table("", {"mean": result["energy"]}) + _figures(pictures, "energy"),
+        embeddings=_table("part", shown),
     )
 
 
-def _rule(split) -> str:
-    """Which eigenvalues a split takes as static, in words."""
-    if split.threshold is not None:
-        return f"by threshold: those within {split.threshold:g} of 1, or the closest where there is none"
-    return "by count: the one closest to 1 of each clip (a conjugate pair stays together)"
+def _tag(name: str, text: Any, css: str = "") -> str:
+    """An element with a text, three decimals of a number."""
+    text = f"{text:.3f}" if isinstance(text, float) else str(text)
+    attribute = f' class="{html.escape(css)}"' if css else ""
+    return f"<{name}{attribute}>{html.escape(text)}</{name}>"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence]) -> str:
-    head = "".join(f"<th>{html.escape(str(cell))}</th>" for cell in header)
-    lines = [f"<tr>{head}</tr>"]
-    for row in rows:
-        cells = [f"{c:.3f}" if isinstance(c, float) else html.escape(str(c)) for c in row]
-        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return "<table>\n" + "\n".join(lines) + "\n</table>\n"
+def _table(corner: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """A table with a row for each name, and a column for each of its values."""
+    lines = ["".join(_tag("th", cell) for cell in (corner, *next(iter(rows.values()))))]
+    for name, cells in rows.items():
+        lines.append("".join(_tag("td", cell) for cell in (name, *cells.values())))
+    return "<table>\n" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "\n</table>\n"
 
 
-def _figures(pictures: Mapping, names: Sequence[str]) -> str:
+def _figures(pictures: Mapping, *names: str) -> str:
     found = []
     for name in names:
         data = base64.b64encode(Path(pictures[name]).read_bytes()).decode()
-        caption = html.escape(_CAPTIONS[name])
+        caption = _CAPTIONS[name]
         image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
-        found.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
+        found.append(f"<figure>{image}{_tag('figcaption', caption)}</figure>")
     return '<div class="pictures">\n' + "\n".join(found) + "\n</div>\n"

@@ -8,6 +8,7 @@ import pytest
 
 import bod_keras
 from bod_keras.data import Catalog, ClipDataset, read_catalog
+from bod_keras.evaluation import diagnose_page as diagnose_page_module
 from bod_keras.evaluation import operator_eigenvalues
 from bod_keras.evaluation.diagnose_plots import plot_distances
 from bod_keras.evaluation.part_energy import part_energy
@@ -179,6 +180,19 @@ def test_the_page_has_every_part_and_opens_offline(split, tmp_path, monkeypatch)
     monkeypatch.setattr(diagnose_module, "diagnose_page", lambda *arguments: "")
     again = diagnose(split, tmp_path / "again", model)[1]
     assert again == {**found, "files": ["diagnose.html"]}
+
+
+def test_the_page_escapes_every_text(split, tmp_path):
+    model = make_model()
+    subject, found = diagnose(split, tmp_path, model)
+    hostile = '<script>alert("1")</script>'
+    for key in ("sensitivity", "embeddings", "eigenvalues"):
+        found[key] = {f"{hostile}{name}": value for name, value in found[key].items()}
+    found["warnings"], found["verdicts"] = [hostile], [hostile, f'x" onload="{hostile}: y']
+    pictures = {name: subject.folder / f"{name}.png" for name in diagnose_page_module._CAPTIONS}
+    page = diagnose_page_module.diagnose_page(found, pictures, hostile, model.split)
+    assert "<script" not in page and 'onload="' not in page
+    assert page.count("&lt;script&gt;") >= 10
 
 
 def test_energies_and_eigenvalues_are_those_of_the_embedding_that_a_part_is_read_from(
