@@ -267,7 +267,20 @@ class BiLevelModel(SeedStates, keras.Model):
             self.after_update(targets, kept)
             self.steps_taken.assign_add(1)
             self._record_position(position)
-        return self._log(update.value, logs)
+        return self._log(self._finite(update.value), logs)
+
+    def statistics(self):
+        """The vectors that training keeps and does not differentiate, such as moving variances."""
+        kept = self.non_trainable_variables
+        is_float = keras.backend.is_float_dtype
+        return [v for v in kept if len(v.shape) == 1 and is_float(v.dtype)]
+
+    def _finite(self, loss):
+        """The loss; nan where statistics are no longer finite, which a loss in training does not see."""
+        kept = [ops.cast(v, "float32") for v in self.statistics()]
+        if not kept:
+            return loss
+        return ops.where(ops.all(ops.isfinite(ops.concatenate(kept))), loss, float("nan"))
 
     def _unpack(self, data, training):
         """All views' clips (V B, T, H, W, C), view after view; V; and the positions or None."""

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import keras
 
+from bod_keras.backend import keras_private
 from bod_keras.errors import UserError
-from bod_keras.training.model import steps_taken
+from bod_keras.training.model import BiLevelModel, steps_taken
 
 
 class NotFiniteError(UserError, FloatingPointError):
@@ -24,7 +25,8 @@ class NotFiniteError(UserError, FloatingPointError):
 class StopOnNonFinite(keras.callbacks.Callback):
     """Stop at the first step with a loss, or a part of it, that is NaN or infinite.
 
-    The last checkpoint is from before that step.
+    The loss of a `BiLevelModel` is NaN, too, where its moving statistics are no longer finite. The last
+    checkpoint is from before that step.
 
     Args:
         files: function of the first and the last position of a batch that names its files, such as
@@ -48,6 +50,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
         if not bad:
             return
         message = f"Not finite at step {steps_taken(self.model)}: {', '.join(bad)}."
+        if spoilt := self._spoilt():
+            message += f" Statistics that are not finite: {', '.join(spoilt[:3])}"
+            message += f" and {len(spoilt) - 3} more." if len(spoilt) > 3 else "."
         if self.files is not None:
             positions = self.model.first_position, self.model.next_position
             first, following = (int(keras.ops.convert_to_numpy(p)) for p in positions)
@@ -59,3 +64,10 @@ class StopOnNonFinite(keras.callbacks.Callback):
             "clip gradients (train.py: --config.optimizer.clipnorm=1.0). The last checkpoint is from before "
             "this step, and train.py continues from there with such a change."
         )
+
+    def _spoilt(self) -> list[str]:
+        if not isinstance(self.model, BiLevelModel):
+            return []
+        keras_private.fetch_state(self.model)
+        finite = {v.path: keras.ops.all(keras.ops.isfinite(v)) for v in self.model.statistics()}
+        return [path for path, holds in finite.items() if not bool(holds)]

@@ -46,6 +46,26 @@ def test_a_part_of_the_loss_is_enough():
         callback.on_train_batch_end(0, {"loss": 2.0, "prediction_loss": math.nan})
 
 
+@pytest.mark.parametrize("eager", [True, False])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_statistics_that_are_spoilt_stop_training_at_their_step(value, eager):
+    """In training, batch normalization does not see its moving variance, so that the loss stays finite."""
+    model = make_model(None, eager=eager)
+    (variance,) = [v for v in model.encoder.variables if "moving_variance" in v.path][:1]
+
+    class Spoil(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 1 and keras.backend.backend() != "jax":
+                variance.assign(np.full(variance.shape, value))
+
+    if keras.backend.backend() == "jax":  # which takes the variables at the start of an epoch
+        variance.assign(np.full(variance.shape, value))
+    with pytest.raises(NotFiniteError, match=r"Not finite at step \d: loss.*moving_variance"):
+        train(model, make_views(batch=12), callbacks=[Spoil(), StopOnNonFinite()])
+    jax = keras.backend.backend() == "jax"
+    assert int(model.optimizer.iterations) == (1 if jax else 2)
+
+
 @pytest.mark.parametrize("logs", [None, {}, {"loss": 2.0}, {"loss": 2.0, "statistic": math.nan}])
 def test_a_finite_loss_goes_on(logs):
     StopOnNonFinite().on_train_batch_end(0, logs)
