@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -20,9 +20,8 @@ def annotated_boxes(key_frames: Sequence[KeyFrame]) -> FrameBoxes:
     """Return the annotations of key frames, a row for each class of a box.
 
     Example:
-        >>> from bod_keras.data import KeyFrame
+        >>> from bod_keras.data import Box, KeyFrame
         >>> from bod_keras.detection.detections import annotated_boxes
-        >>> from bod_keras.data import Box
         >>> one = KeyFrame("a.avi", (Box((0, 0, 1, 1), (3, 5), frame=7),), frame=7)
         >>> annotated_boxes([one]).labels.tolist()
         [3, 5]
@@ -50,29 +49,22 @@ def scored_boxes(key_frames: Sequence[KeyFrame], scores: Mapping[int, np.ndarray
 
     Example:
         >>> import numpy as np
-        >>> from bod_keras.data import KeyFrame
+        >>> from bod_keras.data import Box, KeyFrame
         >>> from bod_keras.detection.detections import scored_boxes
-        >>> from bod_keras.data import Box
         >>> one = KeyFrame("a.avi", (Box((0, 0, 1, 1), frame=7, score=0.5),), frame=7)
         >>> scored_boxes([one], {0: np.array([[0.2, 0.8]])}).scores.tolist()
         [0.1, 0.4]
     """
-    frames, corners, values = [], [], []
-    for i, of_boxes in scores.items():
-        one = key_frames[i]
-        for box, of_classes in zip(one.boxes, of_boxes):
-            frames.append((one.path, moment_of(one)))
-            corners.append(box.corners)
-            values.append(of_classes * (1.0 if box.score is None else box.score))
-    values = np.array(values, np.float64)
-    if not frames:
+    rows = list(_scored(key_frames, scores))
+    if not rows:
         return FrameBoxes((), np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))
-    classes = values.shape[1]
+    paths, moments, corners, values = zip(*rows)
+    classes = len(values[0])
     return FrameBoxes(
-        [frame for frame in frames for _ in range(classes)],
+        [frame for frame in zip(paths, moments) for _ in range(classes)],
         np.repeat(np.array(corners), classes, axis=0),
-        np.tile(np.arange(classes), len(frames)),
-        values.ravel(),
+        np.tile(np.arange(classes), len(rows)),
+        np.array(values, np.float64).ravel(),
     )
 
 
@@ -80,9 +72,8 @@ def annotated_tubes(records: Sequence[Record]) -> list[Tube]:
     """Return the tubes of records whose boxes have frame numbers and tracks.
 
     Example:
-        >>> from bod_keras.data import Record
+        >>> from bod_keras.data import Box, Record
         >>> from bod_keras.detection.detections import annotated_tubes
-        >>> from bod_keras.data import Box
         >>> boxes = tuple(Box((0, 0, 1, 1), (2,), frame=n, track=0) for n in range(3))
         >>> (tube,) = annotated_tubes([Record("a.avi", boxes=boxes)])
         >>> tube.label, tube.frames.tolist()
@@ -92,14 +83,12 @@ def annotated_tubes(records: Sequence[Record]) -> list[Tube]:
     for record in records:
         for box in record.boxes:
             for label in box.labels:
-                tubes.setdefault((record.path, box.track, label), []).append(
-                    (box.frame, box.corners)
-                )
-    found = []
-    for (path, _, label), rows in tubes.items():
-        frames, corners = zip(*sorted(rows))
-        found.append(Tube(path, np.array(frames), np.array(corners), label=label))
-    return found
+                rows = tubes.setdefault((record.path, box.track, label), [])
+                rows.append((box.frame, box.corners))
+    return [
+        Tube(path, *(np.array(column) for column in zip(*sorted(rows))), label=label)
+        for (path, _, label), rows in tubes.items()
+    ]
 
 
 def linked_tubes(
@@ -115,11 +104,8 @@ def linked_tubes(
         Tubes of all videos.
     """
     videos: dict[str, list] = {}
-    for i, of_boxes in scores.items():
-        one = key_frames[i]
-        for box, of_classes in zip(one.boxes, of_boxes):
-            value = of_classes * (1.0 if box.score is None else box.score)
-            videos.setdefault(one.path, []).append((moment_of(one), box.corners, value))
+    for path, *row in _scored(key_frames, scores):
+        videos.setdefault(path, []).append(row)
     return [
         tube
         for path, rows in videos.items()
@@ -150,3 +136,12 @@ def write_detections(
         for (video, moment), corners, label, score in zip(detections.frames, *columns):
             name = video_names(video)[0 if folders else 1]
             writer.writerow([name, f"{moment + start:04d}", *corners, label + 1, score])
+
+
+def _scored(key_frames: Sequence[KeyFrame], scores: Mapping[int, np.ndarray]) -> Iterator[tuple]:
+    """Path, moment, corners and class scores of every scored box."""
+    for i, of_boxes in scores.items():
+        one = key_frames[i]
+        for box, of_classes in zip(one.boxes, of_boxes):
+            share = 1.0 if box.score is None else box.score
+            yield one.path, moment_of(one), box.corners, of_classes * share

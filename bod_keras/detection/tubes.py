@@ -124,9 +124,8 @@ def tube_iou(one: Tube, other: Tube) -> float:
     common, mine, others = np.intersect1d(one.frames, other.frames, return_indices=True)
     if not len(common):
         return 0.0
-    pairs = zip(one.corners[mine], other.corners[others])
-    overlap = np.mean([box_iou(a[None], b[None])[0, 0] for a, b in pairs])
-    return float(overlap * len(common) / len(np.union1d(one.frames, other.frames)))
+    overlaps = box_iou(one.corners[mine], other.corners[others]).diagonal()
+    return float(overlaps.sum() / len(np.union1d(one.frames, other.frames)))
 
 
 def _tube(video: str, frames: np.ndarray, corners: np.ndarray, scores: np.ndarray) -> Tube:

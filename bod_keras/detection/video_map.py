@@ -48,25 +48,22 @@ def video_average_precision(
         2015.
     """
     classes = list(classes)
-    overlaps = _overlaps(truth, detections)
     labels = np.array([tube.label for tube in truth], int)
-    videos = {tube.video for tube in detections}
-    rows = {
-        video: np.array([n for n, tube in enumerate(detections) if tube.video == video])
-        for video in sorted(videos)
-    }
-    results: dict[float, dict[int, float]] = {}
-    for threshold in thresholds:
-        results[threshold] = {}
-        for label in classes:
-            mine = np.flatnonzero(labels == label)
-            column = np.array([tube.scores[label] for tube in detections], float)
+    overlaps = np.array([[tube_iou(found, one) for one in truth] for found in detections])
+    overlaps = overlaps.reshape(len(detections), len(truth))
+    names, videos = np.unique([tube.video for tube in detections], return_inverse=True)
+    results: dict[float, dict[int, float]] = {threshold: {} for threshold in thresholds}
+    for label in classes:
+        mine = np.flatnonzero(labels == label)
+        scores = np.array([tube.scores[label] for tube in detections], float)
+        ranked = np.argsort(-scores, kind="stable")
+        # An annotated tube overlaps detections of its own video only.
+        groups = [ranked[videos[ranked] == video] for video in range(len(names))]
+        for threshold, precisions in results.items():
             hits = np.zeros(len(detections), bool)
-            # An annotated tube overlaps detections of its own video only.
-            for found in rows.values():
-                ranked = found[np.argsort(-column[found], kind="stable")]
-                hits[ranked] = match_by_overlap(overlaps[np.ix_(ranked, mine)], threshold)
-            results[threshold][label] = average_precision(column, hits, len(mine))
+            for found in groups:
+                hits[found] = match_by_overlap(overlaps[np.ix_(found, mine)], threshold)
+            precisions[label] = average_precision(scores, hits, len(mine))
     return results
 
 
@@ -97,14 +94,3 @@ def video_map(
         **{f"video_map@{at}": means[at] for at in (0.2, 0.5, 0.75)},
         "video_map@0.5:0.95": float(np.mean([means[at] for at in STRICT])),
     }
-
-
-def _overlaps(truth: Sequence[Tube], detections: Sequence[Tube]) -> np.ndarray:
-    overlaps = np.zeros((len(detections), len(truth)))
-    by_video: dict[str, list[int]] = {}
-    for column, tube in enumerate(truth):
-        by_video.setdefault(tube.video, []).append(column)
-    for row, tube in enumerate(detections):
-        for column in by_video.get(tube.video, ()):
-            overlaps[row, column] = tube_iou(tube, truth[column])
-    return overlaps
