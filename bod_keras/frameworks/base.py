@@ -276,7 +276,16 @@ class ContrastiveModel(BiLevelModel):
     def export(
         self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
     ):
-        """Export `embedder` as `keras.Model.export` does: clips in, all three parts out."""
+        """Export `embedder` as a SavedModel, as `keras.Model.export` does: clips in, all three parts out.
+
+        Raises:
+            ValueError: another format, for which `bod_keras.weights.export` is made.
+        """
+        if format != "tf_saved_model":
+            raise UserError(
+                'A framework exports format="tf_saved_model". For .onnx, .pt2 and others use '
+                f"bod_keras.weights.export(model, path). Received: format={format!r}"
+            )
         self.embedder().export(filepath, format, verbose, input_signature, **kwargs)
 
     # -- the loss ------------------------------------------------------------------------------------------

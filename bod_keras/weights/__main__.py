@@ -1,9 +1,11 @@
-"""Write the encoder of a run for another runtime.
+"""Write the encoder of a run, or all parts of its model, for another runtime.
 
 python -m bod_keras.weights --encoder=runs/videos-seed0 --output=encoder.safetensors
 KERAS_BACKEND=torch python -m bod_keras.weights --encoder=runs/videos-seed0 --output=encoder.pt2
+python -m bod_keras.weights --encoder=runs/videos-seed0 --parts --output=embedder
 
 The encoder is a finished run's folder, or a .keras file of an encoder, a model or a checkpoint.
+With --parts clips become pooled features, static part and dynamic part instead of frame features.
 The output's ending chooses the form: .safetensors or .pth, weights with the keys of the published
 network; .onnx; .pt2, a program of torch.export; .keras; a name without an ending, a SavedModel.
 docs/weights.md says which backend writes which.
@@ -14,7 +16,7 @@ import sys
 
 from bod_keras.storage.clean_exit import clean_exit
 from bod_keras.weights.export import export
-from bod_keras.weights.load_encoder import load_encoder
+from bod_keras.weights.load_encoder import load, load_encoder
 
 
 def main(argv: list[str]) -> None:
@@ -28,15 +30,22 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--encoder", required=True, help="a run's folder, or a .keras file")
     parser.add_argument("--output", required=True, help="the file, or folder, to write")
+    parser.add_argument(
+        "--parts", action="store_true", help="the model with its static and dynamic part"
+    )
     options = parser.parse_args(argv)
     try:
-        encoder = load_encoder(options.encoder)
-        export(encoder, options.output)
+        model = (load if options.parts else load_encoder)(options.encoder)
+        export(model, options.output)
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"python -m bod_keras.weights: {error}")
+    encoder = getattr(model, "encoder", model)
+    outputs = (
+        "pooled, static and dynamic" if options.parts else f"frame features {encoder.output_shape}"
+    )
     print(
-        f"{options.output}: {encoder.name}, {encoder.count_params():,} parameters, clips "
-        f"{encoder.input_shape} to frame features {encoder.output_shape}"
+        f"{options.output}: {model.name}, {encoder.count_params():,} parameters in the encoder, clips "
+        f"{encoder.input_shape} to {outputs}"
     )
 
 

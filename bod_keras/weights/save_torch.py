@@ -9,7 +9,7 @@ import numpy as np
 
 from bod_keras.errors import UserError
 from bod_keras.weights.layouts import LAYOUTS
-from bod_keras.weights.state_file import write_state
+from bod_keras.weights.state_file import read_state, write_state
 
 
 def save_torch(encoder: keras.Model, path: str | os.PathLike, layout: str | None = None) -> None:
@@ -53,3 +53,6 @@ def save_torch(encoder: keras.Model, path: str | os.PathLike, layout: str | None
         # A strict load in PyTorch wants its counter of batches, too.
         state[f"{key.removesuffix('running_mean')}num_batches_tracked"] = np.array(0, "int64")
     write_state(path, state)
+    again = read_state(path)
+    if not all(np.array_equal(again[key], value, equal_nan=True) for key, value in state.items()):
+        raise UserError(f"{os.fspath(path)} holds other numbers than were written. Is the disk sound?")

@@ -7,6 +7,7 @@ import contextlib
 import os
 import pickle
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from bod_keras.errors import UserError
 from bod_keras.storage import remote
 from bod_keras.storage.atomic_file import atomic_file
 
+_MOST, _DEEPEST = 10**6, 100  # values of a file, and dicts within each other
+_EXPANSION = 4
 PICKLED = (".pth", ".pt", ".pyth", ".tar", ".ckpt", ".bin")
 
 
@@ -116,11 +119,17 @@ def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
         raise UserError(
             f"{file} is no complete .safetensors file ({error}). Copy it again."
         ) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # of types that NumPy lacks
+        raise UserError(
+            f"{file} must hold float16, bfloat16, float32, float64 or integer tensors. Received: {error}. Save "
+            "it in one of these."
+        ) from error
     return {key: _full_precision(array) for key, array in state.items()}
 
 
 def _read_pickled(file: Path) -> dict[str, np.ndarray]:
     torch = _torch(file)
+    _check_size(file)
     try:
         with torch.serialization.safe_globals(_plain_values()):
             saved = torch.load(file, map_location="cpu", weights_only=True)
@@ -130,12 +139,36 @@ def _read_pickled(file: Path) -> dict[str, np.ndarray]:
             f"{file} is no file of weights, or it holds objects whose loading could run code: it is not "
             f"opened ({reason.splitlines()[0]}). Where you trust it, let PyTorch save its state dict alone."
         ) from error
-    except (EOFError, RuntimeError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # of a damaged file, PyTorch raises what it happens to meet
         raise UserError(
-            f"{file} is no complete file of PyTorch weights ({error}). Copy it again, or give a .pth or "
-            ".safetensors file."
+            f"{file} is no complete file of PyTorch weights ({type(error).__name__}: {error}). Copy it again, "
+            "or give a .pth or .safetensors file."
         ) from error
-    return dict(_flat(saved, torch))
+    try:
+        return _flat(saved, torch, most=2 * file.stat().st_size)
+    except (MemoryError, RuntimeError, TypeError) as error:
+        raise UserError(f"{file} holds a tensor that NumPy cannot hold ({error}).") from error
+    except OverflowError as error:
+        raise UserError(
+            f"{file} must hold tensors in a few levels of dicts, no larger than the file. {error} Let PyTorch "
+            "save the state dict alone."
+        ) from None
+
+
+def _check_size(file: Path) -> None:
+    """PyTorch does not compress: what unpacks to much more than the file was made to fill the memory."""
+    if not zipfile.is_zipfile(file):
+        return
+    try:
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except Exception:  # PyTorch says what is wrong with it
+        return
+    if unpacked > _EXPANSION * file.stat().st_size:
+        raise UserError(
+            f"{file} would unpack to {unpacked} bytes, {_EXPANSION} times its size and more, which no file of "
+            "PyTorch does: it is not opened. Let PyTorch save the weights again."
+        )
 
 
 def _plain_values():
@@ -152,17 +185,24 @@ def _plain_values():
     ]
 
 
-def _flat(saved, torch, prefix=""):
-    if not isinstance(saved, Mapping):
-        return
-    for name, value in saved.items():
+def _flat(saved, torch, most: int) -> dict[str, np.ndarray]:
+    """The tensors of dicts in dicts, in their order; an OverflowError where there is no end of them."""
+    found, waiting, visited = {}, [("", saved, 0)], 0
+    while waiting:
+        name, value, depth = waiting.pop()
+        visited += 1
+        if depth > _DEEPEST or visited > _MOST:
+            raise OverflowError("One of them holds itself, or there are too many.")
         if isinstance(value, torch.Tensor):
+            if value.numel() > most:
+                raise OverflowError(f"{name} claims {value.numel()} numbers.")
             value = value.detach()
             # NumPy has no bfloat16.
-            value = value.float() if value.is_floating_point() else value
-            yield f"{prefix}{name}", value.numpy()
-        else:
-            yield from _flat(value, torch, f"{prefix}{name}.")
+            found[name] = (value.float() if value.is_floating_point() else value).numpy()
+        elif isinstance(value, Mapping):
+            inner = [(f"{name}.{key}" if name else f"{key}", v) for key, v in value.items()]
+            waiting += [(*item, depth + 1) for item in reversed(inner)]
+    return found
 
 
 def _full_precision(array: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Encoders in other runtimes: written, loaded by the runtime itself, and the same features."""
+"""Models in other runtimes: written, loaded by the runtime itself, and the same outputs."""
 
 import importlib.util
 
@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from bod_keras import load_encoder
+import bod_keras
+from bod_keras import encoders, load_encoder
 from bod_keras.encoders import R3D18
-from bod_keras.weights import export, read_state
+from bod_keras.weights import export, load, read_state
 
 BACKEND = keras.backend.backend()
 SHAPE = (4, 32, 16, 3)
@@ -99,6 +100,169 @@ def test_clips_of_any_length_and_size_in_onnx(tmp_path):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4 * np.abs(want).max())
 
 
+# One of each family: what it is made of differs (GELU, gates, learned positions, a convolution for each image).
+FAMILIES = {
+    "resnet": lambda: encoders.R2Plus1D18(SHAPE, width=2),
+    "c3d": lambda: encoders.C3D(SHAPE, width=2),
+    "s3dg": lambda: encoders.S3D((4, 32, 32, 3), width=2, gating=True),
+    "slow_only": lambda: encoders.SlowOnlyR50((4, 32, 32, 3), width=2),
+    "vit": lambda: encoders.VideoViT((4, 16, 16, 3), patch=8, width=12, depth=1, heads=2),
+    "learned positions": lambda: encoders.VideoViT(
+        (4, 16, 16, 3), patch=8, width=12, depth=1, heads=2, positions="separable"
+    ),
+    "frame_cnn": lambda: encoders.FrameCNN(SHAPE, widths=(2, 4)),
+    "remat": lambda: encoders.FrameCNN(SHAPE, widths=(2, 4), remat=True),
+}
+
+
+def can_write(name):
+    backends, package = WRITTEN[name]
+    found = importlib.util.find_spec(package) is not None
+    if name == "encoder.onnx" and BACKEND == "tensorflow":
+        found = found and importlib.util.find_spec("tf2onnx") is not None
+    return BACKEND in backends and found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", WRITTEN)
+def test_every_family_of_encoders(name, family, tmp_path):
+    if not can_write(name):
+        pytest.skip(
+            f"{name} is written on {' and '.join(WRITTEN[name][0])}, and needs its packages"
+        )
+    encoder = FAMILIES[family]()
+    export(encoder, tmp_path / name)
+    clips = make_clips(2, encoder.input_shape[1:])
+    got, want = RUN[name](tmp_path / name, clips), features(encoder, clips)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4 * np.abs(want).max())
+
+
+def run_parts(path, clips):
+    """The outputs by name."""
+    if path.suffix == ".pt2":
+        import torch
+
+        found = torch.export.load(path).module()(torch.from_numpy(clips))
+    else:
+        import tensorflow as tf
+
+        model = tf.saved_model.load(str(path))
+        found = model.serve(tf.constant(clips))
+    return {name: keras.ops.convert_to_numpy(x) for name, x in found.items()}
+
+
+def framework(decoupling):
+    encoder = encoders.FrameCNN((4, 8, 8, 3), widths=(4, 6))
+    return bod_keras.VSimCLR(encoder, decoupling, projection_head=bod_keras.ProjectionHead(8, 8))
+
+
+def app():
+    """A Functional app of the user's own, with the split in it."""
+    clips = keras.Input((4, 8, 8, 3))
+    frames = encoders.FrameCNN((4, 8, 8, 3), widths=(4, 6))(clips)
+    static, dynamic = bod_keras.KoopmanSplit(threshold=0.5)(keras.layers.Dense(6)(frames))
+    return keras.Model(clips, {"what": keras.layers.Dense(3)(static), "how": dynamic})
+
+
+WITH_A_SPLIT = {
+    "recommended": lambda: framework(True),
+    "plain": lambda: framework(None),
+    "paper": lambda: framework(bod_keras.Decoupling(threshold=0.1, read_out="mean", heads=1)),
+    "app": app,
+}
+
+
+@pytest.mark.parametrize("kind", WITH_A_SPLIT)
+@pytest.mark.parametrize("name", ["saved_model", "encoder.pt2"])
+def test_all_parts_in_another_runtime(name, kind, tmp_path):
+    if not can_write(name) or (BACKEND == "jax" and kind != "app"):
+        pytest.skip("see below")
+    model = WITH_A_SPLIT[kind]()
+    export(model, tmp_path / name)
+    for count in (1, 4):
+        clips = make_clips(count, (4, 8, 8, 3))
+        wanted = model(clips) if kind == "app" else model.embed(clips)
+        found = run_parts(tmp_path / name, clips)
+        assert set(found) == set(wanted)
+        for part, value in wanted.items():
+            value = keras.ops.convert_to_numpy(value)
+            np.testing.assert_allclose(found[part], value, atol=1e-3 * np.abs(value).max())
+
+
+@pytest.mark.parametrize("kind", WITH_A_SPLIT)
+def test_onnx_refuses_what_it_cannot_hold_before_writing(kind, tmp_path):
+    if BACKEND == "jax":
+        pytest.skip("JAX writes no ONNX")
+    with pytest.raises(bod_keras.UserError, match="ONNX has no operator for .*KoopmanSplit"):
+        export(WITH_A_SPLIT[kind](), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="about JAX")
+@pytest.mark.parametrize("kind", ["recommended", "plain", "paper"])
+def test_a_runtime_that_does_not_run_it_leaves_nothing(kind, tmp_path):
+    """TensorFlow has no kernel for JAX's eigenvalues."""
+    with pytest.raises(bod_keras.UserError, match="was not written"):
+        export(WITH_A_SPLIT[kind](), tmp_path / "saved_model")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("fault", ["numbers", "shape", "missing", "crash"])
+def test_what_computes_something_else_is_not_written(name, fault, encoder, tmp_path, monkeypatch):
+    if not can_write(name):
+        pytest.skip(
+            f"{name} is written on {' and '.join(WRITTEN[name][0])}, and needs its packages"
+        )
+    module = importlib.import_module("bod_keras.weights.export")
+    writer = {"saved_model": "_saved_model", "encoder.pt2": "_torch_program"}.get(
+        name, f"_onnx_of_{BACKEND}"
+    )
+    write = getattr(module, writer)
+
+    def faulty(network, file):
+        run = write(network, file)
+
+        def other(clips):
+            if fault == "crash":
+                raise RuntimeError("no kernel")
+            found = run(clips)
+            changed = {"numbers": lambda x: 1.01 * x, "shape": lambda x: x[:, :1]}
+            return {key: changed[fault](x) for key, x in found.items() if fault != "missing"}
+
+        return other
+
+    monkeypatch.setattr(module, writer, faulty)
+    with pytest.raises(bod_keras.UserError, match="was not written"):
+        export(encoder, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_framework_in_kerass_own_form(tmp_path):
+    model = framework(True)
+    export(model, tmp_path / "model.keras")
+    clips = make_clips(2, (4, 8, 8, 3))
+    for name, value in load(tmp_path / "model.keras").embed(clips).items():
+        np.testing.assert_array_equal(value, model.embed(clips)[name])
+
+
+def test_what_has_no_such_form_is_refused(tmp_path):
+    form = tmp_path / {"torch": "model.pt2"}.get(BACKEND, "model")
+    anything = bod_keras.VSimCLR(encoders.FrameCNN((None, 8, 8, 3), widths=(4, 6)))
+    two = [keras.Input((4, 8, 8, 3)) for _ in range(2)]
+    for model, message in (
+        (anything, "Export model.embedder"),
+        (keras.Model(two, keras.layers.Add()(two)), "with one input, the clips"),
+    ):
+        with pytest.raises(bod_keras.UserError, match=message):
+            export(model, form)
+    with pytest.raises(bod_keras.UserError, match="is a framework. Export its `encoder`"):
+        export(anything, tmp_path / "model.safetensors")
+    with pytest.raises(bod_keras.UserError, match=r"weights.export\(model, path\)"):
+        framework(True).export(tmp_path / "model.onnx", format="onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_weights_by_their_ending(encoder, tmp_path):
     export(encoder, tmp_path / "encoder.safetensors")
     kernel = encoder.get_layer("stem_conv").get_weights()[0]
@@ -141,5 +305,5 @@ def test_pytorch_wants_the_shape_of_a_clip(tmp_path):
     reason="tf2onnx is installed, or not needed",
 )
 def test_a_missing_package_is_named(encoder, tmp_path):
-    with pytest.raises(ImportError, match="pip install tf2onnx onnx"):
+    with pytest.raises(ImportError, match="pip install tf2onnx onnx onnxruntime"):
         export(encoder, tmp_path / "encoder.onnx")

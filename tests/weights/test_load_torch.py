@@ -4,6 +4,7 @@ import importlib.util
 import json
 import pickle
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -325,3 +326,78 @@ def test_saved_for_pytorch_and_read_by_it(source, state, tmp_path):
     )
     save_torch(source, tmp_path / "a.safetensors")
     network.load_state_dict(safetensors.torch.load_file(tmp_path / "a.safetensors"), strict=True)
+
+
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2", "F4", "C64", "F8_E8M0"])
+def test_types_that_numpy_lacks_are_refused(dtype, tmp_path):
+    size = 8 if dtype == "C64" else 1
+    count = 2 if dtype == "F4" else 1
+    header = {"a": {"dtype": dtype, "shape": [count], "data_offsets": [0, size]}}
+    text = json.dumps(header).encode()
+    (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(size))
+    try:
+        found = read_state(tmp_path / "a.safetensors")
+    except ValueError as error:
+        assert "a.safetensors" in str(error)
+    else:
+        assert found["a"].dtype.kind == "c"
+
+
+def _itself():
+    held = {}
+    held["a"] = held
+    return held
+
+
+def _in_pairs():
+    import torch
+
+    first, second = {"w": torch.ones(2)}, {}
+    second["b"], first["a"] = first, second
+    return first
+
+
+def _doubling():
+    held = {}
+    for _ in range(60):
+        held = {"a": held, "b": held}
+    return held
+
+
+def _deep():
+    held = {}
+    for _ in range(500):
+        held = {"a": held}
+    return held
+
+
+def _expanded():
+    import torch
+
+    return {"w": torch.ones(1).expand(10**12)}
+
+
+@needs_torch
+@pytest.mark.parametrize("make", [_itself, _in_pairs, _doubling, _deep, _expanded])
+def test_what_has_no_end_is_refused(make, tmp_path):
+    import torch
+
+    torch.save(make(), tmp_path / "a.pth")
+    with pytest.raises(ValueError, match="a.pth"):
+        read_state(tmp_path / "a.pth")
+
+
+@needs_torch
+def test_a_file_that_unpacks_to_much_more_than_its_size_is_not_opened(tmp_path):
+    import torch
+
+    torch.save({"w": torch.zeros(10**6)}, tmp_path / "a.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "a.pth") as whole,
+        zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))
+    assert read_state(tmp_path / "a.pth")["w"].shape == (10**6,)
+    with pytest.raises(ValueError, match="b.pth would unpack to"):
+        read_state(tmp_path / "b.pth")

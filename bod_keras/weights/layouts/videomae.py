@@ -1,7 +1,7 @@
 """ViT for video by the names of VideoMAE's own files and of the package transformers.
 
-Files of pre-training and of fine-tuning differ in the name of the last normalization, versions of transformers in
-those of the biases: a model's `state_dict()` has `query.bias` in version 5, what `save_pretrained` writes `q_bias`.
+Files of pre-training and of fine-tuning differ in the name of the last normalization, versions of transformers
+in those of the biases: `state_dict()` has `query.bias` in version 5, what `save_pretrained` writes `q_bias`.
 """
 
 import functools
@@ -10,7 +10,6 @@ import numpy as np
 
 from bod_keras.encoders.self_attention import SelfAttention
 from bod_keras.weights.layout import Layout, Tensor
-
 
 _BIASES = ("q_bias", "v_bias")
 _LINEAR_BIASES = ("query.bias", "value.bias")
