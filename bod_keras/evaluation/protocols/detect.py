@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
+from ml_collections import ConfigDict
 
 from bod_keras.data import ClipAugment, KeyFrameClips, read_ava_predictions
-from bod_keras.data.datasets.key_frames import key_frames
+from bod_keras.data.datasets.key_frames import KeyFrame, key_frames
 from bod_keras.data.datasets.named.ava import read_ava_excluded
 from bod_keras.detection import (
     ActionDetector,
@@ -34,6 +36,7 @@ from bod_keras.errors import UserError
 from bod_keras.evaluation.finetuning.classifier import copy_of
 from bod_keras.evaluation.progress_bar import progress_bar
 from bod_keras.evaluation.protocols._kinds import kind
+from bod_keras.evaluation.protocols.subject import Subject
 from bod_keras.evaluation.provenance import content_hash, model_hash
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.version import __version__
@@ -45,8 +48,8 @@ _OF_THE_TEST = ("evaluated", "persons", "least_person_score", "every_test", "lim
 
 
 @kind("detect")
-def run_detect(subject, protocol) -> dict:
-    """Fine-tune a detector on the boxes of train, and measures it on those of test.
+def run_detect(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
+    """Fine-tune a detector on the boxes of train, and measure it on those of test.
 
     Args:
         subject: a `Subject` whose videos have boxes; its encoder is copied, not changed.
@@ -68,12 +71,52 @@ def run_detect(subject, protocol) -> dict:
         )
     train = key_frames(subject.train.records, protocol.every_train)
     truth, test, start = _test_key_frames(subject, protocol)
-    settings = _reading(subject)
-    size = settings["size"]
-    features = copy_of(feature_map(subject.encoder))
+    print(
+        f"{len(train)} key frames to learn from, {len(test)} to test on, {classes} classes",
+        flush=True,
+    )
+    detector = _train(subject, protocol, train)
+    asked = _clips(subject, protocol, test)
+    with progress_bar(len(test), "scores", "key frame") as bar:
+        scores = score_boxes(detector, asked, bar.update)
+        bar.update(len(test) - bar.n)  # those that could not be read
+    subject.test.skip(asked.skipped)
+    # What could not be read is named, not counted as missed.
+    unread = {_frame(one) for one in test} - {_frame(test[i]) for i in scores}
+    evaluated = list(protocol.evaluated) or list(range(classes))
+    annotated, detections = annotated_boxes(truth), scored_boxes(test, scores)
+    columns = {
+        "frame_ap@0.5": frame_average_precision(
+            annotated, detections, evaluated, excluded=unread, limit=protocol.limit
+        )
+    }
+    found = {"frame_map@0.5": mean_average_precision(columns["frame_ap@0.5"])}
+    if protocol.tubes:
+        broken = {path for path, _ in unread}
+        tubes = annotated_tubes([r for r in subject.test.records if r.path not in broken])
+        linked = linked_tubes(test, scores, max(_GAP, 2 * protocol.every_test))
+        linked = [tube for tube in linked if tube.video not in broken]
+        found |= video_map(tubes, linked, evaluated)
+        columns["video_ap@0.5"] = video_average_precision(tubes, linked, evaluated, (0.5,))[0.5]
+    counts = np.bincount(annotated.labels, minlength=classes)
+    _write_classes(subject, evaluated, counts, columns)
+    counted = best_of_each_frame(detections, evaluated, protocol.limit)
+    folders = all(one.time is None for one in test[:1])
+    write_detections(counted, subject.folder / "detections.csv", start, folders)
+    return {
+        **found,
+        "classes": sum(not np.isnan(value) for value in columns["frame_ap@0.5"].values()),
+        "boxes": sum(len(one) for one in scores.values()),
+        "files": ["per_class.csv", "detections.csv"],
+        "key_frames": [len(train), len(test)],
+    }
+
+
+def _train(subject: Subject, protocol: ConfigDict, train: list[KeyFrame]) -> ActionDetector:
+    """The detector on a copy of the encoder, fine-tuned, or as it was trained before."""
     detector = ActionDetector(
-        features,
-        classes,
+        copy_of(feature_map(subject.encoder)),
+        len(subject.train.class_names),
         protocol.multi_label,
         protocol.bins,
         protocol.time_pool,
@@ -81,44 +124,22 @@ def run_detect(subject, protocol) -> dict:
         protocol.dropout,
     )
     augment = ClipAugment(
-        size,
+        subject.train.data.clips.size,
         tuple(protocol.crop_area),
         tuple(protocol.crop_aspect),
         flip=protocol.flip if subject.train.catalog.flip_safe else 0.0,
         jitter=tuple(protocol.jitter),
         jitter_probability=protocol.jitter_probability,
     )
-    settings |= {"classes": classes, "seed": subject.seed}
-    clips = KeyFrameClips(
-        train, augment=augment, batch_size=min(protocol.batch_size, len(train)), **settings
-    )
-    print(
-        f"{len(train)} key frames to learn from, {len(test)} to test on, {classes} classes",
-        flush=True,
-    )
-    detector = fit_detector(
-        detector,
-        clips,
-        subject.folder / f"detector-{_key(subject, protocol, train)}",
-        epochs=protocol.epochs,
-        optimizer=protocol.optimizer,
-        learning_rate=protocol.learning_rate,
-        warmup_epochs=protocol.warmup_epochs,
-        weight_decay=protocol.weight_decay,
-    )
-    asked = KeyFrameClips(test, batch_size=min(protocol.batch_size, len(test)), **settings)
-    with progress_bar(len(test), "scores", "key frame") as bar:
-        scores = score_boxes(detector, asked, bar.update)
-        bar.update(len(test) - bar.n)  # those that could not be read
+    clips = _clips(subject, protocol, train, augment)
+    keys = ("epochs", "optimizer", "learning_rate", "warmup_epochs", "weight_decay")
+    folder = subject.folder / f"detector-{_key(subject, protocol, train)}"
+    detector = fit_detector(detector, clips, folder, **{key: protocol[key] for key in keys})
     subject.train.skip(clips.skipped)
-    subject.test.skip(asked.skipped)
-    return {
-        **_measure(subject, protocol, truth, test, scores, start),
-        "key_frames": [len(train), len(test)],
-    }
+    return detector
 
 
-def _test_key_frames(subject, protocol) -> tuple[list, list, int]:
+def _test_key_frames(subject, protocol) -> tuple[list[KeyFrame], list[KeyFrame], int]:
     """Annotated key frames, those that are tested with the boxes that are given, and where files start."""
     data = subject.config.get("data", {})
     name = data.get("dataset") or ""
@@ -144,32 +165,12 @@ def _test_key_frames(subject, protocol) -> tuple[list, list, int]:
     for one in found:
         videos.setdefault(one.path, []).append(one)
     chosen = [one for frames in videos.values() for one in frames[:: protocol.every_test]]
-    moments = {(one.path, moment_of(one)) for one in chosen}
-    return [one for one in truth if (one.path, moment_of(one)) in moments], chosen, start
+    moments = {_frame(one) for one in chosen}
+    return [one for one in truth if _frame(one) in moments], chosen, start
 
 
-def _measure(subject, protocol, truth, test, scores, start) -> dict:
-    """The numbers, and the files."""
-    names = subject.train.class_names
-    evaluated = list(protocol.evaluated) or list(range(len(names)))
-    # What could not be read is told, not counted as missed.
-    read = {(test[i].path, moment_of(test[i])) for i in scores}
-    unread = {(one.path, moment_of(one)) for one in test} - read
-    annotated, detections = annotated_boxes(truth), scored_boxes(test, scores)
-    per_class = frame_average_precision(
-        annotated, detections, evaluated, excluded=unread, limit=protocol.limit
-    )
-    columns = {"frame_ap@0.5": per_class}
-    result = {"frame_map@0.5": mean_average_precision(per_class)}
-    if protocol.tubes:
-        broken = {path for path, _ in unread}
-        records = [r for r in subject.test.records if r.path not in broken]
-        tubes = annotated_tubes(records)
-        linked = linked_tubes(test, scores, max(_GAP, 2 * protocol.every_test))
-        linked = [tube for tube in linked if tube.video not in broken]
-        result |= video_map(tubes, linked, evaluated)
-        columns["video_ap@0.5"] = video_average_precision(tubes, linked, evaluated, (0.5,))[0.5]
-    counts = np.bincount(annotated.labels, minlength=len(names))
+def _write_classes(subject, evaluated, counts, columns) -> None:
+    """per_class.csv: a row a class, with its boxes and average precisions."""
     with (
         atomic_file(subject.folder / "per_class.csv") as part,
         open(part, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
@@ -179,27 +180,33 @@ def _measure(subject, protocol, truth, test, scores, start) -> dict:
         for label in evaluated:
             values = (column[label] for column in columns.values())
             cells = ("" if np.isnan(value) else f"{value:.4f}" for value in values)
-            writer.writerow([names[label], counts[label], *cells])
-    folders = all(one.time is None for one in test[:1])
-    counted = best_of_each_frame(detections, evaluated, protocol.limit)
-    write_detections(counted, subject.folder / "detections.csv", start, folders)
-    return {
-        **result,
-        "classes": sum(not np.isnan(value) for value in per_class.values()),
-        "boxes": sum(len(one) for one in scores.values()),
-        "files": ["per_class.csv", "detections.csv"],
-    }
+            writer.writerow([subject.train.class_names[label], counts[label], *cells])
 
 
-def _reading(subject) -> dict:
-    """How clips are read, as `KeyFrameClips` takes it."""
+def _clips(
+    subject: Subject,
+    protocol: ConfigDict,
+    frames: list[KeyFrame],
+    augment: ClipAugment | None = None,
+) -> KeyFrameClips:
+    """Clips at key frames, read as the run reads its videos."""
     clips, loading = subject.train.data.clips, subject.train.data.loading
-    config = subject.config.get("clips", {})
-    return {
+    return KeyFrameClips(
+        frames,
+        augment=augment,
+        classes=len(subject.train.class_names),
+        batch_size=min(protocol.batch_size, len(frames)),
+        seed=subject.seed,
         **{key: getattr(clips, key) for key in ("frames", "stride", "size")},
-        **{key: getattr(loading, key) for key in ("workers", "max_bad_share")},
-        **{key: config[key] for key in ("timeout", "cache_mb") if key in config},
-    }
+        **{
+            key: getattr(loading, key)
+            for key in ("workers", "timeout", "max_bad_share", "cache_mb")
+        },
+    )
+
+
+def _frame(one: KeyFrame) -> tuple[str, int]:
+    return one.path, moment_of(one)
 
 
 def _key(subject, protocol, train) -> str:
@@ -210,7 +217,7 @@ def _key(subject, protocol, train) -> str:
         keras.backend.backend(),
         model_hash(subject.encoder),
         subject.seed,
-        {k: v for k, v in _reading(subject).items() if k in ("frames", "stride", "size")},
+        {key: getattr(subject.train.data.clips, key) for key in ("frames", "stride", "size")},
         choices,
         [dataclasses.astuple(one) for one in train],
     ]
