@@ -366,7 +366,7 @@ def _doubling():
 
 def _deep():
     held = {}
-    for _ in range(500):
+    for _ in range(150):
         held = {"a": held}
     return held
 
