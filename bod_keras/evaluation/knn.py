@@ -55,19 +55,14 @@ def knn_scores(
     """Return each class's share of the votes of `knn_accuracy`.
 
     Args:
-        train_x: features (N, K).
-        train_y: classes (N,), integers or strings.
-        test_x: features (M, K).
+        train_x, train_y, test_x, k, temperature: as of `knn_accuracy`.
         classes: the C classes in the order of the columns; one that train lacks gets no vote.
-        k: neighbors that vote. If train has fewer samples, all of them vote.
-        temperature: of the exponential weights; smaller trusts the closest more.
 
     Returns:
         Shares (M, C) in [0, 1], float64; each row sums to 1.
 
     Raises:
-        ValueError: if `k` or `temperature` is not positive, shapes disagree, features are not
-            finite, or train has a class that `classes` lacks.
+        UserError: as `knn_accuracy`, and if `classes` lacks one of train.
 
     Example:
         >>> from bod_keras.evaluation import knn_scores

@@ -1,15 +1,17 @@
 """How much of a label a linear classifier reads from frozen features."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-from bod_keras.evaluation.held_out import held_out_mask
+from bod_keras.evaluation.held_out import choose
 from bod_keras.feature_checks import check_columns, check_split
 
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse L2 penalties, strongest first
-_DEFAULT_STRENGTH = 1.0
+_USUAL_STRENGTH = 1.0
 
 
 def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0) -> float:
@@ -52,18 +54,14 @@ def linear_scores(train_x, train_y, test_x, classes: Sequence, seed: int = 0) ->
     """Return the probabilities that the classifier of `linear_probe` gives to each class.
 
     Args:
-        train_x: features (N, K).
-        train_y: classes (N,), integers or strings, at least two.
-        test_x: features (M, K).
+        train_x, train_y, test_x, seed: as of `linear_probe`.
         classes: the C classes in the order of the columns; one that train lacks gets 0.
-        seed: of the draw of the quarter on which the penalty is chosen; nothing else is random.
 
     Returns:
         Probabilities (M, C), float64.
 
     Raises:
-        ValueError: if shapes disagree, features are not finite, or train has one class or one that
-            `classes` lacks.
+        UserError: as `linear_probe`, and if `classes` lacks one of train.
 
     Example:
         >>> import numpy as np
@@ -73,35 +71,28 @@ def linear_scores(train_x, train_y, test_x, classes: Sequence, seed: int = 0) ->
         [0, 0, 1, 1]
     """
     train_x, train_y, test_x, _ = check_split(train_x, train_y, test_x)
-    columns = check_columns(train_y, classes, "train_y")
-    held_out = held_out_mask(train_y, seed)
-    strength = _DEFAULT_STRENGTH
-    if held_out.any():
-        fit_x, fit_y = train_x[~held_out], columns[~held_out]
-        accuracies = [
-            np.mean(present[scores.argmax(axis=1)] == columns[held_out])
-            for present, scores in _probabilities(fit_x, fit_y, train_x[held_out], _STRENGTHS)
-        ]
-        strength = _STRENGTHS[int(np.argmax(accuracies))]
-    ((present, scores),) = _probabilities(train_x, columns, test_x, [strength])
+    check_columns(train_y, classes, "train_y")
+
+    def answers(strength: float, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
+        present, scores = _probabilities(strength, x, y, new)
+        return present[scores.argmax(axis=1)]
+
+    strength = choose(_STRENGTHS, _USUAL_STRENGTH, answers, train_x, train_y, seed)
+    present, scores = _probabilities(strength, train_x, train_y, test_x)
     probabilities = np.zeros((len(test_x), len(classes)))
-    probabilities[:, present] = scores
+    probabilities[:, check_columns(present, classes, "train_y")] = scores
     return probabilities
 
 
-def _probabilities(train_x, train_y, test_x, strengths):
-    """For each strength: the classes that train has, and their probabilities of test."""
+def _probabilities(strength, train_x, train_y, test_x) -> tuple[np.ndarray, np.ndarray]:
+    """The classes that train has, and their probabilities of test."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(train_x)
-    train_x, test_x = scaler.transform(train_x), scaler.transform(test_x)
-    for strength in strengths:
-        classifier = LogisticRegression(C=strength, max_iter=2000)
-        with warnings.catch_warnings():
-            # It takes labels with few samples each for numbers; one shot a class is a use of a probe.
-            warnings.filterwarnings(
-                "ignore", "The number of unique classes is greater", UserWarning
-            )
-            classifier.fit(train_x, train_y)
-        yield classifier.classes_, classifier.predict_proba(test_x)
+    classifier = LogisticRegression(C=strength, max_iter=2000)
+    with warnings.catch_warnings():
+        # It takes labels with few samples each for numbers; one shot a class is a use of a probe.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
+        classifier.fit(scaler.transform(train_x), train_y)
+    return classifier.classes_, classifier.predict_proba(scaler.transform(test_x))

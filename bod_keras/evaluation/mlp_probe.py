@@ -1,11 +1,13 @@
 """How much of a label a small neural network reads from frozen features."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bod_keras.evaluation.held_out import held_out_mask
+from bod_keras.evaluation.held_out import choose
 from bod_keras.feature_checks import check_split
 
 _CHOICES = ((32, 10.0), (128, 10.0), (128, 0.1))  # width and L2 penalty, the smallest network first
@@ -27,7 +29,7 @@ def mlp_probe(
     (ties: the earlier choice); the network is then trained on all of train. Test is used once, for the
     accuracy. If no class has two samples, the first choice is taken.
 
-    What it reads and `linear_probe` does not is in the features, but not linearly.
+    What it predicts and `linear_probe` does not is in the features, but not linearly.
 
     Args:
         train_x: features (N, K).
@@ -54,20 +56,16 @@ def mlp_probe(
         True
 
     Reference:
-        Why a probe that is not linear is asked, too, and why it has to be small: Hewitt and Liang,
-        "Designing and Interpreting Probes with Control Tasks", arXiv 1909.03368.
+        On probes that are not linear, and why they have to be small: Hewitt and Liang, "Designing and
+        Interpreting Probes with Control Tasks", arXiv 1909.03368.
     """
     train_x, train_y, test_x, test_y = check_split(train_x, train_y, test_x, test_y)
-    chosen = choices[0]
-    held_out = held_out_mask(train_y, seed)
-    if held_out.any() and len(choices) > 1:
-        fit_x, fit_y = train_x[~held_out], train_y[~held_out]
-        accuracies = [
-            np.mean(_fit(fit_x, fit_y, *choice, seed)(train_x[held_out]) == train_y[held_out])
-            for choice in choices
-        ]
-        chosen = choices[int(np.argmax(accuracies))]
-    return float(np.mean(_fit(train_x, train_y, *chosen, seed)(test_x) == test_y))
+
+    def answers(choice, x, y, new) -> np.ndarray:
+        return _fit(x, y, *choice, seed)(new)
+
+    chosen = choose(choices, choices[0], answers, train_x, train_y, seed)
+    return float(np.mean(answers(chosen, train_x, train_y, test_x) == test_y))
 
 
 def _fit(x, y, width: int, penalty: float, seed: int) -> Callable[[np.ndarray], np.ndarray]:

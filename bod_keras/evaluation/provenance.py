@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 
 import keras
@@ -110,21 +111,10 @@ def file_list_hash(records: Sequence[Record]) -> str:
     if not records:
         raise UserError("records must hold at least one video, received an empty list.")
     paths = [record.path.replace("\\", "/").split("/") for record in records]
-    first, last = min(paths), max(paths)
-    shared = 0
-    while shared < min(len(first), len(last)) - 1 and first[shared] == last[shared]:
-        shared += 1
+    shared = len(os.path.commonprefix([path[:-1] for path in paths]))
     lines = [
-        json.dumps(
-            [
-                path[shared:],
-                record.label,
-                record.labels,
-                record.span,
-                sorted(record.factors.items()),
-            ]
-        )
-        for path, record in zip(paths, records)
+        json.dumps([path[shared:], r.label, r.labels, r.span, sorted(r.factors.items())])
+        for path, r in zip(paths, records)
     ]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
