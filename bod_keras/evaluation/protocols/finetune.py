@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+from ml_collections import ConfigDict
 
+from bod_keras.data import ClipDataset
 from bod_keras.errors import UserError, check_choice
 from bod_keras.evaluation.classification import classification_scores, write_classification
 from bod_keras.evaluation.finetuning import Classifier, ClassProbabilities, TrainingRun
@@ -15,18 +19,27 @@ from bod_keras.evaluation.finetuning.classifier import copy_of
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import chance, classes_of
+from bod_keras.evaluation.protocols.subject import Subject
 from bod_keras.evaluation.provenance import content_hash, file_list_hash, model_hash
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.storage.lock import lock
 from bod_keras.training import warmup_cosine, warmup_steps
 
 CHECKPOINTS = ("validation", "last", "test")
-OPTIMIZERS = ("sgd", "adam", "adamw")
+OPTIMIZERS = {
+    "sgd": keras.optimizers.SGD,
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+}
 SCHEDULES = ("cosine", "step")
+_ON_TEST = (
+    "{} chooses the epoch on the test videos, as it was published: the number is too high. "
+    "--set=checkpoint=validation does not."
+)
 
 
 @kind("finetune", legend="classifier: trained with labels on augmented clips.")
-def run_finetune(subject, protocol) -> dict:
+def run_finetune(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     """Train a `Classifier` on the training videos, and test the epoch that the protocol chooses.
 
     All that is trained, and the probabilities of the test videos, stay in the folder training-HASH, where the
@@ -60,7 +73,9 @@ def run_finetune(subject, protocol) -> dict:
             print(f"Trained before: read from {file}", flush=True)
         else:
             _train_and_test(subject, protocol, (train_y, test_y), len(classes), folder, file)
-    probabilities, index, about = _read(file)
+    with np.load(file) as stored:
+        probabilities, index = stored["probabilities"], stored["index"]
+        about = json.loads(str(stored["about"]))
     for split in (subject.train, subject.test):
         split.skip(about["skipped"][split.name])
     results = classification_scores(probabilities, test_y[index], names)
@@ -71,7 +86,7 @@ def run_finetune(subject, protocol) -> dict:
         "factors": {column: {"classifier": measures, "chance": chance(test_y[index])}},
         "files": [str(f.relative_to(subject.folder)) for f in files],
         **about["training"],
-        "warnings": _warnings(protocol),
+        "warnings": [_ON_TEST.format(protocol.name)] if protocol.checkpoint == "test" else [],
     }
 
 
@@ -117,64 +132,41 @@ def _train_and_test(subject, protocol, labels, classes, folder, file):
     training.finish(model)
 
 
-def build_classifier(encoder, classes: int, protocol, steps_per_epoch: int) -> Classifier:
-    """Make the compiled `Classifier` of a protocol on a copy of an encoder.
+def build_classifier(
+    encoder: keras.Model, classes: int, protocol: ConfigDict, steps_per_epoch: int
+) -> Classifier:
+    """Return the compiled `Classifier` of a protocol, on a copy of an encoder.
 
     Args:
         encoder: the built encoder; it stays as it is.
         classes: number of classes.
-        protocol: as of `run`.
+        protocol: as of `run_finetune`.
         steps_per_epoch: by which the protocol's epochs become steps.
-
-    Returns:
-        The model.
-
-    Example:
-        >>> from bod_keras.evaluation.protocols.finetune import build_classifier
-        >>> from ml_collections import ConfigDict
-        >>> from bod_keras.encoders import FrameCNN
-        >>> protocol = ConfigDict(dict(
-        ...     train="all", batch_norm="train", normalize="none", dropout=0.5, weight_decay=1e-4, momentum=0.9,
-        ...     optimizer="sgd", schedule="cosine", learning_rate=0.1, warmup_epochs=1, epochs=5))
-        >>> model = build_classifier(FrameCNN((4, 8, 8, 3), widths=(4,)), 3, protocol, steps_per_epoch=10)
-        >>> type(model.optimizer).__name__, model.classes
-        ('SGD', 3)
     """
     decoupled = protocol.optimizer == "adamw"
-    model = Classifier(
-        copy_of(encoder),
-        classes,
-        protocol.train,
-        protocol.batch_norm,
-        protocol.normalize,
-        protocol.dropout,
-        0.0 if decoupled else protocol.weight_decay,
-    )
-    rate = _learning_rate(protocol, steps_per_epoch)
-    optimizer = {
-        "sgd": lambda: keras.optimizers.SGD(rate, momentum=protocol.momentum),
-        "adam": lambda: keras.optimizers.Adam(rate),
-        "adamw": lambda: keras.optimizers.AdamW(rate, weight_decay=protocol.weight_decay),
-    }[protocol.optimizer]()
-    model.compile(optimizer)
-    return model
-
-
-def _learning_rate(protocol, steps_per_epoch):
+    keys = ("train", "batch_norm", "normalize", "dropout")
+    decay = 0.0 if decoupled else protocol.weight_decay
+    settings = {key: protocol[key] for key in keys}
+    model = Classifier(copy_of(encoder), classes, weight_decay=decay, **settings)
     warmup = round(protocol.warmup_epochs * steps_per_epoch)
     if protocol.schedule == "step":
         # One at the end changes nothing, and without any there is no schedule.
         ends = protocol.steps or (protocol.epochs,)
         boundaries = [round(epoch * steps_per_epoch) for epoch in ends]
-        return warmup_steps(protocol.learning_rate, boundaries, protocol.factor, warmup)
-    return warmup_cosine(protocol.learning_rate, protocol.epochs * steps_per_epoch, warmup)
+        rate = warmup_steps(protocol.learning_rate, boundaries, protocol.factor, warmup)
+    else:
+        rate = warmup_cosine(protocol.learning_rate, protocol.epochs * steps_per_epoch, warmup)
+    more = {"momentum": protocol.momentum} if protocol.optimizer == "sgd" else {}
+    more |= {"weight_decay": protocol.weight_decay} if decoupled else {}
+    model.compile(OPTIMIZERS[protocol.optimizer](rate, **more))
+    return model
 
 
-def _accuracy(data, labels):
+def _accuracy(data: ClipDataset, labels: np.ndarray) -> Callable[[keras.Model], float]:
     """From a model to its top-1 accuracy, with one centered clip a video."""
     compiled: dict = {}
 
-    def measure(model):
+    def measure(model: keras.Model) -> float:
         if model not in compiled:
             compiled[model] = ClassProbabilities(model)
         probabilities, index = compiled[model].of_videos(data.evaluation_numpy())
@@ -226,20 +218,6 @@ def _key(subject, protocol, column) -> str:
     ]
     content = [settings, column, subject.seed, model_hash(subject.encoder), splits]
     return content_hash(content)
-
-
-def _read(file):
-    with np.load(file) as stored:
-        return stored["probabilities"], stored["index"], json.loads(str(stored["about"]))
-
-
-def _warnings(protocol) -> list[str]:
-    if protocol.checkpoint != "test":
-        return []
-    return [
-        f"{protocol.name} chooses the epoch on the test videos, as it was published: the number is too high. "
-        "--set=checkpoint=validation does not."
-    ]
 
 
 def _check(protocol):
