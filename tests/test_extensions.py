@@ -1,4 +1,4 @@
-"""CONTRIBUTING's lists are true: a framework, an encoder, a read-out and a data set from outside work by their address."""
+"""CONTRIBUTING's lists are true: one of each kind from outside of the package works by its address."""
 
 import sys
 import types

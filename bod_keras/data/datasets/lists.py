@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -53,7 +54,7 @@ class _Row:
     labels: tuple[str, ...] = ()
     split: str | None = None
     factors: dict[str, int] | None = None
-    cells: tuple[str, ...] = ()  # all that a repeated row must repeat
+    cells: Sequence[str] = ()  # of a table
 
 
 def read_list(source: str, base: str, split: str | None = None) -> Catalog:
@@ -117,6 +118,7 @@ class _Reader:
         self.source, self.base = source, base
         self.remarks: list[str] = []
         self.names: dict[int, str] = {}  # of integer labels, from a second column
+        self.numbering: set[int] = set()  # columns that a repeated row need not repeat
         self._comments = self._empty = 0
 
     def error(self, line: int, message: str) -> UserError:
@@ -207,15 +209,17 @@ class _Reader:
             self.remarks.append(
                 f"{'column' if len(named) == 1 else 'columns'} {', '.join(named)} ignored"
             )
-        index = {i for i in ignored if re.fullmatch(r"(unnamed(:.*)?|index)?", keys[i])}
+        numbering = {i for i in ignored if re.fullmatch(r"(unnamed(:.*)?|index)?", keys[i])}
+        self.numbering = {path, *numbering}
+        several = functools.cache(_several)
         return [
             _Row(
                 line,
                 cells[path],
-                _several(cells[label]) if label is not None and cells[label] else (),
+                several(cells[label]) if label is not None and cells[label] else (),
                 (cells[split] or None) if split is not None else None,
-                {columns[i]: to_integer(cells[i]) for i in factors},
-                tuple(cell for i, cell in enumerate(cells) if i not in index and i != path),
+                {columns[i]: to_integer(cells[i]) for i in factors} if factors else None,
+                cells,
             )
             for line, cells in kept
         ]
@@ -256,9 +260,13 @@ class _Reader:
                 if quotes % 2:
                     continue
                 waiting, text = [], "".join(waiting).strip()
+            path, _, label = text.rpartition(" ")
+            if label.isdigit() and label.isascii() and _names_video(path) and text[0] != '"':
+                rows.append(_Row(first, path, (label,)))  # as in most lists
+                continue
             path, labels, counted = self._parse(text, first)
             frames += counted
-            rows.append(_Row(first, path, labels, None, {}, labels))
+            rows.append(_Row(first, path, labels))
         if waiting:
             raise self.error(
                 first,
@@ -268,7 +276,7 @@ class _Reader:
         if self._numbers_are_frames(rows):
             frames = len(rows)
             for row in rows:
-                row.labels = row.cells = ()
+                row.labels = ()
         if frames:
             self.remarks.append("frame counts ignored")
         return rows
@@ -395,10 +403,12 @@ class _Reader:
 
     def number_labels(self, rows: Sequence[_Row]) -> tuple[list[tuple[int, ...]], list[str]]:
         """Number the labels of rows: integers as they are, names of classes in sorted order."""
-        numbers = next(
-            (row for row in rows if any(to_integer(x) is not None for x in row.labels)), None
-        )
-        words = next((row for row in rows if any(to_integer(x) is None for x in row.labels)), None)
+        values = {text: to_integer(text) for text in {text for row in rows for text in row.labels}}
+        numbers = words = None
+        if any(value is not None for value in values.values()):
+            numbers = next(r for r in rows if any(values[x] is not None for x in r.labels))
+        if None in values.values():
+            words = next(r for r in rows if any(values[x] is None for x in r.labels))
         if numbers and words:
             raise self.error(
                 words.line,
@@ -411,14 +421,14 @@ class _Reader:
             number = {name: i for i, name in enumerate(names)}
             labels = [(number[row.labels[0]],) if row.labels else () for row in rows]
         else:
-            labels = [self._integers(row) for row in rows]
+            labels = [self._integers(row, values) for row in rows]
             names = []
             if sorted(self.names) == list(range(len(self.names))):
                 names = [self.names[i] for i in range(len(self.names))]
         return labels, names
 
-    def _integers(self, row: _Row) -> tuple[int, ...]:
-        labels = tuple(to_integer(text) for text in row.labels)
+    def _integers(self, row: _Row, values: dict[str, int]) -> tuple[int, ...]:
+        labels = tuple(values[text] for text in row.labels)
         if labels == (-1,):
             return ()  # by custom: not labeled
         if any(not 0 <= label <= _HIGHEST for label in labels):
@@ -437,13 +447,15 @@ class _Reader:
         records, again, bare, splits = [], [], [], 0
         for row, found in zip(rows, labels):
             path = self._path(row)
-            key = path if remote.is_remote(path) else os.path.normpath(path)
+            key = path
+            if ("/." in path or "//" in path) and not remote.is_remote(path):
+                key = os.path.normpath(path)
             before = first.setdefault(key, row)
             if before is not row:
                 again.append(row.line)
                 splits += before.split != row.split
                 if (before.labels, before.factors) != (row.labels, row.factors) or (
-                    before.split == row.split and before.cells != row.cells
+                    before.split == row.split and self._content(before) != self._content(row)
                 ):
                     raise self.error(
                         row.line,
@@ -462,6 +474,9 @@ class _Reader:
         if 0 < len(bare) < len(records):
             self.remarks.append(f"{len(bare)} without a label ({some(bare)})")
         return records
+
+    def _content(self, row: _Row) -> list[str]:
+        return [cell for i, cell in enumerate(row.cells) if i not in self.numbering]
 
     def _path(self, row: _Row) -> str:
         path = row.path if remote.is_remote(row.path) else os.path.join(self.base, row.path)

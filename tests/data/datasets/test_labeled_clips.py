@@ -1,4 +1,4 @@
-"""Data sets of labelled clips: their official annotation files, with what is peculiar in each."""
+"""Data sets of labeled clips: their official annotation files, with what is peculiar in each."""
 
 import json
 import os
