@@ -20,6 +20,8 @@ from bod_keras.data.video.video_file import VideoError
 
 # Of a constant rate a frame time may be off by its rounding to milliseconds, as in .webm and .mkv.
 _JITTER_MS, _JITTER_SHARE = 2.0, 0.1
+# Where an edit or a container's own rounding shows, the rate is still constant.
+_ODD, _ODD_SHARE = 3, 0.01
 
 
 def check_video(path: str, full: bool = False) -> dict:
@@ -92,12 +94,13 @@ def content_hash(path: str) -> str:
 
 
 def _is_variable(times: np.ndarray) -> bool:
-    """Whether more than 1 % of the distances of frames differ from the usual one."""
+    """Whether more than 1 % of the distances of frames, and more than three, differ from the usual one."""
     gaps = np.diff(times) * 1000
     if not len(gaps):
         return False
     usual = np.median(gaps)
-    return bool(np.mean(abs(gaps - usual) > max(_JITTER_MS, _JITTER_SHARE * usual)) > 0.01)
+    odd = np.sum(abs(gaps - usual) > max(_JITTER_MS, _JITTER_SHARE * usual))
+    return bool(odd > max(_ODD, _ODD_SHARE * len(gaps)))
 
 
 def _check_images(folder: str, full: bool) -> int:

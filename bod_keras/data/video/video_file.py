@@ -174,7 +174,9 @@ class VideoFile:
         if self.stream.codec_context is None:
             raise VideoError(path, "its codec is one that this FFmpeg cannot decode")
         self.codec = self.stream.codec_context.codec.canonical_name
-        self.stream.thread_type = "NONE"  # files are read in parallel
+        # Files are read in parallel; and threads of a decoder could wait for ever for Python's lock, which
+        # letting go of `opaque` takes.
+        self.stream.thread_type, self.stream.codec_context.thread_count = "NONE", 1
         self.stream.codec_context.copy_opaque = True  # a frame then says which packet it was in
 
     def skip_contents(self) -> None:
