@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from bod_keras.data.record import Box, Record
+from bod_keras.data.shards.check_manifest import check_manifest
 from bod_keras.errors import UserError
 from bod_keras.storage import remote
 from bod_keras.storage.atomic_file import atomic_file
@@ -73,17 +74,35 @@ def read_manifest(folder: str | os.PathLike) -> dict:
             "it goes on where it stopped."
         )
     data = remote.read_bytes(path) if remote.is_remote(path) else Path(path).read_bytes()
-    try:
-        manifest = json.loads(data)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}. Write the shards again.") from None
+    manifest = _parsed(data, path)
     found = (manifest.get("format"), manifest.get("version"))
     if found != (FORMAT, VERSION):
         raise UserError(
             f"{path} must have format {FORMAT!r}, version {VERSION}. Received: {found}. Write the "
             "shards again with this version of bod_keras."
         )
+    check_manifest(manifest, path)
     return manifest
+
+
+def _parsed(data: bytes, path: str) -> dict:
+    try:
+        manifest = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {error}. Write the shards again.") from None
+    if not isinstance(manifest, dict):
+        raise UserError(f"{path} is damaged: it holds no dict. Write the shards again.")
+    return manifest
+
+
+def read_unfinished(path: Path) -> dict | None:
+    """Return what an unfinished folder was begun with; None if there is nothing, or it is damaged."""
+    try:
+        manifest = _parsed(path.read_bytes(), str(path))
+    except (FileNotFoundError, UserError):
+        return None
+    whole = isinstance(manifest.get("settings"), dict) and "source_sha256" in manifest
+    return manifest if whole else None
 
 
 def write_manifest(path: Path, manifest: dict) -> None:
@@ -124,7 +143,13 @@ def shard_records(folder: str | os.PathLike) -> list[Record]:
         f"{os.path.join(folder, manifest['shards'][video['shard']]['file'])}#{video['key']}"
         for video in manifest["videos"]
     ]
-    return [record_from_json(paths[entry["video"]], entry) for entry in manifest["records"]]
+    try:
+        return [record_from_json(paths[entry["video"]], entry) for entry in manifest["records"]]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"The manifest {os.path.join(folder, MANIFEST)} is damaged: a record cannot be read "
+            f"({type(error).__name__}: {error}). Write the shards again."
+        ) from None
 
 
 def record_to_json(record: Record) -> dict:

@@ -92,13 +92,17 @@ class ShardPacker:
         self._pending, self._size = [], 0
 
     def _read_shard(self, number: int) -> dict | None:
-        path = self._shard_summary(number)
-        if not path.exists():
+        try:
+            shard = json.loads(self._shard_summary(number).read_text(encoding="utf-8"))
+            file = self._folder / shard["file"]
+            size = file.stat().st_size if file.exists() else 0
+            # Its videos are the next ones; anything else is damage, and they are encoded again.
+            begin = sum(len(whole["videos"]) for whole in self.shards)
+            keys = [job.key for job in self._jobs[begin : begin + len(shard["videos"])]]
+            mine = keys == [video["key"] for video in shard["videos"]]
+            return shard if mine and size == shard["bytes"] else None
+        except (OSError, ValueError, LookupError, TypeError):
             return None
-        shard = json.loads(path.read_text(encoding="utf-8"))
-        file = self._folder / shard["file"]
-        size = file.stat().st_size if file.exists() else 0
-        return shard if size == shard["bytes"] else None
 
     def _shard_summary(self, number: int) -> Path:
         return self._folder / UNFINISHED / f"shard-{number:05d}.json"

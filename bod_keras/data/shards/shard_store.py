@@ -68,13 +68,21 @@ class ShardStore(FrameStore):
             raise
         except OSError as error:
             raise VideoError(path, f"the shard cannot be read: {error.strerror}") from None
-        except ValueError as error:
+        except (ValueError, MemoryError) as error:
             raise VideoError(path, str(error)) from None
-        images = [
-            image
-            for chunk, example, wanted in zip(chunks, examples, np.split(unique, first[1:]))
-            for image in _images(path, example, int(chunk) * entry.chunk, wanted)
-        ]
+        try:
+            images = [
+                image
+                for chunk, example, wanted in zip(chunks, examples, np.split(unique, first[1:]))
+                for image in _images(path, example, int(chunk) * entry.chunk, wanted)
+            ]
+        except (
+            cv2.error,
+            MemoryError,
+            LookupError,
+            TypeError,
+        ) as error:  # another writer's records
+            raise VideoError(path, f"a record holds no frames: {error!r}") from None
         return [images[row] for row in rows]
 
     def _entry(self, path: str) -> _Entry:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bod_keras.data.choose_store import open_store
 from bod_keras.data.record import Record
-from bod_keras.data.shards.tfrecord import encode_example, write_record
+from bod_keras.data.shards.tfrecord import encode_example, read_records, write_record
 from bod_keras.data.video.store import FrameStore
 from bod_keras.data.video.video_file import VideoError
 from bod_keras.errors import UserError
@@ -132,11 +132,20 @@ def write_summary(part: Path, summary: dict) -> None:
 
 
 def read_summary(part: Path) -> dict | None:
-    """Give what `write_summary` wrote: frames, fps, size and offsets, or a reason; None if nothing."""
+    """Give what `write_summary` wrote: frames, fps, size and offsets, or a reason.
+
+    None if there is nothing, or it is damaged, or the records are: every one is verified by its checksum.
+    """
     try:
-        return json.loads(_summary(part).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        summary = json.loads(_summary(part).read_text(encoding="utf-8"))
+        if "reason" in summary:
+            return summary
+        if part.stat().st_size != summary["bytes"]:
+            return None
+        read_records(part, summary["offsets"])
+    except (OSError, ValueError, LookupError, TypeError):
         return None
+    return summary
 
 
 def remove_part(part: Path) -> None:

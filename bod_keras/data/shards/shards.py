@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import json
@@ -22,6 +21,7 @@ from bod_keras.data.shards.shard_manifest import (
     VERSION,
     is_shard_folder,
     read_manifest,
+    read_unfinished,
     record_to_json,
     write_manifest,
 )
@@ -35,7 +35,8 @@ from bod_keras.data.shards.shard_writer import (
     write_summary,
 )
 from bod_keras.errors import UserError
-from bod_keras.storage.atomic_file import PART
+from bod_keras.storage.atomic_file import PART, set_aside
+from bod_keras.storage.lock import lock
 from bod_keras.storage.remote import is_remote
 
 
@@ -151,27 +152,30 @@ def _is_complete(folder: Path, identity: dict) -> bool:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keep other processes out of the folder, and clear away what killed ones left half written."""
-    (folder / UNFINISHED).mkdir(parents=True, exist_ok=True)
-    with open(folder / UNFINISHED / "lock", "w") as lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OSError(
-                f"Another process is writing shards to {folder}. Wait for it, or stop it."
-            ) from None
-        for place in (folder, folder / UNFINISHED):
-            for half in place.glob(f"{PART}*"):
-                half.unlink()
+            held.enter_context(lock(folder, "Wait for it, or stop it."))
+        except BlockingIOError as error:
+            raise OSError(f"Another process is writing shards to {folder}. {error}") from None
+        (folder / UNFINISHED).mkdir(parents=True, exist_ok=True)
+        for half in (*folder.glob(f"{PART}*"), *(folder / UNFINISHED).glob(f"{PART}*")):
+            half.unlink()
         yield
 
 
 def _agree(folder: Path, identity: dict) -> None:
     """Go on only with what an earlier run was asked for."""
     path = folder / UNFINISHED / MANIFEST
-    if path.exists():
-        _check_same(folder, json.loads(path.read_text(encoding="utf-8")), identity)
-    else:
-        write_manifest(path, identity)
+    found = read_unfinished(path)
+    if found is not None:
+        _check_same(folder, found, identity)
+        return
+    if path.exists():  # then who knows what the parts are of
+        aside = set_aside(folder / UNFINISHED)
+        print(
+            f"{path} is damaged: {UNFINISHED} is now {aside.name}, and all videos are encoded again."
+        )
+    write_manifest(path, identity)
 
 
 def _check_same(folder: Path, found: dict, identity: dict) -> None:
