@@ -12,7 +12,6 @@ comparable.
 from __future__ import annotations
 
 import argparse
-import csv
 import fnmatch
 import json
 import re
@@ -23,8 +22,7 @@ from typing import Any
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.comparison import compare_runs, read_reports
-from bod_keras.evaluation.tables import format_table
-from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.evaluation.tables import format_table, write_csv
 from bod_keras.storage.clean_exit import clean_exit
 
 _CELL = 28  # characters of a setting in a table; a CSV file has all
@@ -78,10 +76,9 @@ def _compare(folders: Sequence[str], patterns: Sequence[str], table: str | None)
     else:
         lines += ["No evaluation yet: python evaluate.py --model=RUN", ""]
     if table:
-        with atomic_file(table) as part, open(part, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [*settings[0], *chosen], extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows({**one, **other} for one, other in zip(settings, results))
+        columns = [*settings[0], *chosen]
+        rows = [{**one, **other} for one, other in zip(settings, results)]
+        write_csv(table, [columns, *([row[name] for name in columns] for row in rows)])
         lines.append(f"Written: {table}")
     return "\n".join(lines).rstrip()
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import math
+import os
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 from bod_keras.errors import UserError
 from bod_keras.flatten import flatten
+from bod_keras.storage.atomic_file import atomic_file
 
 # Entries of an evaluation that say how it was made, and are no results.
 CIRCUMSTANCES = (
@@ -130,6 +133,15 @@ def numbers_of(result: Mapping[str, Any], without: Collection[str] = ()) -> dict
 def is_number(value: Any) -> bool:
     """Whether a value is a real number, and not a truth value."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def write_csv(path: str | os.PathLike, rows: Iterable[Iterable[Any]]) -> None:
+    """Write rows to a CSV file, atomically; names that are not UTF-8 are written with escapes."""
+    with (
+        atomic_file(path) as part,
+        open(part, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        csv.writer(file).writerows(rows)
 
 
 def _cell(value: Any) -> str:

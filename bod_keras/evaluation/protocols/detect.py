@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from typing import Any
 
@@ -38,7 +37,7 @@ from bod_keras.evaluation.progress_bar import progress_bar
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.subject import Subject
 from bod_keras.evaluation.provenance import content_hash, model_hash
-from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.evaluation.tables import write_csv
 from bod_keras.version import __version__
 
 _GAP = 5  # frames that a tube may miss, at least
@@ -99,7 +98,15 @@ def run_detect(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
         found |= video_map(tubes, linked, evaluated)
         columns["video_ap@0.5"] = video_average_precision(tubes, linked, evaluated, (0.5,))[0.5]
     counts = np.bincount(annotated.labels, minlength=classes)
-    _write_classes(subject, evaluated, counts, columns)
+    rows = [
+        [
+            subject.train.class_names[label],
+            counts[label],
+            *("" if np.isnan(c[label]) else f"{c[label]:.4f}" for c in columns.values()),
+        ]
+        for label in evaluated
+    ]
+    write_csv(subject.folder / "per_class.csv", [["class", "boxes", *columns], *rows])
     counted = best_of_each_frame(detections, evaluated, protocol.limit)
     folders = all(one.time is None for one in test[:1])
     write_detections(counted, subject.folder / "detections.csv", start, folders)
@@ -167,20 +174,6 @@ def _test_key_frames(subject, protocol) -> tuple[list[KeyFrame], list[KeyFrame],
     chosen = [one for frames in videos.values() for one in frames[:: protocol.every_test]]
     moments = {_frame(one) for one in chosen}
     return [one for one in truth if _frame(one) in moments], chosen, start
-
-
-def _write_classes(subject, evaluated, counts, columns) -> None:
-    """per_class.csv: a row a class, with its boxes and average precisions."""
-    with (
-        atomic_file(subject.folder / "per_class.csv") as part,
-        open(part, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(["class", "boxes", *columns])
-        for label in evaluated:
-            values = (column[label] for column in columns.values())
-            cells = ("" if np.isnan(value) else f"{value:.4f}" for value in values)
-            writer.writerow([subject.train.class_names[label], counts[label], *cells])
 
 
 def _clips(
