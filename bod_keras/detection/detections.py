@@ -17,15 +17,7 @@ from bod_keras.storage.atomic_file import atomic_file
 
 
 def annotated_boxes(key_frames: Sequence[KeyFrame]) -> FrameBoxes:
-    """Return the annotations of key frames, a row for each class of a box.
-
-    Example:
-        >>> from bod_keras.data import Box, KeyFrame
-        >>> from bod_keras.detection.detections import annotated_boxes
-        >>> one = KeyFrame("a.avi", (Box((0, 0, 1, 1), (3, 5), frame=7),), frame=7)
-        >>> annotated_boxes([one]).labels.tolist()
-        [3, 5]
-    """
+    """Return the annotations of key frames, a row for each class of a box."""
     rows = [
         ((one.path, moment_of(one)), box.corners, label)
         for one in key_frames
@@ -43,17 +35,6 @@ def scored_boxes(key_frames: Sequence[KeyFrame], scores: Mapping[int, np.ndarray
         key_frames: with their boxes; a box that a person detector found has a score, which multiplies those
             of its classes.
         scores: from the position of a key frame to the class scores of its boxes (`score_boxes`).
-
-    Returns:
-        A `FrameBoxes`.
-
-    Example:
-        >>> import numpy as np
-        >>> from bod_keras.data import Box, KeyFrame
-        >>> from bod_keras.detection.detections import scored_boxes
-        >>> one = KeyFrame("a.avi", (Box((0, 0, 1, 1), frame=7, score=0.5),), frame=7)
-        >>> scored_boxes([one], {0: np.array([[0.2, 0.8]])}).scores.tolist()
-        [0.1, 0.4]
     """
     rows = list(_scored(key_frames, scores))
     if not rows:
@@ -69,16 +50,7 @@ def scored_boxes(key_frames: Sequence[KeyFrame], scores: Mapping[int, np.ndarray
 
 
 def annotated_tubes(records: Sequence[Record]) -> list[Tube]:
-    """Return the tubes of records whose boxes have frame numbers and tracks.
-
-    Example:
-        >>> from bod_keras.data import Box, Record
-        >>> from bod_keras.detection.detections import annotated_tubes
-        >>> boxes = tuple(Box((0, 0, 1, 1), (2,), frame=n, track=0) for n in range(3))
-        >>> (tube,) = annotated_tubes([Record("a.avi", boxes=boxes)])
-        >>> tube.label, tube.frames.tolist()
-        (2, [0, 1, 2])
-    """
+    """Return the tubes of records whose boxes have frame numbers and tracks."""
     tubes: dict[tuple, list] = {}
     for record in records:
         for box in record.boxes:
@@ -94,15 +66,7 @@ def annotated_tubes(records: Sequence[Record]) -> list[Tube]:
 def linked_tubes(
     key_frames: Sequence[KeyFrame], scores: Mapping[int, np.ndarray], gap: int
 ) -> list[Tube]:
-    """Link the scored boxes of each video (`link_tubes`).
-
-    Args:
-        key_frames, scores: as of `scored_boxes`.
-        gap: frames that a tube may miss.
-
-    Returns:
-        Tubes of all videos.
-    """
+    """Link the scored boxes of each video (`link_tubes`); arguments as of `scored_boxes`."""
     videos: dict[str, list] = {}
     for path, *row in _scored(key_frames, scores):
         videos.setdefault(path, []).append(row)

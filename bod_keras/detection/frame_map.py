@@ -129,24 +129,7 @@ def best_of_each_frame(
     """Return the detections that AVA's script looks at, frame by frame, as it holds them.
 
     It keeps those of a frame in a heap, whose order decides between equal scores. The result has that order, so
-    that a script that reads it makes the same heap.
-
-    Args:
-        detections: boxes with scores.
-        classes: the classes to evaluate.
-        limit: the most detections of a frame; None keeps all.
-        excluded: frames that are left out.
-
-    Raises:
-        UserError: detections have no scores, or one is not finite.
-
-    Example:
-        >>> import numpy as np
-        >>> from bod_keras.detection import FrameBoxes
-        >>> from bod_keras.detection.frame_map import best_of_each_frame
-        >>> found = FrameBoxes(["a", "a"], np.eye(4)[:2], np.array([1, 2]), np.array([0.3, 0.9]))
-        >>> best_of_each_frame(found, [1, 2], limit=1).labels.tolist()
-        [2]
+    that a script that reads it makes the same heap. Arguments as of `frame_average_precision`.
     """
     if detections.scores is None:
         raise UserError("Every detection needs a score. Received: scores=None")

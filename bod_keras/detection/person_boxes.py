@@ -12,24 +12,13 @@ from bod_keras.errors import UserError
 
 
 def video_names(path: str) -> tuple[str, str]:
-    """Return the two names of a video in a table of boxes: with the folder it is in, and without.
-
-    >>> from bod_keras.detection.person_boxes import video_names
-    >>> video_names("/data/Biking/v_Biking_g01_c01.avi")
-    ('Biking/v_Biking_g01_c01', 'v_Biking_g01_c01')
-    """
+    """Return the two names of a video in a table of boxes: with the folder it is in, and without."""
     stem = os.path.basename(path if os.path.isdir(path) else os.path.splitext(path)[0])
     return f"{os.path.basename(os.path.dirname(path))}/{stem}", stem
 
 
 def moment_of(key_frame: KeyFrame, start: float = 0.0) -> int:
-    """Return what a table of boxes calls a key frame: its second in the film, or else its number.
-
-    >>> from bod_keras.data import KeyFrame
-    >>> from bod_keras.detection.person_boxes import moment_of
-    >>> moment_of(KeyFrame("a.mp4", (), time=2.0), start=900.0)
-    902
-    """
+    """Return what a table of boxes calls a key frame: its second in the film, or else its number."""
     if key_frame.time is None:
         return key_frame.frame
     return round(key_frame.time + start)
@@ -43,7 +32,7 @@ def predicted_key_frames(
     start: float = 0.0,
     excluded: Collection[tuple[str, int]] = (),
 ) -> list[KeyFrame]:
-    """Return the key frames with the boxes that a person detector has found.
+    """Return the key frames with the boxes that a person detector has found, by video and time.
 
     An annotated key frame without a predicted box stays, empty. A predicted one that is not annotated is added:
     what is detected there is false.
@@ -56,19 +45,8 @@ def predicted_key_frames(
         start: second of the film at which its file starts.
         excluded: key frames, as in `predictions`, that are not added.
 
-    Returns:
-        `KeyFrame`s, video by video, in the order of time.
-
     Raises:
-        ValueError: if not one of the predicted videos is annotated.
-
-    Example:
-        >>> from bod_keras.data import Box, KeyFrame
-        >>> from bod_keras.detection.person_boxes import predicted_key_frames
-        >>> annotated = [KeyFrame("a.avi", (Box((0, 0, 1, 1), (3,), frame=7),), frame=7)]
-        >>> predictions = {("a", 7): [Box((0, 0, 1, 1), score=0.8)], ("a", 8): [Box((0, 0, 1, 1))]}
-        >>> [(one.frame, len(one.boxes)) for one in predicted_key_frames(annotated, predictions)]
-        [(7, 1), (8, 1)]
+        UserError: not one of the predicted videos is annotated.
     """
     videos: dict[str, dict[int, KeyFrame]] = {}
     for one in annotated:

@@ -19,20 +19,7 @@ def plot_distances(
 ) -> None:
     """Draw histograms of |lambda - 1|, with the threshold within which an eigenvalue is static.
 
-    Args:
-        eigenvalues: from a name to complex (N,), as `operator_eigenvalues` returns them.
-        threshold: distance to mark.
-        png: the picture to write; missing folders are made.
-
-    Raises:
-        UserError: a name has no eigenvalue.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> import numpy as np
-        >>> from bod_keras.evaluation.diagnose_plots import plot_distances
-        >>> png = pathlib.Path(tempfile.mkdtemp()) / "distances.png"
-        >>> plot_distances({"embedding": np.array([1.0, 1j, -1j])}, 0.1, png)
+    `eigenvalues` maps a name to complex (N,), as `operator_eigenvalues` returns them.
     """
     if not eigenvalues or any(len(values) == 0 for values in eigenvalues.values()):
         sizes = {name: len(values) for name, values in eigenvalues.items()}
@@ -53,16 +40,7 @@ def plot_distances(
 def plot_energy(shares: Mapping[str, np.ndarray], png: str | os.PathLike) -> None:
     """Draw how the share of a part in the energy is spread over clips, with its mean.
 
-    Args:
-        shares: from a part to the shares of the clips (N,), in [0, 1].
-        png: the picture to write; missing folders are made.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> import numpy as np
-        >>> from bod_keras.evaluation.diagnose_plots import plot_energy
-        >>> png = pathlib.Path(tempfile.mkdtemp()) / "energy.png"
-        >>> plot_energy({"static": np.array([0.8, 0.9]), "dynamic": np.array([0.2, 0.1])}, png)
+    `shares` maps a part to the shares of the clips (N,), in [0, 1].
     """
     figure = _figure(6.4, 3.0)
     axis = figure.subplots()
@@ -81,16 +59,8 @@ def plot_sensitivity(
 ) -> None:
     """Draw how far each part moves by each change of the clip, with the levels of the verdicts.
 
-    Args:
-        moved: from a change to part to its `sensitivity`; NaN gets no bar.
-        levels: up to which a part counts as unchanged, and from which on as changed.
-        png: the picture to write; missing folders are made.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> from bod_keras.evaluation.diagnose_plots import plot_sensitivity
-        >>> png = pathlib.Path(tempfile.mkdtemp()) / "sensitivity.png"
-        >>> plot_sensitivity({"shuffled": {"static": 0.1, "dynamic": 0.9}}, (0.25, 0.5), png)
+    `moved` maps a change to part to its `sensitivity`; NaN gets no bar. `levels` are up to which a part counts
+    as unchanged, and from which on as changed.
     """
     figure = _figure(6.4, 3.6)
     axis = figure.subplots()

@@ -12,21 +12,7 @@ _Choice = TypeVar("_Choice")
 
 
 def held_out_mask(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Mark a quarter of each class, at least one sample, never a class's only one.
-
-    Args:
-        labels: classes (N,).
-        seed: of the draw.
-
-    Returns:
-        Booleans (N,).
-
-    Example:
-        >>> import numpy as np
-        >>> from bod_keras.evaluation.held_out import held_out_mask
-        >>> held_out_mask(np.array([0, 0, 0, 0, 1]), seed=0).sum().item()
-        1
-    """
+    """Mark a quarter of each class, at least one sample, never a class's only one: booleans (N,)."""
     rng = np.random.default_rng(seed)
     mask = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
@@ -46,13 +32,7 @@ def choose(
 ) -> _Choice:
     """Return the choice that answers best on the held-out quarter, of equal ones the first.
 
-    Args:
-        choices: what to choose from.
-        usual: returned if no class has two samples.
-        answers: ``answers(choice, train_x, train_y, test_x)``, classes.
-        x: features (N, K).
-        y: classes (N,).
-        seed: of the draw.
+    `usual` is returned if no class has two samples. `answers(choice, train_x, train_y, test_x)` are classes.
     """
     held_out = held_out_mask(y, seed)
     if not held_out.any() or len(choices) < 2:

@@ -8,18 +8,7 @@ from tqdm import tqdm
 
 
 def progress_bar(total: int, what: str, unit: str = "video") -> tqdm:
-    """Return a bar with the time left; into a file it writes a line every ten seconds.
-
-    Args:
-        total: number of units.
-        what: what the bar is called.
-        unit: what is counted.
-
-    Example:
-        >>> from bod_keras.evaluation.progress_bar import progress_bar
-        >>> progress_bar(5, "5 videos").total
-        5
-    """
+    """Return a bar with the time left; into a file it writes a line every ten seconds."""
     live = sys.stderr.isatty()
     return tqdm(
         total=total,

@@ -19,27 +19,21 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
     Args:
         protocol: the protocol's settings with `name` and `version`; under `modified` those that were
             changed, from key to `[what the file says, what it is now]`.
-        subject: what was evaluated, a `protocols.Subject`: its `model`, `config`, `train`, `test` and
-            `seed` are read. A split may be None.
+        subject: what was evaluated, a `protocols.Subject`. A split may be None.
         seconds: how long it took.
 
     Returns:
-        A dict of plain values:
-
-        * `protocol`: `name`, `version`, `modified` and `settings`, all of them as they were used;
-        * `data`: `source` and `fold` of the run's config, and for `train` and `test` the `list` that took
-          their place (None: none did), the number of `videos`, the `files_sha256` (`file_list_hash`) and
-          the `clips` that were cut out: frames, stride, size in pixels;
-        * `model`: `sha256` (`model_hash`) and the number of `parameters`;
-        * `seed`, `seconds`, and the `environment()`: versions, git revision, machine, time.
+        A dict of plain values: `protocol`, with all settings as they were used; `data`: the source, and of
+        both splits the list that was given, the number of videos, their `file_list_hash` and the clips that
+        were cut; `model`: `model_hash` and number of parameters; `seed`, `seconds`, and the `environment()`.
 
     Raises:
-        ValueError: if the protocol has no name or no version.
+        UserError: the protocol has no name or no version.
 
     Example:
+        >>> from types import SimpleNamespace
         >>> import keras
         >>> from bod_keras.evaluation import provenance
-        >>> from types import SimpleNamespace
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         >>> subject = SimpleNamespace(model=model, config={}, train=None, test=None, seed=0)
         >>> found = provenance({"name": "linear", "version": 1}, subject, seconds=2.5)
@@ -75,31 +69,19 @@ def provenance(protocol: Mapping, subject, seconds: float) -> dict:
 
 
 def content_hash(value: object) -> str:
-    """Return the SHA-256 of a value that JSON can hold.
-
-    Example:
-        >>> from bod_keras.evaluation.provenance import content_hash
-        >>> content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
-        True
-    """
+    """Return the SHA-256 of a value that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def file_list_hash(records: Sequence[Record]) -> str:
-    """Return the SHA-256 of which videos there are and how they are labeled.
+    """Return the SHA-256 of which videos there are and how they are labeled, 64 hexadecimal digits.
 
     Paths count without the folders that all have in common, and their order does not count. So copies of a
     data set on two machines have one hash, and a missing video, another label or another fold changes it.
     What is inside of the files is not read.
 
-    Args:
-        records: the videos.
-
-    Returns:
-        64 hexadecimal digits.
-
     Raises:
-        ValueError: if there is no record.
+        UserError: there is no record.
 
     Example:
         >>> from bod_keras.data import Record
@@ -120,19 +102,13 @@ def file_list_hash(records: Sequence[Record]) -> str:
 
 
 def model_hash(model: keras.Model) -> str:
-    """Return the SHA-256 of a model: its config and the values of all its variables.
+    """Return the SHA-256 of a model: its config and the values of all its variables, 64 hexadecimal digits.
 
     Names of variables do not count, and neither does an optimizer's state. A model whose class has no
-    config is known by its variables alone.
-
-    Args:
-        model: a built model.
-
-    Returns:
-        64 hexadecimal digits, the same on every backend.
+    config is known by its variables alone. The hash is the same on every backend.
 
     Raises:
-        ValueError: if the model has no variables, or is not built.
+        UserError: the model has no variables, or is not built.
 
     Example:
         >>> import keras, numpy as np

@@ -27,10 +27,6 @@ class ReadOut(keras.Model):
     Returns:
         A dict from part to float32 (B, K).
 
-    Raises:
-        ValueError: if the kind is unknown or the model has none; in a call, if the output of the
-            encoder is not (B, T', C), or T' no multiple of `time_steps`.
-
     Example:
         >>> import keras
         >>> import numpy as np

@@ -27,13 +27,7 @@ def sensitivity_verdicts(
         replaced: share of the pixels that the other background replaced; below 0.05, as where the camera
             moves, expectations about the background were not tested.
         changed: sensitivity from which on a part counts as changed.
-        unchanged: sensitivity up to which it counts as unchanged.
-
-    Returns:
-        Four sentences, each beginning with "holds", "does not hold", "unclear" or "not tested".
-
-    Raises:
-        ValueError: if `unchanged` is not below `changed`.
+        unchanged: sensitivity up to which it counts as unchanged; below `changed`.
 
     Example:
         >>> from bod_keras.evaluation.verdicts import sensitivity_verdicts

@@ -12,24 +12,21 @@ from bod_keras.errors import UserError
 def window_variants(
     frames: int, clips: int, speeds: Sequence[int], shuffles: int, seed: int = 0
 ) -> tuple[int, dict[str, np.ndarray]]:
-    """Say how to cut clips out of a window: neighboring ones, faster, reversed and shuffled ones.
+    """Return how to cut clips out of a window: neighboring ones, faster, reversed and shuffled ones.
 
     The window is as long as `clips` clips that do not overlap, or as the fastest clip, whichever is more. The
     speeds, and the clip that is reversed and shuffled, lie in its middle.
 
     Args:
         frames: T of a clip, at least 2.
-        clips: that follow one another, at least 2.
+        clips: clips that follow one another, at least 2.
         speeds: in frames of the window from one frame of a clip to the next, different, among them 1.
-        shuffles: how many orders to draw, each another one than forward and reversed; at least 2.
+        shuffles: orders to draw, each another one than forward and reversed; at least 2.
         seed: of these orders.
 
     Returns:
-        `(length, variants)`: frames of the window, and from "clip 0", "speed 1", "reversed", "shuffled 0" and
-        so on to T positions in it. "speed 1" is the clip that is reversed and shuffled.
-
-    Raises:
-        ValueError: if an argument is out of range, or there are fewer orders of the frames than `shuffles`.
+        The frames of the window, and from "clip 0", "speed 1", "reversed", "shuffled 0" and so on to T
+        positions in it. "speed 1" is the clip that is reversed and shuffled.
 
     Example:
         >>> from bod_keras.evaluation.window_variants import window_variants

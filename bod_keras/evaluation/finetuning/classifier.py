@@ -174,14 +174,7 @@ class Classifier(LabeledModel):
 
 
 def copy_of(model: keras.Model) -> keras.Model:
-    """Return a trainable model of the same architecture and weights.
-
-    Example:
-        >>> from bod_keras.encoders import FrameCNN
-        >>> from bod_keras.evaluation.finetuning.classifier import copy_of
-        >>> copy_of(FrameCNN((4, 8, 8, 3), widths=(4,))).output_shape
-        (None, 4, 4)
-    """
+    """Return a trainable model of the same architecture and weights."""
     twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
     twin.set_weights(model.get_weights())
     twin.trainable = True

@@ -23,9 +23,6 @@ def classify_features(subject, protocol, measure: str, score: Callable) -> dict:
     Returns:
         `{"factors": {column: {part: measures, "chance": share}}, "files": [...]}`; measures are `measure` (the
         top-1 accuracy), "top5" (None of five classes or fewer) and "mean_class".
-
-    Raises:
-        ValueError: if a part that the protocol names is not there, or classes do not fit.
     """
     (train_x, train_y, _), (test_x, test_y, _) = labeled_splits(subject, protocol)
     factors: dict[str, dict] = {}

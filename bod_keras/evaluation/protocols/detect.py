@@ -56,11 +56,7 @@ def run_detect(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
 
     Returns:
         `{"frame_map@0.5": share, "classes": classes that could be measured, "key_frames": [train, test],
-        "boxes": tested boxes, "files": [...]}`, and with `protocol.tubes` the entries of `video_map`. The files
-        are per_class.csv and detections.csv.
-
-    Raises:
-        ValueError: if the videos have no boxes, or the encoder has no feature map.
+        "boxes": tested boxes, "files": [...]}`, and with `protocol.tubes` the entries of `video_map`.
     """
     classes = len(subject.train.class_names)
     if protocol.evaluated and max(protocol.evaluated) >= classes:

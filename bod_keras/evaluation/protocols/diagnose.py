@@ -45,9 +45,6 @@ def run_diagnose(subject, protocol) -> dict:
         background replaced), `"energy"` (means of `part_energy`), `"embeddings"` (from part to
         `embedding_statistics`), `"eigenvalues"`, `"threshold"`, `"used"` (the videos), `"verdicts"`,
         `"warnings"` and `"files"`.
-
-    Raises:
-        ValueError: if the model is no framework, or fewer than two videos can be read.
     """
     model = subject.model
     if not hasattr(model, "reading_split"):

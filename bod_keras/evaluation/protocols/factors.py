@@ -10,18 +10,10 @@ from bod_keras.evaluation.protocols.classify import labeled_splits
 
 @kind("factors", by_part=True, as_in_the_run=True)
 def run_factors(subject, protocol):
-    """As `bod_keras.evaluation.factor_probes`, for every label column and part.
+    """Probe every label column from every part (`factor_probes`), and tabulate static and dynamic factors.
 
-    Args:
-        subject: a `Subject`.
-        protocol: with `measures`, and `static_factors` and `dynamic_factors`: names of the columns that are
-            static and dynamic; if both kinds and both parts are there, the table of `factor_table` is made.
-
-    Returns:
-        `{"factors": as factor_probes}`, and with the table `"table"`, `"verdicts"` (sentences) and `"files"`.
-
-    Raises:
-        ValueError: if a column that `--set` names is not there.
+    If the columns have factors of both kinds (`static_factors` and `dynamic_factors` of the protocol) and the
+    features both parts, `tabulate` adds a table.
     """
     train, test = (split[:2] for split in labeled_splits(subject, protocol))
     kinds = {kind: _columns(protocol, kind, train[1]) for kind in ("static", "dynamic")}
@@ -33,16 +25,9 @@ def run_factors(subject, protocol):
 
 
 def tabulate(found, kinds, measures, folder) -> dict:
-    """The table of `factor_table` of the probes but k-NN, in words and as factor_table.png in `folder`.
+    """Return the table of `factor_table` of the probes but k-NN, in words, and draw it as factor_table.png.
 
-    Args:
-        found: as `factor_probes` returns it.
-        kinds: from "static" and "dynamic" to the factors of that kind.
-        measures: of `found`.
-        folder: for the picture.
-
-    Returns:
-        `{"table": ..., "verdicts": [...], "files": [...]}`.
+    `kinds` maps "static" and "dynamic" to the factors of that kind.
     """
     shown = [measure for measure in measures if measure != "knn"] or list(measures)
     table, sentences = factor_table(found, kinds["static"], kinds["dynamic"], shown)

@@ -27,15 +27,11 @@ def run_factors_real(subject, protocol) -> dict:
 
     Args:
         subject: a `Subject`; its `test` videos are used, their labels are not.
-        protocol: with `clips`, `speeds`, `shuffles` (`window_variants`), `most_videos` (as many are drawn) and
-            `measures`.
+        protocol: with `clips`, `speeds`, `shuffles` (`window_variants`), `most_videos` and `measures`.
 
     Returns:
-        As the protocol "factors", with `too_short`, the number of videos that are shorter than the window
-        (they are left out) and `window`, its frames.
-
-    Raises:
-        ValueError: if fewer than four videos, of different files, are left.
+        As the protocol "factors", with `too_short`, the number of videos that are shorter than the window and
+        are left out, and `window`, its frames.
     """
     split = subject.test
     frames, stride = split.data.clips.frames, split.data.clips.stride

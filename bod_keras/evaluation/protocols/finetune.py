@@ -46,20 +46,14 @@ def run_finetune(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     hash is of the model, the videos, the protocol and the seed. A training that was stopped continues there,
     and one that is finished is read from there.
 
-    Args:
-        subject: a `Subject`; its model stays as it is.
-        protocol: with the keys of `finetuning` in configs/protocols/common.py.
-
     Returns:
         `{"factors": {column: {"classifier": {"top1", "top5", "mean_class"}, "chance": share}}, "files": [...],
         "epoch", "epochs", "chosen_on", "chosen_accuracy", "seconds_per_step", "warnings"}`. "chosen_on" is
         "validation", "test" (then a warning says so) or None: the last epoch.
 
     Raises:
-        BlockingIOError: if another process trains in that folder.
-        ValueError: if a choice of the protocol is unknown, the label is not there, or a class has too few
-            videos for a validation part.
-        TrainingStoppedError: if a signal stops it.
+        BlockingIOError: another process trains in that folder.
+        TrainingStoppedError: a signal has stopped it.
     """
     _check(protocol)
     column = _column(subject, protocol)
@@ -135,14 +129,7 @@ def _train_and_test(subject, protocol, labels, classes, folder, file):
 def build_classifier(
     encoder: keras.Model, classes: int, protocol: ConfigDict, steps_per_epoch: int
 ) -> Classifier:
-    """Return the compiled `Classifier` of a protocol, on a copy of an encoder.
-
-    Args:
-        encoder: the built encoder; it stays as it is.
-        classes: number of classes.
-        protocol: as of `run_finetune`.
-        steps_per_epoch: by which the protocol's epochs become steps.
-    """
+    """Return the compiled `Classifier` of a protocol, on a copy of an encoder."""
     decoupled = protocol.optimizer == "adamw"
     keys = ("train", "batch_norm", "normalize", "dropout")
     decay = 0.0 if decoupled else protocol.weight_decay

@@ -7,15 +7,7 @@ from bod_keras.evaluation.protocols.classify import classify_features
 
 @kind("knn", as_in_the_run=True)
 def run_knn(subject, protocol) -> dict:
-    """As `knn_scores`, for every label column and part.
-
-    Args:
-        subject: a `Subject`.
-        protocol: with `k` and `temperature`.
-
-    Returns:
-        As `classify_features`.
-    """
+    """Take the votes of `knn_scores` for every label column and part."""
 
     def score(train_x, train_y, test_x, classes):
         return knn_scores(train_x, train_y, test_x, classes, protocol.k, protocol.temperature)

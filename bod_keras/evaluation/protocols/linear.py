@@ -9,15 +9,7 @@ from bod_keras.evaluation.protocols.classify import classify_features
 
 @kind("linear", as_in_the_run=True)
 def run_linear(subject, protocol) -> dict:
-    """Fit multinomial logistic regression, as `linear_scores`, for every label column and part.
-
-    Args:
-        subject: a `Subject`.
-        protocol: its config.
-
-    Returns:
-        As `classify_features`.
-    """
+    """Fit multinomial logistic regression, as `linear_scores`, for every label column and part."""
 
     def score(train_x, train_y, test_x, classes):
         return linear_scores(train_x, train_y, test_x, classes, seed=subject.seed)

@@ -17,19 +17,7 @@ _HEAD = 2**20  # bytes of a file that are compared, beside its size
 
 
 def check_clips(encoder: keras.Model, frames: int, size: int, protocol: str) -> None:
-    """Raise a `UserError` unless an encoder takes the clips of a protocol.
-
-    Args:
-        encoder: with an `input_shape` (None, T, H, W, 3).
-        frames: frames of the protocol's clips.
-        size: their height and width in pixels.
-        protocol: its name.
-
-    Example:
-        >>> from bod_keras.encoders import FrameCNN
-        >>> from bod_keras.evaluation.protocols.misuse import check_clips
-        >>> check_clips(FrameCNN((8, 32, 32, 3), widths=(4,)), 8, 32, "linear")
-    """
+    """Raise a `UserError` unless an encoder takes clips of the frames and the size that a protocol asks for."""
     _, time, height, width, _ = encoder.input_shape
     for key, made_for, asked in (
         ("frames", time, frames),
@@ -48,14 +36,8 @@ def check_clips(encoder: keras.Model, frames: int, size: int, protocol: str) -> 
 def check_class_names(train: Sequence[str], test: Sequence[str]) -> None:
     """Raise a `UserError` unless the classes of two splits have the same names in the same order.
 
-    Otherwise one label would stand for two classes. More classes at the end of train are allowed.
-
-    Args:
-        train, test: the names in the order of the labels; an empty list where none are known.
-
-    Example:
-        >>> from bod_keras.evaluation.protocols.misuse import check_class_names
-        >>> check_class_names(["run", "jump"], ["run", "jump"])
+    Otherwise one label would stand for two classes. More classes at the end of train are allowed, and an empty
+    list means that no names are known.
     """
     if not train or not test or list(train[: len(test)]) == list(test):
         return
@@ -85,12 +67,6 @@ def leaks(
 
     Raises:
         UserError: a test video is in `train`, unless it is allowed.
-
-    Example:
-        >>> from bod_keras.data import Record
-        >>> from bod_keras.evaluation.protocols.misuse import leaks
-        >>> leaks([Record("a.mp4")], [Record("b.mp4")], [Record("b.mp4")])[0][:38]
-        'Pre-training has seen 1 of the 1 test '
     """
     found = []
     if shared := shared_videos(train, test):
