@@ -22,11 +22,6 @@ class Picture:
         height, width: that frames are scaled to, before they are turned.
         turned: whether rows become columns.
         flip_rows, flip_columns: whether they are then reversed.
-
-    Example:
-        >>> from bod_keras.data.video.picture import Picture
-        >>> Picture(height=48, width=64, turned=True, flip_columns=True).shape
-        (64, 48)
     """
 
     height: int

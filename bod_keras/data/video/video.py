@@ -132,36 +132,30 @@ def iterate_frames(path: str | os.PathLike) -> Iterator[np.ndarray]:
         >>> sum(1 for _ in iterate_frames("walk.mp4"))  # doctest: +SKIP
         240
     """
-    index, reformatter, expected = video_index(path), VideoReformatter(), 0
-    with opened(path) as video:
-        for number, frame in index.numbered(video):
-            if number != expected:
-                break
-            yield _array(path, index, number, frame, reformatter)
-            expected += 1
-    if expected < index.count:
-        raise _no_frame(path, index, expected)
+    index, reformatter = video_index(path), VideoReformatter()
+    for number, frame in _step(path):
+        yield _array(path, index, number, frame, reformatter)
 
 
 def check_frames(path: str | os.PathLike) -> None:
     """Decode a video file to its end.
 
-    Args:
-        path: a video file.
-
     Raises:
         VideoError: as `readable_frames`; or if a frame cannot be decoded.
-
-    Example:
-        >>> from bod_keras.data.video.video import check_frames
-        >>> check_frames("walk.mp4")  # doctest: +SKIP
     """
     readable_frames(path)
+    for _ in _step(path):
+        pass
+
+
+def _step(path: str | os.PathLike) -> Iterator[tuple]:
+    """Decode every frame of a file, or raise `VideoError` at the first that cannot be."""
     index, expected = video_index(path), 0
     with opened(path) as video:
-        for number, _ in index.numbered(video):
+        for number, frame in index.numbered(video):
             if number != expected:
                 break
+            yield number, frame
             expected += 1
     if expected < index.count:
         raise _no_frame(path, index, expected)

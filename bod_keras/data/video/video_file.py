@@ -72,11 +72,6 @@ class KeyPacket(NamedTuple):
         ordinal: of the packet, in the order in which the file holds them.
         timestamp: what FFmpeg seeks by, in the stream's units.
         position: of the packet in the file, in bytes.
-
-    Example:
-        >>> from bod_keras.data.video.video_file import KeyPacket
-        >>> KeyPacket(number=12, ordinal=12, timestamp=480, position=90211).number
-        12
     """
 
     number: int
@@ -113,22 +108,7 @@ def video_errors(path: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def decoder_errors(path: str, what: str) -> Iterator[None]:
-    """While the block runs, raise `VideoError` instead of anything that the decoder raises.
-
-    Args:
-        path: of the video that is read.
-        what: could not be done, for the message.
-
-    Raises:
-        VideoError: if the decoder raises.
-
-    Example:
-        >>> from bod_keras.data.video.video_file import decoder_errors
-        >>> with decoder_errors("a.mp4", "frame 3 cannot be decoded"):
-        ...     raise RuntimeError("bits are missing")
-        Traceback (most recent call last):
-        bod_keras.data.video.video_file.VideoError: a.mp4: frame 3 cannot be decoded (bits are missing)
-    """
+    """While the block runs, raise `VideoError`, which says `what`, instead of what the decoder raises."""
     try:
         yield
     except VideoError:
@@ -150,21 +130,16 @@ class VideoFile:
         container: the file, of PyAV.
         stream: its picture track: the default one, else the first.
         codec: name of the track's codec.
+        formats: FFmpeg's names of the container.
         lost: packets so far that could not be decoded.
 
     Raises:
         VideoError: if there is no picture track, or no decoder for it.
-
-    Example:
-        >>> from bod_keras.data.video.video_file import opened
-        >>> with opened("walk.mp4") as video:  # doctest: +SKIP
-        ...     video.codec
-        'h264'
     """
 
     def __init__(self, path: str, container: av.container.InputContainer, source: Any = None):
-        self.path, self.container, self.lost = path, container, 0
-        self._source = source
+        self.path, self.container, self.lost, self._source = path, container, 0, source
+        self.formats = set(container.format.name.split(","))
         pictures = av.stream.Disposition.attached_pic
         tracks = [t for t in container.streams.video if not t.disposition & pictures]
         if not tracks:
@@ -181,7 +156,7 @@ class VideoFile:
 
     def skip_contents(self) -> None:
         """From now on fetch no contents of remote packets, where the header says what is in which."""
-        if isinstance(self._source, _RemoteVideo) and "mov" in self.container.format.name:
+        if isinstance(self._source, _RemoteVideo) and "mov" in self.formats:
             self._source.hollow = True
 
     def packets(self) -> Iterator[av.Packet]:
@@ -197,19 +172,12 @@ class VideoFile:
     def frames(
         self, key: KeyPacket | None = None, packets: Iterable[av.Packet] | None = None
     ) -> Iterator[tuple[int | None, av.VideoFrame]]:
-        """Decode from the start, or from a key packet.
-
-        Args:
-            key: where to begin.
-            packets: all of the file, if the caller steps through `packets` itself.
+        """Decode from the start, or from a key packet, or the packets that are given.
 
         Yields:
             The ordinal of the packet that a frame was in, if that is known, and the frame, in the order in
             which frames are shown. A packet that cannot be decoded gives none, and a key packet that is not
             found none at all.
-
-        Raises:
-            VideoError: if the decoder cannot go on.
         """
         with decoder_errors(self.path, f"it cannot be decoded: {self.codec}"):
             packets = self._from(key) if key else packets or self.packets()
@@ -242,20 +210,9 @@ class VideoFile:
 def opened(path: str | os.PathLike) -> Iterator[VideoFile]:
     """Open a video file to decode it; closed at the end of the block.
 
-    Args:
-        path: a video file.
-
-    Yields:
-        The open `VideoFile`.
-
     Raises:
         VideoError: if the file is missing, empty, or holds no video that FFmpeg can decode.
         RemoteError: if its storage does not answer.
-
-    Example:
-        >>> from bod_keras.data.video.video_file import opened
-        >>> with opened("walk.mp4") as video:  # doctest: +SKIP
-        ...     ordinal, frame = next(video.frames())
     """
     name = os.fspath(path)
     with contextlib.ExitStack() as stack:
