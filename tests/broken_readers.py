@@ -14,6 +14,8 @@ class BrokenReader(ClipReader):
         name = os.path.basename(self.records[task.index].path)
         if name.startswith("hang"):
             time.sleep(600)
+        if name.startswith("slow"):
+            time.sleep(1.5)
         if name.startswith("die"):
             os.abort()
         if name.startswith("once") and not os.path.exists(marker := name + ".marker"):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import signal
-import time
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from bod_keras.data.awake_clock import awake_seconds
 from bod_keras.errors import UserError
 
 
@@ -58,12 +58,12 @@ def _map(function, items, workers, timeout):
         for worker, item in zip(busy, first):
             worker.give(item, timeout(item))
         while busy:
-            patience = min(worker.deadline for worker in busy) - time.monotonic()
+            patience = min(worker.deadline for worker in busy) - awake_seconds()
             ready = wait([worker.connection for worker in busy], max(0.0, patience))
             for worker in list(busy):
                 if worker.connection in ready:
                     item, outcome = worker.take()
-                elif time.monotonic() > worker.deadline:
+                elif awake_seconds() > worker.deadline:
                     item, outcome = worker.item, (None, f"no answer in {worker.seconds:.3g} s")
                     worker.end()
                 else:
@@ -104,7 +104,7 @@ class _Worker:
                 ) from None
             self.started = True
         self.connection.send(item)
-        self.item, self.seconds, self.deadline = item, seconds, time.monotonic() + seconds
+        self.item, self.seconds, self.deadline = item, seconds, awake_seconds() + seconds
 
     def take(self):
         try:

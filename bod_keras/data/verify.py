@@ -15,6 +15,7 @@ from bod_keras.data.process_map import process_map
 from bod_keras.data.record import Catalog
 from bod_keras.data.video.check import check_video, content_hash
 from bod_keras.errors import UserError
+from bod_keras.storage.atomic_file import set_aside
 from bod_keras.storage.remote import is_remote
 
 KINDS = ("unreadable", "truncated", "too short", "variable rate", "duplicate")
@@ -134,19 +135,35 @@ def _read_journal(journal: str, full: bool) -> dict[str, dict]:
     """Lines of a journal by path; a journal of the other kind of check is removed."""
     if not os.path.exists(journal):
         return {}
-    with open(journal, encoding="utf-8") as stream:
-        lines = []
+    lines = []
+    with open(journal, "rb") as stream:
         for line in stream:
             try:
                 lines.append(json.loads(line))
-            except ValueError:  # cut off by a kill
+            except (ValueError, RecursionError):  # cut off by a kill
                 break
-    if not lines or lines[0] != {"full": full}:
+    if not lines or not isinstance(lines[0], dict) or set(lines[0]) != {"full"}:
+        print(f"{journal} is no journal: it is now {set_aside(journal).name}.", flush=True)
+        return {}
+    if lines[0] != {"full": full}:
         os.unlink(journal)
         return {}
+    lines = [lines[0], *filter(_is_entry, lines[1:])]  # others are checked again
     with open(journal, "w", encoding="utf-8") as stream:  # without a line that was cut off
         stream.writelines(json.dumps(line) + "\n" for line in lines)
     return {line["path"]: line for line in lines[1:]}
+
+
+def _is_entry(line: object) -> bool:
+    """Whether a line of a journal says what was found of a file."""
+    if not isinstance(line, dict) or not isinstance(line.get("path"), str):
+        return False
+    result = line.get("result")
+    if "state" not in line or not isinstance(result, dict):
+        return False
+    numbers = [result.get(name) for name in ("frames", "fps")]
+    known = {"state", "reason", "frames", "fps", "variable_rate"} <= result.keys()
+    return known and all(n is None or isinstance(n, (int, float)) for n in numbers)
 
 
 def _state(path: str) -> list[int] | None:

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from bod_keras.data import Record, augmentation
+from bod_keras.data.loading import worker_pool as pool_module
 from bod_keras.data.loading.reader import Task
 from bod_keras.data.loading.worker_pool import WorkerPool
+from bod_keras.errors import UserError
 from tests.broken_readers import BrokenReader
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +103,81 @@ def test_a_worker_that_is_killed_is_replaced(make_pool):
     for worker in pool._workers:
         os.kill(worker._process.pid, signal.SIGKILL)
     assert run(pool, range(40)) == list(range(40))
+
+
+@pytest.mark.parametrize("kills", [1, 4])
+def test_replacements_that_are_killed_while_they_start_are_replaced(make_pool, kills, monkeypatch):
+    """As the kernel does it when memory is short."""
+    pool = make_pool([f"{i}.avi" for i in range(20)], workers=1)
+    assert run(pool, range(2)) == [0, 1]
+    left, real = [kills], pool_module._Worker
+
+    def start(*arguments):
+        worker = real(*arguments)
+        if left[0]:
+            left[0] -= 1
+            worker._process.kill()
+        return worker
+
+    monkeypatch.setattr(pool_module, "_Worker", start)
+    os.kill(pool._workers[0]._process.pid, signal.SIGKILL)
+    assert run(pool, range(20)) == list(range(20)) and left == [0]
+
+
+def test_workers_that_are_always_killed_while_they_start_are_told(make_pool, monkeypatch):
+    real = pool_module._Worker
+
+    def start(*arguments):
+        worker = real(*arguments)
+        worker._process.kill()
+        return worker
+
+    monkeypatch.setattr(pool_module, "_Worker", start)
+    with pytest.raises(UserError, match="did not start .exit code -9.*lack of memory"):
+        run(make_pool(["0.avi"]), [0])
+
+
+STOPPED = """
+import os, sys
+sys.path.insert(0, {root!r})
+os.environ["BOD_KERAS_READER"] = "1"
+from bod_keras.data.loading.worker_pool import WorkerPool
+from bod_keras.data.loading.reader import Task
+from bod_keras.data.process_map import process_map
+from tests.data.test_worker_pool import reader_of, SHAPE
+import time
+if __name__ == "__main__":
+    if sys.argv[1] == "pool":
+        pool = WorkerPool(reader_of(["slow.avi", "1.avi"]), 1, 3.0)
+        samples = pool.run([Task(n, n % 2, 0, 2) for n in range(6)], SHAPE, 2)
+        print("begin", flush=True)
+        print([sample.reason for sample in samples])
+    else:
+        print("begin", flush=True)
+        print([reason for *_, reason in process_map(time.sleep, [1.5] * 3, 1, lambda item: 3.0)])
+"""
+
+
+@pytest.mark.parametrize("what", ["pool", "map"])
+def test_a_pause_of_all_processes_blames_no_file(what, tmp_path):
+    """Ctrl-Z and fg: stopped for longer than the limit of a file, several times."""
+    script = tmp_path / "script.py"
+    script.write_text(STOPPED.format(root=str(ROOT)))
+    process = subprocess.Popen(
+        [sys.executable, script, what], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert process.stdout.readline() == "begin\n"
+        for _ in range(2):
+            time.sleep(1.3)
+            os.killpg(process.pid, signal.SIGSTOP)
+            time.sleep(4.5)
+            os.killpg(process.pid, signal.SIGCONT)
+        output = process.communicate(timeout=60)[0]
+        assert output.strip() == str([None] * (6 if what == "pool" else 3))
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_bug_is_an_error_and_not_a_broken_file(make_pool):

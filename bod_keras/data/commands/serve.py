@@ -17,6 +17,8 @@ import sys
 
 from bod_keras.data.loading.input_service import TOKEN, answer
 
+_LAST_PORT = 65535
+
 
 def main(argv: list[str]) -> None:
     """Start the processes and wait: for a signal, or until one of them ends."""
@@ -98,6 +100,35 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--host", default=socket.gethostname(), help="name of this machine (default: %(default)s)")
     add("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
-    if options.workers < 1 or options.port < 0:
-        parser.error("--workers must be at least 1 and --port at least 0")
+    if options.workers < 1:
+        parser.error(f"--workers must be at least 1. Received: {options.workers}")
+    last = options.port + options.workers - 1 if options.port else 0
+    if options.port < 0 or last > _LAST_PORT:
+        parser.error(
+            f"--port must be 0, or leave each worker a port up to {_LAST_PORT}. Received: "
+            f"--port={options.port} --workers={options.workers}"
+        )
+    try:
+        socket.getaddrinfo(options.host, None)
+    except (OSError, UnicodeError) as error:
+        parser.error(
+            f"--host must be a name or address of this machine ({error}): {options.host!r}"
+        )
+    if not options.child:
+        for port in range(options.port, last + 1):
+            if port and (taken := _taken(port)):
+                parser.error(
+                    f"--port={port} cannot be served on ({taken}). Choose another one, or 0."
+                )
     return options
+
+
+def _taken(port: int) -> str | None:
+    """Why nothing can be served on a port of this machine, or None."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            return error.strerror
+    return None

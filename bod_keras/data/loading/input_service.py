@@ -62,7 +62,7 @@ class InputService:
         self, addresses: Sequence[str], order: EpochOrder, reader: ClipReader, timeout: float
     ):
         self.addresses = list(addresses)
-        wrong = [a for a in self.addresses if not a.startswith("grpc://") or ":" not in a[7:]]
+        wrong = [address for address in self.addresses if not _is_address(address)]
         if wrong:
             raise UserError(
                 "service must name servers as grpc://HOST:PORT, with commas between. "
@@ -181,6 +181,12 @@ def answer(key: bytes, number: int) -> tuple[np.ndarray, bool, bytes, bytes]:
     except OSError as error:  # of the storage, not of the file
         return clips, False, b"", str(error).encode()
     return clips, looped, b"", b""
+
+
+def _is_address(address: str) -> bool:
+    host, _, port = address.removeprefix("grpc://").rpartition(":")
+    known = port.isascii() and port.isdigit() and 0 < int(port) < 2**16
+    return address.startswith("grpc://") and known and bool(host) and host.isprintable()
 
 
 def _connect(address: str) -> None:

@@ -11,13 +11,14 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Pipe, wait
 
 import numpy as np
 
+from bod_keras.data.awake_clock import awake_seconds
 from bod_keras.data.loading.reader import ClipReader, Task
+from bod_keras.errors import UserError
 
 _START = """
 import json, sys
@@ -28,9 +29,20 @@ main(channel, memory)
 # By it `bod_keras` imports no Keras, which a process that only reads videos does not need.
 _ENVIRONMENT = {"BOD_KERAS_READER": "1"}
 _START_SECONDS = 120.0
+_STARTS = 5  # processes that may end one after the other while they start, until that is told
 _END_SECONDS = 5.0
 # A sample goes to the worker that has met its video, unless that one is so many samples behind.
 _HOME_LEAD = 3
+
+
+class WorkersNotStartedError(UserError, RuntimeError):
+    """Worker processes that end while they start, one after the other.
+
+    Example:
+        >>> from bod_keras.data.loading.worker_pool import WorkersNotStartedError
+        >>> issubclass(WorkersNotStartedError, RuntimeError)
+        True
+    """
 
 
 @dataclasses.dataclass
@@ -96,6 +108,7 @@ class WorkerPool:
         self._done: dict[int, Sample] = {}
         self._memory = _SharedMemory()
         self.closed = False
+        self._failed_starts = 0
         self._workers = [_Worker(reader, self._memory) for _ in range(workers)]
 
     def run(self, tasks: Iterable[Task], shape: tuple[int, ...], window: int) -> Iterator[Sample]:
@@ -111,8 +124,8 @@ class WorkerPool:
 
         Raises:
             OSError: if the storage of the files does not answer.
-            RuntimeError: if the workers cannot be started, or if reading fails by a programming
-                error.
+            WorkersNotStartedError: if the workers cannot be started.
+            RuntimeError: if reading fails by a programming error.
         """
         tasks, free = iter(tasks), list(range(window))
         self._shape, self._bytes = shape, math.prod(shape)
@@ -158,14 +171,14 @@ class WorkerPool:
         """Take what the workers have to say, or wait for it."""
         if self.closed:
             raise RuntimeError("the worker processes of this data set were closed")
-        now = time.monotonic()
+        now = awake_seconds()
         limits = {w: w.since + (self._timeout if w.ready else _START_SECONDS) for w in self._busy()}
         seconds = max(0.0, min(limits.values()) - now) if limits else 0.0
         talking = wait([worker.connection for worker in self._workers], seconds)
         for worker in list(self._workers):
             if worker.connection in talking:
                 self._hear(worker)
-            elif worker in limits and time.monotonic() > limits[worker]:
+            elif worker in limits and awake_seconds() > limits[worker]:
                 self._replace(worker, f"no answer from the decoder for {self._timeout:g} s")
 
     def _busy(self) -> list[_Worker]:
@@ -177,9 +190,10 @@ class WorkerPool:
         except (EOFError, OSError):
             self._replace(worker, None)
             return
-        worker.since = time.monotonic()
+        worker.since = awake_seconds()
         if message == "ready":
             worker.ready = True
+            self._failed_starts = 0
             return
         ticket, kind, detail = message
         sample = worker.samples.pop(ticket)
@@ -198,14 +212,17 @@ class WorkerPool:
         """Start another process in the place of one that hangs (with a reason) or has ended."""
         code = worker.end()
         if not worker.ready:
-            self.close()
-            raise RuntimeError(
-                f"A worker process did not start (exit code {code}); what it printed says why. "
-                "workers=0 reads in this process."
-            )
+            self._failed_starts += 1
+            killed = reason is None and code is not None and code < 0
+            if not killed or self._failed_starts == _STARTS:
+                self.close()
+                raise WorkersNotStartedError(
+                    f"A worker process did not start (exit code {code}); what it printed says why. Of -9 it is "
+                    "mostly a lack of memory: fewer clips.workers need less; workers=0 reads in this process."
+                )
         self._workers[self._workers.index(worker)] = _Worker(self._reader, self._memory)
         for position, (ticket, sample) in enumerate(worker.samples.items()):
-            if position == 0:
+            if position == 0 and worker.ready:
                 sample.attempts += 1
                 if sample.attempts == 2 and reason is None:
                     reason = f"the process that read it died twice (exit code {code})"
@@ -217,11 +234,11 @@ class WorkerPool:
         """Let go of the samples that nobody will ask for."""
         for worker in self._busy():
             worker.drop()
-        end = time.monotonic() + _END_SECONDS
+        end = awake_seconds() + _END_SECONDS
         while not self.closed and (busy := self._busy()):
-            for connection in wait([worker.connection for worker in busy], end - time.monotonic()):
+            for connection in wait([worker.connection for worker in busy], end - awake_seconds()):
                 self._hear(next(worker for worker in busy if worker.connection is connection))
-            if time.monotonic() > end:
+            if awake_seconds() > end:
                 self.close()
         self._done.clear()
 
@@ -231,7 +248,7 @@ class _Worker:
 
     def __init__(self, reader: ClipReader, memory: _SharedMemory):
         self.samples: collections.OrderedDict[int, Sample] = collections.OrderedDict()
-        self.ready, self.since = False, time.monotonic()
+        self.ready, self.since = False, awake_seconds()
         self.connection, theirs = Pipe()
         with theirs:
             files = (theirs.fileno(), memory.file)
@@ -249,7 +266,7 @@ class _Worker:
 
     def give(self, ticket: int, sample: Sample, message: tuple) -> None:
         if not self.samples:
-            self.since = time.monotonic()
+            self.since = awake_seconds()
         self.samples[ticket] = sample
         self._send(message)
 
