@@ -106,10 +106,10 @@ def test_evaluation_prints_one_table_and_extends_the_reports(runs, tmp_path):
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith("demo-")]
     assert [(row[0], row[2]) for row in rows] == [
-        ("demo-plain-smoke", "static"),
-        ("demo-bod-smoke", "static"),
-        ("demo-plain-smoke", "dynamic"),
-        ("demo-bod-smoke", "dynamic"),
+        ("demo-plain-smoke", "digit"),
+        ("demo-bod-smoke", "digit"),
+        ("demo-plain-smoke", "direction"),
+        ("demo-bod-smoke", "direction"),
     ]
     assert all(0 <= float(cell) <= 1 for row in rows for cell in row[3:])
     assert (tmp_path / "table.txt").read_text().strip() in done.stdout
@@ -117,7 +117,7 @@ def test_evaluation_prints_one_table_and_extends_the_reports(runs, tmp_path):
     report = json.loads((runs[1] / "report.json").read_text())
     assert report["evaluation_factors"]["videos"] == [80, 80]
     assert float(rows[3][6]) == pytest.approx(
-        report["evaluation_factors"]["factors"]["dynamic"]["dynamic"]["linear"], abs=1e-3
+        report["evaluation_factors"]["factors"]["direction"]["dynamic"]["linear"], abs=1e-3
     )
 
 

@@ -102,7 +102,7 @@ def test_files_hold_exactly_the_rendered_frames(written):
     videos, static, dynamic = digit_drift_arrays(12, size=16, frames=6)
     for record, clip, kind, direction in zip(records, videos, static, dynamic):
         np.testing.assert_array_equal(read_frames(record.path), clip)
-        assert record.factors == {"static": kind, "dynamic": direction}
+        assert record.factors == {"digit": kind, "direction": direction}
     assert calls[-1] == (21, 21) and len(calls) == 21
     assert len(read_catalog(labels, split="probe_train")) == 5
     assert len(read_catalog(labels, split="probe_test")) == 4

@@ -60,7 +60,7 @@ def write_digit_drift(
         progress: called as `progress(done, total)` after each file; None is silent.
 
     Returns:
-        Path of `labels.csv` with columns `path,split,static,dynamic`, for `read_catalog`.
+        Path of `labels.csv` with columns `path,split,digit,direction`, for `read_catalog`.
 
     Raises:
         ValueError: if an argument is out of range, or the folder holds something else.
@@ -73,7 +73,7 @@ def write_digit_drift(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     labels = write_digit_drift(folder, train=2, probe_train=1, probe_test=1, frames=4)
     ...     labels.read_text().splitlines()[0]
-    'path,split,static,dynamic'
+    'path,split,digit,direction'
     """
     check_geometry(frames, size)
     if size % 2:
@@ -150,7 +150,7 @@ def _fill(folder: Path, manifest: dict, progress: Callable[[int, int], None] | N
                 progress(len(rows), total)
     with open(folder / _LABELS, "w", newline="", encoding="utf-8") as stream_out:
         writer = csv.writer(stream_out, lineterminator="\n")
-        writer.writerow(("path", "split", "static", "dynamic"))
+        writer.writerow(("path", "split", "digit", "direction"))
         writer.writerows(rows)
     (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
