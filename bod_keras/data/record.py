@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
-# A data set has up to a million of the first two: slots take a third of the memory.
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # a data set has up to a million
 class Box:
     """A labeled box in one frame of a video.
 
@@ -34,7 +33,7 @@ class Box:
     score: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
     """One video and what is known of it.
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from bod_keras.data import Catalog, ClipDataset, Record
+from bod_keras.data.record import some
 from bod_keras.errors import UserError
 from bod_keras.evaluation.feature_cache import FeatureCache
 
@@ -59,13 +60,24 @@ class Split:
         """
         records = self.records
         columns = {name: [r.factors[name] for r in records] for name in records[0].factors}
-        if all(record.label is not None for record in records):
+        bare = [record.path for record in records if record.label is None]
+        if not bare:
             columns["label"] = [record.label for record in records]
+        elif not columns and len(bare) < len(records):
+            raise UserError(
+                f"{len(bare)} of the {len(records)} {self.name} videos have no label: {some(bare)}. Give them "
+                "one, or take them out of the list."
+            )
+        elif not columns and any(record.labels for record in records):
+            raise UserError(
+                f"The {self.name} videos have several labels each, but a probe is for one. Use a list with one "
+                "label a video, or factor columns."
+            )
         if not columns:
             raise UserError(
                 "The probe's videos have no labels. Use one folder a class, a list 'path label', or a CSV "
-                "file with a label or factor columns; or a protocol that needs none, such as diagnose and "
-                "factors-real."
+                "file with a label (a number or the name of a class) or factor columns; or a protocol that "
+                "needs none, such as diagnose and factors-real."
             )
         return columns
 
