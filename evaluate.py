@@ -67,7 +67,8 @@ def main(argv):
 
 
 def _evaluate_from_flags():
-    from bod_keras.commands.evaluate import Options, evaluate_runs
+    from bod_keras.commands.evaluate import evaluate_runs
+    from bod_keras.commands.probed_videos import Options
     from bod_keras.evaluation.finetuning import TrainingStoppedError
 
     options = Options(**{f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Options)})
