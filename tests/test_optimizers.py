@@ -65,11 +65,35 @@ def values(schedule, steps):
     return [float(ops.convert_to_numpy(schedule(step))) for step in steps]
 
 
-def test_integers_are_as_good_as_floats():
+@pytest.mark.parametrize(
+    ("peak", "steps", "warmup", "first", "final"),
+    [
+        (1, 110, 10, 0, 0),
+        (0.4, 100, 10, 0, 0),
+        (2, 60, 10, 1, 1),
+        (3, 50, 0, 0, 0),
+        (np.int64(1), np.int64(50), np.int64(10), np.int64(0), 0.25),
+    ],
+    ids=str,
+)
+def test_integers_are_as_good_as_floats(peak, steps, warmup, first, final):
     """Keras computes in the type of the first argument, `first` here: on PyTorch and JAX, in integers."""
-    schedule = training.warmup_cosine(1, 110, warmup=10, first=0)
-    found = values(schedule, (0, 5, 10, 60, 110))
-    np.testing.assert_allclose(found, [0, 0.5, 1, 0.5, 0], atol=1e-6)
+    schedule = training.warmup_cosine(peak, steps, warmup, first=first, final=final)
+    wanted = [
+        first + (peak - first) * k / warmup
+        if k < warmup
+        else cosine((k - warmup) / (steps - warmup), peak, final)
+        for k in range(steps + 1)
+    ]
+    np.testing.assert_allclose(values(schedule, range(steps + 1)), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"peak": 0}, {"steps": 0}, {"warmup": -1}, {"first": -0.1}, {"final": -1}], ids=str
+)
+def test_a_cosine_out_of_range_is_named(settings):
+    with pytest.raises(UserError, match="peak must be above 0, steps at least 1"):
+        training.warmup_cosine(**{"peak": 0.1, "steps": 10, **settings})
 
 
 @pytest.mark.parametrize("warmup", [0, 3, 4])

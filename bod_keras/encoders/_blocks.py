@@ -1,4 +1,4 @@
-"""What the encoders share: normalised convolutions, the model at the end, the checks of their arguments."""
+"""What the encoders share: normalized convolutions, the model at the end, the checks of their arguments."""
 
 import keras
 
@@ -11,10 +11,10 @@ from bod_keras.errors import UserError
 _STRIDES = {1: (1, 1, 1), 2: (1, 1, 2), 4: (1, 2, 2), 8: (2, 2, 2)}
 
 
-def standardise(clips, mean: tuple[float, ...], std: tuple[float, ...]):
-    """Clips in [0, 1] with the mean and the deviation of each colour taken out."""
+def standardize(clips, mean: tuple[float, ...], std: tuple[float, ...]):
+    """Clips in [0, 1] with the mean and the deviation of each color taken out."""
     return keras.layers.Normalization(
-        axis=-1, mean=list(mean), variance=[s**2 for s in std], name="standardise"
+        axis=-1, mean=list(mean), variance=[s**2 for s in std], name="standardize"
     )(clips)
 
 
@@ -28,14 +28,14 @@ def conv_norm(
     momentum: float = 0.9,
     epsilon: float = 1e-5,
 ):
-    """Symmetric zero padding, convolution, batch normalisation."""
+    """Symmetric zero padding, convolution, batch normalization."""
     x = PaddedConv3D(
         filters,
         kernel,
         strides=strides,
         use_bias=use_bias,
         data_format="channels_last",
-        # One initialiser per convolution: a shared instance would repeat its draw.
+        # One initializer per convolution: a shared instance would repeat its draw.
         kernel_initializer=keras.initializers.VarianceScaling(
             2.0, mode="fan_out", distribution="untruncated_normal"
         ),
@@ -97,7 +97,7 @@ def encoder_model(clips, features, name: str, remat: bool) -> keras.Model:
     if not isinstance(remat, bool):
         raise UserError(
             f"remat must be True (activations are computed again for the gradient, which takes less "
-            f"memory and more time) or False, received {remat!r}."
+            f"memory and more time) or False. Received: {remat!r}."
         )
     return (RematModel if remat else keras.Model)(clips, features, name=name)
 
@@ -105,7 +105,7 @@ def encoder_model(clips, features, name: str, remat: bool) -> keras.Model:
 def checked_shape(
     input_shape, smallest: int, published: int, frames: int = 1
 ) -> tuple[int | None, ...]:
-    """Returns `input_shape` as a tuple, or raises with what was expected.
+    """Return `input_shape` as a tuple, or raises with what was expected.
 
     Args:
         input_shape: what the caller passed for `(time, height, width, 3)`.
@@ -124,7 +124,7 @@ def checked_shape(
         raise UserError(
             "input_shape must be (time, height, width, 3) without the batch, where time is at "
             f"least {frames}, height and width are at least {smallest}, and each of the three may "
-            f"be None; received {input_shape!r}. Decode to RGB with the channels last, for "
+            f"be None. Received: {input_shape!r}. Decode to RGB with the channels last, for "
             f"example input_shape=(None, {published}, {published}, 3)."
         )
     return shape
@@ -142,16 +142,16 @@ def checked_strides(temporal_stride, published: int) -> tuple[int, int, int]:
         if published > 1:
             keep += f", {published} for the published network"
         raise UserError(
-            "temporal_stride must be 1, 2, 4 or 8 (input frames per output frame), received "
+            "temporal_stride must be 1, 2, 4 or 8 (input frames per output frame). Received: "
             f"{temporal_stride!r}. {keep}."
         )
     return _STRIDES[temporal_stride]
 
 
 def check_width(width) -> None:
-    """Raises unless `width` is a positive integer."""
+    """Raise unless `width` is a positive integer."""
     if isinstance(width, bool) or not isinstance(width, int) or width < 1:
         raise UserError(
-            f"width must be a positive integer (channels of the stem), received {width!r}. "
+            f"width must be a positive integer (channels of the stem). Received: {width!r}. "
             f"Use 64 for the published network."
         )

@@ -1,4 +1,4 @@
-"""Keras' 3-D convolution and batch normalisation, computed as is fastest on each backend.
+"""Keras' 3-D convolution and batch normalization, computed as is fastest on each backend.
 
 Weights, results and moving statistics are Keras'; benchmarks/encoders.py measures what is gained.
 """
@@ -121,7 +121,7 @@ def _torch_convolution_2d(maps, kernel, strides, padding):
 class MaxPooling3D(keras.layers.MaxPooling3D):
     """`keras.layers.MaxPooling3D` of the output of a ReLU, channels last, without padding.
 
-    PyTorch's kernel for images is vectorised over channels, its 3-D one is not. Where values tie, which of them
+    PyTorch's kernel for images is vectorized over channels, its 3-D one is not. Where values tie, which of them
     gets the gradient differs; of zeros, which alone tie often, the ReLU drops it.
     """
 
@@ -146,7 +146,7 @@ class MaxPooling3D(keras.layers.MaxPooling3D):
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` of the last axis by the backend's own fused kernel.
 
-    Keras normalises by several passes over the activations and keeps the results of each for the gradient. JAX
+    Keras normalizes by several passes over the activations and keeps the results of each for the gradient. JAX
     fuses these by itself. On TensorFlow inference and statistics over several replicas stay Keras'.
     """
 
@@ -156,15 +156,15 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         if not fused or self.synchronized or mask is not None or self.compute_dtype == "float64":
             return super().call(inputs, training=training, mask=mask)
         x = ops.cast(inputs, "float32")
-        normalise = _torch_normalised if BACKEND == "torch" else _tensorflow_normalised
-        outputs, mean, variance = normalise(self, x, training)
+        normalize = _torch_normalized if BACKEND == "torch" else _tensorflow_normalized
+        outputs, mean, variance = normalize(self, x, training)
         if training:
             for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
         return ops.cast(outputs, self.compute_dtype)
 
 
-def _tensorflow_normalised(layer, x, training):
+def _tensorflow_normalized(layer, x, training):
     """Outputs, mean and variance (of the population, not the sample) of the batch."""
     shape = tf.shape(x)
     outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
@@ -181,8 +181,8 @@ def _tensorflow_normalised(layer, x, training):
     return outputs, mean, variance * (count - 1.0) / count
 
 
-def _torch_normalised(layer, x, training):
-    """As `_tensorflow_normalised`; in inference by the moving statistics."""
+def _torch_normalized(layer, x, training):
+    """As `_tensorflow_normalized`; in inference by the moving statistics."""
     gamma, beta, mean, variance = (
         ops.convert_to_tensor(v)
         for v in (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)

@@ -9,7 +9,7 @@ from bod_keras.encoders._blocks import (
     conv_norm,
     encoder_model,
     space_mean,
-    standardise,
+    standardize,
 )
 
 # Of Kinetics-400 frames in [0, 1], red, green, blue: what the published weights expect.
@@ -23,8 +23,8 @@ def build_resnet18(stem, convs, published_stride, input_shape, temporal_stride, 
     """A stem and four stages of two basic blocks, then the mean over space.
 
     Args:
-        stem: `(x, width) -> x`, the normalised first convolution.
-        convs: for each stage `(x, filters, strides, name, inputs) -> x`, the normalised convolution of its
+        stem: `(x, width) -> x`, the normalized first convolution.
+        convs: for each stage `(x, filters, strides, name, inputs) -> x`, the normalized convolution of its
             blocks, where `inputs` is the number of channels that enter the block.
         published_stride: the temporal stride of the published network.
         input_shape, temporal_stride, width, remat, name: arguments of the encoder, as its caller passed them.
@@ -39,7 +39,7 @@ def build_resnet18(stem, convs, published_stride, input_shape, temporal_stride, 
     time_strides = checked_strides(temporal_stride, published_stride)
     check_width(width)
     clips = keras.Input(input_shape, name="clips")
-    x = stem(standardise(clips, _RGB_MEAN, _RGB_STD), width)
+    x = stem(standardize(clips, _RGB_MEAN, _RGB_STD), width)
     x = keras.layers.ReLU(name="stem_relu")(x)
     strides = [(1, 1, 1)] + [(time, 2, 2) for time in time_strides]
     for stage, (conv, stage_strides) in enumerate(zip(convs, strides), start=1):

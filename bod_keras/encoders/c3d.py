@@ -1,4 +1,4 @@
-"""C3D, eight 3-D convolutions with maxima in between, in the form with batch normalisation."""
+"""C3D, eight 3-D convolutions with maxima in between, in the form with batch normalization."""
 
 import keras
 
@@ -10,7 +10,7 @@ from bod_keras.encoders._blocks import (
     encoder_model,
     max_pool,
     space_mean,
-    standardise,
+    standardize,
 )
 from bod_keras.encoders._registry import ENCODERS
 
@@ -32,16 +32,16 @@ def C3D(  # noqa: N802
     remat: bool = False,
     name: str = "c3d",
 ) -> keras.Model:
-    """Builds C3D with batch normalisation as a Functional model from clips to frame features.
+    """Build C3D with batch normalization as a Functional model from clips to frame features.
 
-    Eight 3 x 3 x 3 convolutions with bias, each with batch normalisation and ReLU, in five stages
+    Eight 3 x 3 x 3 convolutions with bias, each with batch normalization and ReLU, in five stages
     of 1, 1, 2, 2 and 2, with 1, 2, 4, 8 and 8 times `width` channels. A maximum over 2 x 2 pixels, and
     over as many frames as it strides in time, follows stages 1 to 4:
 
         frame_features[b, t] = mean over height and width of conv5b(clips)[b, t]
 
     With `temporal_stride=8` and the default width these are the convolutions of the published C3D
-    (27,655,936 parameters; with normalisation 27,661,440 trainable ones), as VCOP and RSPNet train it:
+    (27,655,936 parameters; with normalization 27,661,440 trainable ones), as VCOP and RSPNet train it:
     without the fully connected layers. `bod_keras.weights.load_torch` reads their weights.
 
     Args:
@@ -51,12 +51,10 @@ def C3D(  # noqa: N802
             only the maximum after stage 4 is over time, with 4 those after stages 3 and 4, with 8 those after
             stages 2, 3 and 4.
         width: channels of the first convolution; the features have `8 * width`.
-        remat: whether training keeps few activations and computes the others again
-            (`RematModel`): less memory, more time, the same results.
-        name: name of the model.
+        remat, name: as in `R3D18`.
 
     Returns:
-        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardised inside
+        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardized inside
         with the mean and the deviation of ImageNet), to frame features
         `(batch, floor(time / temporal_stride), 8 * width)` float32.
 
@@ -64,12 +62,11 @@ def C3D(  # noqa: N802
         ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
-
-    >>> from bod_keras.encoders import C3D
-    >>> import numpy as np
-    >>> encoder = C3D(input_shape=(None, 32, 32, 3), width=4)
-    >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 32)
-    True
+        >>> from bod_keras.encoders import C3D
+        >>> import numpy as np
+        >>> encoder = C3D(input_shape=(None, 32, 32, 3), width=4)
+        >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 32)
+        True
 
     Reference:
         Tran et al., "Learning Spatiotemporal Features with 3D Convolutional Networks", ICCV 2015
@@ -81,7 +78,7 @@ def C3D(  # noqa: N802
     )
     check_width(width)
     clips = keras.Input(input_shape, name="clips")
-    x = standardise(clips, _RGB_MEAN, _RGB_STD)
+    x = standardize(clips, _RGB_MEAN, _RGB_STD)
     pools = [(time, 2, 2) for time in (1, *time_strides)]
     for stage, (convs, multiple) in enumerate(_STAGES, start=1):
         for conv in convs:

@@ -11,7 +11,7 @@ def feature_map(encoder: keras.Model) -> keras.Model:
     """Makes, of an encoder, the model that ends at its last feature map.
 
     With the frame features y[b, t] = n(mean over height and width of m[b, t]), where n is the identity or a
-    layer normalisation, the new model gives n(m[b, t, h, w]). It shares all weights with the encoder.
+    layer normalization, the new model gives n(m[b, t, h, w]). It shares all weights with the encoder.
 
     Args:
         encoder: a Functional model from clips (B, T, H, W, 3) to frame features (B, T', C), as all of
@@ -24,16 +24,15 @@ def feature_map(encoder: keras.Model) -> keras.Model:
         ValueError: if the encoder is no Functional model of one input and one output, or has no such map.
 
     Example:
-
-    >>> from bod_keras.encoders import feature_map
-    >>> from bod_keras.encoders import FrameCNN
-    >>> feature_map(FrameCNN((8, 32, 32, 3), widths=(16, 32))).output_shape
-    (None, 8, 8, 8, 32)
+        >>> from bod_keras.encoders import feature_map
+        >>> from bod_keras.encoders import FrameCNN
+        >>> feature_map(FrameCNN((8, 32, 32, 3), widths=(16, 32))).output_shape
+        (None, 8, 8, 8, 32)
     """
     inputs, outputs = (getattr(encoder, name, None) or [] for name in ("inputs", "outputs"))
     if not isinstance(encoder, keras.Model) or len(inputs) != 1 or len(outputs) != 1:
         raise UserError(
-            "encoder must be a Functional model of one input and one output, received "
+            "encoder must be a Functional model of one input and one output. Received: "
             f"{encoder!r}. Build it with keras.Model(inputs, outputs), as bod_keras.encoders does."
         )
     clips, x = inputs[0], outputs[0]

@@ -38,7 +38,7 @@ class UnfoldTime(layers.Layer):
 def FrameCNN(  # noqa: N802
     input_shape=(8, 32, 32, 3), widths=(16, 32, 64, 128), remat=False, name="frame_cnn"
 ):
-    """A per-frame CNN: strided convolutions, batch normalisation and ReLU, then the mean over space.
+    """A per-frame CNN: strided convolutions, batch normalization and ReLU, then the mean over space.
 
     It has no temporal receptive field: what changes in time changes in its features, which is what the
     Koopman split wants.
@@ -69,7 +69,7 @@ def FrameCNN(  # noqa: N802
         raise UserError("widths must name the channels of at least one stage. Received: ()")
     clips = keras.Input(input_shape, name="clips")
     x = FoldTime(name="fold_time")(clips)
-    x = layers.Rescaling(4.0, offset=-1.0, name="standardise")(x)
+    x = layers.Rescaling(4.0, offset=-1.0, name="standardize")(x)
     for i, width in enumerate(widths, start=1):
         x = layers.Conv2D(
             width, 5 if i == 1 else 3, 2, padding="same", use_bias=False, name=f"stage{i}_conv"

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from bod_keras.encoders._blocks import checked_shape, encoder_model, standardise
+from bod_keras.encoders._blocks import checked_shape, encoder_model, standardize
 from bod_keras.encoders._registry import ENCODERS
 from bod_keras.encoders.frame_cnn import FoldTime, UnfoldTime
 from bod_keras.errors import UserError, check_choice
@@ -15,7 +15,7 @@ _PREPROCESSING = {
     "unit": lambda x: x,
     "pixels": lambda x: layers.Rescaling(255.0, name="rescale")(x),
     "tf": lambda x: layers.Rescaling(2.0, offset=-1.0, name="rescale")(x),
-    "torch": lambda x: standardise(x, _IMAGENET_MEAN, _IMAGENET_STD),
+    "torch": lambda x: standardize(x, _IMAGENET_MEAN, _IMAGENET_STD),
     "caffe": lambda x: layers.Rescaling(255.0, [-m for m in _CAFFE_MEAN], name="rescale")(
         ops.flip(x, axis=-1)
     ),
@@ -29,7 +29,7 @@ def FrameEncoder(  # noqa: N802
     remat: bool = False,
     name: str = "frame_encoder",
 ) -> keras.Model:
-    """Makes an image model an encoder of clips: the same for every frame, averaged over space.
+    """Make an image model an encoder of clips: the same for every frame, averaged over space.
 
         frame_features[b, t] = mean over height and width of model(preprocess(clips[b, t]))
 
@@ -39,12 +39,12 @@ def FrameEncoder(  # noqa: N802
     Args:
         model: images (B, H, W, 3) to a map (B, h, w, C) or a vector (B, C): a model of keras.applications
             (``include_top=False``), or one of your own.
-        preprocessing: how the model wants colours, from those in [0, 1]; the last three are what the
+        preprocessing: how the model wants colors, from those in [0, 1]; the last three are what the
             `preprocess_input` of keras.applications calls so.
             "unit": as they are;
             "pixels": in [0, 255], for models with preprocessing inside (ConvNeXt, EfficientNet, MobileNetV3);
             "tf": in [-1, 1] (Inception, MobileNet, MobileNetV2, NASNet, ResNetV2, Xception);
-            "torch": standardised with ImageNet's mean and deviation (DenseNet);
+            "torch": standardized with ImageNet's mean and deviation (DenseNet);
             "caffe": blue, green, red less their means, in [0, 255] (ResNet, VGG).
         input_shape: `(time, height, width, 3)` without the batch; None for any time and the model's
             height and width.
@@ -61,16 +61,15 @@ def FrameEncoder(  # noqa: N802
             argument is not as described.
 
     Example:
-
-    >>> from bod_keras.encoders import FrameEncoder
-    >>> import keras
-    >>> images = keras.applications.MobileNet((32, 32, 3), alpha=0.25, include_top=False, weights=None)
-    >>> FrameEncoder(images, preprocessing="tf").output_shape
-    (None, None, 256)
+        >>> from bod_keras.encoders import FrameEncoder
+        >>> import keras
+        >>> images = keras.applications.MobileNet((32, 32, 3), alpha=0.25, include_top=False, weights=None)
+        >>> FrameEncoder(images, preprocessing="tf").output_shape
+        (None, None, 256)
     """
     if preprocessing not in _PREPROCESSING:
         raise UserError(
-            f"preprocessing must be one of {', '.join(_PREPROCESSING)}, as the model was trained, received "
+            f"preprocessing must be one of {', '.join(_PREPROCESSING)}, as the model was trained. Received: "
             f"{preprocessing!r}."
         )
     inputs = getattr(model, "inputs", None) or []
@@ -80,7 +79,7 @@ def FrameEncoder(  # noqa: N802
     if remat:
         if len(inputs) != 1:
             raise UserError(
-                f"remat=True needs a Functional model of one input, received {model.name}, a "
+                f"remat=True needs a Functional model of one input. Received: {model.name}, a "
                 f"{type(model).__name__} with {len(inputs)}. Pass remat=False."
             )
         model = encoder_model(model.inputs[0], model.outputs[0], model.name, remat)
@@ -90,7 +89,7 @@ def FrameEncoder(  # noqa: N802
     rank = len(features.shape) if isinstance(features, keras.KerasTensor) else None
     if rank not in (2, 4):
         raise UserError(
-            f"The model must give one map (B, h, w, C) or one vector (B, C), received from {model.name}: "
+            f"The model must give one map (B, h, w, C) or one vector (B, C). Received from {model.name}: "
             f"{features}. For an application pass include_top=False."
         )
     if rank == 4:

@@ -14,7 +14,7 @@ def MC3_18(  # noqa: N802
     remat: bool = False,
     name: str = "mc3_18",
 ) -> keras.Model:
-    """Builds MC3-18 as a Functional model from clips to frame features.
+    """Build MC3-18 as a Functional model from clips to frame features.
 
     `R3D18` with 1 x 3 x 3 instead of 3 x 3 x 3 convolutions in stages 2, 3 and 4: "mixed
     convolutions", 3-D in the stem and in stage 1. A third of the parameters of R3D-18, and a feature sees
@@ -27,17 +27,10 @@ def MC3_18(  # noqa: N802
     `bod_keras.weights.load_torch` reads its weights.
 
     Args:
-        input_shape: `(time, height, width, 3)` without the batch. Time, height and width may be
-            `None` (any); height and width are at least 16.
-        temporal_stride: input frames per output frame: 1 (the published network), 2, 4 or 8. Beyond 1
-            frames are dropped where stage 4, stages 3 and 4, or stages 2, 3 and 4 begin.
-        width: channels of the stem; the features have `8 * width`.
-        remat: whether training keeps few activations and computes the others again
-            (`RematModel`): less memory, more time, the same results.
-        name: name of the model.
+        input_shape, temporal_stride, width, remat, name: as in `R3D18`.
 
     Returns:
-        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardised inside
+        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardized inside
         with the mean and the deviation of Kinetics), to frame features
         `(batch, ceil(time / temporal_stride), 8 * width)` float32.
 
@@ -45,12 +38,11 @@ def MC3_18(  # noqa: N802
         ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
-
-    >>> from bod_keras.encoders import MC3_18
-    >>> import numpy as np
-    >>> encoder = MC3_18(input_shape=(None, 32, 32, 3), width=4)
-    >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 32)
-    True
+        >>> from bod_keras.encoders import MC3_18
+        >>> import numpy as np
+        >>> encoder = MC3_18(input_shape=(None, 32, 32, 3), width=4)
+        >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 32)
+        True
 
     Reference:
         Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR

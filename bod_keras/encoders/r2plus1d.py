@@ -15,10 +15,10 @@ def R2Plus1D18(  # noqa: N802
     remat: bool = False,
     name: str = "r2plus1d18",
 ) -> keras.Model:
-    """Builds R(2+1)D-18 as a Functional model from clips to frame features.
+    """Build R(2+1)D-18 as a Functional model from clips to frame features.
 
     `R3D18` with each 3 x 3 x 3 convolution replaced by a 1 x 3 x 3 convolution into M channels, batch
-    normalisation, ReLU and a 3 x 1 x 1 convolution. In a block that leads from I to O channels
+    normalization, ReLU and a 3 x 1 x 1 convolution. In a block that leads from I to O channels
 
         M = floor(27 I O / (9 I + 3 O)),
 
@@ -32,17 +32,10 @@ def R2Plus1D18(  # noqa: N802
     `bod_keras.weights.load_torch` reads its weights.
 
     Args:
-        input_shape: `(time, height, width, 3)` without the batch. Time, height and width may be
-            `None` (any); height and width are at least 16.
-        temporal_stride: input frames per output frame: 1 (every frame is kept), 2, 4 or 8. With 2
-            only stage 4 halves time, with 4 stages 3 and 4, with 8 stages 2, 3 and 4.
-        width: channels of the stem; the features have `8 * width`.
-        remat: whether training keeps few activations and computes the others again
-            (`RematModel`): less memory, more time, the same results.
-        name: name of the model.
+        input_shape, temporal_stride, width, remat, name: as in `R3D18`.
 
     Returns:
-        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardised inside
+        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardized inside
         with the mean and the deviation of Kinetics), to frame features
         `(batch, ceil(time / temporal_stride), 8 * width)` float32.
 
@@ -50,12 +43,11 @@ def R2Plus1D18(  # noqa: N802
         ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
-
-    >>> from bod_keras.encoders import R2Plus1D18
-    >>> import numpy as np
-    >>> encoder = R2Plus1D18(input_shape=(None, 32, 32, 3), width=4)
-    >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 32)
-    True
+        >>> from bod_keras.encoders import R2Plus1D18
+        >>> import numpy as np
+        >>> encoder = R2Plus1D18(input_shape=(None, 32, 32, 3), width=4)
+        >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 32)
+        True
 
     Reference:
         Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR

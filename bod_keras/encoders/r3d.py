@@ -14,7 +14,7 @@ def R3D18(  # noqa: N802
     remat: bool = False,
     name: str = "r3d18",
 ) -> keras.Model:
-    """Builds R3D-18 as a Functional model from clips to frame features.
+    """Build R3D-18 as a Functional model from clips to frame features.
 
     A stem (3 x 7 x 7 convolution, spatial stride 2) and four stages of two basic blocks (two
     3 x 3 x 3 convolutions and a shortcut), with 1, 2, 4 and 8 times `width` channels.
@@ -37,7 +37,7 @@ def R3D18(  # noqa: N802
         name: name of the model.
 
     Returns:
-        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardised inside
+        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardized inside
         with the mean and the deviation of Kinetics), to frame features
         `(batch, ceil(time / temporal_stride), 8 * width)` float32.
 
@@ -45,12 +45,11 @@ def R3D18(  # noqa: N802
         ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
-
-    >>> from bod_keras.encoders import R3D18
-    >>> import numpy as np
-    >>> encoder = R3D18(input_shape=(None, 32, 32, 3), width=4)
-    >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 32)
-    True
+        >>> from bod_keras.encoders import R3D18
+        >>> import numpy as np
+        >>> encoder = R3D18(input_shape=(None, 32, 32, 3), width=4)
+        >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 32)
+        True
 
     Reference:
         Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR

@@ -12,9 +12,9 @@ from bod_keras.errors import UserError
 class RematModel(keras.Model):
     """A Functional model that trains in less memory: it keeps the activations between its segments only.
 
-    Rematerialisation, or gradient checkpointing. A segment ends where a single tensor leads on, right before
+    Rematerialization, or gradient checkpointing. A segment ends where a single tensor leads on, right before
     the next layer with a kernel: in a residual network after each block, in a plain one after each convolution
-    with its normalisation. The gradient of a segment computes its activations again, one segment at a time, so
+    with its normalization. The gradient of a segment computes its activations again, one segment at a time, so
     a step takes about one forward pass more. The last segment is kept, since its gradient comes first.
 
     Layers, weights and results are those of ``keras.Model(inputs, outputs)``, and so are batch statistics and
@@ -72,12 +72,12 @@ class _Segments:
     def __call__(self, source):
         x = source
         for part in self.parts[:-1]:
-            x = _rematerialised(part, [x, source][: len(part.inputs)])
+            x = _rematerialized(part, [x, source][: len(part.inputs)])
         last = self.parts[-1]
         return last([x, source][: len(last.inputs)], training=True)
 
 
-def _rematerialised(part, inputs):
+def _rematerialized(part, inputs):
     """`part` in training, its activations forgotten.
 
     All that has a gradient is an argument of what is computed again, and new state a result: TensorFlow gives

@@ -11,7 +11,7 @@ from bod_keras.encoders._blocks import (
     max_pool,
     space_mean,
     space_time_conv_norm,
-    standardise,
+    standardize,
 )
 from bod_keras.encoders._registry import ENCODERS
 from bod_keras.errors import UserError
@@ -51,10 +51,10 @@ def S3D(  # noqa: N802
     remat: bool = False,
     name: str = "s3d",
 ) -> keras.Model:
-    """Builds S3D, or S3D-G, as a Functional model from clips to frame features.
+    """Build S3D, or S3D-G, as a Functional model from clips to frame features.
 
     Inception-v1 with each k x k convolution replaced by a 1 x k x k and a k x 1 x 1 convolution, each
-    with batch normalisation and ReLU: a stem with k = 7, a 1 x 1 x 1 convolution and one pair with k = 3,
+    with batch normalization and ReLU: a stem with k = 7, a 1 x 1 x 1 convolution and one pair with k = 3,
     then nine blocks of four branches. Maxima over 3 x 3 pixels in between, one of them over 3 frames, and one
     over 2 x 2 pixels halve space; space is then averaged:
 
@@ -82,14 +82,12 @@ def S3D(  # noqa: N802
         width: channels of the stem; the features have `16 * width`.
         rgb_mean: mean of red, green and blue that is taken out of clips in [0, 1].
         rgb_std: deviation by which they are divided.
-        momentum: of the moving statistics of batch normalisation.
-        epsilon: what batch normalisation adds to a variance.
-        remat: whether training keeps few activations and computes the others again
-            (`RematModel`): less memory, more time, the same results.
-        name: name of the model.
+        momentum: of the moving statistics of batch normalization.
+        epsilon: what batch normalization adds to a variance.
+        remat, name: as in `R3D18`.
 
     Returns:
-        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardised inside), to
+        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardized inside), to
         frame features `(batch, T, 16 * width)` float32, where T is time for a stride of 1, else
         `floor(ceil(time / (temporal_stride / 2)) / 2)`.
 
@@ -97,12 +95,11 @@ def S3D(  # noqa: N802
         ValueError: if `input_shape`, `temporal_stride`, `gating`, `width` or `remat` is not as described.
 
     Example:
-
-    >>> from bod_keras.encoders import S3D
-    >>> import numpy as np
-    >>> encoder = S3D(input_shape=(None, 32, 32, 3), width=4, gating=True)
-    >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 64)
-    True
+        >>> from bod_keras.encoders import S3D
+        >>> import numpy as np
+        >>> encoder = S3D(input_shape=(None, 32, 32, 3), width=4, gating=True)
+        >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 64)
+        True
 
     Reference:
         Xie et al., "Rethinking Spatiotemporal Feature Learning: Speed-Accuracy Trade-offs in Video
@@ -118,7 +115,7 @@ def S3D(  # noqa: N802
     )
     if not isinstance(gating, bool):
         raise UserError(
-            f"gating must be True (S3D-G) or False (S3D), received {gating!r}. A gate follows every pair of "
+            f"gating must be True (S3D-G) or False (S3D). Received: {gating!r}. A gate follows every pair of "
             "convolutions, or none."
         )
     check_width(width)
@@ -128,7 +125,7 @@ def S3D(  # noqa: N802
         return max(1, channels * width // 64)
 
     clips = keras.Input(input_shape, name="clips")
-    x = standardise(clips, rgb_mean, rgb_std)
+    x = standardize(clips, rgb_mean, rgb_std)
     x = parts.pair(x, width, (7, 7), (first, 2, 2), "conv1")
     x = max_pool(x, (1, 3, 3), (1, 2, 2), "pool2")
     x = parts.pointwise(x, width, "conv2b")
@@ -145,7 +142,7 @@ def S3D(  # noqa: N802
 
 
 class _Parts:
-    """The parts of the network, which share their kind of normalisation and gates."""
+    """The parts of the network, which share their kind of normalization and gates."""
 
     def __init__(self, gating, norm):
         self.gating = gating

@@ -10,7 +10,7 @@ from bod_keras.encoders._blocks import (
     encoder_model,
     max_pool,
     space_mean,
-    standardise,
+    standardize,
 )
 from bod_keras.encoders._registry import ENCODERS
 
@@ -32,7 +32,7 @@ def SlowOnlyR50(  # noqa: N802
     remat: bool = False,
     name: str = "slow_only_r50",
 ) -> keras.Model:
-    """Builds the 50-layer Slow pathway as a Functional model from clips to frame features.
+    """Build the 50-layer Slow pathway as a Functional model from clips to frame features.
 
     A stem (1 x 7 x 7 convolution, 1 x 3 x 3 maximum, each with spatial stride 2) and stages 2 to 5
     with 3, 4, 6 and 3 bottlenecks (a k x 1 x 1, a 1 x 3 x 3 and a 1 x 1 x 1 convolution, and a
@@ -54,12 +54,10 @@ def SlowOnlyR50(  # noqa: N802
         temporal_stride: input frames per output frame: 1 (the published network), 2, 4 or 8. Beyond 1 the
             first convolution of stage 5, of stages 4 and 5, or of stages 3, 4 and 5 strides.
         width: channels of the stem; the features have `32 * width`.
-        remat: whether training keeps few activations and computes the others again
-            (`RematModel`): less memory, more time, the same results.
-        name: name of the model.
+        remat, name: as in `R3D18`.
 
     Returns:
-        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardised inside
+        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardized inside
         with SlowFast's mean 0.45 and deviation 0.225), to frame features
         `(batch, ceil(time / temporal_stride), 32 * width)` in float32.
 
@@ -67,12 +65,11 @@ def SlowOnlyR50(  # noqa: N802
         ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
-
-    >>> from bod_keras.encoders import SlowOnlyR50
-    >>> import numpy as np
-    >>> encoder = SlowOnlyR50(input_shape=(None, 32, 32, 3), width=2)
-    >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 64)
-    True
+        >>> from bod_keras.encoders import SlowOnlyR50
+        >>> import numpy as np
+        >>> encoder = SlowOnlyR50(input_shape=(None, 32, 32, 3), width=2)
+        >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 64)
+        True
 
     Reference:
         Feichtenhofer et al., "SlowFast Networks for Video Recognition", ICCV 2019
@@ -83,7 +80,7 @@ def SlowOnlyR50(  # noqa: N802
     time_strides = (1, *checked_strides(temporal_stride, published=1))
     check_width(width)
     clips = keras.Input(input_shape, name="clips")
-    x = standardise(clips, (_RGB_MEAN,) * 3, (_RGB_STD,) * 3)
+    x = standardize(clips, (_RGB_MEAN,) * 3, (_RGB_STD,) * 3)
     x = conv_norm(x, width, kernel=(1, 7, 7), strides=(1, 2, 2), name="stem")
     x = keras.layers.ReLU(name="stem_relu")(x)
     x = max_pool(x, (1, 3, 3), (1, 2, 2), name="stem_pool")

@@ -9,7 +9,7 @@ from bod_keras.errors import UserError
 
 @keras.saving.register_keras_serializable("bod_keras")
 class SinusoidalPositions(layers.Layer):
-    """Adds sines and cosines of each token's number, which counts along the width, the height, then time.
+    """Add sines and cosines of each token's number, which counts along the width, the height, then time.
 
         n = (t H + h) W + w
         p[n, 2i] = sin(n / 10000^(2i / C)),  p[n, 2i + 1] = cos(n / 10000^(2i / C))
@@ -17,7 +17,7 @@ class SinusoidalPositions(layers.Layer):
     Where tokens are closer in time than those that were numbered, what lies between two is interpolated.
 
     Args:
-        step: distance of neighbouring tokens in time, in units of t; at most 1.
+        step: distance of neighboring tokens in time, in units of t; at most 1.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
@@ -68,7 +68,7 @@ class SinusoidalPositions(layers.Layer):
 
 @keras.saving.register_keras_serializable("bod_keras")
 class SeparablePositions(layers.Layer):
-    """Adds a learned vector for each place in space and one for each time.
+    """Add a learned vector for each place in space and one for each time.
 
         y[b, t, h, w] = x[b, t, h, w] + space[h, w] + time[t]
 

@@ -7,15 +7,15 @@ from bod_keras.encoders._blocks import (
     checked_shape,
     encoder_model,
     space_mean,
-    standardise,
+    standardize,
 )
 from bod_keras.encoders._registry import ENCODERS
 from bod_keras.encoders.self_attention import SelfAttention
 from bod_keras.encoders.token_positions import SeparablePositions, SinusoidalPositions
 from bod_keras.errors import UserError
 
-# What the weights of VideoMAE and those of MAE-ST expect: mean and deviation of colours in [0, 1].
-_COLOURS = {
+# What the weights of VideoMAE and those of MAE-ST expect: mean and deviation of colors in [0, 1].
+_COLORS = {
     "sinusoidal": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "separable": ((0.45,) * 3, (0.225,) * 3),
 }
@@ -34,19 +34,20 @@ def VideoViT(  # noqa: N802
     remat: bool = False,
     name: str = "video_vit",
 ) -> keras.Model:
-    """Builds ViT-B/16 for video as a Functional model from clips to frame features.
+    """Build ViT-B/16 for video as a Functional model from clips to frame features.
 
     A tubelet, `tubelet` frames of `patch` x `patch` pixels, becomes a token by one linear map; its position
     is added; `depth` blocks of attention among all tokens of the clip and of a network with one hidden
-    layer follow, each around a shortcut and after a layer normalisation. Tokens are averaged over space,
+    layer follow, each around a shortcut and after a layer normalization. Tokens are averaged over space,
     time is kept:
 
         frame_features[b, t] = norm(mean over height and width of block12(...block1(tokens + positions))[b, t])
 
     With `temporal_stride=2`, its `tubelet`, this is VideoMAE's network without its classifier (86,227,200
-    parameters), which takes the mean over time, too. With `temporal_stride=1` tubelets overlap: each frame
-    opens one, the last frame is repeated, and a token between two of VideoMAE's has the mean of their
-    positions. The weights are the same; there are twice as many tokens, and attention costs four times as much.
+    parameters). That reads norm(mean over space and time), which is not the mean over time of these features:
+    the two differ by 11 to 16 %. With `temporal_stride=1` tubelets overlap: each frame opens one, the last
+    frame is repeated, and a token between two of VideoMAE's has the mean of their positions. The weights are
+    the same; there are twice as many tokens, and attention costs four times as much.
 
     Args:
         input_shape: `(time, height, width, 3)` without the batch. Time, height and width may be
@@ -60,12 +61,10 @@ def VideoViT(  # noqa: N802
         heads: attention heads; they divide `width`.
         positions: "sinusoidal", fixed, as in VideoMAE, or "separable", learned for space and for time, as in
             MAE-ST (without its class token).
-        remat: whether training keeps few activations and computes the others again
-            (`RematModel`): less memory, more time, the same results.
-        name: name of the model.
+        remat, name: as in `R3D18`.
 
     Returns:
-        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardised inside
+        A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardized inside
         as the weights expect: ImageNet's mean and deviation for sinusoidal positions, 0.45 and 0.225 for
         separable ones), to frame features `(batch, floor(time / temporal_stride), width)` float32.
 
@@ -73,12 +72,11 @@ def VideoViT(  # noqa: N802
         ValueError: if an argument is not as described.
 
     Example:
-
-    >>> from bod_keras.encoders import VideoViT
-    >>> import numpy as np
-    >>> encoder = VideoViT(input_shape=(None, 32, 32, 3), width=8, depth=2, heads=2)
-    >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 8)
-    True
+        >>> from bod_keras.encoders import VideoViT
+        >>> import numpy as np
+        >>> encoder = VideoViT(input_shape=(None, 32, 32, 3), width=8, depth=2, heads=2)
+        >>> encoder(np.zeros((2, 5, 32, 32, 3), "float32")).shape == (2, 5, 8)
+        True
 
     Reference:
         Tong et al., "VideoMAE", NeurIPS 2022 (arXiv:2203.12602), ViT-B; Feichtenhofer et al., "Masked
@@ -87,20 +85,20 @@ def VideoViT(  # noqa: N802
     check_width(width)
     for argument, value in (("tubelet", tubelet), ("patch", patch), ("depth", depth)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"{argument} must be a positive integer, received {value!r}.")
+            raise UserError(f"{argument} must be a positive integer. Received: {value!r}.")
     if isinstance(temporal_stride, bool) or temporal_stride not in range(1, tubelet + 1):
         raise UserError(
-            f"temporal_stride must be 1 to {tubelet}, the frames of a tubelet, received "
+            f"temporal_stride must be 1 to {tubelet}, the frames of a tubelet. Received: "
             f"{temporal_stride!r}. Use 1 to keep every frame, {tubelet} for tubelets that do not overlap."
         )
-    if positions not in _COLOURS:
-        raise UserError(f"positions must be one of {', '.join(_COLOURS)}, received {positions!r}.")
+    if positions not in _COLORS:
+        raise UserError(f"positions must be one of {', '.join(_COLORS)}. Received: {positions!r}.")
     if width % 2:
-        raise UserError(f"width must be even, a sine and a cosine each, received {width}.")
+        raise UserError(f"width must be even, a sine and a cosine each. Received: {width}.")
     input_shape = checked_shape(input_shape, smallest=patch, published=224)
     clips = keras.Input(input_shape, name="clips")
-    mean, std = _COLOURS[positions]
-    x = standardise(clips, mean, std)
+    mean, std = _COLORS[positions]
+    x = standardize(clips, mean, std)
     if temporal_stride < tubelet:
         x = keras.ops.concatenate([x] + [x[:, -1:]] * (tubelet - temporal_stride), axis=1)
     x = keras.layers.Conv3D(

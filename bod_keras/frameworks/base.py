@@ -88,7 +88,14 @@ class ContrastiveModel(BiLevelModel):
     standardized_parts = ("static",)
     in_epochs: dict[str, float | None] = {}
 
-    def __init__(self, encoder, decoupling=None, projection_head=None, augmenter=None, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoupling: Decoupling | str | bool | None = None,
+        projection_head: keras.layers.Layer | None = None,
+        augmenter: keras.layers.Layer | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         _check_encoder(encoder)
         decoupling = _settled(decoupling, self.compares_with_negatives, encoder)

@@ -1,9 +1,12 @@
 """`MomentumModel`: a contrastive model whose targets come from a slowly moving copy of its networks."""
 
+from __future__ import annotations
+
 import keras
 import numpy as np
 from keras import ops
 
+from bod_keras.decoupling import Decoupling
 from bod_keras.errors import UserError
 from bod_keras.frameworks.base import ContrastiveModel
 
@@ -16,7 +19,7 @@ class MomentumModel(ContrastiveModel):
         m_w = m w_m + (1 - m) w,   m = 1 - (1 - momentum) (1 + cos(pi k / momentum_steps)) / 2,
 
     with k the number of steps taken before. The copies are made when the model is, from the weights that the
-    encoder has then; they get no gradient, and no batch statistics: they normalise by those of their own batch.
+    encoder has then; they get no gradient, and no batch statistics: they normalize by those of their own batch.
 
     A subclass implements ``part_loss(part, views, targets, training)``, in which `targets` are the momentum
     networks' embeddings of the same views.
@@ -50,12 +53,12 @@ class MomentumModel(ContrastiveModel):
 
     def __init__(
         self,
-        encoder,
-        decoupling=None,
-        projection_head=None,
-        augmenter=None,
-        momentum=0.996,
-        momentum_steps=None,
+        encoder: keras.Model,
+        decoupling: Decoupling | str | bool | None = None,
+        projection_head: keras.layers.Layer | None = None,
+        augmenter: keras.layers.Layer | None = None,
+        momentum: float = 0.996,
+        momentum_steps: int | None = None,
         **kwargs,
     ):
         super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)
@@ -122,6 +125,6 @@ def _momentum_copy(network):
     copy = keras.saving.deserialize_keras_object(config)
     for weight, own in zip(network.weights, copy.weights, strict=True):
         own.assign(ops.copy(weight.value))  # a copy: JAX would share the buffer
-        # Not `copy.trainable`: its batch normalisation would turn to its moving statistics.
+        # Not `copy.trainable`: its batch normalization would turn to its moving statistics.
         own.trainable = False
     return copy

@@ -1,5 +1,7 @@
 """The projection head of contrastive frameworks: a multilayer perceptron with batch normalization."""
 
+from __future__ import annotations
+
 import keras
 
 from bod_keras.decoupling import HIDDEN, WIDTH
@@ -38,7 +40,7 @@ class ProjectionHead(keras.layers.Layer):
         Chen et al., arXiv 2002.05709, section 4.2.
     """
 
-    def __init__(self, hidden=HIDDEN, width=WIDTH, depth=2, **kwargs):
+    def __init__(self, hidden: int = HIDDEN, width: int = WIDTH, depth: int = 2, **kwargs):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if hidden < 1 or width < 1 or depth < 2:

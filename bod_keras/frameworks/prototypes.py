@@ -48,7 +48,7 @@ class Prototypes(keras.layers.Layer):
 
     def build(self, embeddings_shape):
         normal = keras.initializers.RandomNormal()
-        # Not `normalize` after it: in a symbolic call Keras would initialise again later.
+        # Not `normalize` after it: in a symbolic call Keras would initialize again later.
         self.vectors = self.add_weight(
             name="vectors",
             shape=(self.count, embeddings_shape[-1]),

@@ -1,7 +1,10 @@
 """v-Barlow Twins: dimensions that agree between clips and not among themselves."""
 
+from __future__ import annotations
+
 import keras
 
+from bod_keras.decoupling import Decoupling
 from bod_keras.frameworks._pairs import all_pairs, mean_over
 from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
 from bod_keras.losses.barlow_twins import BarlowTwins
@@ -38,11 +41,11 @@ class VBarlowTwins(ContrastiveModel):
 
     def __init__(
         self,
-        encoder,
-        decoupling=None,
-        projection_head=None,
-        augmenter=None,
-        off_diagonal=5e-3,
+        encoder: keras.Model,
+        decoupling: Decoupling | str | bool | None = None,
+        projection_head: keras.layers.Layer | None = None,
+        augmenter: keras.layers.Layer | None = None,
+        off_diagonal: float = 5e-3,
         **kwargs,
     ):
         super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)

@@ -1,7 +1,10 @@
 """v-BYOL: predict the momentum network's embedding of another clip; no negatives."""
 
+from __future__ import annotations
+
 import keras
 
+from bod_keras.decoupling import Decoupling
 from bod_keras.frameworks._pairs import mean_over, ordered_pairs
 from bod_keras.frameworks._parts import part_networks
 from bod_keras.frameworks.base import FRAMEWORKS
@@ -39,13 +42,13 @@ class VBYOL(MomentumModel):
 
     def __init__(
         self,
-        encoder,
-        decoupling=None,
-        projection_head=None,
-        augmenter=None,
-        predictor_hidden=256,
-        momentum=0.996,
-        momentum_steps=None,
+        encoder: keras.Model,
+        decoupling: Decoupling | str | bool | None = None,
+        projection_head: keras.layers.Layer | None = None,
+        augmenter: keras.layers.Layer | None = None,
+        predictor_hidden: int = 256,
+        momentum: float = 0.996,
+        momentum_steps: int | None = None,
         **kwargs,
     ):
         super().__init__(

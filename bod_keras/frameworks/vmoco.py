@@ -1,8 +1,11 @@
 """v-MoCo: queries against the keys of a momentum encoder and a queue of earlier keys."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
+from bod_keras.decoupling import Decoupling
 from bod_keras.frameworks._pairs import mean_over, ordered_pairs
 from bod_keras.frameworks.base import FRAMEWORKS
 from bod_keras.frameworks.key_queue import KeyQueue
@@ -47,15 +50,15 @@ class VMoCo(MomentumModel):
 
     def __init__(
         self,
-        encoder,
-        decoupling=None,
-        projection_head=None,
-        augmenter=None,
-        temperature=0.1,
-        queue_size=65536,
-        wait_for_queue=False,
-        momentum=0.994,
-        momentum_steps=None,
+        encoder: keras.Model,
+        decoupling: Decoupling | str | bool | None = None,
+        projection_head: keras.layers.Layer | None = None,
+        augmenter: keras.layers.Layer | None = None,
+        temperature: float = 0.1,
+        queue_size: int = 65536,
+        wait_for_queue: bool = False,
+        momentum: float = 0.994,
+        momentum_steps: int | None = None,
         **kwargs,
     ):
         super().__init__(

@@ -1,7 +1,10 @@
 """v-SimCLR: InfoNCE between two clips of a video, negatives from the batch."""
 
+from __future__ import annotations
+
 import keras
 
+from bod_keras.decoupling import Decoupling
 from bod_keras.frameworks._pairs import adjacent_pairs, mean_over
 from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
 from bod_keras.losses.info_nce import InfoNCE
@@ -38,11 +41,11 @@ class VSimCLR(ContrastiveModel):
 
     def __init__(
         self,
-        encoder,
-        decoupling=None,
-        projection_head=None,
-        augmenter=None,
-        temperature=0.1,
+        encoder: keras.Model,
+        decoupling: Decoupling | str | bool | None = None,
+        projection_head: keras.layers.Layer | None = None,
+        augmenter: keras.layers.Layer | None = None,
+        temperature: float = 0.1,
         **kwargs,
     ):
         super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)

@@ -1,7 +1,10 @@
 """v-SimSiam: predict another clip's own embedding, without its gradient; no negatives, no momentum."""
 
+from __future__ import annotations
+
 import keras
 
+from bod_keras.decoupling import Decoupling
 from bod_keras.frameworks._pairs import mean_over, ordered_pairs
 from bod_keras.frameworks._parts import part_networks
 from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
@@ -38,11 +41,11 @@ class VSimSiam(ContrastiveModel):
 
     def __init__(
         self,
-        encoder,
-        decoupling=None,
-        projection_head=None,
-        augmenter=None,
-        predictor_hidden=64,
+        encoder: keras.Model,
+        decoupling: Decoupling | str | bool | None = None,
+        projection_head: keras.layers.Layer | None = None,
+        augmenter: keras.layers.Layer | None = None,
+        predictor_hidden: int = 64,
         **kwargs,
     ):
         super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)

@@ -1,10 +1,13 @@
 """v-SwAV: predict a clip's cluster assignment from another clip."""
 
+from __future__ import annotations
+
 import math
 
 import keras
 from keras import ops
 
+from bod_keras.decoupling import Decoupling
 from bod_keras.frameworks._pairs import adjacent_pairs, mean_over
 from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
 from bod_keras.frameworks.key_queue import KeyQueue
@@ -56,17 +59,17 @@ class VSwAV(ContrastiveModel):
 
     def __init__(
         self,
-        encoder,
-        decoupling=None,
-        projection_head=None,
-        augmenter=None,
-        temperature=0.1,
-        prototypes=1000,
-        freeze_steps=0,
-        queue_size=0,
-        queue_steps=0,
-        epsilon=0.05,
-        iterations=3,
+        encoder: keras.Model,
+        decoupling: Decoupling | str | bool | None = None,
+        projection_head: keras.layers.Layer | None = None,
+        augmenter: keras.layers.Layer | None = None,
+        temperature: float = 0.1,
+        prototypes: int = 1000,
+        freeze_steps: int = 0,
+        queue_size: int = 0,
+        queue_steps: int = 0,
+        epsilon: float = 0.05,
+        iterations: int = 3,
         **kwargs,
     ):
         super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)

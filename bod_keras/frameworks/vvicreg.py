@@ -1,7 +1,10 @@
 """v-VICReg: clips pulled together while every dimension keeps its variance and no two covary."""
 
+from __future__ import annotations
+
 import keras
 
+from bod_keras.decoupling import Decoupling
 from bod_keras.frameworks._pairs import all_pairs, mean_over
 from bod_keras.frameworks._parts import part_networks
 from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
@@ -41,15 +44,15 @@ class VVICReg(ContrastiveModel):
 
     def __init__(
         self,
-        encoder,
-        decoupling=None,
-        projection_head=None,
-        augmenter=None,
-        invariance=25.0,
-        variance=25.0,
-        covariance=1.0,
-        expander_hidden=256,
-        expander_width=256,
+        encoder: keras.Model,
+        decoupling: Decoupling | str | bool | None = None,
+        projection_head: keras.layers.Layer | None = None,
+        augmenter: keras.layers.Layer | None = None,
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+        expander_hidden: int = 256,
+        expander_width: int = 256,
         **kwargs,
     ):
         super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)

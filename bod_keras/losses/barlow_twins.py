@@ -1,5 +1,7 @@
 """Redundancy reduction by the cross-correlation of two views (Barlow Twins)."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
@@ -11,7 +13,7 @@ from bod_keras.losses._checks import check_views
 class BarlowTwins(keras.losses.Loss):
     """Bring the cross-correlation matrix of two views to the identity (Barlow Twins).
 
-    With every dimension of the views A, B (B, D) standardised over the batch, (x - mean) / sqrt(var + epsilon),
+    With every dimension of the views A, B (B, D) standardized over the batch, (x - mean) / sqrt(var + epsilon),
 
         C = A' B / B,      l = sum_j (1 - C_jj)^2 + off_diagonal sum_{j != k} C_jk^2.
 
@@ -26,7 +28,7 @@ class BarlowTwins(keras.losses.Loss):
         epsilon: added to the variances, > 0; a dimension that has collapsed correlates with nothing.
 
     Call arguments:
-        view_a, view_b: (B, D) embeddings, row i of both from video i, B >= 2; not normalised.
+        view_a, view_b: (B, D) embeddings, row i of both from video i, B >= 2; not normalized.
 
     Returns:
         A float32 scalar; (1,) with `reduction=None`.
@@ -48,10 +50,10 @@ class BarlowTwins(keras.losses.Loss):
 
     def __init__(
         self,
-        off_diagonal=5e-3,
-        epsilon=1e-5,
-        reduction="sum_over_batch_size",
-        name="barlow_twins",
+        off_diagonal: float = 5e-3,
+        epsilon: float = 1e-5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "barlow_twins",
     ):
         super().__init__(reduction=reduction, name=name, dtype="float32")
         if not off_diagonal >= 0:
@@ -65,7 +67,7 @@ class BarlowTwins(keras.losses.Loss):
         check_views("BarlowTwins", view_a, view_b)
         if view_a.shape[0] == 1:
             raise UserError("BarlowTwins needs at least 2 videos to correlate. Received: 1")
-        a, b = self._standardise(view_a), self._standardise(view_b)
+        a, b = self._standardize(view_a), self._standardize(view_b)
         correlation = ops.matmul(ops.transpose(a), b) / ops.cast(ops.shape(a)[0], "float32")
         # Not `view_a.shape`: gathered over replicas, even the width may be unknown while tracing.
         identity = ops.eye(ops.shape(a)[1], dtype="float32")
@@ -74,9 +76,9 @@ class BarlowTwins(keras.losses.Loss):
         # Not a scalar: Keras would not divide that by the number of replicas, whose gradients it adds.
         return ops.reshape(loss, (1,))
 
-    def _standardise(self, view):
-        centred = view - ops.mean(view, axis=0)
-        return centred * ops.rsqrt(ops.mean(ops.square(centred), axis=0) + self.epsilon)
+    def _standardize(self, view):
+        centered = view - ops.mean(view, axis=0)
+        return centered * ops.rsqrt(ops.mean(ops.square(centered), axis=0) + self.epsilon)
 
     def get_config(self):
         return {

@@ -1,5 +1,7 @@
 """Cosine regression onto a target embedding (BYOL, SimSiam)."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
@@ -9,7 +11,7 @@ from bod_keras.koopman.linalg import normalize_frames
 
 @keras.saving.register_keras_serializable("bod_keras")
 class CosineRegression(keras.losses.Loss):
-    """Squared distance of the normalised prediction p_i to the normalised target z_i (BYOL),
+    """Squared distance of the normalized prediction p_i to the normalized target z_i (BYOL),
 
         l_i = 2 - 2 cos(p_i, z_i),
 
@@ -17,7 +19,7 @@ class CosineRegression(keras.losses.Loss):
     factor of 2, which the learning rate takes up, and a constant.
 
     Call arguments:
-        target, prediction: (B, D) embeddings, row i of both from video i; they need not be normalised.
+        target, prediction: (B, D) embeddings, row i of both from video i; they need not be normalized.
 
     Returns:
         Reduced as `reduction` says from one value per video, (B,), float32. One direction: a framework adds
@@ -38,7 +40,9 @@ class CosineRegression(keras.losses.Loss):
         Siamese Representation Learning", arXiv 2011.10566, eq. 1.
     """
 
-    def __init__(self, reduction="sum_over_batch_size", name="cosine_regression"):
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "cosine_regression"
+    ):
         super().__init__(reduction=reduction, name=name, dtype="float32")
 
     def call(self, target, prediction):

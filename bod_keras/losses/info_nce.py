@@ -1,5 +1,7 @@
 """InfoNCE with in-batch negatives."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
@@ -21,7 +23,7 @@ class InfoNCE(keras.losses.Loss):
         temperature: t > 0.
 
     Call arguments:
-        view_a, view_b: (B, D) embeddings, row i of both from video i; they need not be normalised.
+        view_a, view_b: (B, D) embeddings, row i of both from video i; they need not be normalized.
 
     Returns:
         Reduced as `reduction` says from one value per video, (B,), float32.
@@ -40,7 +42,12 @@ class InfoNCE(keras.losses.Loss):
         arXiv 2002.05709, eq. 1.
     """
 
-    def __init__(self, temperature=0.1, reduction="sum_over_batch_size", name="info_nce"):
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "info_nce",
+    ):
         super().__init__(reduction=reduction, name=name, dtype="float32")
         check_temperature(temperature)
         self.temperature = temperature

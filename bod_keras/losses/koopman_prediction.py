@@ -1,5 +1,7 @@
 """How well a Koopman operator predicts frames: the lower level of the bi-level update."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
@@ -46,10 +48,10 @@ class KoopmanPrediction(keras.losses.Loss):
 
     def __init__(
         self,
-        kind="cross_clip",
-        ridge=RIDGE,
-        reduction="sum_over_batch_size",
-        name="koopman_prediction",
+        kind: str = "cross_clip",
+        ridge: float = RIDGE,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "koopman_prediction",
     ):
         super().__init__(reduction=reduction, name=name, dtype="float32")
         check_choice("kind", kind, ("cross_clip", "in_sample"))

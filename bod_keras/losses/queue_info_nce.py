@@ -1,5 +1,7 @@
 """InfoNCE with negatives from a queue of keys (MoCo)."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
@@ -12,7 +14,7 @@ from bod_keras.losses._checks import check_temperature
 class QueueInfoNCE(keras.losses.Loss):
     """Contrast each query with its own key against a queue of keys of earlier videos (MoCo).
 
-    For query q_i, its key k_i and the queue's rows n_j, all L2-normalised here, with t the temperature,
+    For query q_i, its key k_i and the queue's rows n_j, all L2-normalized here, with t the temperature,
 
         l_i = -log( exp(q_i.k_i/t) / [ exp(q_i.k_i/t) + sum_j exp(q_i.n_j/t) ] ).
 
@@ -25,7 +27,7 @@ class QueueInfoNCE(keras.losses.Loss):
         keys_and_queue: a tuple of keys (B, D), row i from the video of query i, and queue (N, D); optionally,
             third, the number of filled rows, a scalar. Only that many rows, from the first, are negatives;
             the others may hold anything.
-        queries: (B, D) embeddings; they need not be normalised.
+        queries: (B, D) embeddings; they need not be normalized.
 
     Returns:
         Reduced as `reduction` says from one value per query, (B,), float32.
@@ -45,7 +47,12 @@ class QueueInfoNCE(keras.losses.Loss):
         He et al., "Momentum Contrast for Unsupervised Visual Representation Learning", arXiv 1911.05722, eq. 1.
     """
 
-    def __init__(self, temperature=0.1, reduction="sum_over_batch_size", name="queue_info_nce"):
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "queue_info_nce",
+    ):
         super().__init__(reduction=reduction, name=name, dtype="float32")
         check_temperature(temperature)
         self.temperature = temperature

@@ -10,7 +10,7 @@ def sinkhorn(scores, epsilon=0.05, iterations=3):
     """Assign samples to prototypes so that every prototype is used equally much.
 
     From Q = exp(scores / epsilon), `iterations` times: scale the columns to equal sums, then the rows to sum 1.
-    This converges to the Q with rows of sum 1 and columns of sum B/K that maximises
+    This converges to the Q with rows of sum 1 and columns of sum B/K that maximizes
 
         <Q, scores> + epsilon entropy(Q).
 

@@ -1,5 +1,7 @@
 """Swapped prediction of cluster assignments (SwAV)."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
@@ -50,11 +52,11 @@ class SwappedPrediction(keras.losses.Loss):
 
     def __init__(
         self,
-        temperature=0.1,
-        epsilon=0.05,
-        iterations=3,
-        reduction="sum_over_batch_size",
-        name="swapped_prediction",
+        temperature: float = 0.1,
+        epsilon: float = 0.05,
+        iterations: int = 3,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "swapped_prediction",
     ):
         super().__init__(reduction=reduction, name=name, dtype="float32")
         check_temperature(temperature)

@@ -1,4 +1,6 @@
-"""Variance-invariance-covariance regularisation (VICReg)."""
+"""Variance-invariance-covariance regularization (VICReg)."""
+
+from __future__ import annotations
 
 import keras
 from keras import ops
@@ -22,7 +24,7 @@ class VICReg(keras.losses.Loss):
     These are statistics of the batch, so the loss is ONE value, not one per video. Under data
     parallelism gather the embeddings of all replicas before the call, differentiably: every replica then
     computes the loss of the joint batch, Keras' reduction divides it by their number, and their gradients add
-    up to that of one device. Without gathering each replica regularises its own small batch, which is a
+    up to that of one device. Without gathering each replica regularizes its own small batch, which is a
     different loss.
 
     Args:
@@ -31,7 +33,7 @@ class VICReg(keras.losses.Loss):
         epsilon: added to the variances, > 0; bounds the gradient of a dimension that has collapsed.
 
     Call arguments:
-        view_a, view_b: (B, D) embeddings, row i of both from video i, B >= 2; not normalised.
+        view_a, view_b: (B, D) embeddings, row i of both from video i, B >= 2; not normalized.
 
     Returns:
         A float32 scalar; (1,) with `reduction=None`.
@@ -53,13 +55,13 @@ class VICReg(keras.losses.Loss):
 
     def __init__(
         self,
-        invariance=25.0,
-        variance=25.0,
-        covariance=1.0,
-        gamma=1.0,
-        epsilon=1e-4,
-        reduction="sum_over_batch_size",
-        name="vicreg",
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+        gamma: float = 1.0,
+        epsilon: float = 1e-4,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "vicreg",
     ):
         super().__init__(reduction=reduction, name=name, dtype="float32")
         weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
@@ -88,8 +90,8 @@ class VICReg(keras.losses.Loss):
 
     def _statistics(self, view):
         """v and c of one view."""
-        centred = view - ops.mean(view, axis=0)
-        covariance = ops.matmul(ops.transpose(centred), centred)
+        centered = view - ops.mean(view, axis=0)
+        covariance = ops.matmul(ops.transpose(centered), centered)
         # A batch of one video is refused; where its size is known too late for that, it must not spoil weights.
         others = ops.maximum(ops.cast(ops.shape(view)[0], "float32") - 1.0, 1.0)
         covariance = covariance / others

@@ -29,12 +29,20 @@ def warmup_cosine(
     Returns:
         A `keras.optimizers.schedules.CosineDecay`.
 
+    Raises:
+        UserError: if an argument is out of range.
+
     Example:
         >>> from bod_keras.training import warmup_cosine
         >>> schedule = warmup_cosine(0.4, steps=6, warmup=2)
         >>> [round(float(schedule(step)), 3) for step in (0, 1, 2, 4, 6)]
         [0.0, 0.2, 0.4, 0.2, 0.0]
     """
+    if not peak > 0 or not first >= 0 or not final >= 0 or steps < 1 or warmup < 0:
+        raise UserError(
+            "peak must be above 0, steps at least 1, first, final and warmup at least 0. Received: "
+            f"peak={peak}, steps={steps}, first={first}, final={final}, warmup={warmup}"
+        )
     # Keras computes in the type of the first argument: with an integer, every rate would be one.
     return keras.optimizers.schedules.CosineDecay(
         float(first if warmup else peak),

@@ -24,11 +24,11 @@ class AugmentationLaw:
     4. blur: Gaussian of uniform sigma, frame by frame, so nothing bleeds between frames.
     5. solarization: values v >= 128 become 255 - v.
 
-    With all defaults there is no randomness: a centred square is cut out and resized.
+    With all defaults there is no randomness: a centered square is cut out and resized.
 
     Args:
         size: height and width of the result in pixels.
-        crop_area: least and greatest share of the frame's area; None for the centred square.
+        crop_area: least and greatest share of the frame's area; None for the centered square.
         crop_aspect: least and greatest width / height of the crop.
         flip: probability.
         jitter: strengths of brightness, contrast, saturation (factors uniform in 1 +- strength, not

@@ -73,7 +73,7 @@ class BackgroundSwap(keras.layers.Layer):
 def _median_frame(clips):
     """The middle one of each pixel's sorted values in time, (B, 1, H, W, C); of an even number the upper."""
     frames = list(ops.unstack(clips, clips.shape[1], axis=1))
-    # By exchanges of neighbours: frames are few, and on a CPU `ops.sort` takes two to fifty times as long.
+    # By exchanges of neighbors: frames are few, and on a CPU `ops.sort` takes two to fifty times as long.
     for turn in range(len(frames)):
         for i in range(turn % 2, len(frames) - 1, 2):
             one, other = frames[i], frames[i + 1]

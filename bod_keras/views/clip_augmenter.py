@@ -28,7 +28,7 @@ class ClipAugmenter(keras.layers.Layer):
     So it is three contractions of static shape, and compiles on every backend. What differs from
     `ClipAugment`: crops end between pixels, nothing is rounded, and the blur is before the color,
     which shows only where a color was clipped. Without training, or with all defaults, it cuts out
-    the centred square and resizes it.
+    the centered square and resizes it.
 
     Args:
         size: height and width of the result in pixels.
@@ -39,7 +39,7 @@ class ClipAugmenter(keras.layers.Layer):
     Call arguments:
         clips: (B, V, T, H, W, 3), V views of a video, or (B, T, H, W, 3), the first view alone; RGB,
             integers of 0 to 255 or floats in [0, 1].
-        training: whether to draw; otherwise the centred square.
+        training: whether to draw; otherwise the centered square.
 
     Returns:
         Clips of the same rank in [0, 1], (..., T, size, size, 3), in the compute dtype.
@@ -239,11 +239,11 @@ def _resize_matrix(start, extent, shrinks, size, length):
     target = ops.arange(size, dtype="float32")[:, None]
     source = ops.arange(length, dtype="float32")[None]
     low = start + target * scale
-    # The share of each source pixel in the target pixel; or linear between the pixels' centres, of
+    # The share of each source pixel in the target pixel; or linear between the pixels' centers, of
     # which those outside of the crop count as its border.
     overlap = ops.minimum(source + 1, low + scale) - ops.maximum(source, low)
-    centre = ops.clip(low + scale / 2, start + 0.5, start + extent - 0.5) - 0.5
-    linear = 1 - ops.abs(centre - source)
+    center = ops.clip(low + scale / 2, start + 0.5, start + extent - 0.5) - 0.5
+    linear = 1 - ops.abs(center - source)
     shrinks = ops.expand_dims(ops.convert_to_tensor(shrinks), (-2, -1))
     weights = ops.maximum(ops.where(shrinks, overlap, linear), 0.0)
     return weights / ops.sum(weights, axis=-1, keepdims=True)

@@ -23,13 +23,12 @@ class Tensor:
         to_torch: from the weight's value to the list of those arrays.
 
     Example:
-
-    >>> import keras, numpy as np
-    >>> from bod_keras.weights.layout import Tensor
-    >>> weight = keras.Variable(np.zeros((3, 5)), name="kernel")
-    >>> tensor = Tensor(weight, ("fc.weight",), np.transpose, lambda value: [value.T])
-    >>> [array.shape for array in tensor.arrays()]
-    [(5, 3)]
+        >>> import keras, numpy as np
+        >>> from bod_keras.weights.layout import Tensor
+        >>> weight = keras.Variable(np.zeros((3, 5)), name="kernel")
+        >>> tensor = Tensor(weight, ("fc.weight",), np.transpose, lambda value: [value.T])
+        >>> [array.shape for array in tensor.arrays()]
+        [(5, 3)]
     """
 
     weight: keras.Variable
@@ -59,12 +58,11 @@ class Layout:
         tensors: `(layer, module) -> list of Tensor`, or None for what `layer_tensors` gives.
 
     Example:
-
-    >>> from bod_keras.weights.layout import Layout
-    >>> rules = ((r"stage(\\d)_conv", lambda stage: f"layer{stage}.{stage - 1}"), ("stem", "conv1"))
-    >>> layout = Layout("example", rules)
-    >>> layout.module("stage2_conv"), layout.module("stem"), layout.module("other")
-    ('layer2.1', 'conv1', None)
+        >>> from bod_keras.weights.layout import Layout
+        >>> rules = ((r"stage(\\d)_conv", lambda stage: f"layer{stage}.{stage - 1}"), ("stem", "conv1"))
+        >>> layout = Layout("example", rules)
+        >>> layout.module("stage2_conv"), layout.module("stem"), layout.module("other")
+        ('layer2.1', 'conv1', None)
     """
 
     name: str
@@ -99,13 +97,12 @@ def weighted_layers(model: keras.Model) -> Iterator[keras.Layer]:
         model: a built model.
 
     Example:
-
-    >>> import keras
-    >>> from bod_keras.weights.layout import weighted_layers
-    >>> dense = keras.layers.Dense(2, name="fc")
-    >>> model = keras.Sequential([keras.Input((3,)), dense, keras.layers.ReLU()])
-    >>> [layer.name for layer in weighted_layers(model)]
-    ['fc']
+        >>> import keras
+        >>> from bod_keras.weights.layout import weighted_layers
+        >>> dense = keras.layers.Dense(2, name="fc")
+        >>> model = keras.Sequential([keras.Input((3,)), dense, keras.layers.ReLU()])
+        >>> [layer.name for layer in weighted_layers(model)]
+        ['fc']
     """
     for layer in model.layers:
         if isinstance(layer, keras.Model):
@@ -121,7 +118,7 @@ def layer_tensors(layer: keras.Layer, module: str) -> list[Tensor]:
     (in, out) is (out, in).
 
     Args:
-        layer: a convolution, dense layer, batch or layer normalisation.
+        layer: a convolution, dense layer, batch or layer normalization.
         module: name of the PyTorch module.
 
     Returns:
@@ -131,13 +128,12 @@ def layer_tensors(layer: keras.Layer, module: str) -> list[Tensor]:
         ValueError: if the layer is of another class.
 
     Example:
-
-    >>> import keras
-    >>> from bod_keras.weights.layout import layer_tensors
-    >>> layer = keras.layers.Dense(2)
-    >>> layer.build((None, 3))
-    >>> [tensor.keys for tensor in layer_tensors(layer, "fc")]
-    [('fc.weight',), ('fc.bias',)]
+        >>> import keras
+        >>> from bod_keras.weights.layout import layer_tensors
+        >>> layer = keras.layers.Dense(2)
+        >>> layer.build((None, 3))
+        >>> [tensor.keys for tensor in layer_tensors(layer, "fc")]
+        [('fc.weight',), ('fc.bias',)]
     """
     layers = keras.layers
     if isinstance(layer, (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Dense)):

@@ -32,13 +32,12 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
         ValueError: if it is no finished run, or a file without an encoder.
 
     Example:
-
-    >>> import pathlib, tempfile
-    >>> import bod_keras
-    >>> file = pathlib.Path(tempfile.mkdtemp(), "encoder.keras")
-    >>> bod_keras.encoders.FrameCNN(input_shape=(8, 32, 32, 3)).save(file)
-    >>> bod_keras.load_encoder(file).output_shape
-    (None, 8, 128)
+        >>> import pathlib, tempfile
+        >>> import bod_keras
+        >>> file = pathlib.Path(tempfile.mkdtemp(), "encoder.keras")
+        >>> bod_keras.encoders.FrameCNN(input_shape=(8, 32, 32, 3)).save(file)
+        >>> bod_keras.load_encoder(file).output_shape
+        (None, 8, 128)
     """
     model, name = _loaded(path, _FILE)
     encoder = model.encoder if isinstance(model, ContrastiveModel) else model

@@ -18,7 +18,7 @@ from bod_keras.weights.state_file import read_state
 _SECOND = re.compile(
     r"(?:^|[._])(?:encoder_k|key|momentum|target|teacher|ema|hist|sampler)(?:[._])"
 )
-# Heads, queues and the counters of batch normalisation: an encoder has none.
+# Heads, queues and the counters of batch normalization: an encoder has none.
 _UNUSED = re.compile(
     r"(.*\.)?num_batches_tracked|(fc|head|heads|cls_head|classifier|linear|mlp_head|project\w*|predict\w*|queue\w*)"
     r"(\d*)(\..*)?"
@@ -40,11 +40,10 @@ class LoadReport:
         misshaped: lines that name a key, its shape in the file and the one that the encoder needs.
 
     Example:
-
-    >>> from bod_keras.weights import LoadReport
-    >>> report = LoadReport("torchvision", "module.", ("stem.0.weight",), unused=("fc.bias",))
-    >>> print(report)
-    1 tensor of torchvision's names, prefix 'module.'; not used: 1 (fc.bias)
+        >>> from bod_keras.weights import LoadReport
+        >>> report = LoadReport("torchvision", "module.", ("stem.0.weight",), unused=("fc.bias",))
+        >>> print(report)
+        1 tensor of torchvision's names, prefix 'module.'; not used: 1 (fc.bias)
     """
 
     layout: str
@@ -102,15 +101,14 @@ def load_torch(
             load, not everything does.
 
     Example:
-
-    >>> import pathlib, tempfile
-    >>> from bod_keras.encoders import R3D18
-    >>> from bod_keras.weights import load_torch, save_torch
-    >>> file = pathlib.Path(tempfile.mkdtemp(), "r3d.safetensors")
-    >>> save_torch(R3D18(input_shape=(None, 16, 16, 3), width=2), file)
-    >>> report = load_torch(R3D18(input_shape=(None, 16, 16, 3), width=2), file)
-    >>> report.layout, len(report.loaded), report.missing
-    ('torchvision', 100, ())
+        >>> import pathlib, tempfile
+        >>> from bod_keras.encoders import R3D18
+        >>> from bod_keras.weights import load_torch, save_torch
+        >>> file = pathlib.Path(tempfile.mkdtemp(), "r3d.safetensors")
+        >>> save_torch(R3D18(input_shape=(None, 16, 16, 3), width=2), file)
+        >>> report = load_torch(R3D18(input_shape=(None, 16, 16, 3), width=2), file)
+        >>> report.layout, len(report.loaded), report.missing
+        ('torchvision', 100, ())
     """
     state = read_state(path)
     layout, tensors, prefix = _find(encoder, state, os.fspath(path), prefix)

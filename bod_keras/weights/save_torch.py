@@ -29,14 +29,13 @@ def save_torch(encoder: keras.Model, path: str | os.PathLike, layout: str | None
         ValueError: if no scheme knows the encoder's layers, or this one does not, or the path ends otherwise.
 
     Example:
-
-    >>> import pathlib, tempfile
-    >>> from bod_keras.encoders import R3D18
-    >>> from bod_keras.weights import read_state, save_torch
-    >>> file = pathlib.Path(tempfile.mkdtemp(), "r3d.safetensors")
-    >>> save_torch(R3D18(input_shape=(None, 16, 16, 3), width=2), file)
-    >>> read_state(file)["layer4.1.conv2.0.weight"].shape
-    (16, 16, 3, 3, 3)
+        >>> import pathlib, tempfile
+        >>> from bod_keras.encoders import R3D18
+        >>> from bod_keras.weights import read_state, save_torch
+        >>> file = pathlib.Path(tempfile.mkdtemp(), "r3d.safetensors")
+        >>> save_torch(R3D18(input_shape=(None, 16, 16, 3), width=2), file)
+        >>> read_state(file)["layer4.1.conv2.0.weight"].shape
+        (16, 16, 3, 3, 3)
     """
     fitting = {scheme.name: scheme.of(encoder) for scheme in LAYOUTS}
     fitting = {name: tensors for name, tensors in fitting.items() if tensors}
@@ -55,4 +54,6 @@ def save_torch(encoder: keras.Model, path: str | os.PathLike, layout: str | None
     write_state(path, state)
     again = read_state(path)
     if not all(np.array_equal(again[key], value, equal_nan=True) for key, value in state.items()):
-        raise UserError(f"{os.fspath(path)} holds other numbers than were written. Is the disk sound?")
+        raise UserError(
+            f"{os.fspath(path)} holds other numbers than were written. Is the disk sound?"
+        )

@@ -39,7 +39,7 @@ PUBLISHED = {
     "mc3_18": (encoders.MC3_18, 11_695_440 - 400 * 513),
     "r2plus1d18": (lambda: encoders.R2Plus1D18(temporal_stride=8), 31_505_325 - 400 * 513),
     "s3d": (lambda: encoders.S3D(temporal_stride=8), 8_320_048 - 400 * 1025),
-    # With 101 classes 78,409,573, of which 50,753,637 are of fully connected layers; normalisation adds two
+    # With 101 classes 78,409,573, of which 50,753,637 are of fully connected layers; normalization adds two
     # of each of 2,752 channels.
     "c3d": (lambda: encoders.C3D(temporal_stride=8), 78_409_573 - 50_753_637 + 2 * 2_752),
 }
@@ -131,10 +131,10 @@ NETWORKS_3D = {name: NAMED[name] for name in ("mc3_18", "r2plus1d18", "c3d", "s3
 def test_bad_arguments_are_named(name):
     build = NETWORKS_3D[name]
     for bad, message in (
-        ({"width": 0}, "width must be a positive integer .*received 0"),
-        ({"temporal_stride": 3}, "temporal_stride must be 1, 2, 4 or 8 .*received 3. Use 1 to"),
-        ({"remat": "yes"}, "remat must be True .*received 'yes'"),
-        ({"input_shape": (8, 32, 32, 1)}, "input_shape must be .*received .8, 32, 32, 1."),
+        ({"width": 0}, "width must be a positive integer .*Received: 0"),
+        ({"temporal_stride": 3}, "temporal_stride must be 1, 2, 4 or 8 .*Received: 3. Use 1 to"),
+        ({"remat": "yes"}, "remat must be True .*Received: 'yes'"),
+        ({"input_shape": (8, 32, 32, 1)}, "input_shape must be .*Received: .8, 32, 32, 1."),
         ({"input_shape": (8, 15, 32, 3)}, "height and width are at least (16|32)"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -143,12 +143,12 @@ def test_bad_arguments_are_named(name):
 
 def test_too_few_frames_for_the_stride_are_refused():
     for build, frames in ((encoders.C3D, 7), (encoders.S3D, 4)):
-        with pytest.raises(ValueError, match=f"time is at least {frames + 1}, .*received"):
+        with pytest.raises(ValueError, match=f"time is at least {frames + 1}, .*Received"):
             build(input_shape=(frames, 32, 32, 3), temporal_stride=8, width=1)
 
 
 def test_gating_is_yes_or_no():
-    with pytest.raises(ValueError, match="gating must be True .S3D-G. or False .*received 'time'"):
+    with pytest.raises(ValueError, match="gating must be True .S3D-G. or False .*Received: 'time'"):
         encoders.S3D(gating="time")
 
 
@@ -169,7 +169,7 @@ def test_frames_for_each_stride(name):
 
 @pytest.mark.parametrize("name", NETWORKS_3D)
 def test_time_is_kept(name):
-    """A frame's feature knows its neighbours, not the whole clip: except through the gates of S3D-G."""
+    """A frame's feature knows its neighbors, not the whole clip: except through the gates of S3D-G."""
     encoder = NETWORKS_3D[name](input_shape=(None, 32, 32, 3), width=1)
     rng = np.random.default_rng(0)
     for weight in encoder.weights:  # so that no channel is dead

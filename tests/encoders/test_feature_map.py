@@ -38,5 +38,5 @@ def test_an_encoder_without_a_map_is_named():
     for encoder in (flat, FrameEncoder(vectors, "unit", SHAPE, name="flat")):
         with pytest.raises(ValueError, match="flat has no feature map .*averages one over space"):
             feature_map(encoder)
-    with pytest.raises(ValueError, match="a Functional model of one input .*received <Subclass"):
+    with pytest.raises(ValueError, match="a Functional model of one input .*Received: <Subclass"):
         feature_map(type("Subclass", (keras.Model,), {})())

@@ -1,4 +1,4 @@
-"""`FrameEncoder`: the image model on every frame, with the colours that it was trained on."""
+"""`FrameEncoder`: the image model on every frame, with the colors that it was trained on."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from tests.tiny_models import gradients_of, numpy
 
 
 def images(shape=(8, 8, 3)):
-    """A map of features, without padding, so that colours are all that matters."""
+    """A map of features, without padding, so that colors are all that matters."""
     return keras.Sequential([keras.Input(shape), layers.Conv2D(4, 3, activation="tanh")])
 
 
@@ -71,15 +71,15 @@ def test_it_comes_back_from_a_file(tmp_path):
 
 def test_wrong_arguments():
     with pytest.raises(
-        ValueError, match="one of unit, pixels, tf, torch, caffe.* received 'imagenet'"
+        ValueError, match="one of unit, pixels, tf, torch, caffe.* Received: 'imagenet'"
     ):
         FrameEncoder(images(), "imagenet")
-    with pytest.raises(ValueError, match="input_shape must be .* received .None, 8, 8, 1."):
+    with pytest.raises(ValueError, match="input_shape must be .* Received: .None, 8, 8, 1."):
         FrameEncoder(images((8, 8, 1)), "unit")
     pair = keras.Input((8, 8, 3))
     with pytest.raises(ValueError, match="one map .* or one vector .* pass include_top=False"):
         FrameEncoder(keras.Model(pair, [pair, pair]), "unit")
-    with pytest.raises(ValueError, match="needs a Functional model of one input, received own"):
+    with pytest.raises(ValueError, match="needs a Functional model of one input. Received: own"):
         FrameEncoder(Own(name="own"), "unit", (3, 8, 8, 3), remat=True)
 
 

@@ -1,4 +1,4 @@
-"""The encoders' convolution and batch normalisation equal Keras' in values, gradients and statistics."""
+"""The encoders' convolution and batch normalization equal Keras' in values, gradients and statistics."""
 
 import keras
 import numpy as np

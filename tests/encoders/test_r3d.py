@@ -12,7 +12,7 @@ CLASSIFIER = 512 * 400 + 400
 
 
 def expected_parameters(width):
-    """Trainable parameters by hand: kernels, and two per channel for each batch normalisation."""
+    """Trainable parameters by hand: kernels, and two per channel for each batch normalization."""
 
     def conv(kernel, inside, outside):
         return kernel * inside * outside + 2 * outside
@@ -133,7 +133,7 @@ def test_round_trip(tmp_path):
 
 @pytest.mark.parametrize("stride", [0, 3, 16, 1.5, True, "8", None, {}])
 def test_wrong_temporal_stride(stride):
-    with pytest.raises(ValueError, match=rf"must be 1, 2, 4 or 8 .*received {stride!r}"):
+    with pytest.raises(ValueError, match=rf"must be 1, 2, 4 or 8 .*Received: {stride!r}"):
         R3D18(temporal_stride=stride)
 
 
@@ -151,10 +151,12 @@ def test_wrong_temporal_stride(stride):
 def test_wrong_input_shape(shape):
     with pytest.raises(ValueError, match="input_shape must be .time, height, width, 3.") as error:
         R3D18(input_shape=shape)
-    assert f"received {shape!r}" in str(error.value)
+    assert f"Received: {shape!r}" in str(error.value)
 
 
 @pytest.mark.parametrize("width", [0, -4, 2.0, True])
 def test_wrong_width(width):
-    with pytest.raises(ValueError, match=rf"width must be a positive integer .*received {width!r}"):
+    with pytest.raises(
+        ValueError, match=rf"width must be a positive integer .*Received: {width!r}"
+    ):
         R3D18(width=width)

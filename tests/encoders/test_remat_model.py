@@ -130,5 +130,5 @@ def test_several_inputs_are_refused():
 
 
 def test_remat_must_be_a_bool():
-    with pytest.raises(ValueError, match="remat must be True .* or False, received 'yes'"):
+    with pytest.raises(ValueError, match="remat must be True .* or False. Received: 'yes'"):
         FrameCNN((3, 16, 16, 3), remat="yes")

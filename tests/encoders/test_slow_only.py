@@ -14,7 +14,7 @@ CLASSIFIER = 2048 * 400 + 400
 
 
 def expected_parameters(width):
-    """Trainable parameters by hand: kernels, and two per channel for each batch normalisation."""
+    """Trainable parameters by hand: kernels, and two per channel for each batch normalization."""
 
     def conv(kernel, inside, outside):
         return kernel * inside * outside + 2 * outside
@@ -194,7 +194,7 @@ def test_time_is_the_ceiling_for_each_stride(stride):
 
 def test_wrong_temporal_stride():
     with pytest.raises(
-        ValueError, match="temporal_stride must be 1, 2, 4 or 8 .*received 3. Use 1"
+        ValueError, match="temporal_stride must be 1, 2, 4 or 8 .*Received: 3. Use 1"
     ):
         tiny(temporal_stride=3)
 
@@ -260,11 +260,13 @@ def test_wrong_input_shape(shape):
     with pytest.raises(ValueError, match="input_shape must be .time, height, width, 3.") as error:
         SlowOnlyR50(input_shape=shape)
     assert "height and width are at least 32" in str(error.value)
-    assert f"received {shape!r}" in str(error.value)
+    assert f"Received: {shape!r}" in str(error.value)
     assert "input_shape=(None, 224, 224, 3)" in str(error.value)
 
 
 @pytest.mark.parametrize("width", [0, -4, 2.0, True])
 def test_wrong_width(width):
-    with pytest.raises(ValueError, match=rf"width must be a positive integer .*received {width!r}"):
+    with pytest.raises(
+        ValueError, match=rf"width must be a positive integer .*Received: {width!r}"
+    ):
         SlowOnlyR50(width=width)

@@ -113,13 +113,13 @@ def test_it_is_a_keras_layer(make, shape, options, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"temporal_stride": 3}, "temporal_stride must be 1 to 2, .* received 3"),
-        ({"temporal_stride": True}, "temporal_stride must be 1 to 2, .* received True"),
-        ({"tubelet": 0}, "tubelet must be a positive integer, received 0"),
-        ({"depth": 1.5}, "depth must be a positive integer, received 1.5"),
-        ({"width": 7}, "width must be even, .* received 7"),
+        ({"temporal_stride": 3}, "temporal_stride must be 1 to 2, .* Received: 3"),
+        ({"temporal_stride": True}, "temporal_stride must be 1 to 2, .* Received: True"),
+        ({"tubelet": 0}, "tubelet must be a positive integer. Received: 0"),
+        ({"depth": 1.5}, "depth must be a positive integer. Received: 1.5"),
+        ({"width": 7}, "width must be even, .* Received: 7"),
         ({"heads": 3}, "heads must divide the number of channels. Received: heads=3"),
-        ({"positions": "learned"}, "one of sinusoidal, separable, received 'learned'"),
+        ({"positions": "learned"}, "one of sinusoidal, separable. Received: 'learned'"),
         ({"shape": (4, 8, 32, 3)}, "height and width are at least 16"),
     ],
 )

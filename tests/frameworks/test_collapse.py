@@ -3,7 +3,7 @@
 Every video is seen in random tints, so that equal embeddings of its views cannot be learned by heart.
 
 The effective rank is exp of the entropy of s / sum(s), with s the singular values of the time-pooled embeddings
-(N, 12), in inference and L2-normalised. They are not centred: of embeddings that are almost one point only
+(N, 12), in inference and L2-normalized. They are not centered: of embeddings that are almost one point only
 small differences would be left, of which the collapsed run has ten dimensions, more than any other.
 
 Measured, with two backends' different initial weights (ranks before training 6.5 and 4.6):

@@ -60,7 +60,7 @@ EVERY_VARIANT = pytest.mark.parametrize(
 
 
 def without_gradient(weight):
-    """A bias in front of a batch normalisation, which takes it out again."""
+    """A bias in front of a batch normalization, which takes it out again."""
     return "/expand" in weight.path and weight.path.endswith("bias")
 
 

@@ -224,7 +224,7 @@ def test_nothing_is_trained_until_the_queue_is_full(kind, waits):
     train(model, make_views(seed=3))
     assert int(model.optimizer.iterations) == (1 if waits else 4)
     moved = {v.path: np.abs(numpy(v) - old).max() > 0 for v, old in zip(watched, start)}
-    # A bias in front of a batch normalisation has no gradient, a rate is constant.
+    # A bias in front of a batch normalization has no gradient, a rate is constant.
     idle = [path for path, has in moved.items() if not has]
     assert all("bias" in path or "learning_rate" in path for path in idle), idle
     assert len(idle) < 6

@@ -33,7 +33,7 @@ def randomise(network, seed=0):
 
 
 def frame_features(network, clips, mean, std, training=False):
-    """Frame features (B, T', C) of clips (B, T, H, W, 3) in [0, 1], standardised as the network was trained.
+    """Frame features (B, T', C) of clips (B, T, H, W, 3) in [0, 1], standardized as the network was trained.
 
     A network gives the maps before its pooling, (B, C, T', H', W').
     """

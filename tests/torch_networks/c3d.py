@@ -1,4 +1,4 @@
-"""C3D with batch normalisation and without fully connected layers, under the keys of VCOP and RSPNet."""
+"""C3D with batch normalization and without fully connected layers, under the keys of VCOP and RSPNet."""
 
 from torch import nn
 

@@ -8,7 +8,7 @@ STAGES = ((3, 1, 1), (4, 1, 2), (6, 3, 2), (3, 3, 2))
 
 
 class Bottleneck(nn.Module):
-    """`names` gives the names of the three convolutions and their normalisations, and of the shortcut's."""
+    """`names` gives the names of the three convolutions and their normalizations, and of the shortcut's."""
 
     def __init__(self, inputs, inner, frames, stride, names):
         super().__init__()

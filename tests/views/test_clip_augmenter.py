@@ -50,10 +50,10 @@ def test_draws_are_fixed_by_the_seed_also_in_a_compiled_step(jit_compile):
 
 def test_without_training_it_is_the_centred_square():
     clips = clips_of((2, 2, 3, 12, 16, 3))
-    layer, centre = ClipAugmenter(**ARGUMENTS), ClipAugment(size=8)
+    layer, center = ClipAugmenter(**ARGUMENTS), ClipAugment(size=8)
     out = 255 * keras.ops.convert_to_numpy(layer(clips))
     rng = np.random.default_rng(0)
-    expected = np.array([[centre(clip, rng) for clip in views] for views in clips])
+    expected = np.array([[center(clip, rng) for clip in views] for views in clips])
     np.testing.assert_allclose(out, expected, atol=1)
 
 
@@ -68,7 +68,7 @@ def test_bytes_and_floats_are_the_same():
 
 
 def test_no_clip_sees_another():
-    """Every clip is plain, so that after colour, too, its frames are plain: nothing of others came in."""
+    """Every clip is plain, so that after color, too, its frames are plain: nothing of others came in."""
     levels = clips_of((4, 2, 1, 1, 1, 3), seed=1)
     clips = np.ascontiguousarray(np.broadcast_to(levels, (4, 2, 3, 12, 16, 3)))
     out = keras.ops.convert_to_numpy(ClipAugmenter(**ARGUMENTS)(clips, training=True))

@@ -64,7 +64,7 @@ def make_clips(count, shape=SHAPE):
 
 @pytest.fixture(scope="module")
 def encoder():
-    """With random statistics of batch normalisation, which an export in training mode would not read."""
+    """With random statistics of batch normalization, which an export in training mode would not read."""
     encoder = R3D18(input_shape=SHAPE, width=2, temporal_stride=2)
     rng = np.random.default_rng(0)
     for layer in encoder.layers:

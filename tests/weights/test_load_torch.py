@@ -18,7 +18,7 @@ needs_torch = pytest.mark.skipif(not HAS_TORCH, reason=".pth files are read and 
 
 
 def randomise(encoder, seed):
-    """Random weights, and random statistics of batch normalisation."""
+    """Random weights, and random statistics of batch normalization."""
     rng = np.random.default_rng(seed)
     encoder.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in encoder.weights])
     return encoder
@@ -75,7 +75,7 @@ def test_saved_keys_are_torchvisions(state):
     }
     assert not any(key.startswith("layer1.0.downsample") for key in state)
     assert state["stem.0.weight"].shape == (2, 3, 3, 7, 7)
-    # 5 of each of the 20 normalisations and a kernel of each of the 20 convolutions
+    # 5 of each of the 20 normalizations and a kernel of each of the 20 convolutions
     assert len(state) == 120
 
 

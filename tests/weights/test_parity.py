@@ -102,7 +102,7 @@ CASES = {
 
 
 def make_clips(shape):
-    """Noise, and one clip of other colours: to a network that averages, noise is always the same."""
+    """Noise, and one clip of other colors: to a network that averages, noise is always the same."""
     clips = np.random.default_rng(0).uniform(size=shape).astype("float32")
     clips[1] *= (0.2, 0.9, 0.5)
     return clips
@@ -110,7 +110,7 @@ def make_clips(shape):
 
 @pytest.mark.parametrize("name", CASES)
 def test_features_equal_the_published_network(name, tmp_path):
-    """In train mode, too, where features are normalised by the batch."""
+    """In train mode, too, where features are normalized by the batch."""
     build, network, statistics, parameters, shape = CASES[name]
     network = randomise(network())
     torch.save(network.state_dict(), tmp_path / "network.pth")
@@ -124,7 +124,7 @@ def test_features_equal_the_published_network(name, tmp_path):
     tolerance = 1e-4
     if name.startswith("s3d"):
         # Statistics of small batches amplify rounding from layer to layer: of PyTorch's own S3D the features in
-        # float32 are up to 2e-4 from those in float64. In float64 the normalisations of Keras are still off by
+        # float32 are up to 2e-4 from those in float64. In float64 the normalizations of Keras are still off by
         # 4e-7 each.
         tolerance = 5e-4
         keras.config.set_dtype_policy("float64")

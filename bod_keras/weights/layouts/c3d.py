@@ -1,4 +1,4 @@
-"""C3D with batch normalisation, as VCOP and RSPNet name it."""
+"""C3D with batch normalization, as VCOP and RSPNet name it."""
 
 from bod_keras.weights.layout import Layout
 

@@ -14,7 +14,7 @@ def _layout(name, parts, unit, pair, blocks, gate=None, plain="", unused=None, t
     Args:
         name: of the scheme.
         parts: modules of the pair `conv1`, of `conv2b` and of the pair `conv2c`.
-        unit: `(module, kind) -> module` of the convolution or normalisation (`conv`, `bn`) of a single one.
+        unit: `(module, kind) -> module` of the convolution or normalization (`conv`, `bn`) of a single one.
         pair: `(module, space or time, kind) -> module` of a pair.
         blocks: `(stage, letter) -> module` of an Inception block.
         gate: what follows a pair's module for its gate; None where there are none.

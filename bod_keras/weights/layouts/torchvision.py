@@ -4,7 +4,7 @@ from bod_keras.weights.layout import Layout
 
 
 def _block(part):
-    """Rules of the blocks: `part` is the position of a convolution or its normalisation in a Sequential."""
+    """Rules of the blocks: `part` is the position of a convolution or its normalization in a Sequential."""
     return lambda stage, block, conv: f"layer{stage}.{block - 1}.conv{conv}.{part}"
 
 
@@ -13,7 +13,7 @@ TORCHVISION = Layout(
     (
         (r"stem_conv", "stem.0"),
         (r"stem_bn", "stem.1"),
-        # R(2+1)D: convolution, normalisation, ReLU, convolution; in a block they are a Sequential of their own.
+        # R(2+1)D: convolution, normalization, ReLU, convolution; in a block they are a Sequential of their own.
         (r"stem_space_conv", "stem.0"),
         (r"stem_space_bn", "stem.1"),
         (r"stem_time_conv", "stem.3"),
