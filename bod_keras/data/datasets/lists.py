@@ -133,7 +133,7 @@ class _Reader:
                 continue
             if len(line) > _LONGEST_HEADER:
                 return start, None
-            for delimiter in (",", "\t", ";", " "):
+            for delimiter in (",", "\t", ";", "|", " "):
                 try:
                     ((_, cells),) = csv_rows(self.source, [line], delimiter=delimiter)
                 except (UserError, ValueError):
@@ -173,7 +173,7 @@ class _Reader:
             if not any(cell.strip() for cell in cells):
                 self._empty += bool(cells)
                 continue
-            if self._is_comment(cells[0]) and (path or not _names_video(cells[0])):
+            if self._is_comment(cells[0]) and (len(cells) == 1 or path == 0):
                 self._comments += 1
                 continue
             if delimiter == " " and len(cells) > len(keys) and path == 0:
@@ -324,6 +324,12 @@ class _Reader:
         if all(to_integer(word) is not None for word in words):
             return tuple(words)
         if rest[0] not in "\t,;" and not rest.startswith('"'):
+            if to_integer(words[0]) is not None:
+                raise self.error(
+                    line,
+                    f"expected integers, or the name of a class, after the path. Received: {rest[:80]!r}. Put "
+                    "a name that begins with a number in double quotes, a comment on a line of its own.",
+                )
             return (rest,)
         delimiter, rest = (rest[0], rest[1:]) if rest[0] in "\t,;" else (" ", rest)
         ((_, cells),) = csv_rows(self.source, [rest], line, delimiter=delimiter)
@@ -384,6 +390,12 @@ class _Reader:
                 f"{first.path!r} names no video, as all other lines do. If it is a header, the column of the "
                 "files must be called 'path'.",
             )
+        odd = [row for row, like in zip(rows, like_videos) if not like]
+        if len(odd) < len(rows) / 2:
+            absent = [row for row in odd[:_MANY] if not self._exists(row.path)]
+            if absent:
+                where = some([f"line {row.line}: {row.path[:40]}" for row in absent])
+                self.remarks.append(f"{len(odd)} without a video's extension ({where})")
         if text.endswith(("\n", "\r")):
             return
         short = not last.labels and all(row.labels for row in rows[:-1])
@@ -414,9 +426,18 @@ class _Reader:
                 words.line,
                 f"labels must be all integers or all names of classes. Received: {words.labels[0]!r} for "
                 f"{words.path!r}, and {numbers.labels[0]!r} in line {numbers.line}. "
-                + ("Is it a header without 'path'?" if words is rows[0] else ""),
+                + (
+                    "Is it a header without 'path'?" if words is rows[0] and not words.cells else ""
+                ),
             )
         if words:
+            odd = next((r for r in rows if any(map(_is_number, r.labels))), None)
+            if odd:
+                raise self.error(
+                    odd.line,
+                    f"labels must be integers or names of classes. Received: {odd.labels[0]!r} for "
+                    f"{odd.path!r}",
+                )
             names = sorted({row.labels[0] for row in rows if row.labels})
             number = {name: i for i, name in enumerate(names)}
             labels = [(number[row.labels[0]],) if row.labels else () for row in rows]
@@ -499,6 +520,15 @@ def _several(cell: str) -> tuple[str, ...]:
     """The labels of a cell: integers with spaces or the like between, or one name."""
     words = re.split(r"[ ,;|]+", cell.strip("[]() "))
     return tuple(words) if all(to_integer(word) is not None for word in words) else (cell,)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a label is a number, though no integer: a score, or nan."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _all_integers(cells: Iterable[str]) -> bool:

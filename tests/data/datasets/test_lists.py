@@ -92,6 +92,11 @@ def test_names_are_numbered_over_all_splits(tmp_path):
     assert [r.label for r in catalog.records] == [1] and catalog.class_names == ["jump", "run"]
 
 
+def test_a_name_may_begin_as_a_comment_does(tmp_path):
+    catalog = read(tmp_path, "label,path\n# one,a.mp4\n#two,b.mp4\n")
+    assert catalog.class_names == ["# one", "#two"] and not catalog.remarks
+
+
 def test_a_second_column_names_the_numbers(tmp_path):
     text = "path,label,class_name\na.mp4,1,run\nb.mp4,0,jump\nc.mp4,1,run\n"
     catalog = read(tmp_path, text)
@@ -111,6 +116,8 @@ def test_a_second_column_names_the_numbers(tmp_path):
         '"path","label"\n"a.mp4","1"\n"b.mp4","2"\n',
         ",path,label\n0,a.mp4,1\n1,b.mp4,2\n",
         "path,label,clip\na.mp4,1,x\nb.mp4,2,\n",
+        "path|label\na.mp4|1\nb.mp4|2\n",
+        "path,label\n# a comment\na.mp4,1\n# c.mp4,1\nb.mp4,2\n",
     ],
 )
 @pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.tsv"])
@@ -241,6 +248,11 @@ def test_numbers_of_frames_are_told_from_labels_by_the_images(tmp_path):
     assert [r.label for r in labels.records] == [2, 31]
 
 
+def test_lines_that_are_unlike_the_others_are_named(tmp_path):
+    text = "a.avi 1\nb.avi 0\nsome words 1\nc.avi 1\n"
+    assert read(tmp_path, text).remarks == ["1 without a video's extension (line 3: some words)"]
+
+
 def test_comments_may_stand_before_names_with_a_number_sign(tmp_path):
     touch(tmp_path, "#dir/00001.jpg")
     text = "# my list\n#437_a.avi 3\n#dir 1\n#no such thing\n## more\nb.avi 3\n"
@@ -263,6 +275,9 @@ def test_comments_may_stand_before_names_with_a_number_sign(tmp_path):
         ("path,label\n,1\n", "line 2: the cell of the path is empty"),
         ("path,label,label\na.avi,1,2\n", "line 1: the column 'label' is there 2 times"),
         ("path,Path\na.avi,b.avi\n", "line 1: the column 'path' is there 2 times"),
+        ("a.avi 1 # note\n", "line 1: expected integers, or the name of a class, after the path"),
+        ("path,label\na.avi,0.5\nb.avi,0.7\n", "line 2: labels must be integers or names.*'0.5'"),
+        ("path,label\na.avi,run\nb.avi,nan\n", "line 3: labels must be integers or names.*'nan'"),
         ("a.avi,1,train\n", "line 1: expected a path and a label. .*Give the list a header"),
         ('"a.avi"b 1\n', "line 1: expected a separator after the quoted path"),
         # Lists that break off.
