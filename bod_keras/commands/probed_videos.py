@@ -13,7 +13,7 @@ import keras
 from ml_collections import ConfigDict
 
 from bod_keras import experiment
-from bod_keras.data import Catalog, ClipDataset, Record, find_dataset
+from bod_keras.data import Catalog, ClipDataset, Record, find_dataset, pair_catalogs
 from bod_keras.errors import UserError
 from bod_keras.evaluation.low_shot import low_shot
 from bod_keras.evaluation.protocols import Split, misuse
@@ -83,13 +83,17 @@ class Videos:
 
     def _read(self, config: dict, unlabeled: bool) -> tuple[list[Catalog | None], list[str]]:
         """The catalogs of train and test, and warnings, which are printed before hours of reading."""
+        warnings = []
         if unlabeled:
             catalogs = [None, experiment.unlabelled_catalog(config)]
         else:
             catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
+            known = len(catalogs[1].remarks)
+            catalogs = list(pair_catalogs(*catalogs))
+            warnings += [f"{remark}." for remark in catalogs[1].remarks[known:]]
             misuse.check_class_names(*(catalog.class_names for catalog in catalogs))
         records = [catalog.records if catalog else [] for catalog in catalogs]
-        warnings = misuse.leaks(*records, self._pretrained_on, self._options.allow_overlap)
+        warnings += misuse.leaks(*records, self._pretrained_on, self._options.allow_overlap)
         for warning in warnings:
             print(f"WARNING: {warning}", flush=True)
         return catalogs, warnings
