@@ -14,6 +14,7 @@
 # make frameworks       every framework, plain and decoupled, on the built-in videos, in one table (half an hour)
 # make bench            speed of the Koopman split against the D x D route, and of a training step against plain
 # make bench-input      clips a second from files and shards beside PyAV and decord, and memory over 2,000 openings
+# make exactness        every frame of a corpus of videos asked for by a seek, with a table (two minutes)
 # make bench-encoders   speed, memory, size and parity of the encoders beside PyTorch, on each backend (hours)
 # make lint             ruff, and the layers of pyproject.toml
 # Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core).
@@ -47,7 +48,7 @@ ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
 .PHONY: train test test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks fashion physics \
-  real bench bench-input bench-encoders lint clean
+  real bench bench-input exactness bench-encoders lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \
@@ -117,6 +118,9 @@ bench-input: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	$(RUN) tools/fetch_real_videos.py data/real
 	$(RUN) benchmarks/input.py --videos=data/real --opens=2000
+
+exactness: $(VENV)/installed
+	SVT_LOG=1 $(RUN) benchmarks/exactness.py
 
 bench-encoders: .venv-latest/installed
 	for backend in tensorflow jax torch; do \

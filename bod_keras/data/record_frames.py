@@ -12,7 +12,7 @@ from bod_keras.data.video.store import FrameStore
 from bod_keras.data.video.video_file import VideoError, video_errors
 
 # Containers round times to milliseconds.
-_ROUNDING = 1e-3
+_ROUNDING = 0.5e-3
 
 
 def record_frames(store: FrameStore, record: Record) -> tuple[int, int]:

@@ -19,11 +19,13 @@ class Picture:
     """How the frames of a video become arrays; made by `of_first`.
 
     Args:
+        stored: width and height of the first frame as it is decoded.
         height, width: that frames are scaled to, before they are turned.
         turned: whether rows become columns.
         flip_rows, flip_columns: whether they are then reversed.
     """
 
+    stored: tuple[int, int]
     height: int
     width: int
     turned: bool = False
@@ -42,22 +44,30 @@ class Picture:
         matrix = next((s for s in frame.side_data if s.type.name == "DISPLAYMATRIX"), None)
         if matrix is not None:
             a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
-        width = frame.width
+        stored, width = (frame.width, frame.height), frame.width
         if pixel_aspect and 1 / _WIDEST <= pixel_aspect <= _WIDEST:
             if abs(pixel_aspect - 1) > _SQUARE:
                 width = max(1, round(width * pixel_aspect))
         if abs(b) > abs(a):
-            return cls(frame.height, width, True, b < 0, c < 0)
-        return cls(frame.height, width, False, d < 0, a < 0)
+            return cls(stored, frame.height, width, True, b < 0, c < 0)
+        return cls(stored, frame.height, width, False, d < 0, a < 0)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the arrays."""
         return (self.width, self.height) if self.turned else (self.height, self.width)
 
-    def array(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
-        """Give a frame as uint8 `(height, width, 3)`, RGB, in memory of its own."""
-        rgb = reformatter.reformat(frame, self.width, self.height, "rgb24", threads=1)
+    def array(self, frame: av.VideoFrame, reformatters: dict) -> np.ndarray:
+        """Give a frame as uint8 `(height, width, 3)`, RGB, in memory of its own.
+
+        Args:
+            frame: decoded.
+            reformatters: empty at first; one for each size and format, since none forgets the last one's.
+        """
+        kind = frame.width, frame.height, frame.format.name
+        if kind not in reformatters:
+            reformatters[kind] = VideoReformatter()
+        rgb = reformatters[kind].reformat(frame, self.width, self.height, "rgb24", threads=1)
         plane = rgb.planes[0]
         shape = (self.height, self.width, 3)
         array = np.ndarray(shape, np.uint8, buffer=plane, strides=(plane.line_size, 3, 1))

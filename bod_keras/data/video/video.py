@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from bod_keras.data.video.video_file import VideoError, VideoInfo, decoder_errors, opened
 from bod_keras.data.video.video_index import WHOLE_SHARE, VideoIndex, video_index
@@ -132,9 +131,9 @@ def iterate_frames(path: str | os.PathLike) -> Iterator[np.ndarray]:
         >>> sum(1 for _ in iterate_frames("walk.mp4"))  # doctest: +SKIP
         240
     """
-    index, reformatter = video_index(path), VideoReformatter()
+    index, reformatters = video_index(path), {}
     for number, frame in _step(path):
-        yield _array(path, index, number, frame, reformatter)
+        yield _array(path, index, number, frame, reformatters)
 
 
 def check_frames(path: str | os.PathLike) -> None:
@@ -201,11 +200,11 @@ def read_frames(
             "indices must be a non-empty list of integers >= 0, or None for all frames. "
             f"Received: indices={indices!r}"
         )
-    index, reformatter, out = video_index(path), VideoReformatter(), None
+    index, reformatters, out = video_index(path), {}, None
     if wanted.max() >= index.count:
         raise _no_frame(path, index, int(wanted.max()))
     for number, frame in _pick(path, index, np.unique(wanted).tolist()):
-        image = _array(path, index, number, frame, reformatter)
+        image = _array(path, index, number, frame, reformatters)
         for row in np.flatnonzero(wanted == number).tolist():
             part = image if cut is None else cut(image, row)
             if out is None:
@@ -234,11 +233,9 @@ def _pick(path, index: VideoIndex, targets: list[int]) -> Iterator[tuple]:
             yield number, frame
 
 
-def _array(
-    path, index: VideoIndex, number: int, frame, reformatter: VideoReformatter
-) -> np.ndarray:
+def _array(path, index: VideoIndex, number: int, frame, reformatters: dict) -> np.ndarray:
     with decoder_errors(os.fspath(path), f"frame {number} cannot be decoded: {index.codec}"):
-        return index.picture.array(frame, reformatter)
+        return index.picture.array(frame, reformatters)
 
 
 def _no_frame(path, index: VideoIndex, number: int) -> VideoError:

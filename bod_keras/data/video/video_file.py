@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import mmap
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +21,8 @@ from bod_keras.storage.remote import is_remote
 from bod_keras.storage.remote_error import RemoteFileError
 from bod_keras.storage.remote_file import RemoteFile
 
+# Where MP4 and MOV, AVI, and Matroska write the name of a track's codec.
+_TAGS = re.compile(rb"stsd.{12}(.{4})|strh.{4}(?:vids|auds)(.{4})|([VA]_[A-Z0-9_/]{3,})", re.DOTALL)
 _BUFFER = 2**18  # bytes that FFmpeg takes from a file at a time
 
 
@@ -147,7 +151,7 @@ class VideoFile:
         default = [t for t in tracks if t.disposition & av.stream.Disposition.default]
         self.stream = (default or tracks)[0]
         if self.stream.codec_context is None:
-            raise VideoError(path, "its codec is one that this FFmpeg cannot decode")
+            raise VideoError(path, f"FFmpeg has no decoder for its codec{_tag(path, self.stream)}")
         self.codec = self.stream.codec_context.codec.canonical_name
         # Files are read in parallel; and threads of a decoder could wait for ever for Python's lock, which
         # letting go of `opaque` takes.
@@ -204,6 +208,16 @@ class VideoFile:
             return
         for frame in frames:
             yield frame.opaque, frame
+
+
+def _tag(path: str, stream: av.stream.Stream) -> str:
+    """What a local file calls the codec of a stream; PyAV says nothing of a codec without a decoder."""
+    if is_remote(path):
+        return ""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        tags = [b"".join(found) for found in _TAGS.findall(data)]
+    tag = tags[min(stream.index, len(tags) - 1)] if tags else b""
+    return f": {tag.decode('ascii', 'replace')}" if tag else ""
 
 
 @contextlib.contextmanager

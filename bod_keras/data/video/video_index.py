@@ -74,8 +74,10 @@ class VideoIndex:
     ) -> Iterator[tuple[int, av.VideoFrame]]:
         """Decode a file from its start or from a key packet: number and frame, in ascending order.
 
-        It ends where a frame has another time than the index says, as where a seek lands between packets.
+        It ends where a frame has another time than the index says, as where a seek lands between packets; and,
+        begun at a key packet, where one has another size, which decoders get wrong then.
         """
+        size = self.picture.stored
         last = key.number - 1 if key else -1
         for ordinal, frame in video.frames(key):
             if self.numbers is None:
@@ -85,6 +87,8 @@ class VideoIndex:
                 number = int(self.numbers[ordinal]) if known else -1
             if number > last:  # else it leans on frames before the key packet
                 if self.pts is not None and frame.pts != self.pts[number]:
+                    return
+                if key and (frame.width, frame.height) != size:
                     return
                 last = number
                 yield number, frame
