@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bod_keras.storage import http as _http
 from bod_keras.storage.atomic_file import atomic_file
@@ -193,7 +193,7 @@ def read_bytes(path: str) -> bytes:
         b'path,label...'
     """
     total = size(path)
-    return b"".join(read_range(path, at, _PIECE) for at in range(0, total, _PIECE))
+    return b"".join(_pieces(path, total))
 
 
 def download(path: str, target: str | os.PathLike) -> None:
@@ -214,8 +214,8 @@ def download(path: str, target: str | os.PathLike) -> None:
     """
     total = size(path)
     with atomic_file(target) as part, open(part, "wb") as stream:
-        for at in range(0, total, _PIECE):
-            stream.write(read_range(path, at, _PIECE))
+        for piece in _pieces(path, total):
+            stream.write(piece)
 
 
 def upload(source: str | os.PathLike, path: str) -> None:
@@ -260,6 +260,31 @@ def delete(path: str) -> None:
         >>> delete("s3://bucket/run/step-00000004.keras")  # doctest: +SKIP
     """
     call(path, lambda gfile: gfile.remove(path))
+
+
+def read_exactly(path: str, start: int, length: int) -> bytes:
+    """As `read_range`, where the file is known to hold all of the bytes.
+
+    Raises:
+        RemoteError: fewer came.
+
+    Example:
+        >>> from bod_keras.storage.remote import read_exactly
+        >>> read_exactly("s3://bucket/a.mp4", 4, 4)  # doctest: +SKIP
+        b'ftyp'
+    """
+    data = read_range(path, start, length)
+    if len(data) != length:
+        raise RemoteError(
+            path,
+            f"{len(data)} of {length} bytes came from {start} on: it broke off, or was changed",
+        )
+    return data
+
+
+def _pieces(path: str, total: int) -> Iterator[bytes]:
+    for at in range(0, total, _PIECE):
+        yield read_exactly(path, at, min(_PIECE, total - at))
 
 
 def _measure(path: str) -> int | None:

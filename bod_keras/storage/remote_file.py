@@ -60,9 +60,9 @@ class RemoteFile(io.RawIOBase):
         if self._at >= self.size or self.error is not None:
             return 0
         try:
-            data = _fetch(self._path, number * self._block, self._block)[
-                within : within + len(buffer)
-            ]
+            start = number * self._block
+            block = _fetch(self._path, start, min(self._block, self.size - start))
+            data = block[within : within + len(buffer)]
         except RemoteError as error:
             self.error = error
             return 0
@@ -77,4 +77,4 @@ remote_size = functools.lru_cache(maxsize=2**20)(remote.size)
 
 @functools.lru_cache(maxsize=_BLOCKS)
 def _fetch(path: str, start: int, length: int) -> bytes:
-    return remote.read_range(path, start, length)
+    return remote.read_exactly(path, start, length)  # what broke off is no end, and is not kept
