@@ -51,6 +51,7 @@ def pretrain(
         OSError: files or storage that cannot be read or written.
     """
     check_config(config)
+    _set_precision(config["precision"])
     callbacks = experiment.own_callbacks(config)
     distribution = distribution or training.choose_distribution("none")
     folder = experiment.run_folder(config, stores=distribution.is_chief)
@@ -86,7 +87,6 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
         if finished := is_finished(folder, before, config):
             return None, finished
     keras.utils.set_random_seed(config["seed"])
-    _set_precision(config["precision"])
 
     catalog = experiment.training_catalog(config)
     videos = list_of_videos(catalog.records)

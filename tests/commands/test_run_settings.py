@@ -4,11 +4,13 @@ import keras
 import pytest
 
 from bod_keras import experiment
+from bod_keras.commands.pretrain import _tell_changes
 from bod_keras.commands.run_settings import (
     apply_settings,
     changed_settings,
     check_same_videos,
     list_of_videos,
+    refused_settings,
 )
 from bod_keras.data import Record
 from bod_keras.errors import UserError
@@ -125,3 +127,24 @@ def test_videos_are_known_by_their_names_below_the_folder_that_they_share():
 def test_parts_of_one_file_are_different_videos():
     whole, part = [Record("a.mp4")], [Record("a.mp4", span=(0.0, 2.0))]
     assert list_of_videos(whole) != list_of_videos(part)
+
+
+def test_an_address_that_is_signed_anew_names_the_same_videos():
+    def signed(key):
+        return [Record(f"https://host/v/{i}%20a.mp4?Signature={key}{i}") for i in range(3)]
+
+    assert list_of_videos(signed("a")) == list_of_videos(signed("b"))
+    assert list_of_videos(signed("a")) != list_of_videos(signed("a")[1:])
+
+
+@pytest.mark.parametrize("key", ["data.source", "probe.train", "seed"])
+def test_no_message_shows_a_signature(key, capsys):
+    before = {key: "https://me:secret@host/list.csv?X-Signature=secret"}
+    now = {key: "https://host/list.csv?X-Signature=secret2"}
+    lines = refused_settings(before, now)
+    assert bool(lines) == (key == "seed") and "secret" not in "".join(lines)
+    try:
+        _tell_changes(changed_settings(before, now, "runs/a"))
+    except UserError as error:
+        assert "secret" not in str(error)
+    assert "secret" not in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A web server that drops connections, lies about lengths or sends other bytes: never a short file in silence."""
+"""A web server that drops connections, lies about lengths or sends other bytes: never in silence."""
 
 import contextlib
 import re

@@ -1,0 +1,115 @@
+"""Values without sense are refused by their key, before anything is written."""
+
+import math
+
+import keras
+import pytest
+
+import train
+from bod_keras import experiment
+from bod_keras.commands.check_config import check_config
+from bod_keras.errors import UserError
+from configs import base, demo, videos
+
+BAD = [
+    ("epochs", 0),
+    ("epochs", -1),
+    ("clips.frames", 1),
+    ("clips.size", 0),
+    ("clips.stride", 0),
+    ("clips.batch_size", -4),
+    ("clips.workers", -1),
+    ("clips.workers", 10**9),
+    ("clips.timeout", math.inf),
+    ("clips.timeout", 0.0),
+    ("clips.max_bad_share", 1.5),
+    ("clips.flip", -0.1),
+    ("clips.cache_mb", -1),
+    ("head.width", 0),
+    ("head.depth", 0),
+    ("built_in.size", 0),
+    ("built_in.rho", math.nan),
+    ("optimizer.learning_rate", 0.0),
+    ("optimizer.learning_rate", math.nan),
+    ("optimizer.warmup_epochs", -1.0),
+    ("optimizer.weight_decay", -1.0),
+    ("optimizer.weight_decay", math.nan),
+    ("optimizer.clipnorm", -1.0),
+    ("optimizer.momentum", math.inf),
+    ("framework.temperature", math.nan),
+    ("decoupling.ridge", math.inf),
+    ("checkpoint.keep", 0),
+    ("monitors.every", -1),
+    ("seed", -1),
+    ("name", "../../escaped"),
+    ("name", ".."),
+    ("name", ""),
+    ("name", "a/b"),
+    ("name", "a\nb"),
+    ("output", ""),
+    ("precision", "float3"),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), BAD, ids=str)
+def test_a_value_without_sense_is_refused_by_its_key(key, value, tmp_path):
+    config = videos.get_config("small")
+    config.output = str(tmp_path / "runs")
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(UserError) as error:
+        train.train(config.to_dict())
+    assert f"config.{key} must be" in str(error.value).splitlines()[-1]
+    assert not list(tmp_path.rglob("*.json")) and not (tmp_path.parent / "escaped-seed0").exists()
+
+
+@pytest.mark.parametrize("config", [base, demo, videos])
+def test_every_default_makes_sense(config):
+    check_config(config.get_config().to_dict())
+
+
+class Counter(keras.callbacks.Callback):
+    """A callback of a user's own."""
+
+    epochs = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        type(self).epochs += 1
+
+
+class WithArguments(keras.callbacks.Callback):
+    def __init__(self, needed):
+        super().__init__()
+
+
+def test_callbacks_of_ones_own_are_passed_to_fit(tmp_path):
+    config = demo.get_config("plain,smoke")
+    places = {"output": str(tmp_path), "built_in.folder": str(tmp_path / "data")}
+    small = {"built_in.train": 16, "clips.batch_size": 8, "clips.workers": 0, "epochs": 2}
+    config.update_from_flattened_dict({**places, **small, "monitors.every": 0})
+    config.callbacks = (f"{__name__}:Counter",)
+    before = Counter.epochs
+    train.train(config.to_dict())
+    assert Counter.epochs == before + 2
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("Counter", "module:Class"),
+        ("no.such.module:Counter", "cannot be imported"),
+        (f"{__name__}:Missing", "cannot be imported"),
+        ("builtins:int", "subclasses of keras.callbacks.Callback"),
+        (f"{__name__}:BAD", "subclasses of keras.callbacks.Callback"),
+        (f"{__name__}:WithArguments", "made without arguments"),
+    ],
+)
+def test_a_wrong_callback_is_told_before_anything_is_written(address, reason, tmp_path):
+    config = demo.get_config("plain,smoke")
+    config.output, config.callbacks = str(tmp_path / "runs"), (address,)
+    with pytest.raises(UserError, match=reason):
+        train.train(config.to_dict())
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_an_older_config_there_are_no_callbacks():
+    assert experiment.own_callbacks({}) == []
