@@ -86,7 +86,7 @@ def max_pool(
 def space_mean(x):
     """The frame features (B, T, C) of a map (B, T, H, W, C).
 
-    Space only: the mean over time belongs to whoever wants a clip vector. In float32 under every policy: the
+    Space only: whoever needs a clip vector takes the mean over time. In float32 under every policy: the
     split reads small differences between frames.
     """
     return keras.ops.mean(keras.ops.cast(x, "float32"), axis=(2, 3))

@@ -1,4 +1,4 @@
-"""The last feature map of an encoder: what it knows before it averages over space."""
+"""The last feature map of an encoder, before it averages over space."""
 
 import keras
 

@@ -39,7 +39,7 @@ def FrameEncoder(  # noqa: N802
     Args:
         model: images (B, H, W, 3) to a map (B, h, w, C) or a vector (B, C): a model of keras.applications
             (``include_top=False``), or one of your own.
-        preprocessing: how the model wants colors, from those in [0, 1]; the last three are what the
+        preprocessing: how the model expects colors, made from those in [0, 1]; the last three are what the
             `preprocess_input` of keras.applications calls so.
             "unit": as they are;
             "pixels": in [0, 255], for models with preprocessing inside (ConvNeXt, EfficientNet, MobileNetV3);

@@ -10,8 +10,8 @@ from keras import ops
 class PartHeads(keras.layers.Layer):
     """Two projection heads of the same features, for the static and for the dynamic part.
 
-    The parts want opposite things of an embedding: the static one must not depend on where things are, and the
-    dynamic one knows nothing else.
+    The parts need opposite embeddings: the static one must not depend on where things are, and the dynamic one
+    depends on nothing else.
 
     Args:
         static: a layer (..., C) -> (..., D).

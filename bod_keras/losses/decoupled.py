@@ -62,10 +62,12 @@ class DecoupledLoss(keras.losses.Loss):
     def terms(self, parts_a, parts_b) -> dict[str, Any]:
         """Return both losses by name, each with one value per sample, (B,), without weight."""
         for parts in (parts_a, parts_b):
-            if not isinstance(parts, (tuple, list)) or len(parts) != 2:
+            pair = isinstance(parts, (tuple, list))
+            if not pair or len(parts) != 2:
+                count = f" of {len(parts)}" if pair else ""
                 raise UserError(
                     "DecoupledLoss expects the parts of two views, ((s_a, d_a), (s_b, d_b)). "
-                    f"Received: {type(parts).__name__}"
+                    f"Received: {type(parts).__name__}{count}"
                 )
         return {
             "static": self.static.call(parts_a[0], parts_b[0]),

@@ -277,7 +277,7 @@ def _onnx_of_torch(network, file):
     names = sorted(network.output) if isinstance(network.output, dict) else [_OUTPUT]
     torch.onnx.export(
         _traced(network),
-        dynamo=True,  # the older exporter knows no channels_last
+        dynamo=True,  # the older exporter does not support channels_last
         input_names=[_INPUT],
         output_names=names,
         external_data=False,

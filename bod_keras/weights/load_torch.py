@@ -75,7 +75,7 @@ def load_torch(
 ) -> LoadReport:
     """Put the weights of a PyTorch file into an encoder.
 
-    The names in the file may be those of any scheme that knows the encoder's layers (docs/weights.md), behind
+    The names in the file may be those of any scheme that names the encoder's layers (docs/weights.md), behind
     any prefix: what data-parallel training, a contrastive framework or a checkpoint's dicts put before them
     (`module.`, `encoder_q.`, `state_dict.backbone.` and so on). Where a file has the network several
     times, the one trained by gradients is taken, not its momentum average.
@@ -163,7 +163,7 @@ def _find(
     schemes = [(layout, tensors) for layout, tensors in schemes if tensors]
     if not schemes:
         raise UserError(
-            f"No scheme of PyTorch names knows the layers of {encoder.name}. Known are those of the encoders "
+            f"No scheme of PyTorch names covers the layers of {encoder.name}. Known are those of the encoders "
             "that docs/weights.md lists; name your layers as theirs."
         )
     counts = {}

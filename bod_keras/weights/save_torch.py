@@ -21,12 +21,12 @@ def save_torch(encoder: keras.Model, path: str | os.PathLike, layout: str | None
     Args:
         encoder: a model of `bod_keras.encoders`.
         path: ends in `.safetensors`, or in `.pth` or `.pt`, which need PyTorch.
-        layout: name of the scheme (docs/weights.md); None for the first that knows the encoder.
+        layout: name of the scheme (docs/weights.md); None for the first that names all of its layers.
 
     Raises:
         ImportError: if PyTorch is needed and not installed.
         OSError: if the file cannot be written.
-        ValueError: if no scheme knows the encoder's layers, or this one does not, or the path ends otherwise.
+        ValueError: if no scheme names the encoder's layers, or this one does not, or the path ends otherwise.
 
     Example:
         >>> import pathlib, tempfile
@@ -42,14 +42,14 @@ def save_torch(encoder: keras.Model, path: str | os.PathLike, layout: str | None
     if not fitting or layout not in (None, *fitting):
         known = ", ".join(fitting) or "none: docs/weights.md lists the encoders that have one"
         raise UserError(
-            f"layout must be a scheme of PyTorch names that knows the layers of {encoder.name}: {known}. "
+            f"layout must be a scheme of PyTorch names that names the layers of {encoder.name}: {known}. "
             f"Received: {layout!r}"
         )
     state = {}
     for tensor in fitting[layout or next(iter(fitting))]:
         state |= zip(tensor.keys, tensor.arrays())
     for key in [key for key in state if key.endswith(".running_mean")]:
-        # A strict load in PyTorch wants its counter of batches, too.
+        # A strict load in PyTorch needs its counter of batches, too.
         state[f"{key.removesuffix('running_mean')}num_batches_tracked"] = np.array(0, "int64")
     write_state(path, state)
     again = read_state(path)

@@ -99,8 +99,8 @@ def test_it_comes_back_from_its_config(name):
     ("wrong", "received"),
     [
         (lambda s, d: s, "Tensor"),
-        (lambda s, d: (s,), "tuple"),
-        (lambda s, d: (s, d, d), "tuple"),
+        (lambda s, d: (s,), "tuple of 1"),
+        (lambda s, d: (s, d, d), "tuple of 3"),
         (lambda s, d: {"static": s, "dynamic": d}, "dict"),
     ],
     ids=["one tensor", "one part", "three parts", "dict"],

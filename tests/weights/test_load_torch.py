@@ -195,7 +195,7 @@ def test_another_width_names_every_tensor_and_loads_none(state, tmp_path):
 def test_an_encoder_without_published_names_is_refused(state, tmp_path):
     encoder = FrameCNN(input_shape=(4, 16, 16, 3), widths=(4,))
     with pytest.raises(
-        ValueError, match="No scheme of PyTorch names knows the layers of frame_cnn"
+        ValueError, match="No scheme of PyTorch names covers the layers of frame_cnn"
     ):
         load_torch(encoder, write(tmp_path, state))
     with pytest.raises(ValueError, match="layers of frame_cnn: none: docs/weights.md"):

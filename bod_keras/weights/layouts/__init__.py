@@ -1,4 +1,4 @@
-"""The published key schemes; the first that knows all layers of an encoder is the one it is saved in."""
+"""The published key schemes; an encoder is saved in the first that names all its layers."""
 
 from bod_keras.weights.layouts.c3d import C3D
 from bod_keras.weights.layouts.s3d import COCLR_S3D, RSPNET_S3D, TORCHVISION_S3D
