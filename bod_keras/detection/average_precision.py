@@ -57,7 +57,7 @@ def average_precision(scores: np.ndarray, hits: np.ndarray, positives: int) -> f
 
 
 def match_by_overlap(overlaps: np.ndarray, threshold: float) -> np.ndarray:
-    """Say which detections are true positives, as PASCAL VOC does.
+    """Mark which detections are true positives, as PASCAL VOC does.
 
     Each detection, best score first, looks at the one annotation that it overlaps most. It is a
     hit if that overlap is at least the threshold and no detection before it has taken the
@@ -66,9 +66,6 @@ def match_by_overlap(overlaps: np.ndarray, threshold: float) -> np.ndarray:
     Args:
         overlaps: float `(n, m)` of `n` detections, in order of falling score, with `m` annotations.
         threshold: least overlap.
-
-    Returns:
-        bool `(n,)`.
 
     Example:
         >>> import numpy as np

@@ -38,13 +38,7 @@ def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def box_areas(boxes: np.ndarray) -> np.ndarray:
-    """Return the area of each box; 0 of one that is turned around.
-
-    Args:
-        boxes: float `(n, 4)`.
-
-    Returns:
-        float `(n,)`.
+    """Return the area of each box (n, 4); 0 of one that is turned around.
 
     Example:
         >>> import numpy as np

@@ -99,17 +99,10 @@ def link_tubes(
 
 
 def tube_iou(one: Tube, other: Tube) -> float:
-    """Return the spatio-temporal overlap of two tubes.
+    """Return the spatio-temporal overlap of two tubes, in [0, 1]; 0 of tubes in different videos.
 
     The share of common frames in those of either tube, times the mean intersection over union in
     the common ones.
-
-    Args:
-        one: a `Tube`.
-        other: a `Tube`.
-
-    Returns:
-        A number in [0, 1]; 0 of tubes in different videos.
 
     Example:
         >>> import numpy as np

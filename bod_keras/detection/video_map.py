@@ -70,12 +70,7 @@ def video_average_precision(
 def video_map(
     truth: Sequence[Tube], detections: Sequence[Tube], classes: Iterable[int]
 ) -> dict[str, float]:
-    """Return the video-mAP at the usual thresholds.
-
-    Args:
-        truth: as in `video_average_precision`.
-        detections: as there.
-        classes: as there.
+    """Return the video-mAP at the usual thresholds; arguments as of `video_average_precision`.
 
     Returns:
         "video_map@0.2", "video_map@0.5", "video_map@0.75" and "video_map@0.5:0.95", the mean over ten

@@ -1,9 +1,12 @@
 """A confusion matrix as a picture."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.plots import _figure, _save, _short
@@ -13,7 +16,9 @@ _NAMES_UP_TO = 120  # classes; beyond, names would be smaller than print
 _LONGEST_NAME = 32
 
 
-def plot_confusion(confusion, class_names: Sequence[str], png: str | os.PathLike) -> None:
+def plot_confusion(
+    confusion: ArrayLike, class_names: Sequence[str], png: str | os.PathLike
+) -> None:
     """Draw a confusion matrix: a row a true class, a column an answer, as shares of the row.
 
     The colors go by the root of the share, so that rare answers are seen. A class without videos is gray.

@@ -1,5 +1,7 @@
 """Queries and their nearest neighbors, one picture."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
 

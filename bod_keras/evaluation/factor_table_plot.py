@@ -1,5 +1,7 @@
 """Which factors the parts predict, as a heat map."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 

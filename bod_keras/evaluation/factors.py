@@ -1,5 +1,7 @@
 """From which part of a read-out which factor of the data can be predicted."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,29 +1,35 @@
 """The weighted nearest-neighbor classifier, which has nothing to train."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.neighbors import nearest_neighbors
 from bod_keras.feature_checks import check_columns, check_features, check_labels, check_split
 
 
-def knn_accuracy(train_x, train_y, test_x, test_y, k: int = 20, temperature: float = 0.07) -> float:
+def knn_accuracy(
+    train_x: ArrayLike,
+    train_y: ArrayLike,
+    test_x: ArrayLike,
+    test_y: ArrayLike,
+    k: int = 20,
+    temperature: float = 0.07,
+) -> float:
     """Return the test accuracy of a similarity-weighted vote of the k nearest neighbors.
 
     With s_i the cosine similarity of a test sample to training sample i, class c gets the vote
 
         v_c = sum over the k largest s_i of [y_i = c] exp(s_i / temperature),
 
-    and the largest vote wins (a tie: the smaller class). A zero vector has similarity 0 to all, and
-    of equally similar samples the one with the smaller index is nearer.
+    and the largest vote wins (a tie: the smaller class). Similarities are those of `nearest_neighbors`.
 
     Args:
-        train_x: features (N, K).
-        train_y: classes (N,), integers or strings.
-        test_x: features (M, K).
-        test_y: classes (M,), each of which occurs in `train_y`.
+        train_x, train_y, test_x, test_y: as of `linear_probe`.
         k: neighbors that vote. If train has fewer samples, all of them vote.
         temperature: of the exponential weights; smaller trusts the closest more.
 
@@ -31,8 +37,7 @@ def knn_accuracy(train_x, train_y, test_x, test_y, k: int = 20, temperature: flo
         Share of test samples that are classified correctly, in [0, 1].
 
     Raises:
-        ValueError: if `k` or `temperature` is not positive, shapes disagree, features are not
-            finite, train has one class, or test has a class that train lacks.
+        UserError: `k` or `temperature` is not positive, and as `linear_probe`.
 
     Example:
         >>> from bod_keras.evaluation import knn_accuracy
@@ -50,7 +55,12 @@ def knn_accuracy(train_x, train_y, test_x, test_y, k: int = 20, temperature: flo
 
 
 def knn_scores(
-    train_x, train_y, test_x, classes: Sequence, k: int = 20, temperature: float = 0.07
+    train_x: ArrayLike,
+    train_y: ArrayLike,
+    test_x: ArrayLike,
+    classes: Sequence,
+    k: int = 20,
+    temperature: float = 0.07,
 ) -> np.ndarray:
     """Return each class's share of the votes of `knn_accuracy`.
 

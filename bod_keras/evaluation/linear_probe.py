@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bod_keras.evaluation.held_out import choose
 from bod_keras.feature_checks import check_columns, check_split
@@ -14,7 +15,9 @@ _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse L2 penalties, strongest fi
 _USUAL_STRENGTH = 1.0
 
 
-def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0) -> float:
+def linear_probe(
+    train_x: ArrayLike, train_y: ArrayLike, test_x: ArrayLike, test_y: ArrayLike, seed: int = 0
+) -> float:
     """Return the test accuracy of multinomial logistic regression on standardized features.
 
     The L2 penalty is chosen among five, 1/C with C = 0.001, 0.01, 0.1, 1 and 10, by accuracy on
@@ -50,7 +53,9 @@ def linear_probe(train_x, train_y, test_x, test_y, seed: int = 0) -> float:
     return float(np.mean(classes[scores.argmax(axis=1)] == test_y))
 
 
-def linear_scores(train_x, train_y, test_x, classes: Sequence, seed: int = 0) -> np.ndarray:
+def linear_scores(
+    train_x: ArrayLike, train_y: ArrayLike, test_x: ArrayLike, classes: Sequence, seed: int = 0
+) -> np.ndarray:
     """Return the probabilities that the classifier of `linear_probe` gives to each class.
 
     Args:

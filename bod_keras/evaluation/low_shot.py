@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
 
 
 def low_shot(
-    labels, per_class: int | None = None, share: float | None = None, seed: int = 0
+    labels: ArrayLike, per_class: int | None = None, share: float | None = None, seed: int = 0
 ) -> np.ndarray:
     """Draw a part of each class: a number of samples, or a share of them.
 

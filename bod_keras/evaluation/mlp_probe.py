@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bod_keras.evaluation.held_out import choose
 from bod_keras.feature_checks import check_split
@@ -15,27 +16,22 @@ _EPOCHS = 100
 
 
 def mlp_probe(
-    train_x,
-    train_y,
-    test_x,
-    test_y,
+    train_x: ArrayLike,
+    train_y: ArrayLike,
+    test_x: ArrayLike,
+    test_y: ArrayLike,
     seed: int = 0,
     choices: Sequence[tuple[int, float]] = _CHOICES,
 ) -> float:
     """Return the test accuracy of a network with one hidden layer on standardized features.
 
     softmax(W_2 relu(W_1 x + b_1) + b_2), trained by Adam (learning rate 0.001, batches of up to 200) for at
-    most 100 epochs. Its width and its L2 penalty are chosen by accuracy on a quarter of each class of train
-    (ties: the earlier choice); the network is then trained on all of train. Test is used once, for the
-    accuracy. If no class has two samples, the first choice is taken.
-
-    What it predicts and `linear_probe` does not is in the features, but not linearly.
+    most 100 epochs. Its width and its L2 penalty are chosen as the penalty of `linear_probe` (ties, or no class
+    with two samples: the earlier choice). What it predicts and `linear_probe` does not is in the features, but
+    not linearly.
 
     Args:
-        train_x: features (N, K).
-        train_y: classes (N,), integers or strings.
-        test_x: features (M, K).
-        test_y: classes (M,), each of which occurs in `train_y`.
+        train_x, train_y, test_x, test_y: as of `linear_probe`.
         seed: of the draw of the quarter, the first weights and the order of the batches.
         choices: pairs of a width and a penalty (scikit-learn's `alpha`), one or more.
 
@@ -43,8 +39,7 @@ def mlp_probe(
         Share of test samples that are classified correctly, in [0, 1].
 
     Raises:
-        ValueError: if shapes disagree, features are not finite, train has one class, or test has
-            a class that train lacks.
+        UserError: as `linear_probe`.
 
     Example:
         >>> import numpy as np

@@ -1,6 +1,9 @@
 """The nearest samples of a gallery, by cosine similarity."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
 from bod_keras.feature_checks import check_features, check_widths
@@ -10,7 +13,7 @@ _DECIMALS = 12  # of a similarity; what is beyond depends on the order in which 
 
 
 def nearest_neighbors(
-    gallery, queries, k: int, center: bool = False
+    gallery: ArrayLike, queries: ArrayLike, k: int, center: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the k gallery rows that are most similar to each query, the most similar first.
 

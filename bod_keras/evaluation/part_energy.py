@@ -1,14 +1,17 @@
 """How much of a clip's embeddings the static and the dynamic part account for."""
 
+from __future__ import annotations
+
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
-from bod_keras.koopman import linalg
+from bod_keras.koopman import KoopmanSplit, linalg
 
 _TINY = 1e-12  # of a clip whose embeddings are all zero
 
 
-def part_energy(layer, embeddings) -> dict[str, np.ndarray]:
+def part_energy(layer: KoopmanSplit, embeddings: ArrayLike) -> dict[str, np.ndarray]:
     """Return the shares of the energy of a clip's predicted frames that its two parts have.
 
     The operator predicts the frames X A = X A_S + X A_D (see `KoopmanSplit`). With E_S and E_D the sums of

@@ -1,8 +1,11 @@
 """How often a video's nearest neighbors show its class."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.neighbors import nearest_neighbors
@@ -10,10 +13,10 @@ from bod_keras.feature_checks import check_classes, check_features, check_labels
 
 
 def retrieval_recalls(
-    gallery,
-    gallery_y,
-    queries,
-    queries_y,
+    gallery: ArrayLike,
+    gallery_y: ArrayLike,
+    queries: ArrayLike,
+    queries_y: ArrayLike,
     ks: Sequence[int] = (1, 5, 10, 20, 50),
     center: bool = False,
 ) -> dict[str, float]:

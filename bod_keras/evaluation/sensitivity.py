@@ -1,12 +1,15 @@
 """How much a representation moves when a clip is changed."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
 from bod_keras.feature_checks import check_features, check_widths
 
 
-def sensitivity(original, changed) -> float:
+def sensitivity(original: ArrayLike, changed: ArrayLike) -> float:
     """Return how far representations move by a change, in units of the distance between videos.
 
         mean_i |f(x_i) - f(x'_i)| / mean_{i != j} |f(x_i) - f(x_j)|

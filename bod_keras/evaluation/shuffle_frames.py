@@ -4,14 +4,7 @@ import numpy as np
 
 
 def shuffle_frames(clips: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Put the frames of every clip in an order of its own, never the one they have.
-
-    Args:
-        clips: (B, T, H, W, C), T at least 2.
-        rng: draws the orders.
-
-    Returns:
-        The same shape.
+    """Put the frames of every clip (B, T, H, W, C), T at least 2, in another order than they have.
 
     Example:
         >>> import numpy as np

@@ -1,5 +1,7 @@
 """Whether the parts react to a change of the clip as they should."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 

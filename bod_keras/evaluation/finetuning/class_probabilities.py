@@ -45,16 +45,10 @@ class ClassProbabilities(keras.Model):
         return {"probabilities": ops.softmax(self.classifier(clips, training=False), axis=-1)}
 
     def of_videos(self, dataset: Iterable[Mapping]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the probabilities of every video.
+        """Return the probabilities of every video, float32 (N, C), and their index, int64 (N,).
 
         Args:
             dataset: as of `iterate_features`; not empty.
-
-        Returns:
-            `(probabilities, index)`, float32 (N, C) and int64 (N,).
-
-        Raises:
-            ValueError: as `iterate_features`.
         """
         batches = list(iterate_features(self, dataset))
         probabilities = np.concatenate([found["probabilities"] for found, _ in batches])

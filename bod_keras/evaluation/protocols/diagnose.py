@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
+from ml_collections import ConfigDict
 
 from bod_keras.decoupling import USUAL_THRESHOLD
 from bod_keras.errors import UserError
@@ -14,6 +17,7 @@ from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.plots import plot_spectrum
 from bod_keras.evaluation.progress_bar import progress_bar
 from bod_keras.evaluation.protocols._kinds import kind
+from bod_keras.evaluation.protocols.subject import Subject
 from bod_keras.evaluation.read_out import ReadOut
 from bod_keras.evaluation.sensitivity import sensitivity
 from bod_keras.evaluation.shuffle_frames import shuffle_frames
@@ -32,7 +36,7 @@ _UNTRAINED = (
 
 
 @kind("diagnose", columns=("sensitivity", "energy"))
-def run_diagnose(subject, protocol) -> dict:
+def run_diagnose(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     """Measure spectrum, energy, embeddings and sensitivity of a framework, and write diagnose.html.
 
     Args:

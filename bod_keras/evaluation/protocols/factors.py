@@ -1,15 +1,22 @@
 """From which part of a read-out which label or factor of the videos can be predicted."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
 from bod_keras.errors import UserError
 from bod_keras.evaluation.factor_table import factor_table
 from bod_keras.evaluation.factor_table_plot import plot_factor_table
 from bod_keras.evaluation.factors import factor_probes
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import labeled_splits
+from bod_keras.evaluation.protocols.subject import Subject
 
 
 @kind("factors", by_part=True, as_in_the_run=True)
-def run_factors(subject, protocol):
+def run_factors(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     """Probe every label column from every part (`factor_probes`), and tabulate static and dynamic factors.
 
     If the columns have factors of both kinds (`static_factors` and `dynamic_factors` of the protocol) and the

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from ml_collections import ConfigDict
 
 from bod_keras.data.loading.clips import clip_span
 from bod_keras.data.record_frames import video_lengths
@@ -10,6 +13,7 @@ from bod_keras.errors import UserError
 from bod_keras.evaluation.factors import factor_probes
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.factors import tabulate
+from bod_keras.evaluation.protocols.subject import Subject
 from bod_keras.evaluation.window_variants import window_variants
 
 _LEAST = 4  # videos: two to learn from and two to test on
@@ -17,7 +21,7 @@ _STATIC, _DYNAMIC = ("file",), ("speed", "direction", "order")
 
 
 @kind("factors_real", by_part=True)
-def run_factors_real(subject, protocol) -> dict:
+def run_factors_real(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     """Probe every part for a static factor and three dynamic ones that videos have by themselves.
 
     "file": which video a clip is of. Of clips that follow one another in a video, every second one is learned
