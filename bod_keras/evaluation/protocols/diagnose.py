@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 from ml_collections import ConfigDict
@@ -96,9 +96,10 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
     data = split.clips(rows, batch_size=min(_AT_ONCE, len(rows)))
     read_out, swap = ReadOut(model), BackgroundSwap(protocol.swap_threshold)
     rng = np.random.default_rng(seed)
-    parts: dict = {name: {} for name in ("original", "second clip", "shuffled", "background")}
-    clips: dict = {name: [] for name in ("static", "dynamic", "overlap", "replaced")}
-    spectra: dict[str, list] = {}
+    layer = model.reading_split()
+    parts: dict = collections.defaultdict(lambda: collections.defaultdict(list))
+    clips: dict = collections.defaultdict(list)
+    spectra: dict = collections.defaultdict(list)
     partner = None  # a clip of another video, whose background the last one of a batch gets
     with progress_bar(len(rows), f"{len(rows)} videos") as bar, data.clear_errors():
         for batch in data.evaluation_numpy(views=2):
@@ -114,33 +115,28 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
             for name, some in changed.items():
                 found = predict_filled_up(read_out, some, data.batch_size)
                 for part in read_out.order:
-                    parts[name].setdefault(part, []).append(found[part])
-            differs = (swapped != first).any(axis=-1)
-            clips["replaced"].append(differs.mean(axis=(1, 2, 3)))
-            _of_operators(model, first, clips, spectra)
+                    parts[name][part].append(found[part])
+            clips["replaced"].append((swapped != first).any(axis=-1).mean(axis=(1, 2, 3)))
+            embeddings = named_embeddings(model, model(first, training=False))
+            energies = [part_energy(layer, part) for part in embeddings.values()]
+            clips["static"].append(energies[0]["static"])
+            clips["dynamic"].append(energies[-1]["dynamic"])
+            clips["overlap"].append(np.mean([energy["overlap"] for energy in energies], axis=0))
+            for name, part in embeddings.items():
+                spectra[name].append(eigenvalues_of(layer, part))
             bar.update(len(first))
-    if sum(map(len, clips["replaced"])) < 2:
+    seen = sum(map(len, clips["replaced"]))
+    if seen < 2:
         raise UserError(
             f"{protocol.name} compares different videos and needs at least 2 that can be read, received "
-            f"{sum(map(len, clips['replaced']))} of {len(rows)}."
+            f"{seen} of {len(rows)}."
         )
-    joined = {name: {p: np.concatenate(v) for p, v in of.items()} for name, of in parts.items()}
-    measured = {name: np.concatenate(values) for name, values in clips.items()}
-    measured["eigenvalues"] = {name: np.concatenate(values) for name, values in spectra.items()}
-    return joined, measured
+    clips = {**_joined(clips), "eigenvalues": _joined(spectra)}
+    return {name: _joined(of) for name, of in parts.items()}, clips
 
 
-def _of_operators(model: keras.Model, clips, measured: dict, spectra: dict) -> None:
-    """Add the energy of both parts, and the eigenvalues of every operator, of some clips."""
-    layer = model.reading_split()
-    embeddings = model(clips, training=False)
-    parts = named_embeddings(model, embeddings)
-    energies = [part_energy(layer, part) for part in parts.values()]
-    measured["static"].append(energies[0]["static"])
-    measured["dynamic"].append(energies[-1]["dynamic"])
-    measured["overlap"].append(np.mean([energy["overlap"] for energy in energies], axis=0))
-    for name, part in parts.items():
-        spectra.setdefault(name, []).append(eigenvalues_of(layer, part))
+def _joined(lists: dict[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate(arrays) for name, arrays in lists.items()}
 
 
 def _spectrum(eigenvalues: np.ndarray, threshold: float) -> dict:
