@@ -84,7 +84,7 @@ def detection(name, version, **choices):
         # Boxes of persons to test on: a .csv or .pkl file of a person detector; None: the annotated ones.
         "persons": config_dict.placeholder(str),
         "least_person_score": 0.0,  # that such a box needs
-        # Every so many-th annotated frame of a video.
+        # Every n-th annotated frame of a video.
         "every_train": 1,
         "every_test": 1,
         "limit": config_dict.placeholder(
