@@ -80,14 +80,13 @@ def read_ava_predictions(path: str | os.PathLike) -> dict[tuple[str, int], tuple
         UserError: if the file cannot be understood.
 
     Example:
-
-    >>> from bod_keras.data import read_ava_predictions
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     table = pathlib.Path(folder, "boxes.csv")
-    ...     _ = table.write_text("-5KQ66BBWC4,0902,0.1,0.2,0.3,0.8,,0.97")
-    ...     read_ava_predictions(table)["-5KQ66BBWC4", 902][0].score
-    0.97
+        >>> from bod_keras.data import read_ava_predictions
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = pathlib.Path(folder, "boxes.csv")
+        ...     _ = table.write_text("-5KQ66BBWC4,0902,0.1,0.2,0.3,0.8,,0.97")
+        ...     read_ava_predictions(table)["-5KQ66BBWC4", 902][0].score
+        0.97
     """
     path = os.fspath(path)
     if path.endswith(".pkl"):

@@ -79,9 +79,8 @@ def ucf101_24_to_json(source: str | os.PathLike, target: str | os.PathLike) -> N
         UserError: if the pickle file asks for code, or is neither of the two.
 
     Example:
-
-    >>> from bod_keras.data import ucf101_24_to_json
-    >>> ucf101_24_to_json("UCF101v2-GT.pkl", "ucf101_24.json")  # doctest: +SKIP
+        >>> from bod_keras.data import ucf101_24_to_json
+        >>> ucf101_24_to_json("UCF101v2-GT.pkl", "ucf101_24.json")  # doctest: +SKIP
     """
     content = _normalized(os.fspath(source))
     with atomic_file(target) as part:

@@ -1,0 +1,166 @@
+"""Lists with a header: tables whose columns have meanings."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Sequence
+
+from bod_keras.data.datasets.lists.list_file import MANY, ListFile, Row, names_video
+from bod_keras.data.datasets.text import csv_rows, to_integer
+from bod_keras.data.record import some
+from bod_keras.errors import UserError
+
+# What the column of the labels may be called; the first that is there is taken.
+LABEL_COLUMNS = (
+    *("label", "labels", "class", "classes", "class_name", "classname", "label_name"),
+    *("action", "activity", "category", "target", "class_id", "label_id", "action_id"),
+)
+_HEADER = {
+    *LABEL_COLUMNS,
+    "split",
+    "file",
+    "filename",
+    "video",
+}  # without "path": no header of ours
+# Columns of integers that are no label: they number rows or files, count frames, or measure.
+_NUMBERS = (
+    r"(unnamed(:.*)?|index|idx|id|row|no|n|(video|clip|file|sample)_?(id|idx|index|no|number))?"
+)
+_NO_LABEL = re.compile(
+    rf"{_NUMBERS}|(n|nb|num|number|total|count)_?(of_?)?frames?|n?frames?(_?(count|num|number|total))?|"
+    r"(start|end|begin|stop|first|last)(_?(frame|time|sec|second)s?)?|(frame|time)_?(start|end|begin|stop)|"
+    r"len|length|duration(_.*)?|seconds|fps|width|height|(file_?)?size|bytes|year"
+)
+_LONGEST_HEADER = 2**20  # letters
+
+
+def find_header(file: ListFile, lines: Sequence[str]) -> tuple[int, str | None]:
+    """Find the first line that holds something, and the delimiter if it is a header."""
+    for start, line in enumerate(lines):
+        if not line.strip() or file.is_comment(line):
+            continue
+        if len(line) > _LONGEST_HEADER:
+            return start, None
+        for delimiter in (",", "\t", ";", "|", " "):
+            try:
+                ((_, cells),) = csv_rows(file.source, [line], delimiter=delimiter)
+            except (UserError, ValueError):
+                continue
+            cells = [cell.strip().lower() for cell in cells]
+            if any(
+                names_video(cell) or "/" in cell or to_integer(cell) is not None for cell in cells
+            ):
+                break
+            if "path" in cells:
+                return start, delimiter
+            known = [cell in _HEADER for cell in cells]
+            if len(cells) > 1 and (all if delimiter == " " else any)(known):
+                raise UserError(
+                    f"{file.source} must begin with a header line that has a 'path' column. Received "
+                    f"columns: {cells}. Rename the column that holds the files; official lists of data "
+                    "sets are read with dataset=NAME."
+                )
+        return start, None
+    return 0, None
+
+
+def read_table(file: ListFile, lines: Sequence[str], start: int, delimiter: str) -> list[Row]:
+    """Read the rows of a table."""
+    table = csv_rows(file.source, lines[start:], start + 1, delimiter=delimiter)
+    columns = [cell.strip() for cell in table[0][1]]
+    keys = [column.lower() for column in columns]
+    twice = sorted({key for key in keys if key and keys.count(key) > 1})
+    if twice:
+        raise file.error(
+            table[0][0],
+            f"the column {twice[0]!r} is there {keys.count(twice[0])} times. Keep one of them.",
+        )
+    path = keys.index("path")
+    kept: list[tuple[int, list[str]]] = []
+    for line, cells in table[1:]:
+        if not any(cell.strip() for cell in cells):
+            file.empty += bool(cells)
+            continue
+        if file.is_comment(cells[0]) and (len(cells) == 1 or path == 0):
+            file.comments += 1
+            continue
+        if delimiter == " " and len(cells) > len(keys) and path == 0:
+            cells = lines[line - 1].strip().rsplit(None, len(keys) - 1)
+        if len(cells) != len(keys):
+            raise file.error(
+                line,
+                f"expected {len(keys)} cells as in the header. Received {len(cells)}: {some(cells, 6)}. "
+                "Put paths with commas in double quotes; the last line may be where the list breaks off.",
+            )
+        cells = [cell.strip() for cell in cells]
+        if not cells[path]:
+            raise file.error(line, f"the cell of the path is empty. Received: {cells}")
+        kept.append((line, cells))
+    file.remark_skipped()
+    return _rows(file, columns, keys, kept)
+
+
+def _rows(file: ListFile, columns: list[str], keys: list[str], kept: list) -> list[Row]:
+    """Give every column its meaning."""
+    path, split = keys.index("path"), keys.index("split") if "split" in keys else None
+    values = {i: [cells[i] for _, cells in kept] for i in range(len(keys)) if i != path}
+    others = [i for i in values if i != split]
+    label = next((keys.index(key) for key in LABEL_COLUMNS if key in keys), None)
+    if label is None and len(others) == 1 and not _all_integers(values[others[0]]):
+        label = others[0]  # the only column, of words
+    factors, ignored = [], []
+    for i in others:
+        if i == label or (label is not None and _names_labels(file, keys[i], values, i, label)):
+            continue
+        (factors if _is_factor(keys[i], values[i]) else ignored).append(i)
+    named = [columns[i] or "without a name" for i in ignored]
+    if named:
+        file.remarks.append(
+            f"{'column' if len(named) == 1 else 'columns'} {', '.join(named)} ignored"
+        )
+    numbering = {i for i in ignored if re.fullmatch(r"(unnamed(:.*)?|index)?", keys[i])}
+    file.numbering = {path, *numbering}
+    several = functools.cache(_several)
+    return [
+        Row(
+            line,
+            cells[path],
+            several(cells[label]) if label is not None and cells[label] else (),
+            (cells[split] or None) if split is not None else None,
+            {columns[i]: to_integer(cells[i]) for i in factors} if factors else None,
+            cells,
+        )
+        for line, cells in kept
+    ]
+
+
+def _names_labels(file: ListFile, key: str, values: dict, i: int, label: int) -> bool:
+    """Whether a column names the classes that the label column numbers."""
+    if key not in LABEL_COLUMNS or not _all_integers(values[label]):
+        return False
+    names: dict[int, str] = {}
+    for number, name in zip(values[label], values[i]):
+        if not number or not name or names.setdefault(to_integer(number), name) != name:
+            return False
+    if to_integer(values[i][0]) is not None or len(set(names.values())) < len(names):
+        return False
+    file.names = names
+    return True
+
+
+def _several(cell: str) -> tuple[str, ...]:
+    """The labels of a cell: integers with spaces or the like between, or one name."""
+    words = re.split(r"[ ,;|]+", cell.strip("[]() "))
+    return tuple(words) if all(to_integer(word) is not None for word in words) else (cell,)
+
+
+def _all_integers(cells: Iterable[str]) -> bool:
+    return all(to_integer(cell) is not None for cell in cells)
+
+
+def _is_factor(key: str, cells: Sequence[str]) -> bool:
+    """Whether a column of integers tells videos apart by classes: it does not count or number them."""
+    if _NO_LABEL.fullmatch(key) or not _all_integers(cells):
+        return False
+    return len(cells) < MANY or len(set(cells)) < len(cells)
