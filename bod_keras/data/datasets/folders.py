@@ -167,10 +167,10 @@ class VideoFiles:
 
 def without_repeats(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
     """Give records without those that equal an earlier one, and what is to be said of these."""
-    found: dict[str, list[Record]] = {}
+    found: dict[tuple, list[Record]] = {}
     kept, again = [], []
     for record in records:
-        same = found.setdefault(record.path, [])
+        same = found.setdefault((record.path, record.label, record.split, record.span), [])
         if record in same:
             again.append(os.path.basename(record.path))
         else:
