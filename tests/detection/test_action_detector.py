@@ -1,5 +1,8 @@
 """The detector: each box by itself, the loss of the boxes that there are, files, precision."""
 
+import zipfile
+
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -55,6 +58,26 @@ def test_it_comes_back_from_a_file(tmp_path):
     configs = [{**model.get_config(), "features": None} for model in (again, detector)]
     assert configs[0] == configs[1] and configs[0]["dropout"] == 0.25
     np.testing.assert_array_equal(numpy(again(inputs)), logits)
+
+
+def test_a_detector_of_version_0_1_loads(tmp_path):
+    """Its file has no counters and no states of seeds."""
+    detector = make_detector(dropout=0.25)
+    detector.count(np.arange(3))
+    detector.save(tmp_path / "detector.keras")
+    with zipfile.ZipFile(tmp_path / "detector.keras") as archive:
+        archive.extractall(tmp_path / "parts")
+    with h5py.File(tmp_path / "parts" / "model.weights.h5", "a") as file:
+        assert len(file["vars"])
+        for name in list(file["vars"]):
+            del file["vars"][name]
+    with zipfile.ZipFile(tmp_path / "old.keras", "w") as archive:
+        for part in (tmp_path / "parts").iterdir():
+            archive.write(part, part.name)
+    again = keras.models.load_model(tmp_path / "old.keras")
+    assert int(again.steps_taken) == 0
+    inputs = make_inputs()
+    np.testing.assert_array_equal(numpy(again(inputs)), numpy(detector(inputs)))
 
 
 def test_half_precision_leaves_boxes_and_logits_in_float32():
