@@ -87,13 +87,13 @@ def fit_labeled(
     if done >= steps * epochs:
         state = f", trained already: read from {checkpoints}"
     print(f"{what}, {steps} steps an epoch, {epochs} epochs{state}", flush=True)
-    progress, stop, checkpoint = (
-        Progress(epochs * steps, done),
+    stop, progress, checkpoint = (
         StopOnSignal(),
+        Progress(epochs * steps, done),
         Checkpoint(checkpoints),
     )
-    around = [stop, StopOnNonFinite(files), progress], [HistoryFile(history), checkpoint]
-    fit_rest(model, stream, steps, epochs, [*around[0], *callbacks, *around[1]])
+    first, last = [stop, StopOnNonFinite(files), progress], [HistoryFile(history), checkpoint]
+    fit_rest(model, stream, steps, epochs, [*first, *callbacks, *last])
     if stop.received is not None:
         checkpoint.save()
         raise TrainingStoppedError(stop.received, steps_taken(model))
