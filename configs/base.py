@@ -162,6 +162,6 @@ def shared():
     # What training.Monitors measures every so many epochs (0: never), on this many videos of the first batch.
     config.monitors = ConfigDict({"every": 1, "videos": 64})
     config.checkpoint = ConfigDict({"every": 1, "keep": 2})  # in epochs
-    # Keras callbacks of your own, each "module:Class" and made without arguments (docs/training.md).
+    # Keras callbacks of your own, each "module:Class" and made without arguments (docs/runs.md).
     config.callbacks = ()
     return config
