@@ -55,6 +55,34 @@ def record_frames(store: FrameStore, record: Record) -> tuple[int, int]:
     return first, max(last - first, 1)
 
 
+def frame_at(store: FrameStore, path: str, seconds: float) -> int:
+    """Give the number of the frame that is shown nearest to a time.
+
+    Args:
+        store: that can read the video.
+        path: of the video.
+        seconds: from the start of the file.
+
+    Returns:
+        The number, counted from 0.
+
+    Raises:
+        VideoError: if the video cannot be read, has no frame rate, or has ended by then.
+
+    Example:
+        >>> import numpy as np
+        >>> from bod_keras.data import array_records, open_store
+        >>> from bod_keras.data.record_frames import frame_at
+        >>> records = array_records(np.zeros((1, 16, 8, 8, 3), np.uint8), fps=8.0)
+        >>> frame_at(open_store(records), "array#0", 1.49)
+        12
+    """
+    times = store.times(path)
+    if seconds >= (end := times[-1] + 1 / (store.fps(path) or np.inf)):
+        raise VideoError(path, f"it ends at {end:.2f} s, its annotation asks for {seconds:g} s")
+    return int(np.abs(times - seconds).argmin())
+
+
 def video_lengths(records: Sequence[Record]) -> list[int | None]:
     """Count the frames of videos, without decoding them where their files say it.
 

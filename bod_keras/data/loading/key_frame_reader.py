@@ -8,11 +8,10 @@ import numpy as np
 
 from bod_keras.data.augment.augment import ClipAugment
 from bod_keras.data.augment.crops import cut_out
-from bod_keras.data.choose_store import open_store
 from bod_keras.data.datasets.key_frames import KeyFrame
 from bod_keras.data.loading.clips import sample_rng
-from bod_keras.data.loading.reader import Task
-from bod_keras.data.video.store import FrameStore
+from bod_keras.data.loading.reader import StoreReader, Task
+from bod_keras.data.record_frames import frame_at
 from bod_keras.data.video.video_file import VideoError, video_errors
 
 # The side of the square on which a crop is drawn: crops are shares of a frame, whose size is not known yet.
@@ -53,7 +52,7 @@ class View:
 
 
 @dataclasses.dataclass
-class KeyFrameReader:
+class KeyFrameReader(StoreReader):
     """Reads the clip around a key frame; pickled to the worker processes, as `ClipReader`.
 
     Frame t of a clip is frame `k + (t - frames // 2) stride` of the video, k the key frame; beyond the
@@ -75,7 +74,7 @@ class KeyFrameReader:
     >>> import numpy as np
     >>> from bod_keras.data import KeyFrame, VideoError
     >>> from bod_keras.data.loading.key_frame_reader import KeyFrameReader
-    >>> from bod_keras.data.loading.reader import Task
+    >>> from bod_keras.data.loading.reader import StoreReader, Task
     >>> from bod_keras.data import augmentation
     >>> augment = augmentation("motion", 16)
     >>> reader = KeyFrameReader([KeyFrame("nowhere.mp4", (), frame=3)], 8, 1, 16, 0, augment)
@@ -93,10 +92,6 @@ class KeyFrameReader:
     seed: int
     augment: ClipAugment
     cache_mb: float = 0
-    _store: FrameStore | None = dataclasses.field(default=None, init=False, repr=False)
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_store": None}
 
     def view(self, task: Task) -> View:
         """Give the part of the frame that a task's clip shows; in any process the same."""
@@ -112,8 +107,6 @@ class KeyFrameReader:
             VideoError: if the video cannot be read, or ends before the key frame.
             OSError: if its storage does not answer.
         """
-        if self._store is None:  # in the process that reads, not in the one that pickles
-            self._store = open_store((), self.cache_mb)
         key_frame = self.records[task.index]
         view, rng = self._draw(task)
         with video_errors(key_frame.path):
@@ -144,18 +137,14 @@ class KeyFrameReader:
 
     def _number(self, key_frame: KeyFrame, length: int) -> int:
         """The number of a key frame in its video."""
-        number = key_frame.frame
-        if number is None:
-            fps = self._store.fps(key_frame.path)
-            if not fps:
-                raise VideoError(key_frame.path, "it has no frame rate, which its key frames need")
-            number = round(key_frame.time * fps)
-        if number >= length:
+        if key_frame.frame is None:
+            return frame_at(self._store, key_frame.path, key_frame.time)
+        if key_frame.frame >= length:
             raise VideoError(
                 key_frame.path,
-                f"it has {length} frames, its annotation asks for number {number}, counted from 0",
+                f"it has {length} frames, its annotation asks for number {key_frame.frame}, counted from 0",
             )
-        return number
+        return key_frame.frame
 
 
 def _cut(frame: np.ndarray, view: View, size: int) -> np.ndarray:

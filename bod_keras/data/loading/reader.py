@@ -41,8 +41,25 @@ class Task:
     crops: int = 1
 
 
+class StoreReader:
+    """What opens its store in the process that reads, not in the one that pickles it."""
+
+    records: list
+    cache_mb: float
+    _opened: FrameStore | None = None
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in self.__dict__.items() if name != "_opened"}
+
+    @property
+    def _store(self) -> FrameStore:
+        if self._opened is None:
+            self._opened = open_store(self.records, self.cache_mb)
+        return self._opened
+
+
 @dataclasses.dataclass
-class ClipReader:
+class ClipReader(StoreReader):
     """Reads the clips of a sample: frames, then augmentation; pickled to the worker processes.
 
     Args:
@@ -77,10 +94,6 @@ class ClipReader:
     augment: ClipAugment
     centre: ClipAugment
     cache_mb: float
-    _store: FrameStore | None = dataclasses.field(default=None, init=False, repr=False)
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_store": None}
 
     def read(self, task: Task, out: np.ndarray) -> bool:
         """Read one sample.
@@ -96,8 +109,6 @@ class ClipReader:
             VideoError: if the video cannot be read.
             OSError: if its storage does not answer.
         """
-        if self._store is None:  # in the process that reads, not in the one that pickles
-            self._store = open_store(self.records, self.cache_mb)
         record = self.records[task.index]
         rng = sample_rng(self.seed, task.epoch or 0, task.index)
         with video_errors(record.path):

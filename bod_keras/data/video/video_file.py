@@ -187,11 +187,16 @@ class VideoFile:
             packets = self._from(key) if key else packets or self.packets()
             for ordinal, packet in enumerate(packets, start=key.ordinal if key else 0):
                 packet.opaque = ordinal
-                yield from self._decoded(packet)
-            yield from self._decoded(None)
+                for frame in self._decoded(packet):
+                    yield frame.opaque, frame
+            for frame in self._decoded(None):
+                yield frame.opaque, frame
 
     def _from(self, key: KeyPacket) -> Iterator[av.Packet]:
-        self.container.seek(key.timestamp, stream=self.stream)
+        try:
+            self.container.seek(key.timestamp, stream=self.stream)
+        except av.error.FFmpegError:  # of a file without an index
+            return
         packets = self.packets()
         for packet in packets:
             if packet.pos == key.position:
@@ -200,14 +205,12 @@ class VideoFile:
             elif packet.dts is not None and packet.dts > key.timestamp:
                 return
 
-    def _decoded(self, packet: av.Packet | None) -> Iterator[tuple[int | None, av.VideoFrame]]:
+    def _decoded(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         try:
-            frames = self.stream.codec_context.decode(packet)
+            return self.stream.codec_context.decode(packet)
         except av.error.FFmpegError:
             self.lost += 1
-            return
-        for frame in frames:
-            yield frame.opaque, frame
+            return []
 
 
 def _tag(path: str, stream: av.stream.Stream) -> str:
