@@ -97,11 +97,25 @@ def test_a_name_may_begin_as_a_comment_does(tmp_path):
     assert catalog.class_names == ["# one", "#two"] and not catalog.remarks
 
 
-def test_a_second_column_names_the_numbers(tmp_path):
-    text = "path,label,class_name\na.mp4,1,run\nb.mp4,0,jump\nc.mp4,1,run\n"
-    catalog = read(tmp_path, text)
+@pytest.mark.parametrize("columns", ["label,class_name", "class_id,class", "action_id,action"])
+def test_a_second_column_names_the_numbers(tmp_path, columns):
+    catalog = read(tmp_path, f"path,{columns}\na.mp4,1,hop\nb.mp4,0,jump\nc.mp4,1,hop\nd.mp4,,\n")
+    assert [r.label for r in catalog.records] == [1, 0, 1, None]
+    assert all(r.factors == {} for r in catalog.records)
+    assert catalog.class_names == ["jump", "hop"]
+    assert catalog.remarks == ["1 without a label (line 5: d.mp4)"]
+
+
+def test_numbers_with_gaps_give_way_to_their_names(tmp_path):
+    catalog = read(tmp_path, "path,label,class_name\na.mp4,7,run\nb.mp4,3,jump\nc.mp4,7,run\n")
     assert [r.label for r in catalog.records] == [1, 0, 1]
-    assert catalog.class_names == ["jump", "run"] and not catalog.remarks
+    assert catalog.class_names == ["jump", "run"] and catalog.remarks == ["column label ignored"]
+
+
+def test_names_that_contradict_the_numbers_are_not_used(tmp_path):
+    catalog = read(tmp_path, "path,label,class_name\na.mp4,1,run\nb.mp4,0,jump\nc.mp4,1,jump\n")
+    assert [r.label for r in catalog.records] == [1, 0, 1]
+    assert catalog.class_names == [] and catalog.remarks == ["column class_name ignored"]
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,7 @@ def number_labels(file: ListFile, rows: Sequence[Row]) -> tuple[list[tuple[int, 
         labels = [(number[row.labels[0]],) if row.labels else () for row in rows]
     else:
         labels = [_integers(file, row, values) for row in rows]
-        names = []
-        if sorted(file.names) == list(range(len(file.names))):
-            names = [file.names[i] for i in range(len(file.names))]
+        names = [file.names[i] for i in range(len(file.names))]
     return labels, names
 
 

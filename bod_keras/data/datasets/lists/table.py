@@ -106,14 +106,15 @@ def _rows(file: ListFile, columns: list[str], keys: list[str], kept: list) -> li
     path, split = keys.index("path"), keys.index("split") if "split" in keys else None
     values = {i: [cells[i] for _, cells in kept] for i in range(len(keys)) if i != path}
     others = [i for i in values if i != split]
-    label = next((keys.index(key) for key in LABEL_COLUMNS if key in keys), None)
+    label, twin = _label_column(file, keys, values)
     if label is None and len(others) == 1 and not _all_integers(values[others[0]]):
         label = others[0]  # the only column, of words
     factors, ignored = [], []
     for i in others:
-        if i == label or (label is not None and _names_labels(file, keys[i], values, i, label)):
-            continue
-        (factors if _is_factor(keys[i], values[i]) else ignored).append(i)
+        if i == twin and file.names:
+            continue  # it names the labels
+        if i != label:
+            (factors if i != twin and _is_factor(keys[i], values[i]) else ignored).append(i)
     named = [columns[i] or "without a name" for i in ignored]
     if named:
         file.remarks.append(
@@ -135,18 +136,27 @@ def _rows(file: ListFile, columns: list[str], keys: list[str], kept: list) -> li
     ]
 
 
-def _names_labels(file: ListFile, key: str, values: dict, i: int, label: int) -> bool:
-    """Whether a column names the classes that the label column numbers."""
-    if key not in LABEL_COLUMNS or not _all_integers(values[label]):
-        return False
+def _label_column(
+    file: ListFile, keys: list[str], values: dict[int, list[str]]
+) -> tuple[int | None, int | None]:
+    """Find the column of the labels, and another one that says the same: names beside numbers."""
+    found = [keys.index(key) for key in LABEL_COLUMNS if key in keys]
+    numbers = next((i for i in found if _all_integers(filter(None, values[i]))), None)
+    words = next((i for i in found if not _all_integers(filter(None, values[i]))), None)
+    if numbers is None or words is None:
+        return (found[0] if found else None), None
     names: dict[int, str] = {}
-    for number, name in zip(values[label], values[i]):
-        if not number or not name or names.setdefault(to_integer(number), name) != name:
-            return False
-    if to_integer(values[i][0]) is not None or len(set(names.values())) < len(names):
-        return False
+    for number, name in zip(values[numbers], values[words]):
+        if bool(number) != bool(name):
+            return found[0], None
+        if number and names.setdefault(to_integer(number), name) != name:
+            return found[0], None
+    if len(set(names.values())) < len(names):
+        return found[0], None
+    if set(names) != set(range(len(names))):
+        return words, numbers  # numbers with gaps, or from 1 on
     file.names = names
-    return True
+    return numbers, words
 
 
 def _several(cell: str) -> tuple[str, ...]:
