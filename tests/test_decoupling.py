@@ -1,5 +1,6 @@
 """`Decoupling` as a value: it survives Keras' serialization, with objects of the user's own in it."""
 
+import dataclasses
 import json
 
 import keras
@@ -35,9 +36,10 @@ def again(settings):
     [
         bod_keras.Decoupling(),
         bod_keras.Decoupling.named("paper"),
+        bod_keras.Decoupling.named("reference-code"),
         bod_keras.Decoupling(threshold=0.3, base_weight=0.5, read_out="mean", bilevel=None),
     ],
-    ids=["recommended", "paper", "custom"],
+    ids=["recommended", "paper", "reference-code", "custom"],
 )
 def test_it_comes_back_equal(settings):
     assert again(settings) == settings
@@ -61,3 +63,10 @@ def test_a_model_with_them_comes_back_from_a_file(tmp_path):
     bod_keras.VSimCLR(encoder, settings).save(tmp_path / "model.keras")
     loaded = bod_keras.load(tmp_path / "model.keras")
     assert isinstance(loaded.split.read_out, Spread) and isinstance(loaded.motion_view, Mirror)
+
+
+def test_the_published_code_differs_from_the_papers_text_in_the_split_alone():
+    code, text = (bod_keras.Decoupling.named(name) for name in ("reference-code", "paper"))
+    assert code != text and dataclasses.replace(code, reference_code=False) == text
+    with pytest.raises(bod_keras.UserError, match="Did you mean reference-code"):
+        bod_keras.Decoupling.named("reference_code")

@@ -1,5 +1,9 @@
 """A small 2-D network applied to every frame: the demo's encoder."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import keras
 from keras import layers, ops
 
@@ -36,12 +40,15 @@ class UnfoldTime(layers.Layer):
 
 @ENCODERS.register("frame_cnn")
 def FrameCNN(  # noqa: N802
-    input_shape=(8, 32, 32, 3), widths=(16, 32, 64, 128), remat=False, name="frame_cnn"
-):
+    input_shape: tuple[int | None, ...] = (8, 32, 32, 3),
+    widths: Sequence[int] = (16, 32, 64, 128),
+    remat: bool = False,
+    name: str = "frame_cnn",
+) -> keras.Model:
     """A per-frame CNN: strided convolutions, batch normalization and ReLU, then the mean over space.
 
     It has no temporal receptive field: what changes in time changes in its features, which is what the
-    Koopman split wants.
+    Koopman split needs.
 
     Args:
         input_shape: (T, H, W, 3); T, H and W may be None.

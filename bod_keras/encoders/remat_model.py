@@ -1,6 +1,9 @@
 """`RematModel`: an encoder that keeps few activations and computes the others again for the gradient."""
 
+from __future__ import annotations
+
 from collections import Counter
+from typing import Any
 
 import keras
 from keras import ops, tree
@@ -39,7 +42,7 @@ class RematModel(keras.Model):
         Chen et al., "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174.
     """
 
-    def __init__(self, inputs, outputs, name=None, **kwargs):
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs):
         for role, tensors in (("input", inputs), ("output", outputs)):
             if len(tree.flatten(tensors)) != 1:
                 raise UserError(

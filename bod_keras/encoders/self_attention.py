@@ -1,5 +1,7 @@
 """`SelfAttention`: every place of a map attends to every other, in space and time."""
 
+from __future__ import annotations
+
 import keras
 from keras import layers, ops
 
@@ -39,7 +41,7 @@ class SelfAttention(layers.Layer):
         Vaswani et al., arXiv 1706.03762; Bao et al., "BEiT", arXiv 2106.08254.
     """
 
-    def __init__(self, heads, **kwargs):
+    def __init__(self, heads: int, **kwargs):
         super().__init__(**kwargs)
         self.heads = heads
 

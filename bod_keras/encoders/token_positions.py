@@ -1,5 +1,7 @@
 """Where a token is: `SinusoidalPositions`, which are fixed, and `SeparablePositions`, which are learned."""
 
+from __future__ import annotations
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -37,7 +39,7 @@ class SinusoidalPositions(layers.Layer):
         Vaswani et al., arXiv 1706.03762, section 3.5; so numbered in Tong et al., "VideoMAE", arXiv 2203.12602.
     """
 
-    def __init__(self, step=1.0, **kwargs):
+    def __init__(self, step: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.step = step
 

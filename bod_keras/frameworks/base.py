@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -223,7 +224,7 @@ class ContrastiveModel(BiLevelModel):
             known[time] = keras.Model(clips, outputs, name=f"{self.name}_embedder")
         return known[time]
 
-    def embed(self, clips, batch_size: int = 32) -> dict[str, np.ndarray]:
+    def embed(self, clips: Any, batch_size: int = 32) -> dict[str, np.ndarray]:
         """Return the representations of clips, NumPy in and out on every backend.
 
         Args:

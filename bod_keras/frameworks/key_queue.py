@@ -1,5 +1,7 @@
 """A ring buffer of embeddings of earlier videos."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
@@ -40,7 +42,7 @@ class KeyQueue(keras.layers.Layer):
         He et al., "Momentum Contrast for Unsupervised Visual Representation Learning", arXiv 1911.05722.
     """
 
-    def __init__(self, size, **kwargs):
+    def __init__(self, size: int, **kwargs):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if size < 1:

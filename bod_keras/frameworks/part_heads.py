@@ -30,7 +30,9 @@ class PartHeads(keras.layers.Layer):
         64
     """
 
-    def __init__(self, static, dynamic=None, **kwargs):
+    def __init__(
+        self, static: keras.layers.Layer, dynamic: keras.layers.Layer | None = None, **kwargs
+    ):
         kwargs["dtype"] = "float32"  # as a head
         super().__init__(**kwargs)
         self.static = static

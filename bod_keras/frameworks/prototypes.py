@@ -1,5 +1,7 @@
 """Learned unit vectors that embeddings are compared with."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
@@ -39,7 +41,7 @@ class Prototypes(keras.layers.Layer):
         arXiv 2006.09882.
     """
 
-    def __init__(self, count=1000, **kwargs):
+    def __init__(self, count: int = 1000, **kwargs):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if count < 2:

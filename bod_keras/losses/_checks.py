@@ -1,14 +1,18 @@
 """Argument checks that the losses share."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from bod_keras.errors import UserError
 
 
-def check_temperature(temperature):
+def check_temperature(temperature: float) -> None:
     if not temperature > 0:
         raise UserError(f"temperature must be positive (0.1 is usual). Received: {temperature}")
 
 
-def check_sinkhorn(epsilon, iterations):
+def check_sinkhorn(epsilon: float, iterations: int) -> None:
     if not epsilon > 0:
         raise UserError(f"epsilon must be positive (0.05 is usual). Received: {epsilon}")
     if not isinstance(iterations, int) or iterations < 1:
@@ -17,7 +21,7 @@ def check_sinkhorn(epsilon, iterations):
         )
 
 
-def check_views(name, view_a, view_b):
+def check_views(name: str, view_a: Any, view_b: Any) -> None:
     """Two views (B, D) of the same videos."""
     if len(view_a.shape) != 2 or tuple(view_a.shape) != tuple(view_b.shape):
         raise UserError(

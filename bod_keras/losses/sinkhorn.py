@@ -1,12 +1,16 @@
 """Balanced soft assignments by the Sinkhorn-Knopp algorithm (SwAV)."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from keras import ops
 
 from bod_keras.errors import UserError
 from bod_keras.losses._checks import check_sinkhorn
 
 
-def sinkhorn(scores, epsilon=0.05, iterations=3):
+def sinkhorn(scores: Any, epsilon: float = 0.05, iterations: int = 3) -> Any:
     """Assign samples to prototypes so that every prototype is used equally much.
 
     From Q = exp(scores / epsilon), `iterations` times: scale the columns to equal sums, then the rows to sum 1.

@@ -1,5 +1,7 @@
 """Clips of the same motion over another video's background."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
@@ -47,7 +49,7 @@ class BackgroundSwap(keras.layers.Layer):
         Foreground-background Merging", CVPR 2022, arXiv 2109.15130, whose mask is another one.
     """
 
-    def __init__(self, threshold=SWAP_THRESHOLD, **kwargs):
+    def __init__(self, threshold: float = SWAP_THRESHOLD, **kwargs):
         super().__init__(**kwargs)
         if not 0 < threshold < 1:
             raise UserError(f"threshold must lie in (0, 1), 0.08 is usual. Received: {threshold}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -59,17 +60,17 @@ class ClipAugmenter(keras.layers.Layer):
 
     def __init__(
         self,
-        size,
-        crop_area=None,
-        crop_aspect=(0.5, 2.0),
-        flip=0.0,
-        jitter=(0.0, 0.0, 0.0, 0.0),
-        jitter_probability=0.0,
-        grey_probability=0.0,
-        blur_probability=(0.0,),
-        blur_sigma=(0.1, 2.0),
-        solarize_probability=(0.0,),
-        seed=None,
+        size: int,
+        crop_area: tuple[float, float] | None = None,
+        crop_aspect: tuple[float, float] = (0.5, 2.0),
+        flip: float = 0.0,
+        jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
+        jitter_probability: float = 0.0,
+        grey_probability: float = 0.0,
+        blur_probability: Sequence[float] = (0.0,),
+        blur_sigma: tuple[float, float] = (0.1, 2.0),
+        solarize_probability: Sequence[float] = (0.0,),
+        seed: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -93,7 +94,9 @@ class ClipAugmenter(keras.layers.Layer):
         self.built = True
 
     @classmethod
-    def from_recipe(cls, name, size, seed=None, **overrides):
+    def from_recipe(
+        cls, name: str, size: int, seed: int | None = None, **overrides
+    ) -> ClipAugmenter:
         """Make the layer of a named recipe, as `bod_keras.data.augmentation` makes a `ClipAugment`.
 
         Args:

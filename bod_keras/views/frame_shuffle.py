@@ -1,5 +1,7 @@
 """Clips whose frames come in another order."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
@@ -43,7 +45,7 @@ class FrameShuffle(keras.layers.Layer):
         1603.08561. That it is the static part's positive is ours.
     """
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
         self._generator = keras.random.SeedGenerator(seed)
