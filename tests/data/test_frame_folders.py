@@ -1,4 +1,5 @@
 import os
+import zlib
 
 import cv2
 import numpy as np
@@ -107,6 +108,31 @@ def test_a_jpeg_that_is_cut_off_is_no_grey_picture(tmp_path):
     (tmp_path / "1.jpg").write_bytes(data[:-200])
     with pytest.raises(VideoError, match="1.jpg is no image that OpenCV can decode, or is cut off"):
         FrameFolderStore().length(str(tmp_path))
+
+
+def _claim(name, height, width):
+    """A small picture whose header claims another size."""
+    data = bytearray(cv2.imencode(name, np.zeros((16, 16, 3), np.uint8))[1].tobytes())
+    if name == ".png":
+        data[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    else:
+        at = data.index(b"\xff\xc0")
+        data[at + 5 : at + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", [".jpg", ".png"])
+@pytest.mark.parametrize("size", [(65500, 65500), (30000, 30000), (1, 0), (9000, 9000)], ids=str)
+def test_a_header_that_claims_a_giant_picture_costs_no_memory(name, size, tmp_path):
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(3):
+        (tmp_path / f"{number}{name}").write_bytes(_claim(name, *size))
+    with pytest.raises(VideoError, match=f"0{name}"):
+        FrameFolderStore().length(str(tmp_path))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
 
 
 def test_catalogues_of_frame_folders(tmp_path, write_frames):

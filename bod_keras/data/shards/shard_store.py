@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from bod_keras.data.shards.shard_manifest import read_manifest
 from bod_keras.data.shards.tfrecord import decode_example, read_records
+from bod_keras.data.video.decode_image import decode_image
 from bod_keras.data.video.store import Cut, FrameStore
 from bod_keras.data.video.video_file import VideoError, VideoInfo
 from bod_keras.storage.remote_error import RemoteError, RemoteFileError
@@ -76,12 +76,9 @@ class ShardStore(FrameStore):
                 for chunk, example, wanted in zip(chunks, examples, np.split(unique, first[1:]))
                 for image in _images(path, example, int(chunk) * entry.chunk, wanted)
             ]
-        except (
-            cv2.error,
-            MemoryError,
-            LookupError,
-            TypeError,
-        ) as error:  # another writer's records
+        except VideoError:
+            raise
+        except (ValueError, LookupError, TypeError) as error:  # another writer's records
             raise VideoError(path, f"a record holds no frames: {error!r}") from None
         return [images[row] for row in rows]
 
@@ -135,9 +132,11 @@ def _images(
         )
     size = example["image/height"][0], example["image/width"][0], 3
     for index in wanted.tolist():
-        jpeg = np.frombuffer(example["image/encoded"][index - start], np.uint8)
-        image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
-        if image is None or image.shape != size:
+        try:
+            image = decode_image(example["image/encoded"][index - start])
+        except ValueError as error:
+            raise VideoError(path, f"frame {index} {error}") from None
+        if image.shape != size:
             raise VideoError(path, f"frame {index} is no image of the right size")
         yield image
 

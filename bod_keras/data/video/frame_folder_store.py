@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
+from collections.abc import Iterator
+from pathlib import Path
 
-import cv2
 import numpy as np
 
+from bod_keras.data.video.decode_image import decode_image
 from bod_keras.data.video.frame_folders import frame_names
 from bod_keras.data.video.store import Cut, FrameStore
 from bod_keras.data.video.video_file import VideoError, VideoInfo
@@ -57,37 +58,40 @@ class FrameFolderStore(FrameStore):
         return VideoInfo(frames=len(names), fps=self._fps, height=height, width=width)
 
     def decode(self, path: str, indices: np.ndarray) -> np.ndarray:
-        return np.stack(self._read(path, indices))
+        return self.decode_cut(path, indices, lambda image, row: image)
 
     def decode_cut(self, path: str, indices: np.ndarray, cut: Cut) -> np.ndarray:
-        return np.stack([cut(image, row) for row, image in enumerate(self._read(path, indices))])
+        found = [None] * len(indices)
+        for image, rows in self._read(path, indices):
+            for row in rows.tolist():
+                found[row] = cut(image, row)
+        return np.stack(found)
 
-    def _read(self, path: str, indices: np.ndarray) -> list[np.ndarray]:
+    def _read(self, path: str, indices: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Each image once, one in memory at a time, with the rows that it is for."""
         names = self._names(path)
         unique, rows = np.unique(indices, return_inverse=True)
         if unique[-1] >= len(names):
             raise VideoError(path, f"there is no frame {unique[-1]}, only {len(names)} images")
-        images = []
-        for index in unique.tolist():
-            images.append(_read_image(path, names[index]))
-            if images[-1].shape != images[0].shape:
+        shape = None
+        for place, index in enumerate(unique.tolist()):
+            image = _read_image(path, names[index])
+            shape = shape or image.shape
+            if image.shape != shape:
                 raise VideoError(
-                    path,
-                    f"{names[index]} is {_size(images[-1])}, other frames are {_size(images[0])}",
+                    path, f"{names[index]} is {_size(image.shape)}, other frames are {_size(shape)}"
                 )
-        return [images[row] for row in rows]
+            yield image, np.flatnonzero(rows == place)
 
 
 def _read_image(folder: str, name: str) -> np.ndarray:
     try:
-        data = np.fromfile(os.path.join(folder, name), np.uint8)
+        return decode_image(Path(folder, name).read_bytes())
     except OSError as error:
         raise VideoError(folder, f"{name} cannot be read: {error.strerror}") from None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
-    if image is None:
-        raise VideoError(folder, f"{name} is no image that OpenCV can decode, or is cut off")
-    return image
+    except ValueError as error:
+        raise VideoError(folder, f"{name} {error}") from None
 
 
-def _size(image: np.ndarray) -> str:
-    return f"{image.shape[1]} x {image.shape[0]}"
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}"
