@@ -175,7 +175,7 @@ WITH_A_SPLIT = {
 @pytest.mark.parametrize("kind", WITH_A_SPLIT)
 @pytest.mark.parametrize("name", ["saved_model", "encoder.pt2"])
 def test_all_parts_in_another_runtime(name, kind, tmp_path):
-    if not can_write(name) or (BACKEND == "jax" and kind != "app"):
+    if not can_write(name) or BACKEND == "jax":
         pytest.skip("see below")
     model = WITH_A_SPLIT[kind]()
     export(model, tmp_path / name)
@@ -199,9 +199,9 @@ def test_onnx_refuses_what_it_cannot_hold_before_writing(kind, tmp_path):
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="about JAX")
-@pytest.mark.parametrize("kind", ["recommended", "plain", "paper"])
+@pytest.mark.parametrize("kind", WITH_A_SPLIT)
 def test_a_runtime_that_does_not_run_it_leaves_nothing(kind, tmp_path):
-    """TensorFlow has no kernel for JAX's eigenvalues."""
+    """TensorFlow has no kernel for JAX's linear algebra."""
     with pytest.raises(bod_keras.UserError, match="was not written"):
         export(WITH_A_SPLIT[kind](), tmp_path / "saved_model")
     assert not list(tmp_path.iterdir())
