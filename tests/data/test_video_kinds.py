@@ -1,5 +1,6 @@
 """Files of every kind: a frame is the one that was asked for, or the file is refused with a reason."""
 
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import av
@@ -201,6 +202,18 @@ def test_spans_follow_the_times_of_the_frames(tmp_path):
         assert record_frames(store, Record(path, span=(1.0, 2.0))) == (25, 13)
         with pytest.raises(VideoError, match="begins after the end of the video, at 2.9"):
             record_frames(store, Record(path, span=(4.0, 5.0)))
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "libvpx-vp9"])
+def test_files_that_are_open_at_a_time_do_not_disturb_each_other(tmp_path, codec):
+    b_frames = 0 if codec == "libvpx-vp9" else 2
+    paths = [write_video(tmp_path / f"{i}.mp4", codec, b_frames=b_frames) for i in range(3)]
+    for frames in zip(*map(iterate_frames, paths), range(60), strict=True):
+        assert [read_stamp(frame) for frame in frames[:3]] == 3 * [frames[3]]
+    with ThreadPoolExecutor(4) as pool:
+        orders = [np.random.default_rng(seed).permutation(60) for seed in range(12)]
+        for order, frames in zip(orders, pool.map(read_frames, 4 * paths, orders)):
+            assert [read_stamp(frame) for frame in frames] == order.tolist()
 
 
 def damaged(path, where):

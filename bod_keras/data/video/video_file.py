@@ -186,11 +186,12 @@ class VideoFile:
         with decoder_errors(self.path, f"it cannot be decoded: {self.codec}"):
             packets = self._from(key) if key else packets or self.packets()
             for ordinal, packet in enumerate(packets, start=key.ordinal if key else 0):
-                packet.opaque = ordinal
+                # PyAV keeps it by its address, so it is an object of its own; small integers are shared.
+                packet.opaque = [ordinal]
                 for frame in self._decoded(packet):
-                    yield frame.opaque, frame
+                    yield *(frame.opaque or [None]), frame
             for frame in self._decoded(None):
-                yield frame.opaque, frame
+                yield *(frame.opaque or [None]), frame
 
     def _from(self, key: KeyPacket) -> Iterator[av.Packet]:
         try:
