@@ -91,6 +91,12 @@ class ClipDataset:
         self.records = list(records)
         if not self.records:
             raise UserError("records must hold at least one video. Received: an empty list")
+        for record in self.records:
+            if not hasattr(record, "path"):
+                raise UserError(
+                    "records must be one list of Record, as read_catalog gives it. "
+                    f"Received: a list with {type(record).__name__} in it"
+                )
         if seed < 0:
             raise UserError(f"seed must be at least 0. Received: seed={seed}")
         self.clips, self.loading = with_settings(clips, loading, settings)
