@@ -88,7 +88,7 @@ def test_each_kind_of_trouble_is_found(folder, tmp_path, capsys, depth):
     expected = dict(EXPECTED)
     if depth == "--full":
         expected["variable.mp4"] = ("variable rate", "frames a second on average")
-        expected["frames/damaged"] = ("unreadable", "00007.jpg cannot be decoded")
+        expected["frames/damaged"] = ("unreadable", "00007.jpg is no image")
     problems = {os.path.relpath(p, folder): found for p, found in report["problems"].items()}
     assert set(problems) == set(expected)
     for name, (kind, reason) in expected.items():

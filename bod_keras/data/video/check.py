@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 
-import cv2
 import numpy as np
 
-from bod_keras.data.video.frame_folders import frame_names
+from bod_keras.data.video.frame_folder_store import FrameFolderStore
 from bod_keras.data.video.video import (
     check_frames,
     count_frames,
@@ -104,8 +103,9 @@ def _is_variable(times: np.ndarray) -> bool:
 
 
 def _check_images(folder: str, full: bool) -> int:
-    names = frame_names(folder)
-    for name in names if full else {names[0], names[-1]}:
-        if cv2.imread(os.path.join(folder, name)) is None:
-            raise VideoError(folder, f"the image {name} cannot be decoded")
-    return len(names)
+    store = FrameFolderStore()
+    length = store.length(folder)
+    frames = store.stream(folder) if full else store.frames(folder, np.array([0, length - 1]))
+    if len({frame.shape for frame in frames}) > 1:
+        raise VideoError(folder, "the size of the images changes")
+    return length
