@@ -16,8 +16,12 @@ class Counting(keras.Model):
 
     def __init__(self):
         super().__init__()
-        self.steps_taken = self.add_weight(shape=(), dtype="int32", initializer="zeros")
-        self.next_position = self.add_weight(shape=(), dtype="int32", initializer="zeros")
+        self.steps_taken = self.add_weight(
+            shape=(), dtype="int32", trainable=False, initializer="zeros"
+        )
+        self.next_position = self.add_weight(
+            shape=(), dtype="int32", trainable=False, initializer="zeros"
+        )
         self.mean = keras.metrics.Mean(name="loss")
 
     @property
