@@ -32,7 +32,8 @@ def run_command(name: str, function: Callable[[], _Result], traceback: bool = Fa
         'done'
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a file's name may be no text of the terminal's encoding
+        # A file's name may be no text of the terminal's encoding.
+        if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
         return function()
