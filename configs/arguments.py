@@ -5,6 +5,7 @@ from collections import namedtuple
 from bod_keras.errors import UserError
 
 Arguments = namedtuple("Arguments", "kind framework views smoke")
+KINDS = ["plain", "bod", "paper", "reference-code"]
 
 
 def read_arguments(config, text, frameworks=(), views=()):
@@ -12,7 +13,7 @@ def read_arguments(config, text, frameworks=(), views=()):
 
     Args:
         config: name of the config, for the error.
-        text: words with commas between: ``plain``, ``bod`` or ``paper``; ``smoke``; one of `frameworks`;
+        text: words with commas between: one of `KINDS`; ``smoke``; one of `frameworks`;
             ``rho`` and one of `views`, as in ``rho4``.
         frameworks, views: what this config can choose from.
 
@@ -20,11 +21,11 @@ def read_arguments(config, text, frameworks=(), views=()):
         An `Arguments`; framework and views are None where none was chosen.
 
     Raises:
-        ValueError: another word, two of a kind, or none of the first three.
+        ValueError: another word, two of a kind, or none of the first.
     """
     words = text.split(",")
     groups = {
-        "kind": ["plain", "bod", "paper"],
+        "kind": KINDS,
         "framework": list(frameworks),
         "views": [f"rho{count}" for count in views],
         "smoke": ["smoke"],
@@ -34,7 +35,7 @@ def read_arguments(config, text, frameworks=(), views=()):
     if understood != len(words) or not chosen["kind"] or any(len(f) > 1 for f in chosen.values()):
         optional = [", ".join(g) for name, g in groups.items() if g and name != "kind"]
         raise UserError(
-            f"configs/{config}.py takes plain, bod or paper, then optionally one of each: "
+            f"configs/{config}.py takes {', '.join(KINDS[:-1])} or {KINDS[-1]}, then optionally one of each: "
             f"{'; '.join(optional)}. Received: {text!r}"
         )
     kind, framework, count, smoke = (next(iter(chosen[name]), None) for name in groups)

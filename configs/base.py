@@ -7,7 +7,7 @@ import dataclasses
 
 from ml_collections import ConfigDict, config_dict
 
-from bod_keras.decoupling import HIDDEN, WIDTH, Decoupling
+from bod_keras.decoupling import HIDDEN, NAMED, WIDTH, Decoupling
 
 _TYPES = {"threshold": float, "dynamic_weight": float}
 
@@ -48,10 +48,10 @@ def decoupling(name="recommended"):
 
 
 def set_kind(config, kind):
-    """Make a config plain, decoupled ("bod") or decoupled in the published form ("paper")."""
+    """Make a config plain, decoupled ("bod"), or decoupled in another form, a name of `NAMED`."""
     config.decoupled = kind != "plain"
-    if kind == "paper":
-        config.decoupling = decoupling("paper")
+    if kind in NAMED:
+        config.decoupling = decoupling(kind)
         config.repeat_edges = False
 
 

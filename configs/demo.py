@@ -9,7 +9,7 @@ Command:   make train, or
            python train.py --config=configs/demo.py:bod
            python evaluate.py --protocol=factors --model=runs/demo-plain-seed0 --model=runs/demo-bod-seed0
 Arguments: plain, bod or paper; optionally a framework (vsimclr, vmoco, vbyol, vswav, vsimsiam, vvicreg,
-           vbarlow_twins) and smoke (tiny: does it run?), as in configs/demo.py:bod,vmoco,smoke
+           vbarlow_twins, vlejepa) and smoke (tiny: does it run?), as in configs/demo.py:bod,vmoco,smoke
 Cost:      about 2 minutes a run on 2 CPU cores
 Paper:     Song et al., arXiv 2407.14069; the operator read-out of the dynamic part is ours
 Expected:  see the tables in README.md
@@ -27,6 +27,7 @@ _SETTINGS = {
     "vswav": {"prototypes": 64},
     "vsimsiam": {"predictor_hidden": 32},
     "vvicreg": {"expander_hidden": 128, "expander_width": 64},
+    "vlejepa": {"expander_hidden": 128},
 }
 
 

@@ -152,6 +152,21 @@ def vicreg(a, b, invariance=25.0, variance=25.0, covariance=1.0, gamma=1.0, epsi
     return loss
 
 
+def lejepa(a, b, vectors, weight=0.05):
+    """A scalar, one vector and one of the 17 points after the other."""
+    a, b, vectors = (np.asarray(x, np.float64) for x in (a, b, vectors))
+    normality = 0.0
+    for view in (a, b):
+        for vector in vectors.T:
+            for k in range(17):
+                t = -5 + 10 * k / 16
+                mean = sum(np.exp(1j * t * (vector @ row)) for row in view) / len(view)
+                width = 10 / 16 / (2 if k in (0, 16) else 1)
+                error = abs(mean - np.exp(-t * t / 2)) ** 2 * np.exp(-t * t / 2) * width
+                normality += len(view) * error / vectors.shape[1] / 2
+    return (1 - weight) * np.mean((a - b) ** 2) / 4 + weight * normality
+
+
 def barlow_twins(a, b, off_diagonal=5e-3, epsilon=1e-5):
     """A scalar, one correlation after the other."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)

@@ -110,7 +110,7 @@ def test_the_static_part_of_temporal_kernels_meets_shuffled_frames(recipe):
     assert smoke.static_view is None
 
 
-@pytest.mark.parametrize("kind", ["plain", "bod", "paper"])
+@pytest.mark.parametrize("kind", ["plain", "bod", "paper", "reference-code"])
 def test_kernels_over_time_see_no_zeros_when_decoupled(kind):
     config = get_config("vsimclr_ucf101", kind)
     config.encoder.arguments.width, config.clips.frames, config.clips.size = 2, 4, 32

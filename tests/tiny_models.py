@@ -16,6 +16,7 @@ TINY = {
     "vswav": {"temperature": 0.5, "prototypes": 7, "epsilon": 0.2},
     "vsimsiam": {"predictor_hidden": 16},
     "vvicreg": {"expander_hidden": 16, "expander_width": 7, "covariance": 2.0},
+    "vlejepa": {"weight": 0.5, "expander_hidden": 16, "expander_width": 7, "slices": 5},
     "vbarlow_twins": {"off_diagonal": 0.02},
 }
 
@@ -94,6 +95,8 @@ def make_framework(
     kwargs = {"projection_head": bod_keras.ProjectionHead(24, 6), **TINY.get(name, {}), **kwargs}
     framework = name if isinstance(name, type) else FRAMEWORKS[name]
     model = framework(encoder, simple() if decoupling == "simple" else decoupling, **kwargs)
+    for directions in getattr(model, "directions", []):
+        directions.state.assign([seed, 0])
     rng = np.random.default_rng(seed)
     for network in (encoder, model.projection_head, *part_networks(model)):
         draw_matrices(network, rng)

@@ -5,6 +5,7 @@ from bod_keras.losses.cosine_regression import CosineRegression
 from bod_keras.losses.decoupled import DecoupledLoss
 from bod_keras.losses.info_nce import InfoNCE
 from bod_keras.losses.koopman_prediction import KoopmanPrediction
+from bod_keras.losses.lejepa import LeJEPA
 from bod_keras.losses.queue_info_nce import QueueInfoNCE
 from bod_keras.losses.sinkhorn import sinkhorn
 from bod_keras.losses.swapped_prediction import SwappedPrediction
@@ -16,6 +17,7 @@ __all__ = [
     "DecoupledLoss",
     "InfoNCE",
     "KoopmanPrediction",
+    "LeJEPA",
     "QueueInfoNCE",
     "SwappedPrediction",
     "VICReg",

@@ -5,8 +5,8 @@ Features:    of each part of the read-out (time mean of the encoder's features; 
 Views:       1 clip, centered in time, center crop
 Measures:    linear and k-NN as in linear.py and knn.py; mlp, a network with one hidden layer, its width and
              penalty chosen on a quarter of the training videos (bod_keras.evaluation.mlp_probe)
-Table:       excess of both parts over chance for the columns that are static and dynamic: digit and direction of
-             the built-in videos, columns called static and dynamic, and of other data
+Table:       excess of both parts over chance for the columns that are static and dynamic: digit and direction
+             of the built-in videos, columns called static and dynamic, and of other data
              --set="static_factors=('shape',)" and so on. Each part should know its own and not the other
 Version:     2 adds mlp and the table to version 1, and changes no number of it
 """

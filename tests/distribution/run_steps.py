@@ -86,6 +86,7 @@ CASES = {
     "v-SimSiam": (bod_keras.VSimSiam, {"predictor_hidden": 16}, {}, RATE),
     "v-VICReg": (bod_keras.VVICReg, {"expander_hidden": 16, "expander_width": 8}, {}, RATE / 64),
     "v-Barlow Twins": (bod_keras.VBarlowTwins, {}, {}, RATE / 64),
+    "v-LeJEPA": (bod_keras.VLeJEPA, {"expander_hidden": 16, "expander_width": 8}, {}, RATE),
     "v-SimCLR, plain, augmented on the device": (
         bod_keras.VSimCLR,
         {**HALF, "augment": True},
@@ -109,6 +110,8 @@ def make_model(framework, arguments, settings, rate, eager):
     encoder = bod_keras.encoders.FrameCNN((FRAMES, SIZE, SIZE, 3), widths=(4, 8))
     head = bod_keras.ProjectionHead(48, 8)
     model = framework(encoder, settings, projection_head=head, **arguments)
+    for directions in getattr(model, "directions", []):
+        directions.state.assign([1, 0])
     rng = np.random.default_rng(0)
     for weight in model.trainable_variables:
         if len(weight.shape) > 1:

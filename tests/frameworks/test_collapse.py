@@ -40,6 +40,7 @@ SETTINGS = {
     "vsimsiam": {"predictor_hidden": 8},
     "vvicreg": {"expander_hidden": 32, "expander_width": 32},
     "vbarlow_twins": {},
+    "vlejepa": {"expander_hidden": 32, "expander_width": 32},
 }
 # A run takes seconds: by default TensorFlow has one of both variants, the decoupled one where neither negatives
 # nor a variance keep embeddings apart. SLOW_TESTS=1 runs all, on any backend.

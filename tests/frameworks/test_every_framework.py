@@ -52,6 +52,7 @@ PAIRS = {
     "vsimsiam": ORDERED,
     "vvicreg": UNORDERED,
     "vbarlow_twins": UNORDERED,
+    "vlejepa": UNORDERED,
 }
 EVERY_FRAMEWORK = pytest.mark.parametrize("name", list(FRAMEWORKS))
 EVERY_VARIANT = pytest.mark.parametrize(
@@ -71,6 +72,7 @@ def state_that_moves(model):
     if isinstance(model, bod_keras.MomentumModel):
         averages = [*model.momentum_encoder.weights, *model.momentum_head.weights]
         moving += [w for w in averages if not without_gradient(w)]
+    moving += [seeds.state for seeds in getattr(model, "directions", [])]
     for queue in getattr(model, "queues", {}).values():
         moving += [queue.rows, queue.pointer, queue.filled]
     return {id(w) for w in moving}
@@ -217,6 +219,13 @@ def loss_of_part(name, model, part, views, targets):
             weights = (model.invariance, model.variance, model.covariance)
             return references.vicreg(wide[i], wide[j], *weights)
 
+    elif name == "vlejepa":
+        wide = through(model.expanders)
+        vectors = numpy(model.evaluation_loss.vectors(model.expander_width))
+
+        def loss(i, j):
+            return references.lejepa(wide[i], wide[j], vectors, model.weight)
+
     else:
 
         def loss(i, j):
@@ -257,7 +266,7 @@ def test_what_is_open_in_a_decoupling_is_settled(name):
 @EVERY_FRAMEWORK
 def test_a_batch_of_one_video_is_refused_where_videos_are_compared(name):
     """From an array, of which it is what is left over, and from a data set, eager and compiled."""
-    compares = name in ("vsimclr", "vmoco", "vvicreg", "vbarlow_twins")
+    compares = name in ("vsimclr", "vmoco", "vvicreg", "vbarlow_twins", "vlejepa")
     views = make_views(batch=5)
     for eager in (True, False):
         for source in (views, lambda: (batch for batch in [(views[:4],), (views[4:],)])):
