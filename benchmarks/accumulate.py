@@ -12,7 +12,7 @@ How to read it: "negatives" are those that a clip is contrasted with. "MiB" is t
 over that before the first update, tracing included (Linux). "ms" is the median time of an update (with
 ``--clock=cpu`` that of all cores together), and "ratio" that over the whole batch's. "cosine" and "error"
 compare the encoder's update with the whole batch's: the angle, and the largest difference over the largest
-entry. The encoder `vit` treats clips one by one; `frame_cnn` has batch normalisation, whose statistics are
+entry. The encoder `vit` treats clips one by one; `frame_cnn` has batch normalization, whose statistics are
 those of a piece.
 """
 

@@ -23,7 +23,7 @@ def torch_network(twin, arguments):
     """The twin of an encoder, with weights and moving statistics unlike their defaults."""
     import torch
 
-    from tests.torch_networks import randomise
+    from tests.torch_networks import randomize
 
     class FrameFeatures(torch.nn.Module):
         """As an encoder, from clips in [0, 1] to frame features, but of clips (B, 3, T, H, W)."""
@@ -38,7 +38,7 @@ def torch_network(twin, arguments):
 
     module, name = twin.split(".")
     module = importlib.import_module(f"tests.torch_networks.{module}")
-    return FrameFeatures(randomise(getattr(module, name)(**arguments)), module.MEAN, module.STD)
+    return FrameFeatures(randomize(getattr(module, name)(**arguments)), module.MEAN, module.STD)
 
 
 def keras_calls(model, clips, jit):

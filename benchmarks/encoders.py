@@ -5,7 +5,7 @@ For every encoder and size of clip a row tells:
 * parameters: trainable ones of the Keras model;
 * GFLOPs: multiply-adds of the convolutions, dense layers and attention products of one clip, in 10^9, counted
   from the Keras model's layers. One multiply-add counts once, as in the tables of torchvision and SlowFast;
-  biases, normalisation, activations and pooling do not count;
+  biases, normalization, activations and pooling do not count;
 * error: largest difference of the features from those of the PyTorch network with the same random weights, over
   the largest feature; the greater of inference and training mode;
 * clips/s, forward (inference) and forward+backward (training mode; the gradients of all weights and the new
@@ -17,7 +17,7 @@ PyTorch's side is `tests/torch_networks`: the published networks of PyTorch's ow
 
     KERAS_BACKEND=tensorflow python benchmarks/encoders.py           # or jax, torch; PyTorch must be installed
     python benchmarks/encoders.py --encoders=R3D18 --sizes=16x112x112 --remat
-    python benchmarks/encoders.py --output=FOLDER                    # can be stopped, and goes on
+    python benchmarks/encoders.py --output=FOLDER                    # can be stopped and continued
     python benchmarks/encoders.py --help
 
 FOLDER/measured.json keeps what each process measured, as soon as it has, with the options that it depends on;

@@ -14,7 +14,7 @@ How to read it: "clips/s" is a clip per second of wall time, "per CPU s" per sec
 other programs on the machine disturb less; the ratios are the time of the line's route over that of our file
 route, the median over rounds with its quartiles. A round is one sample of every file that all can read.
 "workers" is the whole loader, processes and shared memory included, with 1 and 2 workers in turns. "feeds" is
-how many such workers a training step would need that takes so many seconds: computed, not measured on a GPU.
+how many such workers a training step would need of that many seconds: computed, not measured on a GPU.
 """
 
 import argparse
@@ -222,7 +222,9 @@ def main():
     parser.add_argument("--videos", default="data/real", help="a folder of videos")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--views", type=int, default=2)
-    parser.add_argument("--opens", type=int, default=0, help="also measure memory over so many")
+    parser.add_argument(
+        "--opens", type=int, default=0, help="also measure memory over this many openings"
+    )
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     rivals = installed()

@@ -13,7 +13,7 @@ def multiply_adds(model, clip):
     """Multiply-adds of one inference: of convolutions, dense layers and the products of attention.
 
     One multiply-add counts once, as in the tables of torchvision and SlowFast (others count it as two FLOPs).
-    Biases, normalisation, activations and pooling do not count. The model runs once, and every layer that it
+    Biases, normalization, activations and pooling do not count. The model runs once, and every layer that it
     calls is counted with the shapes it was called with.
 
     Args:

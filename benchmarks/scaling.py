@@ -167,7 +167,7 @@ class Clock(keras.callbacks.Callback):
 
 
 def collective_seconds(strategy, numbers, clock):
-    """Median time in which the replicas sum so many float32 numbers."""
+    """Median time in which the replicas sum this many float32 numbers."""
 
     @tf.function
     def reduce(x):

@@ -3,7 +3,7 @@
     python tools/fetch_real_videos.py data/real
     python benchmarks/shards.py --source=data/real/bikes.mp4
 
-Rows: the files; shards with records of so many frames; and, with the default record, tf.io.decode_jpeg in
+Rows: the files; shards with records of that many frames; and, with the default record, tf.io.decode_jpeg in
 tf.data as the rival of OpenCV. All take turns, so that a drift of the machine's speed hits all alike, and each
 reads random clips of random videos. "CPU ms" is the processor time of a clip, all threads together, which other
 programs on the machine change little; "x files" are medians over rounds of the ratio to the files of the same

@@ -54,7 +54,7 @@ def training_catalog(config):
 
 
 def training_data(config, catalog, distribution=None):
-    """The `ClipDataset` of a catalogue to pre-train on; of a `Distribution`, this process' part of it."""
+    """The `ClipDataset` of a catalog to pre-train on; of a `Distribution`, this process' part of it."""
     clips = dict(config["clips"])
     if distribution is not None and distribution.replicas > 1:
         if tuple(clips["shard"]) != (0, 1):
@@ -70,7 +70,7 @@ def training_data(config, catalog, distribution=None):
 
 
 def probe_catalog(config, part):
-    """The `Catalog` of a probe's labelled videos; `part` is "train" or "test"."""
+    """The `Catalog` of a probe's labeled videos; `part` is "train" or "test"."""
     source, data = config["probe"][part], config["data"]
     if source:
         catalog = read_source(source, root=data["root"])
@@ -81,13 +81,13 @@ def probe_catalog(config, part):
         catalog = Catalog(read_catalog(_built_in(config), split=f"probe_{part}"))
     else:
         raise UserError(
-            f"A probe needs labelled videos. Pass --probe_{part}=PATH (a folder per class, a list "
+            f"A probe needs labeled videos. Pass --probe_{part}=PATH (a folder per class, a list "
             '"path label", or a CSV file with a label or factor columns).'
         )
     return _usable(config, catalog)
 
 
-def unlabelled_catalog(config):
+def unlabeled_catalog(config):
     """The `Catalog` of videos for what needs no labels: the probe's of "test", or those of the training."""
     data = config["data"]
     if config["probe"]["test"] or data["dataset"] or data["source"] in ("", "built-in"):
@@ -96,7 +96,7 @@ def unlabelled_catalog(config):
 
 
 def probe_data(config, catalog):
-    """The `ClipDataset` of a probe's catalogue."""
+    """The `ClipDataset` of a probe's catalog."""
     clips = dict(config["clips"])
     clips["batch_size"] = min(clips["batch_size"], len(catalog.records))
     clips.pop("shard", None)  # of training

@@ -6,7 +6,7 @@ from bod_keras.errors import UserError
 
 
 def check_features(features, what: str) -> np.ndarray:
-    """Returns `features` as float64 (N, K), or raises an error that names them as `what`."""
+    """Return `features` as float64 (N, K), or raise an error that names them as `what`."""
     features = np.asarray(features)
     if features.ndim != 2 or 0 in features.shape:
         raise UserError(
@@ -24,7 +24,7 @@ def check_features(features, what: str) -> np.ndarray:
 
 
 def check_widths(one: np.ndarray, other: np.ndarray, what: str) -> None:
-    """Raises unless two matrices of features have equally many columns."""
+    """Raise unless two matrices of features have equally many columns."""
     if one.shape[1] != other.shape[1]:
         raise UserError(
             f"{what} must have the same number of columns, received {one.shape[1]} and "
@@ -33,7 +33,7 @@ def check_widths(one: np.ndarray, other: np.ndarray, what: str) -> None:
 
 
 def check_labels(labels, rows: int, what: str) -> np.ndarray:
-    """Returns `labels` as an array (N,) with one entry per row of the features, or raises."""
+    """Return `labels` as an array (N,) with one entry per row of the features, or raise."""
     labels = np.asarray(labels)
     if labels.shape != (rows,):
         raise UserError(
@@ -44,7 +44,7 @@ def check_labels(labels, rows: int, what: str) -> np.ndarray:
 
 
 def check_classes(train_y: np.ndarray, test_y: np.ndarray, what: str) -> None:
-    """Raises unless training has at least two classes and every class of the test."""
+    """Raise unless training has at least two classes and every class of the test."""
     known = np.unique(train_y)
     if known.size < 2:
         raise UserError(
@@ -60,7 +60,7 @@ def check_classes(train_y: np.ndarray, test_y: np.ndarray, what: str) -> None:
 
 
 def check_columns(labels: np.ndarray, classes, what: str) -> np.ndarray:
-    """Returns the position in `classes` of each label, int64 (N,), or raises for one not there."""
+    """Return the position in `classes` of each label, int64 (N,), or raise for one not there."""
     classes = np.asarray(classes)
     order = np.argsort(classes, kind="stable")
     if classes.ndim != 1 or (classes[order][1:] == classes[order][:-1]).any():
@@ -77,7 +77,7 @@ def check_columns(labels: np.ndarray, classes, what: str) -> np.ndarray:
 
 
 def check_split(train_x, train_y, test_x, test_y=None) -> tuple[np.ndarray | None, ...]:
-    """Returns the four arrays of a probe, checked one by one and against each other.
+    """Return the four arrays of a probe, checked one by one and against each other.
 
     Without `test_y`, only that train has two classes is known of the classes.
     """

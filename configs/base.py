@@ -85,7 +85,7 @@ def shared():
             "blocklist": config_dict.placeholder(str),
         }
     )
-    # Labelled videos for evaluate.py; as in data.source. Empty: the splits of the data set or built-in data.
+    # Labeled videos for evaluate.py; as in data.source. Empty: the splits of the data set or built-in data.
     config.probe = ConfigDict({"train": "", "test": "", "views": 1, "crops": 1})
     # The built-in data set, written once into `folder`.
     config.built_in = ConfigDict(
@@ -159,7 +159,7 @@ def shared():
             "chunks": 1,
         }
     )
-    # What training.Monitors measures every so many epochs (0: never), on this many videos of the first batch.
+    # What training.Monitors measures: every how many epochs (0: never), on how many videos of the first batch.
     config.monitors = ConfigDict({"every": 1, "videos": 64})
     config.checkpoint = ConfigDict({"every": 1, "keep": 2})  # in epochs
     # Keras callbacks of your own, each "module:Class" and made without arguments (docs/runs.md).

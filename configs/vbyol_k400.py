@@ -10,7 +10,7 @@ Paper:     Feichtenhofer et al., arXiv 2104.14558, rho-BYOL; decoupled: Song et 
 Published: plain, rho = 2: linear probe on Kinetics-400 67.4, UCF101 94.0 after fine-tuning (top-1 %)
            We have not run it: no number of ours is claimed, for either form.
 Cost:      200 epochs of 240,000 videos; published with 64 videos a step on each machine of 8 GPUs
-Sources:   Frames, crops, colours, epochs, warm-up: the study's code, configs/contrastive_ssl.
+Sources:   Frames, crops, colors, epochs, warm-up: the study's code, configs/contrastive_ssl.
            There too: 2-layer head of 4096 to 256, predictor of 4096, momentum 0.996 annealed to 1, LARS
            with 0.6 for 64 clips (1.2 for rho = 4), decay 1e-6.
            Ours: the decoupling by its defaults (configs/base.py); the head acts on every frame.

@@ -9,7 +9,7 @@ Paper:     Feichtenhofer et al., arXiv 2104.14558; data as Dave et al., "TCLR", 
 Published: none that we know of
            We have not run it: no number of ours is claimed, for either form.
 Cost:      one GPU; 9,537 videos, 238 steps an epoch
-Sources:   Encoder, 16 frames of 112 x 112, batch 40, Adam with 1e-3: TCLR. Crops and colours: CVRL, arXiv
+Sources:   Encoder, 16 frames of 112 x 112, batch 40, Adam with 1e-3: TCLR. Crops and colors: CVRL, arXiv
            2008.03800. Momentum 0.996 annealed to 1: rho-BYOL. Head and predictor of 1024: ours.
            Ours: R3D-18 keeps all frames (temporal_stride 1), every 2nd frame, 400 epochs, AdamW for Adam,
            the decoupling by its defaults (configs/base.py); the head acts on every frame.

@@ -9,7 +9,7 @@ Paper:     Feichtenhofer et al., arXiv 2104.14558, rho-MoCo; decoupled: Song et 
 Published: plain, rho = 2: linear probe on Kinetics-400 66.6, UCF101 91.3 after fine-tuning (top-1 %)
            We have not run it: no number of ours is claimed, for either form.
 Cost:      200 epochs of 240,000 videos; published with 64 videos a step on each machine of 8 GPUs
-Sources:   Frames, crops, colours, epochs, warm-up: the study's code, configs/contrastive_ssl.
+Sources:   Frames, crops, colors, epochs, warm-up: the study's code, configs/contrastive_ssl.
            There too: temperature, 3-layer head of 2048, queue, momentum 0.994 annealed to 1, no update
            before the queue is full, SGD with 0.1 for 64 clips; its decay of 1e-4 is 1e-3 in Keras'
            decoupled form.

@@ -11,7 +11,7 @@ Published: plain, with S3D on 32 frames of 128 x 128: linear probe 46.8, retriev
            We have not run it: no number of ours is claimed, for either form.
 Cost:      one GPU; 9,537 videos, 238 steps an epoch
 Sources:   Queue of 2,048, momentum 0.999, temperature 0.07, Adam with 1e-3 and decay 1e-5, 32 clips a GPU:
-           CoCLR. Encoder and 16 frames of 112 x 112: TCLR. Crops and colours: CVRL, arXiv 2008.03800.
+           CoCLR. Encoder and 16 frames of 112 x 112: TCLR. Crops and colors: CVRL, arXiv 2008.03800.
            Ours: R3D-18 keeps all frames (temporal_stride 1), every 2nd frame, 400 epochs, AdamW for Adam,
            the decoupling by its defaults (configs/base.py); the head acts on every frame.
 """

@@ -9,7 +9,7 @@ Paper:     Feichtenhofer et al., arXiv 2104.14558, rho-SwAV; decoupled: Song et 
 Published: plain, rho = 2: linear probe on Kinetics-400 62.6, UCF101 90.2 after fine-tuning (top-1 %)
            We have not run it: no number of ours is claimed, for either form.
 Cost:      200 epochs of 240,000 videos; published with 64 videos a step on each machine of 8 GPUs
-Sources:   Frames, crops, colours, epochs, warm-up: the study's code, configs/contrastive_ssl.
+Sources:   Frames, crops, colors, epochs, warm-up: the study's code, configs/contrastive_ssl.
            In its code: 1000 prototypes, frozen for an epoch, epsilon 0.05, 3 iterations, no queue,
            temperature 0.1.
            Its SwAV config is not public: head and LARS are those of its SimCLR.

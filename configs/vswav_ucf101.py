@@ -9,7 +9,7 @@ Paper:     Feichtenhofer et al., arXiv 2104.14558; data as Dave et al., "TCLR", 
 Published: none that we know of
            We have not run it: no number of ours is claimed, for either form.
 Cost:      one GPU; 9,537 videos, 238 steps an epoch
-Sources:   Encoder, 16 frames of 112 x 112, batch 40, Adam with 1e-3: TCLR. Crops and colours: CVRL, arXiv
+Sources:   Encoder, 16 frames of 112 x 112, batch 40, Adam with 1e-3: TCLR. Crops and colors: CVRL, arXiv
            2008.03800. Temperature, epsilon, an epoch of frozen prototypes: rho-SwAV. A batch of 40 is too
            small for 1000 prototypes: 300, and a queue of 3,840 from epoch 15 on, as SwAV does for small
            batches (arXiv 2006.09882).

@@ -5,7 +5,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 XLA_FLAGS = {
-    # What XLA compiles, tests run once or twice, so that LLVM's optimisations take longer than they save.
+    # What XLA compiles, tests run once or twice, so that LLVM's optimizations take longer than they save.
     "tensorflow": "--xla_backend_optimization_level=0",
     # Most of its time goes into the code of fused kernels: its older emitters take a third.
     "jax": "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
@@ -21,7 +21,7 @@ from tests.remote_servers import S3Server
 if keras.backend.backend() == "jax":
     import jax
 
-    # Most programs run once or twice: time to optimise them would be lost. Processes of their own do optimise.
+    # Most programs run once or twice: time to optimize them would be lost. Processes of their own do optimize.
     jax.config.update("jax_disable_most_optimizations", True)
 
 

@@ -1,4 +1,4 @@
-"""train.py and evaluate.py from end to end: artefacts, resuming, and what a wrong input gets."""
+"""train.py and evaluate.py from end to end: artifacts, resuming, and what a wrong input gets."""
 
 import errno
 import json
@@ -74,7 +74,7 @@ def runs(workspace):
     return [workspace / f"demo-{kind}-smoke-seed0" for kind in EPOCHS]
 
 
-def test_a_run_leaves_its_artefacts(runs):
+def test_a_run_leaves_its_artifacts(runs):
     for folder, epochs in zip(runs, EPOCHS.values(), strict=True):
         for name in ("encoder.keras", "model.keras", "losses.png", "spectrum.png"):
             assert (folder / name).stat().st_size > 1000, name
@@ -482,7 +482,7 @@ def test_a_full_disk_while_saving_is_a_clear_error(tmp_path, workspace):
     assert not list(tmp_path.rglob("*.keras"))
 
 
-def test_evaluation_on_labelled_folders(runs, tmp_path, capsys):
+def test_evaluation_on_labeled_folders(runs, tmp_path, capsys):
     for part, first in (("train", 0), ("test", 4)):
         for label, level in enumerate((0, 120)):  # dark and bright: a label that is easy to read
             folder = tmp_path / part / f"class{label}"
@@ -501,11 +501,11 @@ def test_evaluation_on_labelled_folders(runs, tmp_path, capsys):
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     for protocol in ("linear", "knn"):
-        # The last table of each: a line a run.
-        start = next(i for i, line in enumerate(lines) if line[4:6] == [f"{protocol}:", "pooled"])
-        row = lines[start + 2]
-        assert row[:4] == ["demo-bod-smoke", "1", "label", "0.500"]
-        assert max(float(cell) for cell in row[4:7]) == 1.0
+        start = next(i for i, line in enumerate(lines) if line[4:6] == ["part", protocol])
+        rows = lines[start + 2 : start + 5]
+        assert [row[:4] for row in rows] == [["demo-bod-smoke", "1", "label", "0.500"]] * 3
+        assert [row[4] for row in rows] == ["pooled", "static", "dynamic"]
+        assert max(float(row[5]) for row in rows) == 1.0
 
 
 def test_evaluation_refuses_what_is_no_run(tmp_path, capsys):

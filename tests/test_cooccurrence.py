@@ -138,10 +138,10 @@ def test_a_camera_pans_over_one_half_of_a_real_video(real_videos, direction):
         for images, bright in (("train", True), ("test", False)):
             clip = made.video(3, direction, images, np.random.default_rng(direction))()
             assert (clip.mean() > 100) == bright
-            grey = clip.mean(axis=-1)
+            gray = clip.mean(axis=-1)
             # What is seen moves against the camera; rows count downwards.
             (x, y), _ = cv2.phaseCorrelate(
-                grey[0], grey[1], cv2.createHanningWindow(grey[0].shape, 6)
+                gray[0], gray[1], cv2.createHanningWindow(gray[0].shape, 6)
             )
             angle = 2 * np.pi * direction / DIRECTIONS
             assert (-x * np.cos(angle) + y * np.sin(angle)) / np.hypot(x, y) > 0.9

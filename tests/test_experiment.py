@@ -121,10 +121,10 @@ def test_an_image_model_by_its_name():
 
 
 def test_what_needs_no_labels_takes_the_test_videos_or_else_all(ucf101, tmp_path):
-    test = experiment.unlabelled_catalog(config_of(**ucf101).to_dict())
+    test = experiment.unlabeled_catalog(config_of(**ucf101).to_dict())
     assert [record.split for record in test.records] == ["test"]
     own = config_of(source=ucf101["root"])
-    assert len(experiment.unlabelled_catalog(own.to_dict()).records) == 12
+    assert len(experiment.unlabeled_catalog(own.to_dict()).records) == 12
     touch(tmp_path / "others", "a.avi", "b.avi")
     own.probe.test = str(tmp_path / "others")
-    assert len(experiment.unlabelled_catalog(own.to_dict()).records) == 2
+    assert len(experiment.unlabeled_catalog(own.to_dict()).records) == 2

@@ -1,5 +1,6 @@
 """The recommended setting has one source: class, configs, demo and study hold the same object."""
 
+import dataclasses
 import importlib
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def test_the_study_compares_the_named_forms():
     assert VARIANTS["default"].decoupling == bod_keras.Decoupling()
     assert VARIANTS["paper"].decoupling == bod_keras.Decoupling.named("paper")
     assert VARIANTS["default"].split is None and not VARIANTS["default"].framework
+
+
+def test_configs_sample_and_load_as_the_data_set_does():
+    data = bod_keras.data.ClipDataset([bod_keras.data.Record(str(i)) for i in range(16)])
+    own = {"batch_size": data.batch_size, "shard": (0, 1)}
+    fields = {**dataclasses.asdict(data.clips), **dataclasses.asdict(data.loading), **own}
+    assert config_of("base", "bod").clips.to_dict() == fields
 
 
 def test_demo_and_study_have_the_head_of_the_package():

@@ -28,7 +28,7 @@ def make_views(batch=4, views=2, seed=0):
 
 
 def make_moving_views(videos=4, frames=FRAMES, size=SIZE):
-    """Two views of each video: a level of grey that stays and a dot that circles, from another phase."""
+    """Two views of each video: a level of gray that stays and a dot that circles, from another phase."""
     rng = np.random.default_rng(0)
     grid = np.arange(size) - (size - 1) / 2
     views = np.empty((videos, 2, frames, size, size, 3), "float32")

@@ -5,8 +5,9 @@
     python -m benchmarks.cooccurrence --study=gradients --seeds=1
     python -m benchmarks.cooccurrence --smoke                    # a few steps: does it run?
 
-Every run's result is a file in --output; what is there is not run again, so a stopped study goes on. The table
-is printed and written as STUDY.txt, the runs as STUDY.csv, a plot as STUDY.png, some clips as STUDY_clips.png.
+Every run's result is a file in --output; what is there is not run again, so a stopped study continues. The
+table is printed and written as STUDY.txt, the runs as STUDY.csv, a plot as STUDY.png, some clips as
+STUDY_clips.png.
 
 How to read it: a digit stands still (static, 10 classes), a disc drifts (dynamic, 8 directions); in training
 the direction is tied to the digit with probability rho, in the probe's videos both are independent. "static"
@@ -47,7 +48,7 @@ _BATCH = flags.DEFINE_integer(
 _PROBE_VIDEOS = flags.DEFINE_integer(
     "probe_videos",
     None,
-    "Labelled videos that a probe is fitted to, and as many for its test, in the place of 4480.",
+    "Labeled videos that a probe is fitted to, and as many for its test, instead of 4480.",
     lower_bound=80,
 )
 _OUTPUT = flags.DEFINE_string("output", "runs/cooccurrence", "Folder of the results.")

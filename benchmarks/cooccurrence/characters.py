@@ -206,8 +206,8 @@ class CharacterScenes(contextlib.nullcontext):
         photo = 0.5 + self._texture * (photo - 0.5)
         hue = np.array(OUTFITS[outfit], "float32")
         colors = self._bodies[body].colors
-        grey = colors.mean(axis=1, keepdims=True)
-        colors = (1 - self._tint) * colors + self._tint * hue * (0.4 + grey)
+        gray = colors.mean(axis=1, keepdims=True)
+        colors = (1 - self._tint) * colors + self._tint * hue * (0.4 + gray)
 
         def clip():
             return self._clip(body, action, colors, photo, rng)

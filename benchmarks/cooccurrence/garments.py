@@ -1,4 +1,4 @@
-"""Pictures of Fashion-MNIST in the place of digits."""
+"""Pictures of Fashion-MNIST instead of digits."""
 
 from pathlib import Path
 

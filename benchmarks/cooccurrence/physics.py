@@ -37,7 +37,7 @@ _JOINTS = {  # that a law uses; of the others the spin
     "spring": [_Z],
     "orbit": [_X, _Z],
 }
-_GREY, _TEXTURE = 0.25, 0.2  # what the photo behind fades to, and its contrast
+_GRAY, _TEXTURE = 0.25, 0.2  # what the photo behind fades to, and its contrast
 
 
 def _xml():
@@ -102,7 +102,7 @@ class PhysicsScenes:
     def video(self, body, law, images, rng):
         """A function that draws one clip of a video after the other.
 
-        They share body, law, colour and backdrop; initial state, camera and light are drawn for each.
+        They share body, law, color and backdrop; initial state, camera and light are drawn for each.
 
         Args:
             body: index into `BODIES`.
@@ -113,14 +113,14 @@ class PhysicsScenes:
         Returns:
             A function without arguments; a clip is uint8 (T, size, size, 3), RGB.
         """
-        colour = rng.uniform(*TEXTURES[BODIES[body][1]])
-        backdrop = _GREY + _TEXTURE * (draw_texture(rng, images, self.size) - _GREY)
-        return lambda: self._clip(body, law, colour, backdrop, rng)
+        color = rng.uniform(*TEXTURES[BODIES[body][1]])
+        backdrop = _GRAY + _TEXTURE * (draw_texture(rng, images, self.size) - _GRAY)
+        return lambda: self._clip(body, law, color, backdrop, rng)
 
-    def _clip(self, body, law, colour, backdrop, rng):
+    def _clip(self, body, law, color, backdrop, rng):
         model, data = self.model, self.data
         model.geom_rgba[:] = 0.0  # all bodies are there; one is seen
-        model.geom_rgba[self._body_of_geom == body] = *colour, 1.0
+        model.geom_rgba[self._body_of_geom == body] = *color, 1.0
         model.cam_pos[0] = rng.uniform(-0.15, 0.15), -rng.uniform(2.8, 3.4), rng.uniform(-0.1, 0.1)
         self.start(LAWS[law], rng)
         light = rng.uniform(0.7, 1.0)

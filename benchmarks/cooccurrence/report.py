@@ -10,7 +10,7 @@ import numpy as np  # noqa: E402
 from bod_keras.evaluation import format_table, summarize  # noqa: E402
 
 _KEYS = ("regime", "encoder", "framework", "rho", "variant")
-_COLOURS = {"static": "tab:blue", "dynamic": "tab:orange", "min": "black"}
+_COLORS = {"static": "tab:blue", "dynamic": "tab:orange", "min": "black"}
 
 
 def rows_of(results):
@@ -77,9 +77,7 @@ def _plot_bars(results):
         places = np.arange(len(members))[::-1]
         for shift, factor in ((0.18, "static"), (-0.18, "dynamic")):
             means, errors = np.array([[x or 0.0 for x in row[factor]] for row in members]).T
-            axis.barh(
-                places + shift, means, 0.34, xerr=errors, color=_COLOURS[factor], label=factor
-            )
+            axis.barh(places + shift, means, 0.34, xerr=errors, color=_COLORS[factor], label=factor)
         axis.set_yticks(places, [row["variant"] for row in members])
         axis.set_xlim(0, 1)
         axis.set_title(f"{name[0]}, {name[1]}, {name[2]}, rho = {name[3]}", fontsize=10)
@@ -104,7 +102,7 @@ def _plot_rho(results):
             for factor in ("static", "dynamic"):
                 means, errors = np.array([[v or 0.0 for v in row[factor]] for row in members]).T
                 label = f"{factor}, {variant}"
-                axis.errorbar(x, means, errors, fmt=style, color=_COLOURS[factor], label=label)
+                axis.errorbar(x, means, errors, fmt=style, color=_COLORS[factor], label=label)
         axis.set(title=regime, xlabel="rho", ylabel="linear probe, best part", ylim=(0, 1))
         axis.grid(alpha=0.3)
     axes[0, 0].legend(fontsize=8)
@@ -136,7 +134,7 @@ def _plot_gradients(results):
         column[0].set_title(f"{result['case']['regime']}: {result['case']['variant']}", fontsize=10)
         for factor in ("static", "dynamic"):
             best = [max(point["probes"][factor].values()) for point in result["curve"]]
-            column[1].plot(steps, best, color=_COLOURS[factor], label=f"{factor} factor")
+            column[1].plot(steps, best, color=_COLORS[factor], label=f"{factor} factor")
         column[1].set(xlabel="step", ylim=(0, 1))
         for axis in column:
             axis.grid(alpha=0.3)

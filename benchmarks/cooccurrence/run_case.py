@@ -39,8 +39,8 @@ class Case:
         framework: a key of `FRAMEWORKS`.
         steps: of training.
         batch: videos a step, two clips each.
-        curve: measure probes and gradients every so many steps; 0: only the probes, at the end.
-        probe_videos: labelled videos that a probe is fitted to, and as many on which it is tested.
+        curve: measure probes and gradients every this many steps; 0: only the probes, at the end.
+        probe_videos: labeled videos that a probe is fitted to, and as many on which it is tested.
     """
 
     variant: str

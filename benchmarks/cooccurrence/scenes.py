@@ -20,14 +20,14 @@ from benchmarks.cooccurrence.garments import garment_masks
 from benchmarks.cooccurrence.physics import PhysicsScenes
 from benchmarks.cooccurrence.real import RealScenes
 from bod_keras.data import augmentation, render_clip, sample_factors
-from bod_keras.data.synthetic.sprites import digit_masks, disc_mask, draw_colour, draw_texture
+from bod_keras.data.synthetic.sprites import digit_masks, disc_mask, draw_color, draw_texture
 
 FRAMES, SIZE = 8, 32  # of a clip
 CLIPS = 16  # of a training video, augmented; two of them are the views of a step
 VIDEOS = 1024
 # As many labels as make the probe of a good embedding a good one: docs/findings.md, section 1.
 PROBE_VIDEOS = 4480
-_GREY, _INK = 0.25, 0.7
+_GRAY, _INK = 0.25, 0.7
 _VERSION = 2  # of the files in the cache
 FASHION, MUJOCO, REAL = "fashion", "mujoco", "real"
 CHARACTERS = ("characters-static-easy", "characters-dynamic-easy")
@@ -152,16 +152,16 @@ class SpriteScenes(contextlib.nullcontext):
         regime, sprites = self._regime, self._masks(images)[kind]
         sprite = sprites[rng.integers(len(sprites))]
         mask = regime.digit * np.minimum(1.3 * sprite, 1.0)[..., None]
-        scene = _GREY + regime.texture * (draw_texture(rng, images, SIZE) - _GREY)
+        scene = _GRAY + regime.texture * (draw_texture(rng, images, SIZE) - _GRAY)
         scene = scene * (1 - mask) + _INK * mask
         speed = rng.uniform(*regime.speed) * SIZE
 
         def clip():
-            # Place, colour and light are drawn for each clip: the track of the disc would be a static cue of
+            # Place, color and light are drawn for each clip: the track of the disc would be a static cue of
             # the video, and the easiest of all.
             start, gain = tuple(rng.uniform(0, SIZE, 2)), rng.uniform(0.7, 1.0)
-            colour = tuple(draw_colour(rng) * gain)
-            return render_clip(self._disc, scene * gain, direction, speed, start, colour, FRAMES)
+            color = tuple(draw_color(rng) * gain)
+            return render_clip(self._disc, scene * gain, direction, speed, start, color, FRAMES)
 
         return clip
 

@@ -17,7 +17,7 @@ class LostProcessError(ConnectionError):
     @classmethod
     @contextlib.contextmanager
     def told(cls, kinds=RuntimeError):
-        """Raise it in the place of an engine's own errors, of one kind or a tuple of them."""
+        """Raise it instead of an engine's own errors, of one kind or a tuple of them."""
         try:
             yield
         except kinds as error:

@@ -199,7 +199,7 @@ def _monitors(data, config, model):
         ((batch,),) = data.training_numpy(steps=1)
     views = batch["views"][: config["monitors"]["videos"]]
     if model.augmenter is not None:
-        views = keras.ops.convert_to_numpy(model.augmenter(views))  # centred squares
+        views = keras.ops.convert_to_numpy(model.augmenter(views))  # centered squares
     return [training.Monitors(views, config["monitors"]["every"])]
 
 

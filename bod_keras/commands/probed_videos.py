@@ -50,7 +50,7 @@ class Videos:
         self, protocol: ConfigDict, fold: int | None, seed: int, model: keras.Model
     ) -> tuple[dict, tuple[Split | None, Split], list[str]]:
         """Return the config as the protocol needs it, the two `Split`s, and what has to be said of them."""
-        unlabeled = protocol.get("unlabelled", False)  # one list of videos is enough, then
+        unlabeled = protocol.get("unlabeled", False)  # one list of videos is enough, then
         low = {"per_class": protocol.per_class, "share": protocol.share}
         if unlabeled and any(low.values()):
             raise UserError(
@@ -85,7 +85,7 @@ class Videos:
         """The catalogs of train and test, and warnings, which are printed before hours of reading."""
         warnings = []
         if unlabeled:
-            catalogs = [None, experiment.unlabelled_catalog(config)]
+            catalogs = [None, experiment.unlabeled_catalog(config)]
         else:
             catalogs = [experiment.probe_catalog(config, part) for part in ("train", "test")]
             known = len(catalogs[1].remarks)

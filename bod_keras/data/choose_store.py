@@ -32,13 +32,12 @@ def open_store(
         ValueError: if an argument is out of range, or two arrays have the same path.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import open_store
-    >>> from bod_keras.data import array_records
-    >>> records = array_records(np.zeros((2, 16, 8, 8, 3), np.uint8))
-    >>> open_store(records).length("array#1")
-    16
+        >>> import numpy as np
+        >>> from bod_keras.data import open_store
+        >>> from bod_keras.data import array_records
+        >>> records = array_records(np.zeros((2, 16, 8, 8, 3), np.uint8))
+        >>> open_store(records).length("array#1")
+        16
     """
     return _MixedStore(records, cache_mb, fps)
 

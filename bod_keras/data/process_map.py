@@ -39,10 +39,9 @@ def process_map(
         RuntimeError: if processes cannot start, as in a script without `if __name__ == "__main__"`.
 
     Example:
-
-    >>> from bod_keras.data.process_map import process_map
-    >>> [result for _, result, _ in process_map(abs, [-3], 1, lambda item: 60.0)]
-    [3]
+        >>> from bod_keras.data.process_map import process_map
+        >>> [result for _, result, _ in process_map(abs, [-3], 1, lambda item: 60.0)]
+        [3]
     """
     if workers < 1:
         raise UserError(f"workers must be at least 1. Received: workers={workers}")

@@ -32,14 +32,13 @@ def record_frames(store: FrameStore, record: Record) -> tuple[int, int]:
         VideoError: if the video cannot be read, has no frame rate, or ends before the span begins.
 
     Example:
-
-    >>> from bod_keras.data import open_store
-    >>> from bod_keras.data.record_frames import record_frames
-    >>> import numpy as np
-    >>> from bod_keras.data import array_records
-    >>> (record,) = array_records(np.zeros((1, 16, 8, 8, 3), np.uint8))
-    >>> record_frames(open_store([record]), record)
-    (0, 16)
+        >>> from bod_keras.data import open_store
+        >>> from bod_keras.data.record_frames import record_frames
+        >>> import numpy as np
+        >>> from bod_keras.data import array_records
+        >>> (record,) = array_records(np.zeros((1, 16, 8, 8, 3), np.uint8))
+        >>> record_frames(open_store([record]), record)
+        (0, 16)
     """
     length = store.length(record.path)
     if record.span is None:
@@ -96,13 +95,12 @@ def video_lengths(records: Sequence[Record]) -> list[int | None]:
         OSError: if their storage does not answer.
 
     Example:
-
-    >>> from bod_keras.data import Record
-    >>> from bod_keras.data.record_frames import video_lengths
-    >>> import numpy as np
-    >>> from bod_keras.data import array_records
-    >>> video_lengths([*array_records(np.zeros((1, 16, 8, 8, 3), np.uint8)), Record("nowhere.avi")])
-    [16, None]
+        >>> from bod_keras.data import Record
+        >>> from bod_keras.data.record_frames import video_lengths
+        >>> import numpy as np
+        >>> from bod_keras.data import array_records
+        >>> video_lengths([*array_records(np.zeros((1, 16, 8, 8, 3), np.uint8)), Record("nowhere.avi")])
+        [16, None]
     """
     store = open_store(records)
     found: list[int | None] = []

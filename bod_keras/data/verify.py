@@ -1,4 +1,4 @@
-"""All videos of a catalogue checked in parallel, with a journal that survives a kill."""
+"""All videos of a catalog checked in parallel, with a journal that survives a kill."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def verify(
     min_frames: int = 16,
     journal: str | os.PathLike,
 ) -> dict:
-    """Check every video of a catalogue once.
+    """Check every video of a catalog once.
 
     What was found of a file is written to the journal at once. A call with the same journal and
-    the same `full` goes on where an earlier one stopped; files that have changed since are checked
+    the same `full` continues where an earlier one stopped; files that have changed since are checked
     again. The journal is for the caller to remove.
 
     Args:
@@ -54,16 +54,15 @@ def verify(
         RuntimeError: if processes cannot start; see `process_map`.
 
     Example:
-
-    >>> import os
-    >>> from bod_keras.data import Catalog
-    >>> from bod_keras.data.verify import verify
-    >>> import tempfile
-    >>> from bod_keras.data import Record
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     journal = os.path.join(folder, "journal")
-    ...     verify(Catalog([Record("gone.avi")]), journal=journal)["missing"]
-    ['gone.avi']
+        >>> import os
+        >>> from bod_keras.data import Catalog
+        >>> from bod_keras.data.verify import verify
+        >>> import tempfile
+        >>> from bod_keras.data import Record
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     journal = os.path.join(folder, "journal")
+        ...     verify(Catalog([Record("gone.avi")]), journal=journal)["missing"]
+        ['gone.avi']
     """
     paths = dict.fromkeys(record.path for record in catalog.records)
     if away := [path for path in paths if is_remote(path)]:
@@ -109,7 +108,7 @@ def _checked(states: dict, full: bool, workers: int, patience, journal: str) -> 
     results = _read_journal(journal, full)
     results = {p: r["result"] for p, r in results.items() if states.get(p) == r["state"]}
     if results:
-        print(f"Goes on: {len(results)} of {len(states)} files are checked already.", flush=True)
+        print(f"Continues: {len(results)} of {len(states)} files are checked already.", flush=True)
     rest = [path for path in states if path not in results]
     check = functools.partial(check_video, full=full)
     with (

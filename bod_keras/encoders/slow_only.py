@@ -14,7 +14,7 @@ from bod_keras.encoders._blocks import (
 )
 from bod_keras.encoders._registry import ENCODERS
 
-# One grey level for red, green and blue in [0, 1]: what the published weights expect.
+# One gray level for red, green and blue in [0, 1]: what the published weights expect.
 _RGB_MEAN = 0.45
 _RGB_STD = 0.225
 

@@ -16,7 +16,7 @@ from bod_keras.storage.atomic_file import atomic_file
 
 
 def classification_scores(scores, labels, class_names: Sequence[str]) -> dict:
-    """Returns the accuracies of a classifier's scores, of each class too, and the confusion matrix.
+    """Return the accuracies of a classifier's scores, of each class too, and the confusion matrix.
 
     The answer is the class with the largest score; of equal scores the smaller class comes first.
 
@@ -42,11 +42,10 @@ def classification_scores(scores, labels, class_names: Sequence[str]) -> dict:
         ValueError: if shapes disagree, scores are not finite, or labels are no columns.
 
     Example:
-
-    >>> from bod_keras.evaluation import classification_scores
-    >>> result = classification_scores([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], [0, 1, 1], ["run", "jump"])
-    >>> round(result["top1"], 3), result["mean_class"], result["per_class"][1]["taken_for"]
-    (0.667, 0.75, 'run')
+        >>> from bod_keras.evaluation import classification_scores
+        >>> result = classification_scores([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], [0, 1, 1], ["run", "jump"])
+        >>> round(result["top1"], 3), result["mean_class"], result["per_class"][1]["taken_for"]
+        (0.667, 0.75, 'run')
     """
     scores = check_features(scores, "scores")
     labels = np.asarray(labels)
@@ -95,7 +94,7 @@ def classification_scores(scores, labels, class_names: Sequence[str]) -> dict:
 
 
 def write_classification(results: Mapping, folder: str | os.PathLike) -> list[Path]:
-    """Writes the tables of `classification_scores` into a folder.
+    """Write the tables of `classification_scores` into a folder.
 
     `per_class.csv` has a row a class; `confusion.csv` a row a true class and a column an answer,
     counts; `confusion.png` the same as a picture, each row divided by its sum.
@@ -108,12 +107,11 @@ def write_classification(results: Mapping, folder: str | os.PathLike) -> list[Pa
         The paths of the three files.
 
     Example:
-
-    >>> from bod_keras.evaluation import classification_scores, write_classification
-    >>> import tempfile
-    >>> results = classification_scores([[0.9, 0.1], [0.3, 0.7]], [0, 1], ["run", "jump"])
-    >>> [path.name for path in write_classification(results, tempfile.mkdtemp())]
-    ['per_class.csv', 'confusion.csv', 'confusion.png']
+        >>> from bod_keras.evaluation import classification_scores, write_classification
+        >>> import tempfile
+        >>> results = classification_scores([[0.9, 0.1], [0.3, 0.7]], [0, 1], ["run", "jump"])
+        >>> [path.name for path in write_classification(results, tempfile.mkdtemp())]
+        ['per_class.csv', 'confusion.csv', 'confusion.png']
     """
     per_class, confusion = results["per_class"], results["confusion"]
     names = [row["class"] for row in per_class]

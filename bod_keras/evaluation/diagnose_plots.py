@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.plots import _GREY, _NAMED, _figure, _save, _tidy, draw_bars
+from bod_keras.evaluation.plots import _GRAY, _NAMED, _figure, _save, _tidy, draw_bars
 
 _TO = 2.5  # the histogram's last bin holds all that is farther
 _CHANGES = {"shuffled": "frames shuffled", "background": "another background"}
@@ -76,7 +76,7 @@ def plot_sensitivity(
 
 def _draw_shares(axis, name: str, values: np.ndarray, edges: np.ndarray) -> str:
     """Draw a histogram of shares; return its color."""
-    color = _NAMED.get(name.removesuffix(" part"), _GREY)
+    color = _NAMED.get(name.removesuffix(" part"), _GRAY)
     style = {"weights": np.full(len(values), 1 / len(values)), "color": color}
     axis.hist(values, edges, histtype="stepfilled", alpha=0.4, label=name, **style)
     axis.hist(values, edges, histtype="step", lw=1.3, **style)

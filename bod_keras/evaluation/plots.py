@@ -34,7 +34,7 @@ _MONITORS = {
     "share of clips without one": ("no_static",),
     "spectral radius": ("spectral_radius",),
 }
-_GREY = "#404040"  # of what belongs to no part
+_GRAY = "#404040"  # of what belongs to no part
 _POSITIONS = ("step", "batch", "epoch")
 _SCALE_GAP = 8.0  # losses whose medians differ by more do not share a panel
 _FARTHEST = (
@@ -131,7 +131,7 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
             if not part and f"dynamic_{ending}" in columns:
                 part = "static"  # of two heads, the statistics of the static one have no prefix
             dashes = "--" if ending == "negative_similarity" else "-"
-            color = _NAMED.get(part, _GREY)
+            color = _NAMED.get(part, _GRAY)
             line = _draw_line(axis, position, columns[name], dashes, color=color)
             if part and dashes == "-":
                 parts.setdefault(part, line)
@@ -341,8 +341,8 @@ def _finish_monitor(axis, title: str, values: np.ndarray) -> None:
     elif values.max() > 0:
         axis.set_ylim(0, 1.15 * values.max())
     if "similarity" in title:
-        axis.plot([], [], "-", color=_GREY, lw=1.6, label="of one video")
-        axis.plot([], [], "--", color=_GREY, lw=1.6, label="of different videos")
+        axis.plot([], [], "-", color=_GRAY, lw=1.6, label="of one video")
+        axis.plot([], [], "--", color=_GRAY, lw=1.6, label="of different videos")
         axis.legend(frameon=False, fontsize=8, loc="lower right")
 
 

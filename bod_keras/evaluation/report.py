@@ -24,7 +24,7 @@ _OPENCV_NAMES = ("opencv-python-headless", "opencv-python", "opencv-contrib-pyth
 
 
 def write_report(path: str | os.PathLike, **sections) -> Path:
-    """Writes sections into a JSON report and keeps the report's other sections.
+    """Write sections into a JSON report and keep the report's other sections.
 
     A section that the report has already is replaced as a whole. The new report is written beside
     the old one and then takes its place, so that an interrupted or failed write (a full disk)
@@ -45,15 +45,14 @@ def write_report(path: str | os.PathLike, **sections) -> Path:
         OSError: if the file cannot be written.
 
     Example:
-
-    >>> import json
-    >>> from bod_keras.evaluation import write_report
-    >>> import tempfile
-    >>> folder = tempfile.mkdtemp()
-    >>> path = write_report(f"{folder}/report.json", config={"seed": 0})
-    >>> path = write_report(path, accuracy=0.5)
-    >>> json.loads(path.read_text())
-    {'config': {'seed': 0}, 'accuracy': 0.5}
+        >>> import json
+        >>> from bod_keras.evaluation import write_report
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> path = write_report(f"{folder}/report.json", config={"seed": 0})
+        >>> path = write_report(path, accuracy=0.5)
+        >>> json.loads(path.read_text())
+        {'config': {'seed': 0}, 'accuracy': 0.5}
     """
     path = Path(path)
     new = {name: _plain(value, name) for name, value in sections.items()}
@@ -73,10 +72,9 @@ def read_report(path: str | os.PathLike) -> dict:
         UserError: the file is damaged; the message names it.
 
     Example:
-
-    >>> from bod_keras.evaluation import read_report
-    >>> read_report("runs/demo-bod-seed0/report.json")["config"]["seed"]  # doctest: +SKIP
-    0
+        >>> from bod_keras.evaluation import read_report
+        >>> read_report("runs/demo-bod-seed0/report.json")["config"]["seed"]  # doctest: +SKIP
+        0
     """
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -94,7 +92,7 @@ def read_report(path: str | os.PathLike) -> dict:
 
 
 def environment() -> dict:
-    """Returns the software, the machine and the code's revision, for a report.
+    """Return the software, the machine and the code's revision, for a report.
 
     Returns:
         A dict with the versions of `bod_keras`, `python`, `keras`, `numpy`, `scikit_learn` and `opencv`
@@ -104,11 +102,10 @@ def environment() -> dict:
         repository that holds this package, or None where none does), and `time_utc`, ISO 8601.
 
     Example:
-
-    >>> import keras
-    >>> from bod_keras.evaluation import environment
-    >>> environment()["keras"] == keras.__version__
-    True
+        >>> import keras
+        >>> from bod_keras.evaluation import environment
+        >>> environment()["keras"] == keras.__version__
+        True
     """
     backend = keras.backend.backend()
     return {
@@ -131,7 +128,7 @@ def environment() -> dict:
 
 
 def _plain(value, place: str):
-    """Returns `value` in JSON's own types; `place` names it in an error."""
+    """Return `value` in JSON's own types; `place` names it in an error."""
     if isinstance(value, (np.generic, np.ndarray)):
         value = value.tolist()
     if value is None or isinstance(value, (bool, int, str)):
@@ -151,7 +148,7 @@ def _plain(value, place: str):
 
 
 def _version(package: str) -> str | None:
-    """Returns the installed version of a package, or None."""
+    """Return the installed version of a package, or None."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -159,7 +156,7 @@ def _version(package: str) -> str | None:
 
 
 def _processor() -> str:
-    """Returns the processor's model where Linux names it, else its architecture."""
+    """Return the processor's model where Linux names it, else its architecture."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -168,7 +165,7 @@ def _processor() -> str:
 
 
 def _gpus() -> list[str]:
-    """Returns the names of the NVIDIA GPUs, none where their driver's tool is absent."""
+    """Return the names of the NVIDIA GPUs, none where their driver's tool is absent."""
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
@@ -178,14 +175,14 @@ def _gpus() -> list[str]:
 
 
 def _usable_cpus() -> int | None:
-    """Counts the CPUs that this process may run on, fewer than the machine's in many containers."""
+    """Count the CPUs that this process may run on, fewer than the machine's in many containers."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
 def _git_state(file: Path) -> dict | None:
-    """Returns revision and dirtiness of the repository that tracks `file`, or None.
+    """Return revision and dirtiness of the repository that tracks `file`, or None.
 
     Being tracked matters: a copy in a virtual environment may lie within some repository's folder.
     """

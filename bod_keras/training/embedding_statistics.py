@@ -9,7 +9,7 @@ from bod_keras.feature_checks import check_features
 
 
 def embedding_statistics(views: Sequence[np.ndarray]) -> dict[str, float]:
-    """Returns statistics of how embeddings of several views of videos lie on the unit sphere.
+    """Return statistics of how embeddings of several views of videos lie on the unit sphere.
 
     Rows are divided by their length first, as contrastive losses do; a zero row stays zero. With x and y
     two clips, P the pairs of different clips of one video and N the pairs of clips of different videos,
@@ -22,7 +22,7 @@ def embedding_statistics(views: Sequence[np.ndarray]) -> dict[str, float]:
 
     with s the singular values of all V B rows. The effective rank lies between 1 and min(V B, D).
 
-    The rows are not centred for it, as in RankMe. So a collapse to a point gives 1 (centred, only rounding
+    The rows are not centered for it, as in RankMe. So a collapse to a point gives 1 (centered, only rounding
     noise would be left, which has full rank), one to a line through the origin gives 1 too, one to any arc at
     most 2, and a narrow cone counts for little more than its axis. If all rows are zero it is 1.
 
@@ -39,15 +39,14 @@ def embedding_statistics(views: Sequence[np.ndarray]) -> dict[str, float]:
         ValueError: fewer than two views or videos, shapes that differ, or values that are not finite.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.training.embedding_statistics import embedding_statistics
-    >>> apart = embedding_statistics([np.eye(4), np.eye(4)])
-    >>> [round(apart[name], 3) for name in ("negative_similarity", "uniformity", "effective_rank")]
-    [0.0, -4.0, 4.0]
-    >>> point = embedding_statistics([np.ones((4, 3)), np.ones((4, 3))])
-    >>> [round(point[name], 3) for name in ("negative_similarity", "uniformity", "effective_rank")]
-    [1.0, 0.0, 1.0]
+        >>> import numpy as np
+        >>> from bod_keras.training.embedding_statistics import embedding_statistics
+        >>> apart = embedding_statistics([np.eye(4), np.eye(4)])
+        >>> [round(apart[name], 3) for name in ("negative_similarity", "uniformity", "effective_rank")]
+        [0.0, -4.0, 4.0]
+        >>> point = embedding_statistics([np.ones((4, 3)), np.ones((4, 3))])
+        >>> [round(point[name], 3) for name in ("negative_similarity", "uniformity", "effective_rank")]
+        [1.0, 0.0, 1.0]
 
     Reference:
         Wang and Isola, arXiv 2005.10242 (alpha = 2, t = 2); Roy and Vetterli, "The effective rank", EUSIPCO
@@ -80,7 +79,7 @@ def embedding_statistics(views: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def _effective_rank(x: np.ndarray) -> float:
-    """Returns the exponential of the entropy of the singular values, 1 for a matrix of zeros."""
+    """Return the exponential of the entropy of the singular values, 1 for a matrix of zeros."""
     values = np.linalg.svd(x, compute_uv=False)
     share = values[values > 0] / max(values.sum(), np.finfo(float).tiny)
     return float(np.exp(-np.sum(share * np.log(share))))

@@ -12,14 +12,14 @@ from bod_keras.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationLaw:
-    """What is drawn for a clip: crop, flip, color jitter, grey, blur and solarization.
+    """What is drawn for a clip: crop, flip, color jitter, gray, blur and solarization.
 
     In this order, each drawn once per clip and applied alike to every frame:
 
     1. crop: area share uniform in `crop_area`; aspect ratio log-uniform in the part of
        `crop_aspect` that fits the frame at that area; position uniform; resized to a square.
     2. flip left to right.
-    3. color: one affine map `rgb -> M rgb + o` (`jitter_matrix`); contrast is about the mean grey
+    3. color: one affine map `rgb -> M rgb + o` (`jitter_matrix`); contrast is about the mean gray
        of the clip.
     4. blur: Gaussian of uniform sigma, frame by frame, so nothing bleeds between frames.
     5. solarization: values v >= 128 become 255 - v.
@@ -34,7 +34,7 @@ class AugmentationLaw:
         jitter: strengths of brightness, contrast, saturation (factors uniform in 1 +- strength, not
             below 0) and hue (turn uniform in +- strength, where 1 is the full circle).
         jitter_probability: probability of the jitter as a whole.
-        grey_probability: probability of a grey clip.
+        gray_probability: probability of a gray clip.
         blur_probability: one per view; a view beyond the last takes the last.
         blur_sigma: least and greatest sigma in pixels of the result.
         solarize_probability: one per view; a view beyond the last takes the last.
@@ -62,7 +62,7 @@ class AugmentationLaw:
     flip: float = 0.0
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     jitter_probability: float = 0.0
-    grey_probability: float = 0.0
+    gray_probability: float = 0.0
     blur_probability: tuple[float, ...] = (0.0,)
     blur_sigma: tuple[float, float] = (0.1, 2.0)
     solarize_probability: tuple[float, ...] = (0.0,)
@@ -86,7 +86,7 @@ class AugmentationLaw:
         for name in ("blur_probability", "solarize_probability"):
             if not getattr(self, name):
                 raise UserError(f"{name} must hold one probability per view. Received: ()")
-        for name in ("flip", "jitter_probability", "grey_probability"):
+        for name in ("flip", "jitter_probability", "gray_probability"):
             _check_probability(name, getattr(self, name))
         for name in ("blur_probability", "solarize_probability"):
             for value in getattr(self, name):

@@ -13,7 +13,7 @@ from bod_keras.backend import replicas
 from bod_keras.backend.replicas import own_rows
 from bod_keras.errors import UserError
 from bod_keras.views.augmentation_law import AugmentationLaw
-from bod_keras.views.color import GREY_WEIGHTS
+from bod_keras.views.color import GRAY_WEIGHTS
 from bod_keras.views.recipes import recipe_settings
 
 
@@ -33,7 +33,7 @@ class ClipAugmenter(keras.layers.Layer):
 
     Args:
         size: height and width of the result in pixels.
-        crop_area, crop_aspect, flip, jitter, jitter_probability, grey_probability,
+        crop_area, crop_aspect, flip, jitter, jitter_probability, gray_probability,
             blur_probability, blur_sigma, solarize_probability: as in `AugmentationLaw`.
         seed: an integer; None for a random one. The state of the draws is saved with a model.
 
@@ -66,7 +66,7 @@ class ClipAugmenter(keras.layers.Layer):
         flip: float = 0.0,
         jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
         jitter_probability: float = 0.0,
-        grey_probability: float = 0.0,
+        gray_probability: float = 0.0,
         blur_probability: Sequence[float] = (0.0,),
         blur_sigma: tuple[float, float] = (0.1, 2.0),
         solarize_probability: Sequence[float] = (0.0,),
@@ -81,7 +81,7 @@ class ClipAugmenter(keras.layers.Layer):
             "flip": flip,
             "jitter": jitter,
             "jitter_probability": jitter_probability,
-            "grey_probability": grey_probability,
+            "gray_probability": gray_probability,
             "blur_probability": blur_probability,
             "blur_sigma": blur_sigma,
             "solarize_probability": solarize_probability,
@@ -167,7 +167,7 @@ class ClipAugmenter(keras.layers.Layer):
             factor = uniform(max(0.0, 1 - strength), 1 + strength)
             drawn[name] = ops.where(jittered, factor, 1.0)
         drawn["hue"] = ops.where(jittered, uniform(-s["jitter"][3], s["jitter"][3]), 0.0)
-        drawn["grey"] = chance(s["grey_probability"])
+        drawn["gray"] = chance(s["gray_probability"])
         drawn["blur"] = chance(s["blur_probability"])
         drawn["sigma"] = uniform(*s["blur_sigma"])
         drawn["solarize"] = chance(s["solarize_probability"])
@@ -215,19 +215,19 @@ class ClipAugmenter(keras.layers.Layer):
 
     def _color(self, x, drawn):
         """`jitter_matrix` of every clip, applied and limited to [0, 1]."""
-        grey_weights = ops.convert_to_tensor(GREY_WEIGHTS, "float32")
+        gray_weights = ops.convert_to_tensor(GRAY_WEIGHTS, "float32")
         ones, eye = np.full((3, 3), 1 / 3, "float32"), np.eye(3, dtype="float32")
         cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], "float32") / math.sqrt(3)
-        to_grey = ops.tile(grey_weights[None], (3, 1))
-        mean_grey = ops.einsum("bvtijc,c->bv", x, grey_weights) / math.prod(x.shape[2:5])
+        to_gray = ops.tile(gray_weights[None], (3, 1))
+        mean_gray = ops.einsum("bvtijc,c->bv", x, gray_weights) / math.prod(x.shape[2:5])
         b, c, s = (
             drawn[name][..., None, None] for name in ("brightness", "contrast", "saturation")
         )
         angle = 2 * math.pi * drawn["hue"][..., None, None]
         rotation = ops.cos(angle) * eye + (1 - ops.cos(angle)) * ones + ops.sin(angle) * cross
-        after = ops.matmul(rotation, s * eye + (1 - s) * to_grey)
-        after = ops.where(drawn["grey"][..., None, None], ops.matmul(to_grey, after), after)
-        offset = ops.sum(after, axis=-1) * ((1 - c) * b)[..., 0] * mean_grey[..., None]
+        after = ops.matmul(rotation, s * eye + (1 - s) * to_gray)
+        after = ops.where(drawn["gray"][..., None, None], ops.matmul(to_gray, after), after)
+        offset = ops.sum(after, axis=-1) * ((1 - c) * b)[..., 0] * mean_gray[..., None]
         x = ops.einsum("bvdc,bvtijc->bvtijd", after * (b * c), x)
         return ops.clip(x + offset[:, :, None, None, None], 0.0, 1.0)
 

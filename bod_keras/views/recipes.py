@@ -17,7 +17,7 @@ RECIPES: Mapping[str, Mapping] = MappingProxyType(
             "flip": 0.5,
             "jitter": (0.8, 0.8, 0.8, 0.2),
             "jitter_probability": 0.8,
-            "grey_probability": 0.2,
+            "gray_probability": 0.2,
             "blur_probability": (1.0, 0.1),
             "solarize_probability": (0.0, 0.2),
         },
@@ -27,7 +27,7 @@ RECIPES: Mapping[str, Mapping] = MappingProxyType(
             "flip": 0.5,
             "jitter": (0.6, 0.6, 0.6, 0.15),
             "jitter_probability": 0.8,
-            "grey_probability": 0.2,
+            "gray_probability": 0.2,
             "blur_probability": (0.5, 0.5),
         },
         # For data whose label is the direction of motion: a flip would change the label.
@@ -47,7 +47,7 @@ RECIPES: Mapping[str, Mapping] = MappingProxyType(
             "flip": 0.5,
             "jitter": (0.4, 0.4, 0.4, 0.1),
             "jitter_probability": 0.8,
-            "grey_probability": 0.2,
+            "gray_probability": 0.2,
         },
         "coclr_probe": {
             "crop_area": (0.2, 1.0),
@@ -62,7 +62,7 @@ RECIPES: Mapping[str, Mapping] = MappingProxyType(
             "flip": 0.5,
             "jitter": (0.1, 0.1, 0.1, 0.05),
             "jitter_probability": 0.15,
-            "grey_probability": 0.1,
+            "gray_probability": 0.1,
         },
         "none": {},
     }

@@ -43,14 +43,13 @@ def read_state(path: str | os.PathLike) -> dict[str, np.ndarray]:
         ValueError: if it is no file of weights, or holds other objects than tensors and plain values.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.weights import read_state, write_state
-    >>> import pathlib, tempfile
-    >>> file = pathlib.Path(tempfile.mkdtemp(), "a.safetensors")
-    >>> write_state(file, {"fc.bias": np.ones(2, "float32")})
-    >>> read_state(file)
-    {'fc.bias': array([1., 1.], dtype=float32)}
+        >>> import numpy as np
+        >>> from bod_keras.weights import read_state, write_state
+        >>> import pathlib, tempfile
+        >>> file = pathlib.Path(tempfile.mkdtemp(), "a.safetensors")
+        >>> write_state(file, {"fc.bias": np.ones(2, "float32")})
+        >>> read_state(file)
+        {'fc.bias': array([1., 1.], dtype=float32)}
     """
     with _local_copy(path) as file:
         if not file.is_file():
@@ -77,12 +76,11 @@ def write_state(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -> Non
         ValueError: if the path ends otherwise.
 
     Example:
-
-    >>> from bod_keras.weights import write_state
-    >>> write_state("encoder.onnx", {})  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    bod_keras.errors.UserError: Weights of PyTorch are written to .safetensors or .pth files. ...
+        >>> from bod_keras.weights import write_state
+        >>> write_state("encoder.onnx", {})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        bod_keras.errors.UserError: Weights of PyTorch are written to .safetensors or .pth files. ...
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".safetensors":

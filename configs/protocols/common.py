@@ -20,7 +20,7 @@ def protocol(name, version, kind, **choices):
             "frames": config_dict.placeholder(int),
             "stride": config_dict.placeholder(int),
             "size": config_dict.placeholder(int),
-            # Low-shot: labelled videos a class, or the share of them, that may be learned from; None: all.
+            # Low-shot: labeled videos a class, or the share of them, that may be learned from; None: all.
             "per_class": config_dict.placeholder(int),
             "share": config_dict.placeholder(float),
             **choices,
@@ -47,7 +47,7 @@ def finetuning(name, version, **choices):
         "crops": 3,
         "label": config_dict.placeholder(str),  # the column; None: "label", or the first factor
         "train": "all",  # or "head": the classifier on an encoder whose weights stay
-        # "train": as usual; "adapt": its statistics follow the labelled clips, its weights stay; "frozen".
+        # "train": as usual; "adapt": its statistics follow the labeled clips, its weights stay; "frozen".
         "batch_norm": "train",
         "normalize": "none",  # of the features before the classifier: or "l2", "l2+batch_norm"
         "dropout": 0.0,

@@ -1,7 +1,7 @@
 """Ours: what the static and the dynamic part are like: spectrum, energy, embeddings, sensitivity; one page.
 
 Command:     python evaluate.py --model=RUN --protocol=diagnose --probe_test=FOLDER
-Videos:      one list, without labels, as in factors_real.py; of more than 256 so many are drawn
+Videos:      one list, without labels, as in factors_real.py; of more than 256 that many are drawn
 Clips:       of each video the first and the last one of the run's frames and stride, center crop
 Changes:     frames in a random order; what moves (by more than 0.08 from the clip's median) over the median
              frame of another video
@@ -18,7 +18,7 @@ def get_config():
         "diagnose",
         1,
         "diagnose",
-        unlabelled=True,
+        unlabeled=True,
         views=2,
         most_videos=256,
         swap_threshold=0.08,

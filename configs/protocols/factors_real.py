@@ -2,7 +2,7 @@
 
 Command:     python evaluate.py --model=RUN --protocol=factors-real --probe_test=FOLDER
 Videos:      one list, without labels: --probe_test, or the test videos of the run, or its training videos; of
-             more than 200 so many are drawn. Videos shorter than the window are left out and counted
+             more than 200 that many are drawn. Videos shorter than the window are left out and counted
 Clips:       all of a video from one window in its middle, of 4 clips' length with the run's frames and stride
 Features:    of each part of the read-out; center crop
 Static:      file, which video a clip is of: the 1st and 3rd clip of the window are learned from, the 2nd and
@@ -22,7 +22,7 @@ def get_config():
         "factors-real",
         1,
         "factors_real",
-        unlabelled=True,
+        unlabeled=True,
         read_out="parts",
         most_videos=200,
         clips=4,

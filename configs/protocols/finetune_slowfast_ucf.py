@@ -5,10 +5,10 @@ Command:     python evaluate.py --model=RUN --dataset=ucf101 --root=VIDEOS --ann
 Source:      Feichtenhofer et al., arXiv 2104.14558; github.com/facebookresearch/SlowFast,
              configs/contrastive_ssl/finetune_ucf_Slow_R50_syn0.yaml
 Trains:      encoder, time mean, dropout 0.5 and a linear classifier, at one learning rate
-Batch norm:  trains, 8 clips a GPU; their other file (syn8) synchronises it, with a rate of 0.01, no weight
+Batch norm:  trains, 8 clips a GPU; their other file (syn8) synchronizes it, with a rate of 0.01, no weight
              decay and dropout 0.8: --set=learning_rate=0.01 --set=weight_decay=0.0 --set=dropout=0.8
 Clips:       8 frames, every eighth, 224 x 224; a square of 224 out of a short side of 256 to 320, flip,
-             color jitter 0.4, 0.4, 0.4, 0.1 with probability 0.8, grey 0.2
+             color jitter 0.4, 0.4, 0.4, 0.1 with probability 0.8, gray 0.2
 Views:       10 clips, evenly spaced, of 3 crops; probabilities are averaged
 Normalized:  not
 Optimizer:   SGD 0.005 for 64 clips, momentum 0.9, weight decay 1e-4, not of batch norm; 200 epochs, cosine,

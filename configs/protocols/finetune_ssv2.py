@@ -15,7 +15,7 @@ Optimizer:   SGD 0.12 for 64 clips, momentum 0.9, weight decay 1e-6; 22 epochs, 
 Chosen:      nothing
 Reported:    the last epoch, on the validation videos
 Differs:     they spread the 8 frames over the whole video (a random one of each eighth in training), here
-             they are neighbours at a fixed stride of 4, about 2.7 s at 12 frames a second. Batch
+             they are neighbors at a fixed stride of 4, about 2.7 s at 12 frames a second. Batch
              normalization sees the whole batch. Their test crop has 256 pixels
 Unverified:  the published numbers' test crop
 """

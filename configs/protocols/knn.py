@@ -5,10 +5,10 @@ Features:    of each part of the read-out (time mean of the encoder's features; 
 Views:       1 clip, centered in time, center crop
 Batch norm:  frozen, its moving statistics; deterministic
 Normalized:  L2
-Optimizer:   none; the weight of a neighbour is exp(cosine / 0.07)
+Optimizer:   none; the weight of a neighbor is exp(cosine / 0.07)
 Chosen:      nothing
 Reported:    on test, once
-Source:      the rule of Wu et al., arXiv 1805.01978, section 3.4, with the 20 neighbours of Caron et al.
+Source:      the rule of Wu et al., arXiv 1805.01978, section 3.4, with the 20 neighbors of Caron et al.
              (DINO), arXiv 2104.14294
 Unverified:  nothing: no publication has exactly these choices on videos
 """

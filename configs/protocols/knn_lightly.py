@@ -7,7 +7,7 @@ Features:    mean over space and time of the backbone's last map
 Clips:       as in pre-training
 Views:       1 clip, centered in time, center crop: theirs are single images
 Batch norm:  frozen, its moving statistics
-Normalized:  L2; 200 neighbours, weight exp(cosine / 0.1)
+Normalized:  L2; 200 neighbors, weight exp(cosine / 0.1)
 Chosen:      nothing
 Reported:    on the test videos
 Differs:     videos in place of images

@@ -8,7 +8,7 @@ Features:    what the projection head gives, averaged over the views
 Clips:       8 frames, every eighth, 224 x 224
 Views:       10 clips, evenly spaced, of 3 crops
 Batch norm:  frozen, its moving statistics
-Normalized:  L2; 200 neighbours, weight exp(cosine / 0.1): their temperature of the contrastive loss
+Normalized:  L2; 200 neighbors, weight exp(cosine / 0.1): their temperature of the contrastive loss
 Chosen:      nothing
 Reported:    on the validation videos
 Differs:     their gallery is a memory that training filled in its last epoch, with augmented clips of a

@@ -3,7 +3,7 @@
 Command:     python evaluate.py --model=RUN --dataset=ucf101 --root=VIDEOS --annotations=LISTS --split=1 \
                --protocol=linear-coclr
 Source:      Han et al., arXiv 2010.09709; github.com/TengdaHan/CoCLR, eval/main_classifier.py,
-             train_what=last; the settings of the optimiser as ViCC (Toering et al., arXiv 2106.10137),
+             train_what=last; the settings of the optimizer as ViCC (Toering et al., arXiv 2106.10137),
              which took the code over, gives them
 Trains:      L2 normalization, batch normalization and a linear classifier on clips that are augmented anew
              every epoch

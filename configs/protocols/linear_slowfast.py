@@ -6,7 +6,7 @@ Source:      Feichtenhofer et al., arXiv 2104.14558; github.com/facebookresearch
              configs/contrastive_ssl/linear_k400_Slow_8x8_R50_syn0.yaml
 Trains:      a linear classifier on clips that are augmented anew every epoch; the backbone's weights are
              fixed
-Batch norm:  adapts: the published network is in training mode, so that statistics follow the labelled clips
+Batch norm:  adapts: the published network is in training mode, so that statistics follow the labeled clips
 Clips:       8 frames, every eighth, 224 x 224; a square of 224 out of a short side of 256 to 320, and flips
 Views:       10 clips, evenly spaced, of 3 crops; probabilities are averaged
 Normalized:  not; no dropout

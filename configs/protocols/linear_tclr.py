@@ -7,7 +7,7 @@ Trains:      a linear classifier on clips that are augmented anew every epoch; t
              fixed
 Batch norm:  adapts: the published network is in training mode
 Clips:       16 frames, every second, 112 x 112; a square of 0.6 to 1 of the height, flip, mild color, some
-             grey
+             gray
 Views:       10 clips, evenly spaced, center crop; probabilities are averaged
 Normalized:  not; no dropout
 Optimizer:   Adam 1e-2, batches of 32, no weight decay; up to 50 epochs

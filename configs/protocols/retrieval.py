@@ -5,7 +5,7 @@ Features:    of each part of the read-out (time mean of the encoder's features; 
              averaged over the views
 Views:       10 clips, evenly spaced, center crop
 Batch norm:  frozen, its moving statistics; no augmentation; deterministic
-Normalized:  L2, not centered: a centring by the test set's own mean uses other test videos for the answer to
+Normalized:  L2, not centered: a centering by the test set's own mean uses other test videos for the answer to
              one
 Chosen:      nothing
 Reported:    R@1, 5, 10, 20, 50, gallery train, queries test; ties by the order of the training list

@@ -45,7 +45,7 @@ def test_a_dataset_over_arrays(clips):
     dataset = ClipDataset(array_records(clips), frames=4, size=16, batch_size=5, cache_mb=1)
     batch = next(dataset.evaluation().as_numpy_iterator())
     assert batch["index"].tolist() == [0, 1, 2, 3, 4]
-    # The centre of the frame, all of its height: nothing is resized.
+    # The center of the frame, all of its height: nothing is resized.
     np.testing.assert_allclose(batch["views"][2, 0] * 255, clips[2, 4:8, :, 2:18], atol=1e-3)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from bod_keras.data import RECIPES, ClipAugment, apply_color, augmentation, jitter_matrix
 
-GREY = np.array([0.299, 0.587, 0.114])
+GRAY = np.array([0.299, 0.587, 0.114])
 # Half a level for rounding, the rest for the weights, which OpenCV rounds to 1/1024.
 TOLERANCE = 0.9
 
@@ -101,41 +101,41 @@ def test_no_strength_is_the_identity(rng):
     clip = noise(rng)
     np.testing.assert_array_equal(apply_color(clip, jitter_matrix()), clip)
     augment = augmentation("cvrl", 40, crop_area=None, flip=0.0, jitter=(0, 0, 0, 0))
-    augment = dataclasses.replace(augment, grey_probability=0.0, blur_probability=(0.0,))
+    augment = dataclasses.replace(augment, gray_probability=0.0, blur_probability=(0.0,))
     np.testing.assert_array_equal(augment(clip, rng), clip[:, :, 8:48])
 
 
-def test_grey_is_exact(rng):
+def test_gray_is_exact(rng):
     clip = noise(rng)
-    out = ClipAugment(size=40, grey_probability=1.0)(clip, rng).astype(float)
+    out = ClipAugment(size=40, gray_probability=1.0)(clip, rng).astype(float)
     assert (out[..., 0] == out[..., 1]).all() and (out[..., 1] == out[..., 2]).all()
-    np.testing.assert_allclose(out[..., 0], clip[:, :, 8:48] @ GREY, atol=TOLERANCE)
+    np.testing.assert_allclose(out[..., 0], clip[:, :, 8:48] @ GRAY, atol=TOLERANCE)
 
 
-def test_contrast_is_about_the_mean_grey_of_the_clip(rng):
+def test_contrast_is_about_the_mean_gray_of_the_clip(rng):
     clip = rng.integers(90, 160, (3, 8, 8, 3), dtype=np.uint8)
-    mean = float((clip @ GREY).mean())
-    out = apply_color(clip, jitter_matrix(contrast=0.5, mean_grey=mean))
+    mean = float((clip @ GRAY).mean())
+    out = apply_color(clip, jitter_matrix(contrast=0.5, mean_gray=mean))
     np.testing.assert_allclose(out, mean + 0.5 * (clip - mean), atol=TOLERANCE)
-    bright = apply_color(clip, jitter_matrix(brightness=1.2, contrast=0.5, mean_grey=mean))
+    bright = apply_color(clip, jitter_matrix(brightness=1.2, contrast=0.5, mean_gray=mean))
     np.testing.assert_allclose(bright, 1.2 * (mean + 0.5 * (clip - mean)), atol=TOLERANCE)
 
 
-def test_saturation_moves_towards_grey(rng):
+def test_saturation_moves_towards_gray(rng):
     clip = rng.integers(60, 200, (2, 8, 8, 3), dtype=np.uint8)
     out = apply_color(clip, jitter_matrix(saturation=0.25))
-    np.testing.assert_allclose(out, 0.25 * clip + 0.75 * (clip @ GREY)[..., None], atol=TOLERANCE)
+    np.testing.assert_allclose(out, 0.25 * clip + 0.75 * (clip @ GRAY)[..., None], atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("turn", [-0.2, 0.1, 0.5])
 def test_hue_turns_like_hsv(rng, turn):
-    colours = rng.uniform(0.35, 0.65, (300, 3))  # far from 0 and 1, so that nothing is clipped
+    colors = rng.uniform(0.35, 0.65, (300, 3))  # far from 0 and 1, so that nothing is clipped
     matrix = jitter_matrix(hue=turn)
-    turned = colours @ matrix[:, :3].T + matrix[:, 3]
-    for before, after in zip(colours, turned):
+    turned = colors @ matrix[:, :3].T + matrix[:, 3]
+    for before, after in zip(colors, turned):
         difference = colorsys.rgb_to_hsv(*after)[0] - colorsys.rgb_to_hsv(*before)[0] - turn
         assert abs((difference + 0.5) % 1 - 0.5) < 2.5 / 360
-    np.testing.assert_allclose(turned.sum(1), colours.sum(1))
+    np.testing.assert_allclose(turned.sum(1), colors.sum(1))
 
 
 def test_jitter_law(rng):
@@ -164,9 +164,9 @@ def test_published_numbers():
     assert (rho.jitter, rho.jitter_probability) == ((0.6, 0.6, 0.6, 0.15), 0.8)
     assert (rho.blur_probability, rho.solarize_probability) == ((0.5, 0.5), (0.0,))
     for recipe in (cvrl, rho):
-        assert recipe.grey_probability == 0.2 and recipe.blur_sigma == (0.1, 2.0)
+        assert recipe.gray_probability == 0.2 and recipe.blur_sigma == (0.1, 2.0)
     motion = augmentation("motion", 224)
-    assert motion.flip == motion.grey_probability == max(motion.blur_probability) == 0.0
+    assert motion.flip == motion.gray_probability == max(motion.blur_probability) == 0.0
 
 
 def test_recipe_none_is_deterministic(rng):

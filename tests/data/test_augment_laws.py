@@ -100,8 +100,8 @@ def test_flips_as_often_as_asked_and_each_view_for_itself(route):
 @ROUTES
 def test_brightness_is_uniform_and_as_often_as_asked(route):
     law = {"jitter": (0.4, 0.0, 0.0, 0.0), "jitter_probability": 0.5}
-    grey = np.full((1, 8, 8, 3), 100, np.uint8)
-    levels = route(repeated(grey, 1500), "none", 8, **law)[:, :, 0, 0, 0, 0]
+    gray = np.full((1, 8, 8, 3), 100, np.uint8)
+    levels = route(repeated(gray, 1500), "none", 8, **law)[:, :, 0, 0, 0, 0]
     changed = np.abs(levels - 100) > 1e-3
     assert_share(changed, 0.5 * 80 / 81 if route is on_cpu else 0.5)  # rounding brings some back
     assert_uniform(levels[changed] / 100, 0.6, 1.4)
@@ -133,10 +133,10 @@ def test_no_jitter_strength_below_zero(route):
 
 
 @ROUTES
-def test_grey_blur_and_solarisation_come_as_often_as_asked_in_each_view(route):
+def test_gray_blur_and_solarisation_come_as_often_as_asked_in_each_view(route):
     clip = np.zeros((1, 9, 9, 3), np.uint8)
     clip[:, :, 4:] = (200, 40, 40)
-    out = route(repeated(clip, 1000), "none", 9, grey_probability=0.2)[:, :, 0, 4, 8]
+    out = route(repeated(clip, 1000), "none", 9, gray_probability=0.2)[:, :, 0, 4, 8]
     assert_share(np.ptp(out, axis=-1) < 1, 0.2)
     law = {"blur_probability": (0.7, 0.1), "blur_sigma": (1.0, 1.0)}
     out = route(repeated(clip, 1000), "none", 9, **law)[:, :, 0, 4, 3, 0]

@@ -61,7 +61,7 @@ def test_no_batch_straddling_epochs_holds_a_video_twice_after_a_broken_file(tmp_
         assert len({path for g in batch for path in dataset.files(g, g)}) == 4
     shown = Counter(path for g in positions for path in dataset.files(g, g))
     assert len(shown) == 11 and min(shown.values()) > 20
-    for step in range(0, 50, 7):  # a stream goes on as if it had not been stopped
+    for step in range(0, 50, 7):  # a stream continues as if it had not been stopped
         _, rest = collect(
             ClipDataset(records, **options), 10, int(positions[4 * step - 1]) + 1 if step else 0
         )
@@ -130,11 +130,11 @@ def test_flips_can_be_turned_off(tmp_path, write_video, flip, expected):
     paths = [write_video(tmp_path / f"{i}.avi", clip) for i in range(2)]
     options = {**OPTIONS, "recipe": "motion" if flip else "rho"}
     views, _ = collect(ClipDataset(records_of(paths), **options, flip=flip), steps=6)
-    grey = views.mean(axis=(2, 3, 5))
-    assert {bool(g) for g in (grey[..., 0] < grey[..., -1]).ravel()} == expected
+    gray = views.mean(axis=(2, 3, 5))
+    assert {bool(g) for g in (gray[..., 0] < gray[..., -1]).ravel()} == expected
 
 
-def test_on_the_device_route_clips_are_whole_centred_squares(videos):
+def test_on_the_device_route_clips_are_whole_centered_squares(videos):
     dataset = ClipDataset(records_of(videos), **OPTIONS, augment="device", device_size=20)
     assert dataset.training().element_spec["views"].dtype == "uint8"
     views, positions = collect(dataset, steps=2)

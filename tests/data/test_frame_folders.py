@@ -46,7 +46,7 @@ def test_frames_are_in_the_order_of_their_numbers(tmp_path, write_frames, patter
     assert FrameFolderStore(fps=12.5).fps(folder) == 12.5
 
 
-def test_colours_are_rgb(tmp_path):
+def test_colors_are_rgb(tmp_path):
     image = np.zeros((8, 8, 3), np.uint8)
     image[..., 2] = 255  # OpenCV writes BGR: this is red
     cv2.imwrite(str(tmp_path / "1.png"), image)
@@ -102,7 +102,7 @@ def test_a_broken_image_is_named_and_the_others_are_read(tmp_path, write_frames,
     assert len(store.frames(folder, [0, 4, 6])) == 3
 
 
-def test_a_jpeg_that_is_cut_off_is_no_grey_picture(tmp_path):
+def test_a_jpeg_that_is_cut_off_is_no_gray_picture(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     data = cv2.imencode(".jpg", noise)[1].tobytes()
     (tmp_path / "1.jpg").write_bytes(data[:-200])
@@ -135,7 +135,7 @@ def test_a_header_that_claims_a_giant_picture_costs_no_memory(name, size, tmp_pa
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
 
 
-def test_catalogues_of_frame_folders(tmp_path, write_frames):
+def test_catalogs_of_frame_folders(tmp_path, write_frames):
     for name in ("walk/b", "run/a [1]", "run/c"):
         write_frames(tmp_path / "set" / name, count=2)
     records = read_catalog(tmp_path / "set")

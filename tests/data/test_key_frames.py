@@ -40,7 +40,7 @@ def first_levels(path, stride=1, **moment):
     return np.rint(inputs["clips"][0, :, 0, 0, 0] * 255 / 4).astype(int).tolist()
 
 
-def test_a_clip_is_centred_at_its_key_frame_and_the_ends_are_repeated(ramp):
+def test_a_clip_is_centered_at_its_key_frame_and_the_ends_are_repeated(ramp):
     assert first_levels(ramp, frame=10) == [8, 9, 10, 11, 12]
     assert first_levels(ramp, stride=3, time=1.0) == [4, 7, 10, 13, 16]
     assert first_levels(ramp, stride=2, frame=1) == [0, 0, 1, 3, 5]

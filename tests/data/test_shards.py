@@ -57,7 +57,7 @@ def moving(tmp_path_factory, write_video):
     paths = []
     for seed in range(2):
         noise = np.random.default_rng(seed).integers(0, 255, (96, 300, 3), dtype=np.uint8)
-        noise = noise // 4 + noise[..., :1] // 4 * 3  # colours as pale as those of most videos
+        noise = noise // 4 + noise[..., :1] // 4 * 3  # colors as pale as those of most videos
         picture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX)
         clip = np.stack([picture[:, 2 * t : 2 * t + 128] for t in range(60)])
         paths.append(write_video(folder / f"{seed}.avi", clip))

@@ -29,7 +29,7 @@ def written(tmp_path_factory):
 
 @pytest.mark.parametrize("direction", range(8))
 def test_motion_law(direction):
-    """The centre of the digit moves by speed * (cos, sin), also by fractions and over the edge."""
+    """The center of the digit moves by speed * (cos, sin), also by fractions and over the edge."""
     size, speed = 32, 1.7
     dot = np.ones((2, 2))
     black, white = np.zeros((size, size, 3)), (1.0, 1.0, 1.0)

@@ -147,7 +147,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, capsys):
     done = len(journal.read_text().splitlines()) - 2
     os.utime(videos / "00.avi")  # this one is to be checked again
     main([*flags, "--workers=2"])
-    assert f"Goes on: {done - 1} of 60 files are checked already." in capsys.readouterr().out
+    assert f"Continues: {done - 1} of 60 files are checked already." in capsys.readouterr().out
     counts = json.loads(report.read_text())["counts"]
     assert counts["present"] == 60 and not counts["truncated"]
     assert json.loads(report.read_text())["frames"] == 60 * 60
@@ -158,9 +158,9 @@ def test_a_journal_of_the_other_kind_is_not_used(tmp_path, capsys):
     catalog, journal = Catalog([Record(path)]), tmp_path / "journal"
     verify(catalog, full=False, journal=journal)
     assert verify(catalog, full=True, journal=journal)["counts"]["variable rate"] == 0
-    assert "Goes on" not in capsys.readouterr().out
+    assert "Continues" not in capsys.readouterr().out
     verify(catalog, full=True, journal=journal)
-    assert "Goes on: 1 of 1" in capsys.readouterr().out
+    assert "Continues: 1 of 1" in capsys.readouterr().out
 
 
 def test_a_file_that_never_answers_is_given_up(tmp_path):

@@ -22,8 +22,8 @@ SHAPE = (2, 4, 8, 8, 3)
 
 
 def reader_of(names):
-    centre = augmentation("none", 8)
-    return BrokenReader([Record(n) for n in names], 4, 1, 0, centre, centre, 0)
+    center = augmentation("none", 8)
+    return BrokenReader([Record(n) for n in names], 4, 1, 0, center, center, 0)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.distribution import launch, run_steps
 from tests.parity.run_steps import BATCH
 from tests.slow import SLOW
 
-FLOOR = 0.01  # of an array's largest entry: biases before batch normalisation have no gradient but rounding
+FLOOR = 0.01  # of an array's largest entry: biases before batch normalization have no gradient but rounding
 ABSOLUTE, RELATIVE = (
     1e-5,
     5e-5,

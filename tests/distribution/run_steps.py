@@ -124,7 +124,7 @@ def make_model(framework, arguments, settings, rate, eager):
 
 
 class Batches:
-    """In the place of a `ClipDataset`: one global batch, of which this process has its block."""
+    """Instead of a `ClipDataset`: one global batch, of which this process has its block."""
 
     def __init__(self, clips, first, shard):
         index, count = shard

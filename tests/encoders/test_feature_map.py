@@ -23,7 +23,7 @@ def test_its_mean_over_space_is_the_frame_feature(name):
     assert isinstance(model, RematModel) == (name == "remat")
 
 
-def test_a_normalisation_behind_the_mean_is_done_to_the_map():
+def test_a_normalization_behind_the_mean_is_done_to_the_map():
     encoder = TINY["video_vit"]()
     maps = numpy(feature_map(encoder)(np.random.default_rng(0).random((1, *SHAPE), "float32")))
     assert maps.shape == (1, 4, 2, 2, 24)

@@ -84,7 +84,7 @@ def test_the_maximum_equals_keras(window, strides):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("frozen", [True, False])
-def test_the_normalisation_equals_keras(training, frozen):
+def test_the_normalization_equals_keras(training, frozen):
     source = keras.Input((None, None, None, 3))
     models = [
         keras.Model(source, norm(momentum=0.9, epsilon=1e-5)(source))
@@ -96,7 +96,7 @@ def test_the_normalisation_equals_keras(training, frozen):
     assert_equal(*models, maps, training)
 
 
-def test_mixed_precision_normalises_in_float32():
+def test_mixed_precision_normalizes_in_float32():
     maps = np.random.default_rng(2).normal(300.0, 1.0, (2, 3, 5, 4, 3))
     outputs = [
         norm(dtype="mixed_float16")(maps, training=True)

@@ -35,7 +35,7 @@ def tiny(**kwargs):
     return R3D18(**{"input_shape": (None, 16, 16, 3), "width": 2, **kwargs})
 
 
-def randomise(model, seed=0):
+def randomize(model, seed=0):
     """Gives every weight, moving statistics included, a value unlike its default."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
@@ -79,7 +79,7 @@ def test_the_published_parameter_count():
 
 @pytest.mark.parametrize("stride, temporal", [(1, (1, 1, 1)), (4, (1, 2, 2)), (8, (2, 2, 2))])
 def test_equals_the_numpy_reference(stride, temporal):
-    model = randomise(tiny(input_shape=(None, None, None, 3), temporal_stride=stride))
+    model = randomize(tiny(input_shape=(None, None, None, 3), temporal_stride=stride))
     clips = np.random.default_rng(1).uniform(size=(2, 5, 20, 17, 3))
     got = keras.ops.convert_to_numpy(model(clips.astype("float32")))
     want = reference(model, clips, temporal)
@@ -98,10 +98,10 @@ def test_time_is_the_ceiling(stride):
 
 def test_time_is_not_averaged():
     clips = np.random.default_rng(0).uniform(size=(1, 24, 16, 16, 3)).astype("float32")
-    features = keras.ops.convert_to_numpy(randomise(tiny())(clips))
+    features = keras.ops.convert_to_numpy(randomize(tiny())(clips))
     changed = clips.copy()
     changed[:, 23] = 0.0
-    later = keras.ops.convert_to_numpy(randomise(tiny())(changed))
+    later = keras.ops.convert_to_numpy(randomize(tiny())(changed))
     # Seventeen 3-wide temporal kernels see 17 frames to each side, so frames 0-5 cannot know.
     np.testing.assert_allclose(later[:, :6], features[:, :6], rtol=1e-5, atol=1e-5)
     assert np.abs(later[:, 23] - features[:, 23]).max() > 1e-3
@@ -122,7 +122,7 @@ def test_convolutions_start_different():
 
 
 def test_round_trip(tmp_path):
-    model = randomise(tiny())
+    model = randomize(tiny())
     model.save(tmp_path / "encoder.keras")
     again = keras.models.load_model(tmp_path / "encoder.keras")
     clips = np.random.default_rng(2).uniform(size=(2, 3, 16, 16, 3)).astype("float32")

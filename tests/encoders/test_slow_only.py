@@ -50,10 +50,10 @@ def make_clips(batch=2, frames=5, height=45, width=34):
 @pytest.fixture(scope="module")
 def model():
     """Any time, height and width, with random weights; built once."""
-    return randomise(tiny(input_shape=(None, None, None, 3)))
+    return randomize(tiny(input_shape=(None, None, None, 3)))
 
 
-def randomise(model, seed=0):
+def randomize(model, seed=0):
     """Gives every weight, moving statistics included, a value unlike its default; depth keeps the scale."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:

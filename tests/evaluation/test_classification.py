@@ -78,12 +78,12 @@ def test_files(tmp_path):
 @pytest.mark.parametrize("classes", [2, 101, 174])
 def test_picture_grows_with_the_classes(tmp_path, classes):
     confusion = np.diag(np.arange(1, classes + 1))
-    confusion[1] = 0  # grey
+    confusion[1] = 0  # gray
     plot_confusion(confusion, [f"name {i}" for i in range(classes)], tmp_path / "c.png")
     picture = cv2.imread(str(tmp_path / "c.png"))
     assert picture.shape[0] > {2: 400, 101: 2000, 174: 800}[classes]
-    grey = np.all(np.abs(picture.astype(int) - 217) < 3, axis=-1)
-    assert grey.sum() > 500
+    gray = np.all(np.abs(picture.astype(int) - 217) < 3, axis=-1)
+    assert gray.sum() > 500
     with pytest.raises(ValueError, match=rf"shape \({classes}, {classes}\).*received \(1, 1\)"):
         plot_confusion([[1]], [f"name {i}" for i in range(classes)], tmp_path / "c.png")
 

@@ -128,7 +128,7 @@ def test_no_eigenvalue(tmp_path):
 
 @pytest.fixture(scope="module")
 def split(tmp_path_factory):
-    """Real files of dots that circle over levels of grey, an odd number of them."""
+    """Real files of dots that circle over levels of gray, an odd number of them."""
     folder = tmp_path_factory.mktemp("videos")
     for number, clip in enumerate(make_moving_views(videos=9, frames=8, size=16)[:, 0]):
         save_video(folder / f"{number}.avi", np.round(255 * np.clip(clip, 0, 1)).astype(np.uint8))

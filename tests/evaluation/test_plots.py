@@ -74,14 +74,14 @@ def test_monitors(tmp_path):
     picture = read_picture(tmp_path / "new" / "monitors.png")
     for label in ("static", "dynamic"):
         assert count_color(picture, plots_module._NAMED[label]) > 1000
-    assert count_color(picture, plots_module._GREY) > 1000
+    assert count_color(picture, plots_module._GRAY) > 1000
 
 
 @pytest.mark.parametrize("name", ["static_eigenvalues", "no_static", "spectral_radius"])
 def test_statistics_of_two_heads_have_the_colors_of_their_parts(tmp_path, name):
     """The static head's columns have no prefix; without a dynamic head they belong to no part."""
     rows = [(step, 0.5, 0.7) for step in range(1, 9)]
-    for header, static, grey in (
+    for header, static, gray in (
         (f"{name},dynamic_{name}", True, False),
         (f"{name},x", False, True),
     ):
@@ -89,7 +89,7 @@ def test_statistics_of_two_heads_have_the_colors_of_their_parts(tmp_path, name):
         plot_monitors(source, tmp_path / "m.png")
         picture = read_picture(tmp_path / "m.png")
         assert (count_color(picture, plots_module._NAMED["static"]) > 300) == static
-        assert (count_color(picture, plots_module._GREY) > 300) == grey
+        assert (count_color(picture, plots_module._GRAY) > 300) == gray
 
 
 def test_monitors_of_one_kind_and_none(tmp_path):

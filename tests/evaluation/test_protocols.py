@@ -183,7 +183,7 @@ def test_neighbors_and_recalls_are_those_of_a_slow_search(shared, tmp_path):
         x["pooled"].astype("float64") - x["pooled"].astype("float64").mean(axis=0)
         for x in (gallery, queries)
     )
-    with open(tmp_path / "neighbours-pooled.csv", newline="") as file:
+    with open(tmp_path / "neighbors-pooled.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     hits = {k: 0 for k in (1, 5, 10)}
     for q, query in enumerate(queries):
@@ -195,7 +195,7 @@ def test_neighbors_and_recalls_are_those_of_a_slow_search(shared, tmp_path):
         for rank in range(5):
             row = rows[5 * q + rank]
             assert row["query"] == subject.test.records[q].path and row["rank"] == str(rank + 1)
-            assert row["neighbour"] == subject.train.records[order[rank]].path
+            assert row["neighbor"] == subject.train.records[order[rank]].path
         for k in hits:
             found = {gallery_y["label"][i] for i in order[:k]}
             hits[k] += queries_y["label"][q] in found

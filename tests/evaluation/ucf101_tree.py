@@ -14,7 +14,7 @@ GROUPS = 6
 
 
 def write_ucf101(folder):
-    """Three classes of grey levels that overlap, six groups each, of which a split tests two."""
+    """Three classes of gray levels that overlap, six groups each, of which a split tests two."""
     rng = np.random.default_rng(0)
     lists = {"classInd.txt": "".join(f"{n} {name}\n" for n, name in enumerate(CLASSES, start=1))}
     for fold in (1, 2, 3):

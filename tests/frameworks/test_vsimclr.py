@@ -129,11 +129,11 @@ WRONG_USE = {
     ),
     "name": (
         lambda: bod_keras.VSimCLR(make_encoder(), decoupling="papers"),
-        "decoupling must be one of recommended, paper. Received: 'papers'. Did you mean paper?",
+        "decoupling must be one of recommended, paper, reference-code. Received: 'papers'. Did you mean paper?",
     ),
     "split": (
         lambda: bod_keras.VSimCLR(make_encoder(), decoupling=bod_keras.KoopmanSplit()),
-        'decoupling must be None, True, "paper" or a bod_keras.Decoupling(...). Received: <KoopmanSplit',
+        'decoupling must be None, True, "paper", "reference-code" or a bod_keras.Decoupling(...). Received: <KoopmanSplit',
     ),
     "read-out": (
         lambda: bod_keras.VSimCLR(make_encoder(), bod_keras.Decoupling(read_out="operators")),

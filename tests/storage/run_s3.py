@@ -31,7 +31,7 @@ def error_of(call):
     return None
 
 
-def catalogues():
+def catalogs():
     def plain(source, **arguments):
         return [[record.path, record.label] for record in read_catalog(source, **arguments)]
 
@@ -143,7 +143,7 @@ def run_folder():
 if __name__ == "__main__":
     with clean_exit():
         place = Path(sys.argv[1])
-        found = {"catalogues": catalogues(), "run_folder": run_folder()}
+        found = {"catalogs": catalogs(), "run_folder": run_folder()}
         found |= {part.__name__: part(place) for part in (videos, files, shards)}
         print(json.dumps(found))
         sys.exit(7)  # the code that must arrive

@@ -44,8 +44,8 @@ def found(s3_server, tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_catalogues(found):
-    found = found["catalogues"]
+def test_catalogs(found):
+    found = found["catalogs"]
     assert found["tree"] == [
         [f"{BASE}/tree/run/a b [1] 100%.avi", 0],
         [f"{BASE}/tree/run/käse.MP4", 0],
@@ -59,8 +59,8 @@ def test_catalogues(found):
     assert found["table"] == [[f"{BASE}/x.avi", 2]]
 
 
-def test_catalogues_that_are_not_there(found):
-    found = found["catalogues"]
+def test_catalogs_that_are_not_there(found):
+    found = found["catalogs"]
     for name, place in (("no folder", "bucket/nowhere"), ("no bucket", "no-bucket/set")):
         assert found[name].startswith(
             f"FileNotFoundError: There is no folder or list file 's3://{place}'"

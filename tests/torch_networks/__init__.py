@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 
-def randomise(network, seed=0):
+def randomize(network, seed=0):
     """Give every weight and every batch-norm statistic a random value, and no two networks the same."""
     generator = torch.Generator().manual_seed(seed)
 

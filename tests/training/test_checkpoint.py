@@ -261,7 +261,7 @@ def test_a_full_disk_is_an_error_that_leaves_the_old_file(tmp_path):
     assert names(tmp_path) == ["model.keras"]
     keras.utils.set_random_seed(0)
     old = keras.Sequential([keras.Input((300,)), keras.layers.Dense(300)])
-    # Not to the last bit: there JAX draws with optimised code, here without.
+    # Not to the last bit: there JAX draws with optimized code, here without.
     np.testing.assert_allclose(kernel(keras.models.load_model(path)), kernel(old), atol=1e-6)
 
 

@@ -124,7 +124,7 @@ def test_a_length_and_a_size_that_the_data_do_not_say_are_the_encoders():
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's graphs")
 def test_a_step_that_finds_no_more_data_is_not_counted():
-    """Not in the steps, and not in the place where the queue goes on."""
+    """Not in the steps, and not in the place where the queue continues."""
     model = make_framework("vmoco", None, eager=False)
     model.fit(generated(make_views(batch=8)), verbose=0)
     assert bod_keras.training.steps_taken(model) == 2

@@ -11,7 +11,7 @@ ARGUMENTS = {
     "flip": 0.5,
     "jitter": (0.8, 0.8, 0.8, 0.2),
     "jitter_probability": 0.8,
-    "grey_probability": 0.2,
+    "gray_probability": 0.2,
     "blur_probability": (1.0, 0.1),
     "solarize_probability": (0.0, 0.2),
     "seed": 3,
@@ -48,7 +48,7 @@ def test_draws_are_fixed_by_the_seed_also_in_a_compiled_step(jit_compile):
     assert len(set(losses[0])) == 3  # another draw every step
 
 
-def test_without_training_it_is_the_centred_square():
+def test_without_training_it_is_the_centered_square():
     clips = clips_of((2, 2, 3, 12, 16, 3))
     layer, center = ClipAugmenter(**ARGUMENTS), ClipAugment(size=8)
     out = 255 * keras.ops.convert_to_numpy(layer(clips))

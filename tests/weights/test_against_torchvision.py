@@ -11,7 +11,7 @@ video = pytest.importorskip(
 
 from bod_keras import encoders
 from bod_keras.weights import load_torch, save_torch
-from tests.torch_networks import r3d, randomise, s3d
+from tests.torch_networks import r3d, randomize, s3d
 from tests.weights.test_parity import make_clips
 
 # torchvision's name: encoder with the published strides, module with the statistics of its clips, its head
@@ -35,7 +35,7 @@ def test_weights_in_and_out(name, tmp_path):
     # Both in float64: in training mode S3D's features in float32 are 4e-4 (PyTorch) and 6e-4 (ours) away.
     keras.config.set_dtype_policy("float64")
     build, published, head = NETWORKS[name]
-    network = randomise(getattr(video, name)(weights=None))
+    network = randomize(getattr(video, name)(weights=None))
     torch.save(network.state_dict(), tmp_path / "in.pth")
     # S3D averages windows of 2 x 7 x 7: of this size there is one.
     shape = (16, 224, 224, 3) if name == "s3d" else (8, 32, 32, 3)

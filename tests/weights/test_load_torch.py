@@ -17,7 +17,7 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 needs_torch = pytest.mark.skipif(not HAS_TORCH, reason=".pth files are read and written by PyTorch")
 
 
-def randomise(encoder, seed):
+def randomize(encoder, seed):
     """Random weights, and random statistics of batch normalization."""
     rng = np.random.default_rng(seed)
     encoder.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in encoder.weights])
@@ -26,7 +26,7 @@ def randomise(encoder, seed):
 
 @pytest.fixture(scope="module")
 def source():
-    return randomise(R3D18(input_shape=(None, 16, 16, 3), width=2), seed=1)
+    return randomize(R3D18(input_shape=(None, 16, 16, 3), width=2), seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def built():
 
 @pytest.fixture
 def encoder(built):
-    return randomise(built, seed=2)
+    return randomize(built, seed=2)
 
 
 def write(folder, state):

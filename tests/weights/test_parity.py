@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="the published networks are PyTorch'
 
 from bod_keras import encoders
 from bod_keras.weights import load_torch
-from tests.torch_networks import c3d, frame_features, r3d, randomise, s3d, slow_only, vit
+from tests.torch_networks import c3d, frame_features, r3d, randomize, s3d, slow_only, vit
 
 VIT = {"width": 96, "depth": 2, "heads": 3}  # the full size is built in tests/encoders/test_vit.py
 # name: encoder, network, module with its statistics, trainable parameters of the published network, input
@@ -112,7 +112,7 @@ def make_clips(shape):
 def test_features_equal_the_published_network(name, tmp_path):
     """In train mode, too, where features are normalized by the batch."""
     build, network, statistics, parameters, shape = CASES[name]
-    network = randomise(network())
+    network = randomize(network())
     torch.save(network.state_dict(), tmp_path / "network.pth")
     encoder = build((None, *shape[2:]))
     assert sum(p.numel() for p in network.parameters()) == parameters

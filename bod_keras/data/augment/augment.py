@@ -12,7 +12,7 @@ from bod_keras.data.augment.color import apply_color
 from bod_keras.data.augment.crops import cut_out
 from bod_keras.errors import UserError, check_choice
 from bod_keras.views.augmentation_law import AugmentationLaw
-from bod_keras.views.color import GREY_WEIGHTS, jitter_matrix
+from bod_keras.views.color import GRAY_WEIGHTS, jitter_matrix
 from bod_keras.views.recipes import recipe_settings
 
 
@@ -81,19 +81,19 @@ class ClipAugment(AugmentationLaw):
             strength = np.array(self.jitter[:3])
             factors = rng.uniform(np.maximum(0.0, 1 - strength), 1 + strength)
             turn = rng.uniform(-self.jitter[3], self.jitter[3])
-        grey = rng.random() < self.grey_probability
-        if not jitters and not grey:
+        gray = rng.random() < self.gray_probability
+        if not jitters and not gray:
             return clip
         tall = clip.reshape(-1, clip.shape[2], 3)
-        mean_grey = float(np.dot(GREY_WEIGHTS, cv2.mean(tall)[:3]))
+        mean_gray = float(np.dot(GRAY_WEIGHTS, cv2.mean(tall)[:3]))
         brightness, contrast, saturation = factors
         matrix = jitter_matrix(
             brightness=brightness,
             contrast=contrast,
             saturation=saturation,
             hue=turn,
-            grey=grey,
-            mean_grey=mean_grey,
+            gray=gray,
+            mean_gray=mean_gray,
         )
         return apply_color(clip, matrix)
 
@@ -107,7 +107,7 @@ def augmentation(name: str, size: int, **overrides: Any) -> ClipAugment:
     - "crop", "scale_jitter": crop and flip, as RSPNet and SlowFast train with labels;
       "scale_jitter_color" the latter with colors, as it fine-tunes on UCF101.
     - "coclr_probe", "tclr_probe": those of the linear probes of CoCLR and TCLR.
-    - "none": a centred square, resized; nothing is random.
+    - "none": a centered square, resized; nothing is random.
 
     The published crops are 224 pixels wide, and sigmas of the blur are in pixels: at a much
     smaller `size` give `blur_sigma=(0.1, 2.0 * size / 224)` for the same look.

@@ -23,6 +23,6 @@ def apply_color(clip: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         >>> int(apply_color(clip, jitter_matrix(brightness=1.5)).max())
         150
     """
-    # The clip as one tall image: a color map has no neighbours, so frames cannot mix.
+    # The clip as one tall image: a color map has no neighbors, so frames cannot mix.
     tall = clip.reshape(-1, clip.shape[2], 3)
     return cv2.transform(tall, matrix).reshape(clip.shape)

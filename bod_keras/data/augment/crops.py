@@ -18,11 +18,10 @@ def cut_out(frame: np.ndarray, box: tuple[int, ...], size: int) -> np.ndarray:
         uint8 array `(size, size, 3)`.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data.augment.crops import cut_out
-    >>> cut_out(np.zeros((20, 30, 3), np.uint8), (0, 5, 20, 20), 8).shape
-    (8, 8, 3)
+        >>> import numpy as np
+        >>> from bod_keras.data.augment.crops import cut_out
+        >>> cut_out(np.zeros((20, 30, 3), np.uint8), (0, 5, 20, 20), 8).shape
+        (8, 8, 3)
     """
     top, left, height, width = box
     return _resize(frame[top : top + height, left : left + width], size, size)
@@ -39,11 +38,10 @@ def shrink(frame: np.ndarray, size: int) -> np.ndarray:
         uint8 array.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data.augment.crops import shrink
-    >>> shrink(np.zeros((20, 30, 3), np.uint8), 10).shape
-    (10, 15, 3)
+        >>> import numpy as np
+        >>> from bod_keras.data.augment.crops import shrink
+        >>> shrink(np.zeros((20, 30, 3), np.uint8), 10).shape
+        (10, 15, 3)
     """
     height, width = frame.shape[:2]
     scale = size / min(height, width)
@@ -58,16 +56,15 @@ def three_crops(clip: np.ndarray) -> np.ndarray:
 
     Returns:
         uint8 array `(3, frames, side, side, 3)`, side the shorter one of height and width: left,
-        centre and right, or top, centre and bottom.
+        center and right, or top, center and bottom.
 
     Example:
+        >>> import numpy as np
+        >>> from bod_keras.data import three_crops
+        >>> three_crops(np.zeros((4, 20, 30, 3), np.uint8)).shape
+        (3, 4, 20, 20, 3)
 
-    >>> import numpy as np
-    >>> from bod_keras.data import three_crops
-    >>> three_crops(np.zeros((4, 20, 30, 3), np.uint8)).shape
-    (3, 4, 20, 20, 3)
-
-    Source: the 30-view test of Feichtenhofer et al., "SlowFast Networks", ICCV 2019.
+        Source: the 30-view test of Feichtenhofer et al., "SlowFast Networks", ICCV 2019.
     """
     height, width = clip.shape[1:3]
     side = min(height, width)

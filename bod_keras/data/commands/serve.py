@@ -72,7 +72,7 @@ def _serve(options: argparse.Namespace) -> None:
     if tokens != [TOKEN]:
         sys.exit(
             f"TensorFlow {tf.__version__} names Python functions otherwise than this package expects: "
-            f"{tokens} in the place of {TOKEN}. Read with clips.workers instead."
+            f"{tokens} instead of {TOKEN}. Read with clips.workers instead."
         )
     service = tf.data.experimental.service
     dispatcher = service.DispatchServer(service.DispatcherConfig(port=options.port))

@@ -5,7 +5,7 @@ python -m bod_keras.data shards --dataset=ucf101 --root=/path/to/UCF-101 --outpu
 
 The source is what --config.data.source of train.py takes: a folder, a list or CSV file of video
 files or of folders of numbered images. The output takes its place. When the command is stopped,
-the same command goes on where it was. docs/shards.md describes the files.
+the same command continues where it was. docs/shards.md describes the files.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
     try:
         manifest = _write(options)
     except KeyboardInterrupt:
-        sys.exit("\nStopped. The same command goes on from here.")
+        sys.exit("\nStopped. The same command continues from here.")
     except (ValueError, OSError) as error:
         sys.exit(f"python -m bod_keras.data shards: {error}")
     totals, skipped = manifest["totals"], manifest["skipped"]

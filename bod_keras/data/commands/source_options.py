@@ -14,13 +14,12 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         parser: of the command.
 
     Example:
-
-    >>> import argparse
-    >>> from bod_keras.data.commands.source_options import add_source_options
-    >>> parser = argparse.ArgumentParser()
-    >>> add_source_options(parser)
-    >>> parser.parse_args(["--source=videos"]).fold
-    1
+        >>> import argparse
+        >>> from bod_keras.data.commands.source_options import add_source_options
+        >>> parser = argparse.ArgumentParser()
+        >>> add_source_options(parser)
+        >>> parser.parse_args(["--source=videos"]).fold
+        1
     """
     add = parser.add_argument
     add("--dataset", metavar="NAME", help=f"a data set with its own files: {', '.join(DATASETS)}")
@@ -39,12 +38,11 @@ def check_source_options(parser: argparse.ArgumentParser, options: argparse.Name
         options: what it has parsed.
 
     Example:
-
-    >>> import argparse
-    >>> from bod_keras.data.commands.source_options import add_source_options, check_source_options
-    >>> parser = argparse.ArgumentParser()
-    >>> add_source_options(parser)
-    >>> check_source_options(parser, parser.parse_args(["--source=videos"]))
+        >>> import argparse
+        >>> from bod_keras.data.commands.source_options import add_source_options, check_source_options
+        >>> parser = argparse.ArgumentParser()
+        >>> add_source_options(parser)
+        >>> check_source_options(parser, parser.parse_args(["--source=videos"]))
     """
     if bool(options.dataset) == bool(options.source):
         parser.error("give one of --dataset and --source, such as --source=/path/to/videos")
@@ -65,10 +63,9 @@ def read_named_dataset(options: argparse.Namespace) -> Catalog:
         FileNotFoundError, ValueError: as `read_dataset`.
 
     Example:
-
-    >>> from bod_keras.data.commands.source_options import read_named_dataset
-    >>> read_named_dataset(options).class_names[:1]  # doctest: +SKIP
-    ['ApplyEyeMakeup']
+        >>> from bod_keras.data.commands.source_options import read_named_dataset
+        >>> read_named_dataset(options).class_names[:1]  # doctest: +SKIP
+        ['ApplyEyeMakeup']
     """
     return read_dataset(
         options.dataset, options.root, options.annotations, options.split, options.fold

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> None:
     try:
         _verify(options)
     except KeyboardInterrupt:
-        sys.exit("\nStopped. The same command goes on from here.")
+        sys.exit("\nStopped. The same command continues from here.")
     except (ValueError, OSError) as error:
         sys.exit(f"python -m bod_keras.data verify: {error}")
 
@@ -40,7 +40,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bod_keras.data verify",
         description="Match annotations with files, open each file once, report what is wrong with it.",
-        epilog="A second run of a command that was stopped goes on where it was.",
+        epilog="A second run of a command that was stopped continues where it was.",
     )
     add_source_options(parser)
     depth = parser.add_mutually_exclusive_group()

@@ -21,12 +21,11 @@ def check_bad_share(skipped: Mapping[str, str], files: int, max_bad_share: float
         ValueError: in one line, since TensorFlow escapes line breaks in messages.
 
     Example:
-
-    >>> from bod_keras.data.loading.check_bad_share import check_bad_share
-    >>> check_bad_share({"a.mp4": "empty"}, files=20, max_bad_share=0.1)
-    >>> check_bad_share({"a.mp4": "empty"}, files=2, max_bad_share=0.1)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    bod_keras.errors.UserError: 1 of 2 video files cannot be read (max_bad_share=0.1): a.mp4: empty. ...
+        >>> from bod_keras.data.loading.check_bad_share import check_bad_share
+        >>> check_bad_share({"a.mp4": "empty"}, files=20, max_bad_share=0.1)
+        >>> check_bad_share({"a.mp4": "empty"}, files=2, max_bad_share=0.1)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        bod_keras.errors.UserError: 1 of 2 video files cannot be read (max_bad_share=0.1): a.mp4: empty. ...
     """
     bad = len(skipped)
     if bad < files and bad <= max_bad_share * files:

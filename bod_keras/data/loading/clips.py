@@ -19,11 +19,10 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
         A NumPy generator; equal triples give equal streams, different triples independent ones.
 
     Example:
-
-    >>> from bod_keras.data import sample_rng
-    >>> first, again = sample_rng(1, 2, 3), sample_rng(1, 2, 3)
-    >>> bool(first.integers(1000) == again.integers(1000))
-    True
+        >>> from bod_keras.data import sample_rng
+        >>> first, again = sample_rng(1, 2, 3), sample_rng(1, 2, 3)
+        >>> bool(first.integers(1000) == again.integers(1000))
+        True
     """
     return np.random.default_rng([seed, epoch, index])
 
@@ -33,7 +32,7 @@ def clip_span(frames: int, stride: int) -> int:
 
     Args:
         frames: frames of the clip, >= 1.
-        stride: distance of neighbouring clip frames in the video, >= 1.
+        stride: distance of neighboring clip frames in the video, >= 1.
 
     Returns:
         The span in frames.
@@ -42,10 +41,9 @@ def clip_span(frames: int, stride: int) -> int:
         ValueError: if an argument is below 1.
 
     Example:
-
-    >>> from bod_keras.data import clip_span
-    >>> clip_span(16, 2)
-    31
+        >>> from bod_keras.data import clip_span
+        >>> clip_span(16, 2)
+        31
     """
     if frames < 1 or stride < 1:
         raise UserError(
@@ -60,7 +58,7 @@ def clip_indices(num_frames: int, frames: int, stride: int, start: int) -> np.nd
     Args:
         num_frames: frames of the video, >= 1; a shorter video than the clip is looped.
         frames: frames of the clip.
-        stride: distance of neighbouring clip frames in the video.
+        stride: distance of neighboring clip frames in the video.
         start: frame number of the first frame.
 
     Returns:
@@ -70,10 +68,9 @@ def clip_indices(num_frames: int, frames: int, stride: int, start: int) -> np.nd
         ValueError: if a count is below 1 or `start` is not a frame of the video.
 
     Example:
-
-    >>> from bod_keras.data import clip_indices
-    >>> clip_indices(num_frames=5, frames=4, stride=2, start=0).tolist()
-    [0, 2, 4, 1]
+        >>> from bod_keras.data import clip_indices
+        >>> clip_indices(num_frames=5, frames=4, stride=2, start=0).tolist()
+        [0, 2, 4, 1]
     """
     clip_span(frames, stride)
     _last_start(num_frames, frames, stride)
@@ -120,12 +117,12 @@ def even_views(num_frames: int, frames: int, stride: int, views: int) -> np.ndar
     """Give the frame numbers of evenly spaced clips, for evaluation.
 
     Start `i` is `i * last // (views - 1)`, from the first to the last possible start; a single
-    view is centred, `last // 2`.
+    view is centered, `last // 2`.
 
     Args:
         num_frames: frames of the video.
         frames: frames of a clip.
-        stride: distance of neighbouring clip frames in the video.
+        stride: distance of neighboring clip frames in the video.
         views: number of clips.
 
     Returns:
@@ -135,10 +132,9 @@ def even_views(num_frames: int, frames: int, stride: int, views: int) -> np.ndar
         ValueError: if a count is below 1.
 
     Example:
-
-    >>> from bod_keras.data import even_views
-    >>> even_views(num_frames=10, frames=4, stride=1, views=3)[:, 0].tolist()
-    [0, 3, 6]
+        >>> from bod_keras.data import even_views
+        >>> even_views(num_frames=10, frames=4, stride=1, views=3)[:, 0].tolist()
+        [0, 3, 6]
     """
     _check_views(views)
     last = _last_start(num_frames, frames, stride)

@@ -20,7 +20,7 @@ _VISIBLE = 0.5  # share of a box that a training clip must show for the box to c
 
 
 class KeyFrameClips:
-    """Streams of clips centred at key frames, with the boxes as they lie in the clip.
+    """Streams of clips centered at key frames, with the boxes as they lie in the clip.
 
     Training is a pure function of the position, as of `ClipDataset`. Every batch has room for as many boxes a
     clip as the richest key frame has; rows that are left over are zero, and so is their mask. In training a
@@ -31,7 +31,7 @@ class KeyFrameClips:
         records: from `key_frames`.
         classes: number of classes.
         frames: frames of a clip.
-        stride: distance of neighbouring clip frames in the video.
+        stride: distance of neighboring clip frames in the video.
         size: height and width of a clip in pixels.
         batch_size: clips of a batch.
         augment: of training clips; None for whole frames.
@@ -49,12 +49,11 @@ class KeyFrameClips:
         ValueError: if there is no key frame, or a label is no class.
 
     Example:
-
-    >>> from bod_keras.data import KeyFrame, KeyFrameClips
-    >>> from bod_keras.data import Box
-    >>> clips = KeyFrameClips([KeyFrame("a.avi", (Box((0, 0, 1, 1), (2,)),), frame=9)], classes=3, batch_size=1)
-    >>> clips.targets(clips.records[0]).tolist(), clips.steps_per_epoch
-    ([[0.0, 0.0, 1.0]], 1)
+        >>> from bod_keras.data import Box, KeyFrame, KeyFrameClips
+        >>> key_frame = KeyFrame("a.avi", (Box((0, 0, 1, 1), (2,)),), frame=9)
+        >>> clips = KeyFrameClips([key_frame], classes=3, batch_size=1)
+        >>> clips.targets(clips.records[0]).tolist(), clips.steps_per_epoch
+        ([[0.0, 0.0, 1.0]], 1)
     """
 
     def __init__(
@@ -115,7 +114,7 @@ class KeyFrameClips:
         """Stream augmented batches.
 
         Args:
-            epoch: the first one; the stream goes on with the following ones.
+            epoch: the first one; the stream continues with the following ones.
             steps: number of batches; None for an endless stream.
 
         Yields:

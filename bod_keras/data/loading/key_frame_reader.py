@@ -27,11 +27,10 @@ class View:
         flip: whether it is then flipped left to right.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data.loading.key_frame_reader import View
-    >>> View(0.5, 0.0, 0.5, 1.0, flip=True).see(np.array([[0.5, 0.0, 0.75, 1.0]])).tolist()
-    [[0.5, 0.0, 1.0, 1.0]]
+        >>> import numpy as np
+        >>> from bod_keras.data.loading.key_frame_reader import View
+        >>> View(0.5, 0.0, 0.5, 1.0, flip=True).see(np.array([[0.5, 0.0, 0.75, 1.0]])).tolist()
+        [[0.5, 0.0, 1.0, 1.0]]
     """
 
     left: float = 0.0
@@ -58,31 +57,30 @@ class KeyFrameReader(StoreReader):
     Frame t of a clip is frame `k + (t - frames // 2) stride` of the video, k the key frame; beyond the
     video's ends the first and the last frame are repeated. An evaluation clip shows the whole frame, scaled to
     a square. A training clip shows a part, whose area is drawn in `augment.crop_area` and whose width /
-    height, relative to the frame's, in `augment.crop_aspect`; then flip, colour and blur.
+    height, relative to the frame's, in `augment.crop_aspect`; then flip, color and blur.
 
     Args:
         records: the key frames.
         frames: frames of a clip.
-        stride: distance of neighbouring clip frames in the video.
+        stride: distance of neighboring clip frames in the video.
         size: height and width of a clip in pixels.
         seed: of the augmentation.
         augment: of training clips.
         cache_mb: decoded videos are kept up to this many MiB.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import KeyFrame, VideoError
-    >>> from bod_keras.data.loading.key_frame_reader import KeyFrameReader
-    >>> from bod_keras.data.loading.reader import StoreReader, Task
-    >>> from bod_keras.data import augmentation
-    >>> augment = augmentation("motion", 16)
-    >>> reader = KeyFrameReader([KeyFrame("nowhere.mp4", (), frame=3)], 8, 1, 16, 0, augment)
-    >>> try:
-    ...     reader.read(Task(0, index=0, epoch=0, views=1), np.empty((1, 8, 16, 16, 3), np.uint8))
-    ... except VideoError as error:
-    ...     print(error)
-    nowhere.mp4: there is no such file
+        >>> import numpy as np
+        >>> from bod_keras.data import KeyFrame, VideoError
+        >>> from bod_keras.data.loading.key_frame_reader import KeyFrameReader
+        >>> from bod_keras.data.loading.reader import StoreReader, Task
+        >>> from bod_keras.data import augmentation
+        >>> augment = augmentation("motion", 16)
+        >>> reader = KeyFrameReader([KeyFrame("nowhere.mp4", (), frame=3)], 8, 1, 16, 0, augment)
+        >>> try:
+        ...     reader.read(Task(0, index=0, epoch=0, views=1), np.empty((1, 8, 16, 16, 3), np.uint8))
+        ... except VideoError as error:
+        ...     print(error)
+        nowhere.mp4: there is no such file
     """
 
     records: list[KeyFrame]

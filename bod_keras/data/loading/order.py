@@ -20,8 +20,8 @@ class EpochOrder:
     `steps = N // (b h)` batches. Position g lies in epoch `e = g // (steps b h)`, and holds entry
     `g mod steps b h` of that epoch's seeded order of all N records. Every host takes a block of b of each
     global batch, host 0 the first one. So within an epoch the hosts share nothing, together they leave
-    out only the last `N mod (b h)` records, others each time, and a run that goes on with another
-    number of hosts and the same global batch goes on in the same order.
+    out only the last `N mod (b h)` records, others each time, and a run that continues with another
+    number of hosts and the same global batch continues in the same order.
 
     Entries of one video (equal numbers in `videos`) change places within an epoch, so that no global
     batch holds two of them. A video with more entries than an epoch has batches cannot be parted

@@ -82,7 +82,7 @@ class ClipDataset:
         clips: ClipSpec | None = None,
         loading: Loading | None = None,
         *,
-        batch_size: int = 8,
+        batch_size: int = 16,
         labels: Sequence[int] | None = None,
         shard: tuple[int, int] = (0, 1),
         seed: int = 0,
@@ -138,7 +138,7 @@ class ClipDataset:
             clips.stride,
             self.seed,
             augment=square(train_size) if clips.on_device else augmentation(**clips.augmentation),
-            centre=square(clips.size),
+            center=square(clips.size),
             cache_mb=self.loading.cache_mb / max(1, self._workers),
         )
 
@@ -168,11 +168,10 @@ class ClipDataset:
             ValueError: if a stream stopped because of broken files.
 
         Example:
-
-        >>> from bod_keras.data import ClipDataset, Record
-        >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2)
-        >>> with dataset.clear_errors():
-        ...     stream = dataset.training()
+            >>> from bod_keras.data import ClipDataset, Record
+            >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2)
+            >>> with dataset.clear_errors():
+            ...     stream = dataset.training()
         """
         try:
             yield
@@ -189,11 +188,10 @@ class ClipDataset:
             A `ClipAugmenter` of this data set's recipe, size and seed; None of `augment="cpu"`.
 
         Example:
-
-        >>> from bod_keras.data import ClipDataset, Record
-        >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2, augment="device")
-        >>> dataset.augmenter().size
-        112
+            >>> from bod_keras.data import ClipDataset, Record
+            >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2, augment="device")
+            >>> dataset.augmenter().size
+            112
         """
         if not self.clips.on_device:
             return None
@@ -250,7 +248,7 @@ class ClipDataset:
     def evaluation(self, views: int = 1, crops: int = 1) -> tf.data.Dataset:
         """Stream every readable record once, in order, without randomness, with tf.data.
 
-        Clips are evenly spaced (`even_views`). The centred square is cut out, or three along the
+        Clips are evenly spaced (`even_views`). The centered square is cut out, or three along the
         longer side (`three_crops`), and resized: 10 views of 3 crops are the usual test protocol. The
         last batch may be smaller. All hosts get all records.
 
@@ -302,12 +300,11 @@ class ClipDataset:
             One path per position, broken files included.
 
         Example:
-
-        >>> from bod_keras.data import ClipDataset, Record
-        >>> from bod_keras.data import ClipDataset, Record
-        >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2)
-        >>> sorted(dataset.files(0, 1))
-        ['a.mp4', 'b.mp4']
+            >>> from bod_keras.data import ClipDataset, Record
+            >>> from bod_keras.data import ClipDataset, Record
+            >>> dataset = ClipDataset([Record("a.mp4"), Record("b.mp4")], batch_size=2)
+            >>> sorted(dataset.files(0, 1))
+            ['a.mp4', 'b.mp4']
         """
         return [self.records[self._order.locate(g)[1]].path for g in range(first, last + 1)]
 

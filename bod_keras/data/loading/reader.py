@@ -25,13 +25,12 @@ class Task:
         index: number of the record, which with the epoch seeds the draws.
         epoch: epoch of a training sample; None for an evaluation sample, which has no randomness.
         views: clips.
-        crops: crops of each clip of an evaluation sample: 1, the centre, or 3.
+        crops: crops of each clip of an evaluation sample: 1, the center, or 3.
 
     Example:
-
-    >>> from bod_keras.data.loading.reader import Task
-    >>> Task(number=10, index=7, epoch=0, views=2).crops
-    1
+        >>> from bod_keras.data.loading.reader import Task
+        >>> Task(number=10, index=7, epoch=0, views=2).crops
+        1
     """
 
     number: int
@@ -65,26 +64,25 @@ class ClipReader(StoreReader):
     Args:
         records: what to read.
         frames: frames of a clip.
-        stride: distance of neighbouring clip frames in the video.
+        stride: distance of neighboring clip frames in the video.
         seed: of frames and augmentation.
         augment: of training clips.
-        centre: of evaluation clips, without randomness.
+        center: of evaluation clips, without randomness.
         cache_mb: decoded videos are kept up to this many MiB.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import Record
-    >>> from bod_keras.data.loading.reader import ClipReader, Task
-    >>> from bod_keras.data import augmentation
-    >>> centre = augmentation("none", 16)
-    >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, centre, centre, 0)
-    >>> from bod_keras.data.video.video_file import VideoError
-    >>> try:
-    ...     reader.read(Task(0, index=0, epoch=0, views=2), np.empty((2, 8, 16, 16, 3), np.uint8))
-    ... except VideoError as error:
-    ...     print(error)
-    nowhere.mp4: there is no such file
+        >>> import numpy as np
+        >>> from bod_keras.data import Record
+        >>> from bod_keras.data.loading.reader import ClipReader, Task
+        >>> from bod_keras.data import augmentation
+        >>> center = augmentation("none", 16)
+        >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, center, center, 0)
+        >>> from bod_keras.data.video.video_file import VideoError
+        >>> try:
+        ...     reader.read(Task(0, index=0, epoch=0, views=2), np.empty((2, 8, 16, 16, 3), np.uint8))
+        ... except VideoError as error:
+        ...     print(error)
+        nowhere.mp4: there is no such file
     """
 
     records: list[Record]
@@ -92,7 +90,7 @@ class ClipReader(StoreReader):
     stride: int
     seed: int
     augment: ClipAugment
-    centre: ClipAugment
+    center: ClipAugment
     cache_mb: float
 
     def read(self, task: Task, out: np.ndarray) -> bool:
@@ -125,12 +123,12 @@ class ClipReader(StoreReader):
     ) -> None:
         """Read all views in one pass: one opening, and no frame is decoded twice."""
         if task.crops == 3:
-            size = self.centre.size
+            size = self.center.size
             flat = self._store.frames(path, clips.ravel(), lambda frame, _: shrink(frame, size))
             for view, clip in enumerate(flat.reshape(*clips.shape, *flat.shape[1:])):
                 out[3 * view : 3 * view + 3] = three_crops(clip)
             return
-        augment = self.centre if task.epoch is None else self.augment
+        augment = self.center if task.epoch is None else self.augment
         rngs, boxes = rng.spawn(task.views), {}
 
         def cut(frame: np.ndarray, row: int) -> np.ndarray:

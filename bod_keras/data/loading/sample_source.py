@@ -25,15 +25,14 @@ class SampleSource:
         timeout: seconds that a sample may take a worker.
 
     Example:
-
-    >>> from bod_keras.data.loading.reader import ClipReader, Task
-    >>> from bod_keras.data.loading.sample_source import SampleSource
-    >>> from bod_keras.data import Record, augmentation
-    >>> centre = augmentation("none", 16)
-    >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, centre, centre, 0)
-    >>> source = SampleSource(reader, workers=0, timeout=60)
-    >>> [sample.reason for sample in source.samples([Task(0, 0, 0, 2)], (2, 8, 16, 16, 3))]
-    ['there is no such file']
+        >>> from bod_keras.data.loading.reader import ClipReader, Task
+        >>> from bod_keras.data.loading.sample_source import SampleSource
+        >>> from bod_keras.data import Record, augmentation
+        >>> center = augmentation("none", 16)
+        >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, center, center, 0)
+        >>> source = SampleSource(reader, workers=0, timeout=60)
+        >>> [sample.reason for sample in source.samples([Task(0, 0, 0, 2)], (2, 8, 16, 16, 3))]
+        ['there is no such file']
     """
 
     def __init__(self, reader: ClipReader, workers: int, timeout: float):

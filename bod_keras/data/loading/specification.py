@@ -65,7 +65,7 @@ class Specification:
                     "stride": reader.stride,
                     "seed": reader.seed,
                     "augment": dataclasses.asdict(reader.augment),
-                    "centre": dataclasses.asdict(reader.centre),
+                    "center": dataclasses.asdict(reader.center),
                     "cache_mb": reader.cache_mb,
                 },
             }
@@ -94,7 +94,7 @@ class Specification:
             reader["records"] = [
                 Record(str(path), span=_tuple(span)) for path, span in reader["records"]
             ]
-            for name in ("augment", "centre"):
+            for name in ("augment", "center"):
                 settings = {key: _tuple(value) for key, value in reader[name].items()}
                 reader[name] = ClipAugment(**settings)
             order = {key: _tuple(value) for key, value in found["order"].items()}

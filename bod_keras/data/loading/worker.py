@@ -28,9 +28,8 @@ def main(channel: int, memory: int) -> None:
         memory: file descriptor of the shared memory.
 
     Example:
-
-    >>> from bod_keras.data.loading.worker import main
-    >>> main(channel=3, memory=4)  # doctest: +SKIP
+        >>> from bod_keras.data.loading.worker import main
+        >>> main(channel=3, memory=4)  # doctest: +SKIP
     """
     # Ctrl-C reaches the whole process group; the parent saves first, and hangs up when it is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -31,7 +31,7 @@ _ENVIRONMENT = {"BOD_KERAS_READER": "1"}
 _START_SECONDS = 120.0
 _STARTS = 5  # processes that may end one after the other while they start, until that is told
 _END_SECONDS = 5.0
-# A sample goes to the worker that has met its video, unless that one is so many samples behind.
+# A sample goes to the worker that has met its video, unless that one is this many samples behind.
 _HOME_LEAD = 3
 
 
@@ -58,11 +58,10 @@ class Sample:
         attempts: worker processes that ended while they read it.
 
     Example:
-
-    >>> from bod_keras.data.loading.reader import Task
-    >>> from bod_keras.data.loading.worker_pool import Sample
-    >>> Sample(Task(0, index=0, epoch=0, views=2), slot=0).reason is None
-    True
+        >>> from bod_keras.data.loading.reader import Task
+        >>> from bod_keras.data.loading.worker_pool import Sample
+        >>> Sample(Task(0, index=0, epoch=0, views=2), slot=0).reason is None
+        True
     """
 
     task: Task
@@ -90,16 +89,15 @@ class WorkerPool:
         closed: whether the processes have been ended, and no run is possible any more.
 
     Example:
-
-    >>> from bod_keras.data.loading.reader import ClipReader, Task
-    >>> from bod_keras.data.loading.worker_pool import WorkerPool
-    >>> from bod_keras.data import Record, augmentation
-    >>> centre = augmentation("none", 16)
-    >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, centre, centre, 0)
-    >>> pool = WorkerPool(reader, workers=1, timeout=60)
-    >>> [sample.reason for sample in pool.run([Task(0, 0, 0, 2)], (2, 8, 16, 16, 3), window=4)]
-    ['there is no such file']
-    >>> pool.close()
+        >>> from bod_keras.data.loading.reader import ClipReader, Task
+        >>> from bod_keras.data.loading.worker_pool import WorkerPool
+        >>> from bod_keras.data import Record, augmentation
+        >>> center = augmentation("none", 16)
+        >>> reader = ClipReader([Record("nowhere.mp4")], 8, 1, 0, center, center, 0)
+        >>> pool = WorkerPool(reader, workers=1, timeout=60)
+        >>> [sample.reason for sample in pool.run([Task(0, 0, 0, 2)], (2, 8, 16, 16, 3), window=4)]
+        ['there is no such file']
+        >>> pool.close()
     """
 
     def __init__(self, reader: ClipReader, workers: int, timeout: float):
@@ -209,7 +207,7 @@ class WorkerPool:
         self._done[ticket] = sample
 
     def _replace(self, worker: _Worker, reason: str | None) -> None:
-        """Start another process in the place of one that hangs (with a reason) or has ended."""
+        """Start another process instead of one that hangs (with a reason) or has ended."""
         code = worker.end()
         if not worker.ready:
             self._failed_starts += 1

@@ -31,10 +31,9 @@ def is_shard_folder(folder: str | os.PathLike) -> bool:
         True or False.
 
     Example:
-
-    >>> from bod_keras.data.shards.shard_manifest import is_shard_folder
-    >>> is_shard_folder(".")
-    False
+        >>> from bod_keras.data.shards.shard_manifest import is_shard_folder
+        >>> is_shard_folder(".")
+        False
     """
     path = os.path.join(folder, MANIFEST)
     if remote.is_remote(path):  # shards are finished before they are copied there
@@ -62,16 +61,15 @@ def read_manifest(folder: str | os.PathLike) -> dict:
         ValueError: if the folder is unfinished, or the manifest damaged or of another version.
 
     Example:
-
-    >>> from bod_keras.data import read_manifest
-    >>> read_manifest("shards")["totals"]  # doctest: +SKIP
-    {'videos': 9537, 'frames': 1785432, 'bytes': 9812345678, 'skipped': 0}
+        >>> from bod_keras.data import read_manifest
+        >>> read_manifest("shards")["totals"]  # doctest: +SKIP
+        {'videos': 9537, 'frames': 1785432, 'bytes': 9812345678, 'skipped': 0}
     """
     path = os.path.join(folder, MANIFEST)
     if os.path.exists(os.path.join(folder, UNFINISHED)) and not os.path.exists(path):
         raise UserError(
             f"The shards in {folder} are not finished. Run the command that writes them once more; "
-            "it goes on where it stopped."
+            "it continues where it stopped."
         )
     data = remote.read_bytes(path) if remote.is_remote(path) else Path(path).read_bytes()
     manifest = _parsed(data, path)
@@ -131,10 +129,9 @@ def shard_records(folder: str | os.PathLike) -> list[Record]:
         ValueError: as `read_manifest`; or if all videos were skipped.
 
     Example:
-
-    >>> from bod_keras.data.shards.shard_manifest import shard_records
-    >>> shard_records("shards")[0].path  # doctest: +SKIP
-    'shards/shard-00000.tfrecord#ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi'
+        >>> from bod_keras.data.shards.shard_manifest import shard_records
+        >>> shard_records("shards")[0].path  # doctest: +SKIP
+        'shards/shard-00000.tfrecord#ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi'
     """
     manifest = read_manifest(folder)
     if not manifest["records"]:
@@ -162,11 +159,10 @@ def record_to_json(record: Record) -> dict:
         Dictionary that JSON can hold.
 
     Example:
-
-    >>> from bod_keras.data import Record
-    >>> from bod_keras.data.shards.shard_manifest import record_to_json
-    >>> record_to_json(Record("a.avi", label=3, split="train"))
-    {'label': 3, 'split': 'train'}
+        >>> from bod_keras.data import Record
+        >>> from bod_keras.data.shards.shard_manifest import record_to_json
+        >>> record_to_json(Record("a.avi", label=3, split="train"))
+        {'label': 3, 'split': 'train'}
     """
     known = {field.name: getattr(record, field.name) for field in dataclasses.fields(Record)}
     del known["path"]
@@ -185,10 +181,9 @@ def record_from_json(path: str, entry: dict) -> Record:
         The `Record`.
 
     Example:
-
-    >>> from bod_keras.data.shards.shard_manifest import record_from_json
-    >>> record_from_json("a.avi", {"label": 3, "span": [1.0, 2.5]}).span
-    (1.0, 2.5)
+        >>> from bod_keras.data.shards.shard_manifest import record_from_json
+        >>> record_from_json("a.avi", {"label": 3, "span": [1.0, 2.5]}).span
+        (1.0, 2.5)
     """
     span = entry.get("span")
     boxes = [

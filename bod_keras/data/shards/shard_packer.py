@@ -28,12 +28,11 @@ class ShardPacker:
         shards: of each shard that is whole its `file`, `bytes`, `sha256` and `videos`.
 
     Example:
-
-    >>> from bod_keras.data.shards.shard_packer import ShardPacker
-    >>> from pathlib import Path
-    >>> import tempfile
-    >>> ShardPacker(Path(tempfile.mkdtemp()), [], shard_mb=128).shards
-    []
+        >>> from bod_keras.data.shards.shard_packer import ShardPacker
+        >>> from pathlib import Path
+        >>> import tempfile
+        >>> ShardPacker(Path(tempfile.mkdtemp()), [], shard_mb=128).shards
+        []
     """
 
     def __init__(self, folder: Path, jobs: list[VideoJob], shard_mb: float):

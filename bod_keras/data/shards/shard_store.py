@@ -33,11 +33,10 @@ class ShardStore(FrameStore):
         ValueError: if `cache_mb` is negative.
 
     Example:
-
-    >>> from bod_keras.data import ShardStore
-    >>> store = ShardStore()
-    >>> store.frames("shards/shard-00000.tfrecord#a.avi", [0, 2, 4]).shape  # doctest: +SKIP
-    (3, 128, 171, 3)
+        >>> from bod_keras.data import ShardStore
+        >>> store = ShardStore()
+        >>> store.frames("shards/shard-00000.tfrecord#a.avi", [0, 2, 4]).shape  # doctest: +SKIP
+        (3, 128, 171, 3)
     """
 
     def __init__(self, cache_mb: float = 0):

@@ -36,10 +36,9 @@ class ShardSettings:
         ValueError: if one is out of range.
 
     Example:
-
-    >>> from bod_keras.data import ShardSettings
-    >>> ShardSettings(short_side=112).quality
-    90
+        >>> from bod_keras.data import ShardSettings
+        >>> ShardSettings(short_side=112).quality
+        90
     """
 
     short_side: int = 128
@@ -72,12 +71,11 @@ class VideoJob:
         part: where its records go; `<part>.json` says what they are.
 
     Example:
-
-    >>> from bod_keras.data import Record
-    >>> from bod_keras.data.shards.shard_writer import VideoJob
-    >>> from pathlib import Path
-    >>> VideoJob(Record("videos/a.mp4"), "a.mp4", [3], Path("part")).key
-    'a.mp4'
+        >>> from bod_keras.data import Record
+        >>> from bod_keras.data.shards.shard_writer import VideoJob
+        >>> from pathlib import Path
+        >>> VideoJob(Record("videos/a.mp4"), "a.mp4", [3], Path("part")).key
+        'a.mp4'
     """
 
     record: Record
@@ -97,15 +95,14 @@ def encode_video(job: VideoJob, settings: ShardSettings) -> str | None:
         None; or why the disk could not be written, which is no fault of the video.
 
     Example:
-
-    >>> from bod_keras.data import Record, ShardSettings
-    >>> from bod_keras.data.shards.shard_writer import VideoJob, encode_video, read_summary
-    >>> from pathlib import Path
-    >>> import tempfile
-    >>> part = Path(tempfile.mkdtemp(), "part")
-    >>> encode_video(VideoJob(Record("nowhere.mp4"), "nowhere.mp4", [], part), ShardSettings())
-    >>> read_summary(part)
-    {'reason': 'there is no such file'}
+        >>> from bod_keras.data import Record, ShardSettings
+        >>> from bod_keras.data.shards.shard_writer import VideoJob, encode_video, read_summary
+        >>> from pathlib import Path
+        >>> import tempfile
+        >>> part = Path(tempfile.mkdtemp(), "part")
+        >>> encode_video(VideoJob(Record("nowhere.mp4"), "nowhere.mp4", [], part), ShardSettings())
+        >>> read_summary(part)
+        {'reason': 'there is no such file'}
     """
     store = open_store([job.record], fps=settings.fps)
     try:

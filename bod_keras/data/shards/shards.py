@@ -54,7 +54,7 @@ def write_shards(
     """Write videos as TFRecord shards of JPEG frames, from which a clip reads its own frames only.
 
     Each file, or folder of frames, is written once and whole, however many records name it. Videos
-    that cannot be read are left out and named in the manifest. A run that was stopped goes on where
+    that cannot be read are left out and named in the manifest. A run that was stopped continues where
     it was when it is called again with the same records and settings: what is whole stays, and the
     result is the same to the byte. When all is written already, nothing is done.
 
@@ -78,18 +78,17 @@ def write_shards(
         OSError: if a file cannot be written, or another process writes to the folder.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import write_shards
-    >>> import tempfile
-    >>> from bod_keras.data import array_records, open_store, read_catalog
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     clips = np.zeros((3, 40, 32, 48, 3), np.uint8)
-    ...     manifest = write_shards(array_records(clips, labels=[0, 1, 2]), folder)
-    ...     records = read_catalog(folder)
-    ...     frames = open_store(records).frames(records[2].path, [0, 39])
-    >>> manifest["totals"]["frames"], records[2].label, frames.shape
-    (120, 2, (2, 32, 48, 3))
+        >>> import numpy as np
+        >>> from bod_keras.data import write_shards
+        >>> import tempfile
+        >>> from bod_keras.data import array_records, open_store, read_catalog
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     clips = np.zeros((3, 40, 32, 48, 3), np.uint8)
+        ...     manifest = write_shards(array_records(clips, labels=[0, 1, 2]), folder)
+        ...     records = read_catalog(folder)
+        ...     frames = open_store(records).frames(records[2].path, [0, 39])
+        >>> manifest["totals"]["frames"], records[2].label, frames.shape
+        (120, 2, (2, 32, 48, 3))
     """
     if not records:
         raise UserError("records must hold at least one video. Received: an empty list")

@@ -33,13 +33,12 @@ def write_record(stream: BinaryIO, message: bytes) -> int:
         Number of bytes written.
 
     Example:
+        >>> from bod_keras.data.shards.tfrecord import write_record
+        >>> import io
+        >>> write_record(io.BytesIO(), b"message")  # 8 + 4 bytes before it, 4 after
+        23
 
-    >>> from bod_keras.data.shards.tfrecord import write_record
-    >>> import io
-    >>> write_record(io.BytesIO(), b"message")  # 8 + 4 bytes before it, 4 after
-    23
-
-    Source: https://www.tensorflow.org/tutorials/load_data/tfrecord, "TFRecords format details".
+        Source: https://www.tensorflow.org/tutorials/load_data/tfrecord, "TFRecords format details".
     """
     length = struct.pack("<Q", len(message))
     record = b"".join(
@@ -64,15 +63,14 @@ def read_records(path: str | os.PathLike, offsets: Sequence[int]) -> list[bytes]
         ValueError: if a checksum does not match, or the file ends before the record does.
 
     Example:
-
-    >>> from bod_keras.data.shards.tfrecord import read_records, write_record
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile() as file:
-    ...     first = write_record(file, b"one")
-    ...     _ = write_record(file, b"two")
-    ...     file.flush()
-    ...     read_records(file.name, [first, 0])
-    [b'two', b'one']
+        >>> from bod_keras.data.shards.tfrecord import read_records, write_record
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     first = write_record(file, b"one")
+        ...     _ = write_record(file, b"two")
+        ...     file.flush()
+        ...     read_records(file.name, [first, 0])
+        [b'two', b'one']
     """
     if is_remote(path):
         stream = RemoteFile(os.fspath(path), block=_REMOTE_BLOCK)
@@ -97,11 +95,10 @@ def encode_example(
         The bytes of the message.
 
     Example:
-
-    >>> from bod_keras.data.shards.tfrecord import decode_example, encode_example
-    >>> example = encode_example({"label": [3], "image": [b"jpeg"]})
-    >>> list(decode_example(example)["label"])
-    [3]
+        >>> from bod_keras.data.shards.tfrecord import decode_example, encode_example
+        >>> example = encode_example({"label": [3], "image": [b"jpeg"]})
+        >>> list(decode_example(example)["label"])
+        [3]
     """
     message = _example_class()()
     for name, values in features.items():
@@ -125,10 +122,9 @@ def decode_example(data: bytes) -> dict[str, Sequence]:
         ValueError: if it is no such message.
 
     Example:
-
-    >>> from bod_keras.data.shards.tfrecord import decode_example, encode_example
-    >>> decode_example(encode_example({"image": [b"first", b"second"]}))["image"][1]
-    b'second'
+        >>> from bod_keras.data.shards.tfrecord import decode_example, encode_example
+        >>> decode_example(encode_example({"image": [b"first", b"second"]}))["image"][1]
+        b'second'
     """
     try:
         features = _example_class().FromString(data).features.feature

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bod_keras.data.synthetic.sprites import draw_colour, draw_texture
+from bod_keras.data.synthetic.sprites import draw_color, draw_texture
 from bod_keras.data.synthetic.synthetic_files import write_lossless
 from bod_keras.errors import UserError
 
@@ -34,7 +34,7 @@ def write_moving_discs(
 ) -> Path:
     """Write videos of discs, each of which moves to one side: the class of its boxes.
 
-    A single frame does not tell the class. Discs differ in size, speed, colour and start, never touch, and stay
+    A single frame does not tell the class. Discs differ in size, speed, color and start, never touch, and stay
     in the frame; the scenes of the two splits are cut out of different parts of photographs. The codec
     is FFV1 in .avi, which is lossless. The folder appears in one step when all is written; if it is there
     already with the same arguments, nothing is done.
@@ -55,16 +55,15 @@ def write_moving_discs(
         OSError: if a file cannot be written.
 
     Example:
-
-    >>> from bod_keras.data import write_moving_discs
-    >>> from pathlib import Path
-    >>> import tempfile
-    >>> from bod_keras.data import read_dataset
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     folder = write_moving_discs(Path(place, "discs"), train=1, test=1, frames=4)
-    ...     catalog = read_dataset("boxes", folder, split="train")
-    >>> catalog.class_names, len(catalog.records[0].boxes)
-    (['right', 'down', 'left', 'up'], 8)
+        >>> from bod_keras.data import write_moving_discs
+        >>> from pathlib import Path
+        >>> import tempfile
+        >>> from bod_keras.data import read_dataset
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     folder = write_moving_discs(Path(place, "discs"), train=1, test=1, frames=4)
+        ...     catalog = read_dataset("boxes", folder, split="train")
+        >>> catalog.class_names, len(catalog.records[0].boxes)
+        (['right', 'down', 'left', 'up'], 8)
     """
     settings = {"train": train, "test": test, "discs": discs, "height": height, "width": width}
     settings |= {"frames": frames, "seed": seed, "version": _VERSION}
@@ -130,18 +129,18 @@ def _draw(rng: np.random.Generator, split: str, settings: dict) -> tuple[np.ndar
     clip = np.repeat(255 * scene[None], frames, axis=0)
     rows, columns = np.mgrid[:height, :width] + 0.5
     tubes: list[dict] = []
-    for label, radius, centres in _paths(rng, settings):
-        colour = 255 * draw_colour(rng)
-        for frame, (x, y) in enumerate(centres):
+    for label, radius, centers in _paths(rng, settings):
+        color = 255 * draw_color(rng)
+        for frame, (x, y) in enumerate(centers):
             mask = np.clip(radius + 0.5 - np.hypot(columns - x, rows - y), 0, 1)[..., None]
-            clip[frame] += mask * (colour - clip[frame])
-        boxes = np.concatenate([centres - radius, centres + radius], axis=1).round(3)
+            clip[frame] += mask * (color - clip[frame])
+        boxes = np.concatenate([centers - radius, centers + radius], axis=1).round(3)
         tubes.append({"label": label, "frames": list(range(frames)), "boxes": boxes.tolist()})
     return (clip + 0.5).astype(np.uint8), tubes
 
 
 def _paths(rng: np.random.Generator, settings: dict) -> list[tuple[int, float, np.ndarray]]:
-    """Class, radius and centres of each disc; drawn again until none touches another."""
+    """Class, radius and centers of each disc; drawn again until none touches another."""
     size = np.array([settings["width"], settings["height"]], float)
     for _ in range(10_000):
         paths: list[tuple[int, float, np.ndarray]] = []
@@ -150,11 +149,11 @@ def _paths(rng: np.random.Generator, settings: dict) -> list[tuple[int, float, n
             travel = _STEPS[label] * rng.uniform(0.3, 0.5) * size.min()
             low, high = radius - np.minimum(travel, 0), size - radius - np.maximum(travel, 0)
             start = rng.uniform(low, high)
-            centres = start + travel * np.linspace(0, 1, settings["frames"])[:, None]
-            near = (np.hypot(*(centres - c).T) < radius + r + 1 for _, r, c in paths)
+            centers = start + travel * np.linspace(0, 1, settings["frames"])[:, None]
+            near = (np.hypot(*(centers - c).T) < radius + r + 1 for _, r, c in paths)
             if any(touch.any() for touch in near):
                 break
-            paths.append((label, radius, centres))
+            paths.append((label, radius, centers))
         else:
             return paths
     raise UserError(f"{settings['discs']} discs do not fit the frame. Ask for fewer.")

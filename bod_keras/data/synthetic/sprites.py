@@ -10,7 +10,7 @@ import numpy as np
 
 _CLASSES = 10
 _PHOTOS = ("china.jpg", "flower.jpg")
-# Grey level of a digit: clearly above each background, below the disc.
+# Gray level of a digit: clearly above each background, below the disc.
 _DIGIT_LEVEL = 0.7
 
 
@@ -81,8 +81,8 @@ def draw_texture(rng: np.random.Generator, images: str, size: int) -> np.ndarray
     return np.clip(level + 0.09 * crop, 0.0, 0.45)
 
 
-def draw_colour(rng: np.random.Generator) -> np.ndarray:
-    """A pastel colour with random hue, the disc's."""
+def draw_color(rng: np.random.Generator) -> np.ndarray:
+    """A pastel color with random hue, the disc's."""
     hue, saturation = rng.uniform(0, 360), rng.uniform(0.1, 0.3)
     hsv = np.array([[[hue, saturation, 1.0]]], np.float32)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]

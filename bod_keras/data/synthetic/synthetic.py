@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bod_keras.data.synthetic.sprites import digit_masks, disc_mask, draw_colour, draw_scene
+from bod_keras.data.synthetic.sprites import digit_masks, disc_mask, draw_color, draw_scene
 from bod_keras.errors import UserError
 
 STATIC_CLASSES = 10
@@ -36,11 +36,10 @@ def tied_dynamic(static: np.ndarray) -> np.ndarray:
         Integer array of the same shape.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import tied_dynamic
-    >>> tied_dynamic(np.array([3, 8])).tolist()
-    [3, 0]
+        >>> import numpy as np
+        >>> from bod_keras.data import tied_dynamic
+        >>> tied_dynamic(np.array([3, 8])).tolist()
+        [3, 0]
     """
     return np.asarray(static) % DYNAMIC_CLASSES
 
@@ -71,12 +70,11 @@ def sample_factors(
         ValueError: if `n` is negative or `rho` is outside [0, 1].
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import sample_factors
-    >>> static, dynamic = sample_factors(100, 1.0, np.random.default_rng(0))
-    >>> bool((dynamic == static % 8).all())
-    True
+        >>> import numpy as np
+        >>> from bod_keras.data import sample_factors
+        >>> static, dynamic = sample_factors(100, 1.0, np.random.default_rng(0))
+        >>> bool((dynamic == static % 8).all())
+        True
     """
     if n < 0:
         raise UserError(f"n must be at least 0. Received: n={n}")
@@ -96,14 +94,14 @@ def render_clip(
     direction: int,
     speed: float,
     start: tuple[float, float],
-    colour: tuple[float, float, float],
+    color: tuple[float, float, float],
     frames: int,
 ) -> np.ndarray:
     """Render one sprite that drifts over a still background and wraps around its edges.
 
     Frame `t` shows the sprite with its corner at `start + t * speed * (cos a, sin a)` modulo the
     frame size, `a = 45 degrees * direction`; fractions of a pixel are bilinear. With `m` the
-    shifted sprite the frame is `background * (1 - m) + colour * m`.
+    shifted sprite the frame is `background * (1 - m) + color * m`.
 
     Args:
         sprite: float array `(h, w)` in [0, 1], its opacity; not larger than a frame.
@@ -111,20 +109,19 @@ def render_clip(
         direction: integer, multiples of 45 degrees; 0 is to the right, 2 is down.
         speed: pixels per frame.
         start: `(x, y)` of the upper left corner of the sprite in frame 0, in pixels.
-        colour: RGB of the sprite in [0, 1].
+        color: RGB of the sprite in [0, 1].
         frames: number of frames.
 
     Returns:
         uint8 array `(frames, size, size, 3)`, RGB.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import render_clip
-    >>> dot, black = np.ones((1, 1)), np.zeros((8, 8, 3))
-    >>> clip = render_clip(dot, black, 0, 1.0, (6.0, 2.0), (1.0, 1.0, 1.0), frames=4)
-    >>> clip[:, 2, :, 0].argmax(axis=1).tolist()
-    [6, 7, 0, 1]
+        >>> import numpy as np
+        >>> from bod_keras.data import render_clip
+        >>> dot, black = np.ones((1, 1)), np.zeros((8, 8, 3))
+        >>> clip = render_clip(dot, black, 0, 1.0, (6.0, 2.0), (1.0, 1.0, 1.0), frames=4)
+        >>> clip[:, 2, :, 0].argmax(axis=1).tolist()
+        [6, 7, 0, 1]
     """
     size = background.shape[0]
     canvas = np.zeros((size, size), np.float32)
@@ -136,7 +133,7 @@ def render_clip(
     )[..., None]
     still = np.asarray(background, np.float32) * 255
     # One multiply-add: b + m * (c - b), then round half up by truncation.
-    clip = mask * (np.asarray(colour, np.float32) * 255 - still)
+    clip = mask * (np.asarray(color, np.float32) * 255 - still)
     clip += still + 0.5
     return clip.astype(np.uint8)
 
@@ -187,11 +184,10 @@ def digit_drift_arrays(
         ValueError: if an argument is out of range.
 
     Example:
-
-    >>> from bod_keras.data import digit_drift_arrays
-    >>> videos, static, dynamic = digit_drift_arrays(4, frames=6, size=16)
-    >>> videos.shape, static.shape, dynamic.shape
-    ((4, 6, 16, 16, 3), (4,), (4,))
+        >>> from bod_keras.data import digit_drift_arrays
+        >>> videos, static, dynamic = digit_drift_arrays(4, frames=6, size=16)
+        >>> videos.shape, static.shape, dynamic.shape
+        ((4, 6, 16, 16, 3), (4,), (4,))
     """
     check_geometry(frames, size)
     stream = 0 if images == "train" else 1
@@ -228,11 +224,10 @@ def iterate_clips(
         uint8 arrays `(frames, size, size, 3)`, RGB.
 
     Example:
-
-    >>> from bod_keras.data import iterate_clips
-    >>> clips = iterate_clips([3], [0], frames=5, size=32, key=(0,), images="test")
-    >>> next(clips).shape
-    (5, 32, 32, 3)
+        >>> from bod_keras.data import iterate_clips
+        >>> clips = iterate_clips([3], [0], frames=5, size=32, key=(0,), images="test")
+        >>> next(clips).shape
+        (5, 32, 32, 3)
     """
     if images not in _IMAGE_SETS:
         raise UserError(f"images must be one of {_IMAGE_SETS}. Received: images={images!r}")
@@ -249,7 +244,7 @@ def iterate_clips(
             int(direction),
             rng.uniform(*_SPEED) * size,
             tuple(rng.uniform(0, size, 2)),
-            tuple(draw_colour(rng) * gain),
+            tuple(draw_color(rng) * gain),
             frames,
         )
 
@@ -265,9 +260,8 @@ def check_geometry(frames: int, size: int) -> None:
         ValueError: if `frames` is below 2 or `size` below 8.
 
     Example:
-
-    >>> from bod_keras.data.synthetic.synthetic import check_geometry
-    >>> check_geometry(2, 8)
+        >>> from bod_keras.data.synthetic.synthetic import check_geometry
+        >>> check_geometry(2, 8)
     """
     if frames < 2:
         raise UserError(

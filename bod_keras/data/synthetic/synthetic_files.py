@@ -67,13 +67,12 @@ def write_digit_drift(
         OSError: if a file cannot be written.
 
     Example:
-
-    >>> from bod_keras.data import write_digit_drift
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     labels = write_digit_drift(folder, train=2, probe_train=1, probe_test=1, frames=4)
-    ...     labels.read_text().splitlines()[0]
-    'path,split,digit,direction'
+        >>> from bod_keras.data import write_digit_drift
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     labels = write_digit_drift(folder, train=2, probe_train=1, probe_test=1, frames=4)
+        ...     labels.read_text().splitlines()[0]
+        'path,split,digit,direction'
     """
     check_geometry(frames, size)
     if size % 2:

@@ -22,11 +22,10 @@ class ArrayRecord(Record):
         fps: frames a second, or None.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import ArrayRecord
-    >>> ArrayRecord("array#0", label=3, video=np.zeros((8, 4, 4, 3), np.uint8)).label
-    3
+        >>> import numpy as np
+        >>> from bod_keras.data import ArrayRecord
+        >>> ArrayRecord("array#0", label=3, video=np.zeros((8, 4, 4, 3), np.uint8)).label
+        3
     """
 
     video: np.ndarray | None = field(default=None, repr=False, compare=False)
@@ -62,13 +61,12 @@ def array_records(
         ValueError: if an array has another type or shape, or the number of labels differs.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import array_records
-    >>> clips = np.zeros((5, 16, 32, 32, 3), np.uint8)
-    >>> records = array_records(clips, labels=[0, 0, 1, 1, 2])
-    >>> records[4].path, records[4].label
-    ('array#4', 2)
+        >>> import numpy as np
+        >>> from bod_keras.data import array_records
+        >>> clips = np.zeros((5, 16, 32, 32, 3), np.uint8)
+        >>> records = array_records(clips, labels=[0, 0, 1, 1, 2])
+        >>> records[4].path, records[4].label
+        ('array#4', 2)
     """
     pairs = list(videos.items() if isinstance(videos, Mapping) else enumerate(videos))
     if not pairs:
@@ -97,12 +95,11 @@ class ArrayStore(FrameStore):
         ValueError: if two records with the same path hold different arrays.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import ArrayStore, array_records
-    >>> store = ArrayStore(array_records(np.zeros((2, 16, 8, 8, 3), np.uint8)))
-    >>> store.length("array#1"), store.frames("array#1", [3, 5]).shape
-    (16, (2, 8, 8, 3))
+        >>> import numpy as np
+        >>> from bod_keras.data import ArrayStore, array_records
+        >>> store = ArrayStore(array_records(np.zeros((2, 16, 8, 8, 3), np.uint8)))
+        >>> store.length("array#1"), store.frames("array#1", [3, 5]).shape
+        (16, (2, 8, 8, 3))
     """
 
     def __init__(self, records: Iterable[ArrayRecord]):

@@ -37,10 +37,9 @@ def check_video(path: str, full: bool = False) -> dict:
         `variable_rate`, or None where that was not looked for. What is not known is None.
 
     Example:
-
-    >>> from bod_keras.data.video.check import check_video
-    >>> check_video("nowhere.mp4")["reason"]
-    'No such file or directory'
+        >>> from bod_keras.data.video.check import check_video
+        >>> check_video("nowhere.mp4")["reason"]
+        'No such file or directory'
     """
     result = dict.fromkeys(("reason", "declared", "frames", "fps", "variable_rate"))
     try:
@@ -76,14 +75,13 @@ def content_hash(path: str) -> str:
         OSError: if the file cannot be read.
 
     Example:
-
-    >>> from bod_keras.data.video.check import content_hash
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "a.avi")
-    ...     _ = path.write_bytes(b"x")
-    ...     len(content_hash(path))
-    40
+        >>> from bod_keras.data.video.check import content_hash
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "a.avi")
+        ...     _ = path.write_bytes(b"x")
+        ...     len(content_hash(path))
+        40
     """
     digest = hashlib.blake2b(digest_size=20)
     with open(path, "rb") as stream:

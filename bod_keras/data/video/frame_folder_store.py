@@ -33,16 +33,15 @@ class FrameFolderStore(FrameStore):
         ValueError: if `cache_mb` is negative or `fps` is not positive.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import FrameFolderStore
-    >>> import cv2, os, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for t in range(1, 4):
-    ...         name = os.path.join(folder, f"img_{t:05d}.png")
-    ...         _ = cv2.imwrite(name, np.full((8, 8, 3), t, np.uint8))
-    ...     FrameFolderStore().frames(folder, [2, 0])[:, 0, 0, 0].tolist()
-    [3, 1]
+        >>> import numpy as np
+        >>> from bod_keras.data import FrameFolderStore
+        >>> import cv2, os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for t in range(1, 4):
+        ...         name = os.path.join(folder, f"img_{t:05d}.png")
+        ...         _ = cv2.imwrite(name, np.full((8, 8, 3), t, np.uint8))
+        ...     FrameFolderStore().frames(folder, [2, 0])[:, 0, 0, 0].tolist()
+        [3, 1]
     """
 
     def __init__(self, cache_mb: float = 0, fps: float | None = None):

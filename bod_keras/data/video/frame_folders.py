@@ -27,14 +27,13 @@ def frame_names(folder: str | os.PathLike) -> list[str]:
         VideoError: if it is no folder, holds no image, or those of several videos.
 
     Example:
-
-    >>> from bod_keras.data import frame_names
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("10.jpg", "9.jpg", "notes.txt"):
-    ...         pathlib.Path(folder, name).touch()
-    ...     frame_names(folder)
-    ['9.jpg', '10.jpg']
+        >>> from bod_keras.data import frame_names
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("10.jpg", "9.jpg", "notes.txt"):
+        ...         pathlib.Path(folder, name).touch()
+        ...     frame_names(folder)
+        ['9.jpg', '10.jpg']
     """
     folder = os.fspath(folder)
     try:
@@ -69,10 +68,9 @@ def is_frame(name: str) -> bool:
         True or False.
 
     Example:
-
-    >>> from bod_keras.data.video.frame_folders import is_frame
-    >>> is_frame("img_00001.jpg"), is_frame("flow_x_00001.jpg"), is_frame("cover.jpg")
-    (True, False, False)
+        >>> from bod_keras.data.video.frame_folders import is_frame
+        >>> is_frame("img_00001.jpg"), is_frame("flow_x_00001.jpg"), is_frame("cover.jpg")
+        (True, False, False)
     """
     stem, extension = os.path.splitext(name)
     return (

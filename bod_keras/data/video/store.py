@@ -42,17 +42,16 @@ class FrameStore(abc.ABC):
         ValueError: if `cache_mb` is negative.
 
     Example:
-
-    >>> import numpy as np
-    >>> from bod_keras.data import FrameStore, VideoInfo
-    >>> class Grey(FrameStore):
-    ...     def measure(self, path):
-    ...         return VideoInfo(frames=8, fps=None, height=4, width=4)
-    ...
-    ...     def decode(self, path, indices):
-    ...         return np.full((len(indices), 4, 4, 3), 128, np.uint8)
-    >>> Grey().frames("any", [0, 5]).shape
-    (2, 4, 4, 3)
+        >>> import numpy as np
+        >>> from bod_keras.data import FrameStore, VideoInfo
+        >>> class Gray(FrameStore):
+        ...     def measure(self, path):
+        ...         return VideoInfo(frames=8, fps=None, height=4, width=4)
+        ...
+        ...     def decode(self, path, indices):
+        ...         return np.full((len(indices), 4, 4, 3), 128, np.uint8)
+        >>> Gray().frames("any", [0, 5]).shape
+        (2, 4, 4, 3)
     """
 
     def __init__(self, cache_mb: float = 0):
@@ -152,7 +151,7 @@ class FrameStore(abc.ABC):
             indices: int array `(n,)`, each below `length(path)`.
             cut: called as `cut(frame, row)` with a frame `(height, width, 3)` and its place in
                 `indices`; what it cuts out takes the frame's place. It must not depend on the order
-                of the colours.
+                of the colors.
 
         Returns:
             uint8 array `(n, height, width, 3)`, RGB.
@@ -218,11 +217,10 @@ class VideoStore(FrameStore):
         ValueError: if `cache_mb` is negative.
 
     Example:
-
-    >>> from bod_keras.data import VideoStore
-    >>> store = VideoStore(cache_mb=64)
-    >>> store.skipped
-    {}
+        >>> from bod_keras.data import VideoStore
+        >>> store = VideoStore(cache_mb=64)
+        >>> store.skipped
+        {}
     """
 
     def measure(self, path: str) -> VideoInfo:

@@ -70,7 +70,7 @@ def run_factors_real(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
 
 
 def _long_enough(split, needed: int, seed: int, protocol) -> tuple[list[int], int]:
-    """Positions of so many drawn videos that have the frames, and how many of those looked at have not."""
+    """Positions of that many drawn videos that have the frames, and how many of those looked at have not."""
     order = np.random.default_rng(seed).permutation(len(split.records))
     kept, too_short = [], 0
     longest = 0

@@ -29,8 +29,8 @@ def run_retrieval(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
 
     Returns:
         `{"factors": {column: {part: {"R@1": share, ...}, "chance": share}}, "gallery": videos, "files":
-        [...]}`. An R@k with k beyond the gallery is left out. The files are neighbours-PART.csv, the nearest
-        training videos of every test video, and neighbours-PART-COLUMN.png.
+        [...]}`. An R@k with k beyond the gallery is left out. The files are neighbors-PART.csv, the nearest
+        training videos of every test video, and neighbors-PART-COLUMN.png.
     """
     (gallery, gallery_y, read), (queries, queries_y, tested) = labeled_splits(subject, protocol)
     factors: dict[str, dict] = {}
@@ -51,13 +51,13 @@ def run_retrieval(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
         nearest = min(_NEIGHBORS, len(train))
         found = nearest_neighbors(gallery[part], queries[part], nearest, protocol.center)
         index, similarity = found
-        files.append(f"neighbours-{part}.csv")
+        files.append(f"neighbors-{part}.csv")
         rows = [
             [query, rank, train[i], f"{cosine:.6f}"]
             for query, *of_query in zip(test, index, similarity)
             for rank, (i, cosine) in enumerate(zip(*of_query), start=1)
         ]
-        header = ["query", "rank", "neighbour", "similarity"]
+        header = ["query", "rank", "neighbor", "similarity"]
         write_csv(subject.folder / files[-1], [header, *rows])
         shown = _middle_frames(subject.train, np.unique(read[index[chosen]]))
         own = _middle_frames(subject.test, tested[chosen])
@@ -68,7 +68,7 @@ def run_retrieval(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
                 [names[y] if names else f"{y}" for y in labels]
                 for labels in (train_y, queries_y[column])
             )
-            files.append(f"neighbours-{part}-{column}.png")
+            files.append(f"neighbors-{part}-{column}.png")
             contact_sheet(
                 frames,
                 [[wanted[q], *(known[i] for i in index[q])] for q in chosen],

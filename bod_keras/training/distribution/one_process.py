@@ -106,7 +106,7 @@ class Distribution:
             )
 
     def clear_errors(self):
-        """While training: raise `LostProcessError` in the place of the engine's own error."""
+        """While training: raise `LostProcessError` instead of the engine's own error."""
         return contextlib.nullcontext()
 
     def close(self):

@@ -93,7 +93,7 @@ def test_a_pickle_file_cannot_run_code(tmp_path, protocol):
         bytearray,
         Ellipsis,
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_other_values_are_refused(tmp_path, value):
     with pytest.raises(ValueError, match="GT.pkl is not read: .*Expected a pickle file of NumPy"):

@@ -253,7 +253,7 @@ def _unquoted(line: bytes) -> str:
 
 def _checked(value: Any, kind: type | tuple[type, ...]) -> Any:
     if not isinstance(value, kind) or isinstance(value, (bool, _Name)):
-        raise TypeError(f"a {type(value).__name__} in the place of another value")
+        raise TypeError(f"a {type(value).__name__} instead of another value")
     return value
 
 
