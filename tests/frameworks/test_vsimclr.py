@@ -133,7 +133,8 @@ WRONG_USE = {
     ),
     "split": (
         lambda: bod_keras.VSimCLR(make_encoder(), decoupling=bod_keras.KoopmanSplit()),
-        'decoupling must be None, True, "paper", "reference-code" or a bod_keras.Decoupling(...). Received: <KoopmanSplit',
+        'decoupling must be None, True, "paper", "reference-code" or a bod_keras.Decoupling(...). '
+        "Received: <KoopmanSplit",
     ),
     "read-out": (
         lambda: bod_keras.VSimCLR(make_encoder(), bod_keras.Decoupling(read_out="operators")),
