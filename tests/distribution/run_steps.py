@@ -81,7 +81,7 @@ CASES = {
         bod_keras.VBYOL,
         {"predictor_hidden": 16, "momentum": 0.9, "chunks": 2},
         {},
-        RATE,
+        RATE / 4,
     ),
     "v-SimSiam": (bod_keras.VSimSiam, {"predictor_hidden": 16}, {}, RATE),
     "v-VICReg": (bod_keras.VVICReg, {"expander_hidden": 16, "expander_width": 8}, {}, RATE / 64),
