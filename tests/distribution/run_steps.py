@@ -84,7 +84,7 @@ CASES = {
         RATE / 4,
     ),
     "v-SimSiam": (bod_keras.VSimSiam, {"predictor_hidden": 16}, {}, RATE),
-    "v-VICReg": (bod_keras.VVICReg, {"expander_hidden": 16, "expander_width": 8}, {}, RATE / 64),
+    "v-VICReg": (bod_keras.VVICReg, {"expander_hidden": 16, "expander_width": 8}, {}, RATE / 128),
     "v-Barlow Twins": (bod_keras.VBarlowTwins, {}, {}, RATE / 64),
     "v-LeJEPA": (bod_keras.VLeJEPA, {"expander_hidden": 16, "expander_width": 8}, {}, RATE),
     "v-SimCLR, plain, augmented on the device": (
