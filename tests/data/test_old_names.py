@@ -15,7 +15,6 @@ OLD = {
         "iterate_frames": bod_keras.data.iterate_frames,
     },
     "check": {"check_video": check_video},
-    "open_store": {"open_store": bod_keras.data.open_store},
     "reader": {"Task": Task},
 }
 
