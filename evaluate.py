@@ -29,7 +29,9 @@ _MODELS = flags.DEFINE_multi_string(
     "model", [], "A run's folder, as train.py leaves it; repeatable."
 )
 _PROTOCOL = flags.DEFINE_multi_string(
-    "protocol", ["factors"], "A protocol of configs/protocols, or the path of one; repeatable."
+    "protocol",
+    ["factors"],
+    "A protocol of configs/protocols, or the path of one; repeatable, or with commas between.",
 )
 _SET = flags.DEFINE_multi_string(
     "set", [], "KEY=VALUE: another choice than the protocol's, which is then reported as modified."
@@ -47,6 +49,11 @@ _SHARE = flags.DEFINE_float("share", None, "Low-shot: learn from this share of e
 _SEEDS = flags.DEFINE_list("seeds", None, "Seeds, such as 0,1,2; by default the run's.")
 _OVERLAP = flags.DEFINE_bool(
     "allow_overlap", False, "Go on if a test video is in the training list."
+)
+_BAD_SHARE = flags.DEFINE_float(
+    "max_bad_share",
+    None,
+    "Go on while at most this share of the videos is broken; the run's if not given.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the joint table and plot.")
 _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show the Python traceback of every error.")

@@ -13,6 +13,16 @@ if sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith("bod_keras."):
 
 __all__ = ["BiLevel", "Decoupling", "UserError", "__version__"]
 
+
+def __getattr__(name):
+    """Import `bod_keras.data` when it is first asked for: it brings OpenCV and PyAV."""
+    if name != "data":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return importlib.import_module("bod_keras.data")
+
+
 # A process that only reads videos, or shows --help, needs no Keras.
 if not os.environ.get("BOD_KERAS_READER"):
     from bod_keras import encoders, weights

@@ -1,5 +1,6 @@
 """A config turned into objects, for train.py and evaluate.py; nothing below this level sees a config."""
 
+import inspect
 import os
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from bod_keras.data import (
 from bod_keras.decoupling import BiLevel, Decoupling
 from bod_keras.encoders import ENCODERS
 from bod_keras.errors import UserError, check_choice
-from bod_keras.frameworks import FRAMEWORKS, ProjectionHead
+from bod_keras.frameworks import FRAMEWORKS, ContrastiveModel, ProjectionHead
 from bod_keras.registry import Registry
 from bod_keras.storage.remote import is_folder, is_remote
 from bod_keras.training import LARS, RunFolder, warmup_cosine
@@ -161,6 +162,33 @@ def _built_in(config):
     settings.pop("folder")
     folder = _built_in_folder(config) / variant
     return write_digit_drift(folder, seed=0, **settings)
+
+
+def check_framework(config):
+    """Raise a `UserError` unless ``config.framework`` has the settings of the framework that it names."""
+    name = config["framework"]["name"]
+    framework = FRAMEWORKS[name]
+    if ":" in name:
+        return
+    shared = inspect.signature(ContrastiveModel.__init__).parameters
+    own = (
+        set(inspect.signature(framework.__init__).parameters)
+        - set(shared)
+        - set(framework.in_epochs)
+    )
+    counted = {
+        f"anneal_{key.removesuffix('_steps')}"
+        if epochs is None
+        else key.replace("_steps", "_epochs")
+        for key, epochs in framework.in_epochs.items()
+    }
+    settings = set(config["framework"]) - {"name"}
+    if settings != own | counted:
+        raise UserError(
+            f"config.framework holds the settings of another framework than {name}: "
+            f"{', '.join(sorted(settings)) or 'none'}. Choose the framework with the config instead, such as "
+            f"--config=configs/videos.py:{name}, configs/demo.py:bod,{name}, or its recipe in configs/."
+        )
 
 
 def build_model(config, steps_per_epoch, augmenter=None):

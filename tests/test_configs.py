@@ -128,3 +128,25 @@ def test_epochs_of_a_recipe_become_steps():
     assert experiment.build_model(config.to_dict(), steps_per_epoch=10).momentum_steps == 10
     config.framework.anneal_momentum = False
     assert experiment.build_model(config.to_dict(), steps_per_epoch=10).momentum_steps is None
+
+
+def test_own_videos_take_any_framework():
+    for name, framework in bod_keras.FRAMEWORKS.items():
+        config = get_config("videos", f"small,{name}")
+        assert config.name == f"videos-{name}" and config.encoder.name == "frame_cnn"
+        experiment.check_framework(config.to_dict())
+        assert isinstance(experiment.build_model(config.to_dict(), 2), framework)
+    assert get_config("videos", "").framework.name == "vsimclr"
+    for words in ("large", "small,large", "vmoco,vbyol"):
+        with pytest.raises(ValueError, match="takes small, and one of "):
+            get_config("videos", words)
+
+
+@pytest.mark.parametrize("name", ["vmoco", "vbyol", "vlejepa", "vsimsiam"])
+def test_a_framework_with_the_settings_of_another_is_refused(name):
+    config = get_config("videos", "small")
+    config.framework.name = name
+    with pytest.raises(
+        ValueError, match=f"of another framework than {name}: temperature. .*:{name}"
+    ):
+        experiment.check_framework(config.to_dict())

@@ -1,6 +1,8 @@
 """The README's first code block runs as it stands, but for the run that it loads."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +44,9 @@ def test_the_first_block_of_the_readme_runs(tmp_path):
 def test_a_model_of_version_01_names_the_version_that_reads_it():
     with pytest.raises(bod_keras.UserError, match="bod_keras==0.1.0"):
         bod_keras.VSimCLR.from_config({"encoder": None, "decoupling": None, "bilevel": None})
+
+
+def test_data_is_there_after_the_first_line():
+    code = "import bod_keras; print(bod_keras.data.read_frames.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "read_frames", done.stderr

@@ -52,7 +52,8 @@ def evaluate_runs(folders: Sequence[str], options: Options, protocols_folder: st
     """
     protocols = [
         change_protocol(read_protocol(name, protocols_folder), options.set)
-        for name in options.protocol
+        for names in options.protocol
+        for name in names.split(",")
     ]
     for protocol in protocols:
         protocol.per_class = options.per_class or protocol.per_class

@@ -51,6 +51,7 @@ def pretrain(
         OSError: files or storage that cannot be read or written.
     """
     check_config(config)
+    experiment.check_framework(config)
     _set_precision(config["precision"])
     callbacks = experiment.own_callbacks(config)
     distribution = distribution or training.choose_distribution("none")

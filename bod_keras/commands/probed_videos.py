@@ -35,6 +35,7 @@ class Options:
     share: float | None = None
     seeds: Sequence[str] | None = None
     allow_overlap: bool = False
+    max_bad_share: float | None = None
     output: str | None = None
 
 
@@ -124,6 +125,8 @@ def probe_config(config: Mapping, fold: int | None, protocol: ConfigDict, option
         data |= experiment.built_in_discs(config)
         probe |= {"train": "", "test": ""}
     clips = {key: protocol[key] for key in ("frames", "stride", "size") if protocol[key]}
+    if options.max_bad_share is not None:
+        clips["max_bad_share"] = options.max_bad_share
     return {**config, "data": data, "probe": probe, "clips": {**config["clips"], **clips}}
 
 

@@ -434,6 +434,8 @@ def _standardized(views):
 def _in_unit_range(clips):
     """Clips as floats in [0, 1], from uint8 too."""
     floats = unit_floats(clips)
+    if not np.isfinite(ops.convert_to_numpy(floats)).all():
+        raise UserError("clips must be finite. Received: NaN or infinity among their values.")
     if floats is clips and not -TOLERANCE <= clips.min() <= clips.max() <= 1.0 + TOLERANCE:
         raise UserError(
             f"clips must lie in [0, 1]. Received values from {clips.min():g} to {clips.max():g}: "

@@ -40,10 +40,14 @@ def save_torch(encoder: keras.Model, path: str | os.PathLike, layout: str | None
     fitting = {scheme.name: scheme.of(encoder) for scheme in LAYOUTS}
     fitting = {name: tensors for name, tensors in fitting.items() if tensors}
     if not fitting or layout not in (None, *fitting):
-        known = ", ".join(fitting) or "none: docs/weights.md lists the encoders that have one"
+        if not fitting:
+            raise UserError(
+                f"No scheme of PyTorch names names the layers of {encoder.name}; docs/weights.md lists the "
+                "encoders that have one. Write .keras, .onnx, .pt2 or a SavedModel instead."
+            )
         raise UserError(
-            f"layout must be a scheme of PyTorch names that names the layers of {encoder.name}: {known}. "
-            f"Received: {layout!r}"
+            f"layout must be a scheme of PyTorch names that names the layers of {encoder.name}: "
+            f"{', '.join(fitting)}. Received: {layout!r}"
         )
     state = {}
     for tensor in fitting[layout or next(iter(fitting))]:

@@ -49,6 +49,20 @@ def test_a_variable_rate_and_a_late_start(tmp_path, kind, name, codec):
     np.testing.assert_allclose(frame_times(path), times - times[0], atol=1e-3)
 
 
+@pytest.mark.parametrize("frames", [4, 8, 16, 24])
+@pytest.mark.parametrize("start", [0, 30])
+@pytest.mark.parametrize(
+    "name, codec",
+    [("a.mkv", "libx264"), ("a.webm", "libvpx"), ("a.flv", "libx264"), ("a.wmv", "wmv2")],
+)
+def test_a_short_file_is_whole(tmp_path, name, codec, start, frames):
+    """A header states the end with the last frame's duration, the delay of B-frames and a late start."""
+    b_frames = 2 if codec == "libx264" else 0
+    times = [start + 8 * n for n in range(frames)]
+    path = write_video(tmp_path / name, codec, times, b_frames=b_frames)
+    assert readable_frames(path) == frames
+
+
 @pytest.mark.parametrize(
     "name, codec, options",
     [

@@ -88,6 +88,13 @@ class ClipDataset:
         seed: int = 0,
         **settings: Any,
     ):
+        if hasattr(records, "records"):
+            raise UserError(
+                "records must be a list of Record. Received: a Catalog; pass its .records"
+            )
+        for wanted, given in ((ClipSpec, clips), (Loading, loading)):
+            if not isinstance(given, (wanted, type(None))):
+                raise UserError(f"Expected a {wanted.__name__} or None. Received: {given!r}")
         self.records = list(records)
         if not self.records:
             raise UserError("records must hold at least one video. Received: an empty list")

@@ -34,6 +34,7 @@ _UNTIMED = {"avi", "h264", "hevc", "m4v", "mpegvideo"}
 _DURATION = {"matroska", "flv", "asf"}
 # Below this share of the promised frames a file is truncated: headers may promise a few too many.
 WHOLE_SHARE = 0.9
+_DELAYED = 4  # frames by which B-frames may delay what is shown
 _RATE_SHARE = 0.01  # a measured rate this near to the header's is the header's, rounded
 
 
@@ -255,11 +256,16 @@ def _promised(video: VideoFile, packets: list[_Packet], count: int, times) -> in
         return count
     if "matroska" in formats and (missing := _hole(video, packets, times)):
         return count + missing
+    # The header states when the last stream ends, counted from 0, and so with the last frame's own duration and
+    # with the delay of B-frames.
     end = (container.duration or 0) / av.time_base
-    if formats & _DURATION and times[-1] < WHOLE_SHARE * end:
+    gaps = np.diff(times)
+    slack = (_DELAYED * np.median(gaps) + np.max(gaps)) if len(gaps) else end
+    if formats & _DURATION and times[-1] + slack < WHOLE_SHARE * end:
         last = max(float(p.dts * p.time_base) for p in _every(video.path) if p.dts is not None)
-        if last < WHOLE_SHARE * end:
-            return round(count * end / max(last, times[-1]))
+        last = max(last, times[-1] + (container.start_time or 0) / av.time_base)
+        if last + slack < WHOLE_SHARE * end:
+            return round(count * end / last)
     return count
 
 
