@@ -489,15 +489,13 @@ def test_evaluation_on_labeled_folders(runs, tmp_path, capsys):
             folder.mkdir(parents=True)
             for index in range(first, first + 4):
                 save_video(folder / f"{index}.avi", make_ramp_clip(8, offset=level + index))
-    done = run_here(
-        capsys,
-        "evaluate.py",
-        f"--model={runs[1]}",
-        "--protocol=linear",
-        "--protocol=knn",
-        f"--probe_train={tmp_path / 'train'}",
-        f"--probe_test={tmp_path / 'test'}",
-    )
+    broken = tmp_path / "test" / "class0" / "broken.avi"
+    broken.write_bytes(b"no video")
+    flags = [f"--model={runs[1]}", "--protocol=linear,knn"]
+    flags += [f"--probe_{part}={tmp_path / part}" for part in ("train", "test")]
+    done = run_here(capsys, "evaluate.py", *flags)
+    assert done.returncode == 1 and "allow more with max_bad_share" in done.stderr
+    done = run_here(capsys, "evaluate.py", *flags, "--max_bad_share=0.2")
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     for protocol in ("linear", "knn"):

@@ -33,7 +33,9 @@ from absl import app, flags  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 _STUDY = flags.DEFINE_string(
-    "study", "claim", "claim, encoders, frameworks, rho, grid, gradients, fashion, physics or real."
+    "study",
+    "claim",
+    "claim, encoders, frameworks, rho, grid, gradients, fashion, physics, real or characters.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds, from 0.", lower_bound=1)
 _JOBS = flags.DEFINE_integer("jobs", 2, "Runs side by side, one thread each.", lower_bound=1)
@@ -59,7 +61,7 @@ _FILES = flags.DEFINE_string(
     "files",
     "data/real",
     "Folder of what was fetched for --study=real (tools/fetch_real_videos.py) or fashion "
-    "(tools/fetch_fashion_mnist.py).",
+    "(tools/fetch_fashion_mnist.py), or of the .glb files of --study=characters.",
 )
 _SMOKE = flags.DEFINE_bool("smoke", False, "Four steps of each run: does it work?")
 

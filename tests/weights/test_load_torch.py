@@ -198,7 +198,7 @@ def test_an_encoder_without_published_names_is_refused(state, tmp_path):
         ValueError, match="No scheme of PyTorch names covers the layers of frame_cnn"
     ):
         load_torch(encoder, write(tmp_path, state))
-    with pytest.raises(ValueError, match="layers of frame_cnn: none: docs/weights.md"):
+    with pytest.raises(ValueError, match="names the layers of frame_cnn; docs/weights.md"):
         save_torch(encoder, tmp_path / "out.safetensors")
 
 
