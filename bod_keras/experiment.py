@@ -164,26 +164,30 @@ def _built_in(config):
     return write_digit_drift(folder, seed=0, **settings)
 
 
+def framework_settings(name):
+    """The arguments of a framework's class that it alone has, with their defaults; epochs instead of steps."""
+    framework = FRAMEWORKS[name]
+    shared = inspect.signature(ContrastiveModel.__init__).parameters
+    settings = {
+        key: parameter.default
+        for key, parameter in inspect.signature(framework.__init__).parameters.items()
+        if key not in shared
+    }
+    for key, epochs in framework.in_epochs.items():
+        del settings[key]
+        if epochs is None:
+            settings[f"anneal_{key.removesuffix('_steps')}"] = True  # over the whole run
+        else:
+            settings[key.replace("_steps", "_epochs")] = epochs
+    return settings
+
+
 def check_framework(config):
     """Raise a `UserError` unless ``config.framework`` has the settings of the framework that it names."""
     name = config["framework"]["name"]
-    framework = FRAMEWORKS[name]
-    if ":" in name:
-        return
-    shared = inspect.signature(ContrastiveModel.__init__).parameters
-    own = (
-        set(inspect.signature(framework.__init__).parameters)
-        - set(shared)
-        - set(framework.in_epochs)
-    )
-    counted = {
-        f"anneal_{key.removesuffix('_steps')}"
-        if epochs is None
-        else key.replace("_steps", "_epochs")
-        for key, epochs in framework.in_epochs.items()
-    }
     settings = set(config["framework"]) - {"name"}
-    if settings != own | counted:
+    FRAMEWORKS[name]  # an unknown one is refused
+    if ":" not in name and settings != framework_settings(name).keys():
         raise UserError(
             f"config.framework holds the settings of another framework than {name}: "
             f"{', '.join(sorted(settings)) or 'none'}. Choose the framework with the config instead, such as "

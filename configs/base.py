@@ -18,24 +18,9 @@ def framework(name):
     What the class counts in steps a config counts in epochs, as its ``in_epochs`` says.
     """
     # Not at the top: `--help` needs no Keras.
-    import inspect
+    from bod_keras.experiment import framework_settings
 
-    from bod_keras.frameworks import FRAMEWORKS, ContrastiveModel
-
-    cls = FRAMEWORKS[name]
-    shared = inspect.signature(ContrastiveModel.__init__).parameters
-    arguments = {
-        key: parameter.default
-        for key, parameter in inspect.signature(cls.__init__).parameters.items()
-        if key not in shared
-    }
-    for key, epochs in cls.in_epochs.items():
-        del arguments[key]
-        if epochs is None:
-            arguments[f"anneal_{key.removesuffix('_steps')}"] = True  # over the whole run
-        else:
-            arguments[key.replace("_steps", "_epochs")] = epochs
-    return ConfigDict({"name": name, **arguments})
+    return ConfigDict({"name": name, **framework_settings(name)})
 
 
 def decoupling(name="recommended"):

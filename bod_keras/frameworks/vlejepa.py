@@ -1,7 +1,10 @@
 """v-LeJEPA: clips pulled together while their embeddings stay standard normal."""
 
+from __future__ import annotations
+
 import keras
 
+from bod_keras.decoupling import Decoupling
 from bod_keras.frameworks._pairs import all_pairs, mean_over
 from bod_keras.frameworks._parts import part_networks
 from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
@@ -42,14 +45,14 @@ class VLeJEPA(ContrastiveModel):
 
     def __init__(
         self,
-        encoder,
-        decoupling=None,
-        projection_head=None,
-        augmenter=None,
-        weight=0.05,
-        slices=256,
-        expander_hidden=256,
-        expander_width=64,
+        encoder: keras.Model,
+        decoupling: Decoupling | str | bool | None = None,
+        projection_head: keras.layers.Layer | None = None,
+        augmenter: keras.layers.Layer | None = None,
+        weight: float = 0.05,
+        slices: int = 256,
+        expander_hidden: int = 256,
+        expander_width: int = 64,
         **kwargs,
     ):
         super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)
