@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from bod_keras.data.open_store import open_store  # noqa: F401 (see there)
+
 _NAMES = {
     "data.augment.augment": ("ClipAugment", "augmentation"),
     "data.augment.color": ("apply_color",),
@@ -32,7 +34,6 @@ _NAMES = {
     "data.loading.clips": ("clip_indices", "clip_span", "even_views", "sample_rng", "sample_views"),
     "data.loading.key_frame_clips": ("KeyFrameClips",),
     "data.loading.pipeline": ("ClipDataset",),
-    "data.choose_store": ("open_store",),
     "data.record": ("Box", "Catalog", "Record"),
     "data.shards.shard_manifest": ("read_manifest",),
     "data.shards.shard_store": ("ShardStore",),
@@ -66,7 +67,7 @@ _NAMES = {
 }
 _MODULES = {name: f"bod_keras.{module}" for module, names in _NAMES.items() for name in names}
 
-__all__ = sorted(_MODULES)  # noqa: PLE0605
+__all__ = sorted([*_MODULES, "open_store"])  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,16 @@ from bod_keras.data.loading import reader
 from bod_keras.data.loading.reader import Task  # noqa: F401
 
 
-def ClipReader(records, frames, stride, seed, *rest):  # noqa: N802
-    """Make a `ClipReader`; what 0.1 took between the seed and the last three arguments is gone."""
-    return reader.ClipReader(records, frames, stride, seed, *rest[-3:])
+class ClipReader:
+    """A `ClipReader` that holds its records, with the arguments of 0.1."""
+
+    def __init__(self, records, frames, stride, seed, *rest):
+        self.records = records
+        self._reader = reader.ClipReader(frames, stride, seed, *rest[-3:])
+
+    def read(self, task, out):
+        """Read one sample, as `ClipReader.read`."""
+        return self._reader.read(self.records[task.index], task, out)
 
 
 warnings.warn(

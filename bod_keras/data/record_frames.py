@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bod_keras.data.choose_store import open_store
+from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
 from bod_keras.data.video.store import FrameStore
 from bod_keras.data.video.video_file import VideoError, video_errors

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
-from bod_keras.data.process_map import process_map
+from bod_keras.data.processes.process_map import process_map
 from bod_keras.data.record import Catalog
 from bod_keras.data.video.check import check_video, content_hash
 from bod_keras.errors import UserError

@@ -16,10 +16,12 @@ import pytest
 
 from bod_keras import UserError
 from bod_keras.data import ClipDataset, Record, array_records, augmentation
+from bod_keras.data.loading import specification as specification_module
 from bod_keras.data.loading.input_service import answer
 from bod_keras.data.loading.order import EpochOrder
 from bod_keras.data.loading.reader import ClipReader
 from bod_keras.data.loading.specification import Specification
+from bod_keras.version import __version__
 
 pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.xdist_group("input service")  # one process: they share the servers
@@ -121,22 +123,24 @@ class Hostile:
 def specification(records=None):
     records = records or [Record("a"), Record("\udcff", span=(0.1, 1 / 3))]
     augment = augmentation("cvrl", 16)
-    reader = ClipReader(records, 4, 2, 1, augment, augmentation("none", 16), 0.5)
-    order = EpochOrder(len(reader.records), 1, 7, (1, 2))
-    return Specification(order, reader, 2, (2, 4, 16, 16, 3))
+    reader = ClipReader(4, 2, 1, augment, augmentation("none", 16), 0.5)
+    order = EpochOrder(len(records), 1, 7, (1, 2))
+    return Specification(records, order, reader, 2, (2, 4, 16, 16, 3))
 
 
 def test_a_specification_comes_through_as_it_was():
     spec = specification()
     found = Specification.from_json(spec.to_json())
-    assert (found.reader, found.views, found.shape) == (spec.reader, spec.views, spec.shape)
+    assert (found.records, found.reader) == (spec.records, spec.reader)
+    assert (found.views, found.shape) == (spec.views, spec.shape)
     assert [found.order.locate(g) for g in range(20)] == [spec.order.locate(g) for g in range(20)]
     assert found.order.position(1) == spec.order.position(1)
 
 
 def test_a_list_that_names_a_video_twice_comes_through_in_its_order():
     spec = specification([Record(f"{i % 8}") for i in range(16)])
-    spec = Specification(EpochOrder(16, 4, videos=[*range(8)] * 2), spec.reader, 2, spec.shape)
+    order = EpochOrder(16, 4, videos=[*range(8)] * 2)
+    spec = Specification(spec.records, order, spec.reader, 2, spec.shape)
     found = Specification.from_json(spec.to_json())
     assert [found.order.locate(g) for g in range(64)] == [spec.order.locate(g) for g in range(64)]
 
@@ -154,7 +158,9 @@ def test_a_payload_that_would_run_code_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"version": "0.0"}, "the run that it reads for 0.0"),
+        ({"program": "0.0"}, r"has bod_keras 0\S+ .code \w{8}., its run has 0.0. Install"),
+        ({"program": None, "version": "0.1.0"}, "its run has 0.1.0. Install the same"),
+        ({"program": f"{__version__} (code 12345678)"}, "its run has .* .code 12345678."),
         ({"reader": {}}, "no specification"),
         ({"reader": {"class": "os.system"}}, "no specification"),
         ({"order": {"records": 1, "batch_size": 2}}, "no specification.*batch_size must be"),
@@ -179,6 +185,20 @@ def test_a_server_runs_no_code_that_is_sent_to_it(records, servers, tmp_path, mo
     assert not marker.exists()
     monkeypatch.undo()  # and it goes on serving
     assert collect(ClipDataset(records, **OPTIONS, service=servers), 2)[1].size == 4
+
+
+def test_a_run_with_other_code_than_its_servers_is_told_both_in_one_line(
+    records, servers, monkeypatch
+):
+    monkeypatch.setattr(specification_module, "program", lambda: "0.9 (code 0123abcd)")
+    stream = ClipDataset(records, **OPTIONS, service=servers).training_numpy()
+    with pytest.raises(UserError) as told:
+        next(stream)
+    assert re.fullmatch(
+        r"the input workers failed: an input worker has bod_keras \S+ .code \w{8}., its run has 0.9 "
+        r".code 0123abcd.. Install the same on both, and start the worker again",
+        str(told.value),
+    )
 
 
 def test_a_stream_whose_servers_end_stops(records, servers, command):

@@ -1,7 +1,12 @@
 """What programs written for version 0.1 import: the same objects, with a warning."""
 
 import importlib
+import itertools
+import os
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 import bod_keras.data
@@ -43,5 +48,23 @@ def test_a_reader_of_0_1_had_two_arguments_more():
 
     augment = bod_keras.data.augmentation("none", 16)
     records = [bod_keras.data.Record("a.mp4")]
-    expected = ClipReader(records, 8, 1, 0, augment, augment, 0)
-    assert Old(records, 8, 1, 0, 0, "uniform", augment, augment, 0) == expected
+    old = Old(records, 8, 1, 0, 0, "uniform", augment, augment, 0)
+    assert old.records == records and old._reader == ClipReader(8, 1, 0, augment, augment, 0)
+    with pytest.raises(bod_keras.data.VideoError, match="a.mp4: there is no such file"):
+        old.read(Task(0, 0, 0, 1), np.empty((1, 8, 16, 16, 3), np.uint8))
+
+
+def test_open_store_is_the_function_in_whatever_order_it_is_imported():
+    """A module of its name must not take its place in the package."""
+    orders = itertools.permutations(
+        [
+            "import bod_keras.data.open_store",
+            "from bod_keras.data.open_store import open_store",
+            "from bod_keras.data import open_store",
+        ]
+    )
+    for order in orders:
+        code = "; ".join([*order, "import bod_keras", "bod_keras.data.open_store([])"])
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, env={**os.environ, "BOD_KERAS_READER": "1"}
+        )

@@ -169,7 +169,7 @@ def test_a_file_that_never_answers_is_given_up(tmp_path):
     whole = save_video(tmp_path / "whole.avi", make_ramp_clip(20))
     catalog = Catalog([Record(str(tmp_path / "hangs.avi")), Record(whole)])
     found = verify(catalog, timeout=1.0, journal=tmp_path / "journal")
-    reasons = {"unreadable": "no answer in 1 s"}
+    reasons = {"unreadable": "no answer for 1 s"}
     assert found["problems"] == {str(tmp_path / "hangs.avi"): reasons}
     assert found["counts"]["present"] == 2
 

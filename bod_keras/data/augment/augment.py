@@ -63,7 +63,7 @@ class ClipAugment(AugmentationLaw):
         Returns:
             uint8 array of the same shape; `out` may be changed.
         """
-        if rng.random() < self.flip:
+        if self.draw_flip(rng):
             out = np.ascontiguousarray(out[:, :, ::-1])
         out = self._color(out, rng)
         if rng.random() < _of_view(self.blur_probability, view):
@@ -73,6 +73,10 @@ class ClipAugment(AugmentationLaw):
         if rng.random() < _of_view(self.solarize_probability, view):
             out = np.where(out >= 128, 255 - out, out)
         return out
+
+    def draw_flip(self, rng: np.random.Generator) -> bool:
+        """Draw, as `finish` does first of all, whether a clip is flipped left to right."""
+        return bool(rng.random() < self.flip)
 
     def _color(self, clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         jitters = rng.random() < self.jitter_probability and any(self.jitter)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 
 from bod_keras.data.loading.input_service import TOKEN, answer
+from bod_keras.data.loading.specification import program
 
 _LAST_PORT = 65535
 
@@ -56,6 +57,7 @@ def main(argv: list[str]) -> None:
 def _serve(options: argparse.Namespace) -> None:
     """One dispatcher and one worker in this process, until its standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
+    program()  # of the code that is loaded, not of what may replace it on the disk
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 

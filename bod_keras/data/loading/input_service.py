@@ -6,6 +6,7 @@ import functools
 import hashlib
 import itertools
 import queue
+import re
 import socket
 import threading
 import weakref
@@ -15,8 +16,9 @@ import numpy as np
 
 from bod_keras.data.loading.order import EpochOrder
 from bod_keras.data.loading.reader import ClipReader, Task
+from bod_keras.data.loading.sample_source import Sample
 from bod_keras.data.loading.specification import Specification
-from bod_keras.data.loading.worker_pool import Sample
+from bod_keras.data.record import Record
 from bod_keras.data.video.video_file import VideoError
 from bod_keras.errors import UserError
 
@@ -40,7 +42,8 @@ class InputService:
 
     Args:
         addresses: of the servers, such as ``["grpc://host:5050"]``.
-        order: what is read at which position.
+        records: the videos.
+        order: which of them is read at which position.
         reader: what reads it.
         timeout: seconds after which the stream gives up when no sample comes.
 
@@ -53,13 +56,19 @@ class InputService:
         >>> from bod_keras.data.loading.order import EpochOrder
         >>> from bod_keras.data.loading.reader import ClipReader
         >>> augment = augmentation("none", 16)
-        >>> reader = ClipReader([Record("a.mp4")], 8, 1, 0, augment, augment, 0)
-        >>> InputService(["grpc://localhost:5050"], EpochOrder(1, 1), reader, 60).addresses
+        >>> reader = ClipReader(8, 1, 0, augment, augment)
+        >>> address = "grpc://localhost:5050"
+        >>> InputService([address], [Record("a.mp4")], EpochOrder(1, 1), reader, 60).addresses
         ['grpc://localhost:5050']
     """
 
     def __init__(
-        self, addresses: Sequence[str], order: EpochOrder, reader: ClipReader, timeout: float
+        self,
+        addresses: Sequence[str],
+        records: Sequence[Record],
+        order: EpochOrder,
+        reader: ClipReader,
+        timeout: float,
     ):
         self.addresses = list(addresses)
         wrong = [address for address in self.addresses if not _is_address(address)]
@@ -68,7 +77,8 @@ class InputService:
                 "service must name servers as grpc://HOST:PORT, with commas between. "
                 f"Received: {', '.join(wrong)}"
             )
-        self._order, self._reader, self._timeout = order, reader, timeout
+        self._records, self._order, self._reader = records, order, reader
+        self._timeout = timeout
         self._running: dict[threading.Thread, threading.Event] = {}
         weakref.finalize(
             self, _stop, self._running
@@ -112,7 +122,7 @@ class InputService:
                 if failure:
                     raise OSError(failure.decode())
                 reason = reason.decode() or None
-                yield Sample(task, 0, None if reason else clips, reason, bool(looped))
+                yield Sample(task, None if reason else clips, reason, bool(looped))
         finally:
             del self._running[thread]
             _stop({thread: stop})
@@ -121,7 +131,7 @@ class InputService:
         """The samples from a position on, from all servers, in order."""
         import tensorflow as tf
 
-        spec = Specification(self._order, self._reader, views, shape).to_json()
+        spec = Specification(self._records, self._order, self._reader, views, shape).to_json()
         end, count = np.iinfo(np.int32).max, len(self.addresses)
         size, hosts = self._order.batch_size, self._order.shard[1]  # as `EpochOrder.position`
         options = tf.data.Options()  # the graph calls Python, which its server has
@@ -175,7 +185,8 @@ def answer(key: bytes, number: int) -> tuple[np.ndarray, bool, bytes, bytes]:
     clips = np.zeros(spec.shape, np.uint8)
     epoch, index = spec.order.locate(int(number))
     try:
-        looped = spec.reader.read(Task(int(number), index, epoch, spec.views), clips)
+        task = Task(int(number), index, epoch, spec.views)
+        looped = spec.reader.read(spec.records[index], task, clips)
     except VideoError as error:
         return clips, False, error.reason.encode(), b""
     except OSError as error:  # of the storage, not of the file
@@ -221,6 +232,9 @@ def _fetch(stream, arrived: queue.Queue, stop: threading.Event) -> None:
             if stop.is_set():
                 return
     except tf.errors.OpError as error:
-        told = f"the input workers failed: {error.message}".encode()
+        own = re.search(
+            r"UserError: (.+)", error.message
+        )  # of a server: its last line, and a traceback
+        told = f"the input workers failed: {own[1] if own else error.message}"
         if not stop.is_set():
-            arrived.put((None, False, b"", told))
+            arrived.put((None, False, b"", told.encode()))

@@ -82,17 +82,12 @@ class KeyFrameClips:
         self.boxes = max([1, *(len(record.boxes) for record in self.records)])
         self.skipped: dict[str, str] = {}
         self._shape = (1, frames, size, size, 3)
+        whole = augmentation("none", size)
         self._reader = KeyFrameReader(
-            self.records,
-            frames,
-            stride,
-            size,
-            seed,
-            augment or augmentation("none", size),
-            cache_mb / max(1, workers),
+            frames, stride, seed, augment or whole, whole, cache_mb / max(1, workers)
         )
         self._order = EpochOrder(len(self.records), batch_size, seed)
-        self._source = SampleSource(self._reader, workers, timeout)
+        self._source = SampleSource(self.records, self._reader, workers, timeout)
         self._window = batch_size + 4 * workers
         self._files = len({record.path for record in self.records})
 
@@ -175,7 +170,7 @@ class KeyFrameClips:
             record = self.records[task.index]
             if not record.boxes:
                 continue
-            seen = self._reader.view(task).see([box.corners for box in record.boxes])
+            seen = self._reader.see(task, [box.corners for box in record.boxes])
             count = len(seen)
             cut = np.clip(seen, 0, 1)
             corners[row, :count], targets[row, :count] = cut, self.targets(record)

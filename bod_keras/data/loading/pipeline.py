@@ -16,8 +16,7 @@ from bod_keras.data.loading.clip_spec import ClipSpec, Loading, with_settings
 from bod_keras.data.loading.input_service import InputService
 from bod_keras.data.loading.order import EpochOrder, video_numbers
 from bod_keras.data.loading.reader import ClipReader, Task
-from bod_keras.data.loading.sample_source import SampleSource
-from bod_keras.data.loading.worker_pool import Sample
+from bod_keras.data.loading.sample_source import Sample, SampleSource
 from bod_keras.data.record import Record
 from bod_keras.data.video.array_store import ArrayRecord
 from bod_keras.errors import UserError
@@ -115,7 +114,7 @@ class ClipDataset:
                 f"Received: shape {self._labels.shape}"
             )
         # Arrays would have to be copied into every worker.
-        arrays = any(isinstance(record, ArrayRecord) for record in self.records)
+        arrays = [record for record in self.records if isinstance(record, ArrayRecord)]
         self._workers = 0 if arrays else self.loading.workers
         self._order = EpochOrder(
             len(self.records), batch_size, seed, shard, video_numbers(self.records)
@@ -124,29 +123,31 @@ class ClipDataset:
         self._skipped: dict[str, str] = {}
         self._looped: set[str] = set()
         self._files = len({record.path for record in self.records})
-        self._reader = reader = self._make_reader()
-        timeout = self.loading.timeout
-        self._source = self._training_source = SampleSource(reader, self._workers, timeout)
+        reader, timeout = self._make_reader(arrays), self.loading.timeout
+        self._source = SampleSource(self.records, reader, self._workers, timeout)
+        self._training_source = self._source
         if self.loading.service:
             if arrays:
                 raise UserError(
                     "service reads files. Received: videos in memory (array_records), which servers do not have"
                 )
             addresses = self.loading.service.split(",")
-            self._training_source = InputService(addresses, self._order, reader, timeout)
+            self._training_source = InputService(
+                addresses, self.records, self._order, reader, timeout
+            )
 
-    def _make_reader(self) -> ClipReader:
+    def _make_reader(self, arrays: list[ArrayRecord]) -> ClipReader:
         clips = self.clips
         square = functools.partial(augmentation, "none")
         train_size = clips.training_shape[-2]
         return ClipReader(
-            self.records,
             clips.frames,
             clips.stride,
             self.seed,
             augment=square(train_size) if clips.on_device else augmentation(**clips.augmentation),
             center=square(clips.size),
             cache_mb=self.loading.cache_mb / max(1, self._workers),
+            arrays=arrays,
         )
 
     def __len__(self) -> int:

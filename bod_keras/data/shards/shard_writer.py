@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bod_keras.data.choose_store import open_store
+from bod_keras.data.open_store import open_store
 from bod_keras.data.record import Record
 from bod_keras.data.shards.tfrecord import encode_example, read_records, write_record
 from bod_keras.data.video.store import FrameStore

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bod_keras.data.process_map import process_map
+from bod_keras.data.processes.process_map import process_map
 from bod_keras.data.record import Record
 from bod_keras.data.shards.shard_manifest import (
     FORMAT,

@@ -15,35 +15,8 @@ from bod_keras.data.video.store import Cut, FrameStore, VideoStore
 from bod_keras.data.video.video_file import VideoInfo
 
 
-def open_store(
-    records: Iterable[Record], cache_mb: float = 0, fps: float | None = None
-) -> FrameStore:
-    """Give a `FrameStore` that reads what the records name, of whatever kind, or of several.
-
-    Args:
-        records: from `read_catalog`, `array_records`, or both.
-        cache_mb: decoded videos are kept up to this many MiB; 0 keeps none.
-        fps: frames a second of folders of frames, or None if it is not known.
-
-    Returns:
-        The store; nothing is opened yet.
-
-    Raises:
-        ValueError: if an argument is out of range, or two arrays have the same path.
-
-    Example:
-        >>> import numpy as np
-        >>> from bod_keras.data import open_store
-        >>> from bod_keras.data import array_records
-        >>> records = array_records(np.zeros((2, 16, 8, 8, 3), np.uint8))
-        >>> open_store(records).length("array#1")
-        16
-    """
-    return _MixedStore(records, cache_mb, fps)
-
-
-class _MixedStore(FrameStore):
-    """Asks the store of the path's kind; cache and list of broken videos are its own."""
+class MixedStore(FrameStore):
+    """What `open_store` gives: it asks the store of the path's kind; cache and broken videos are its own."""
 
     def __init__(self, records: Iterable[Record], cache_mb: float, fps: float | None):
         super().__init__(cache_mb)

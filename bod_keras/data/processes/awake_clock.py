@@ -6,7 +6,7 @@ import threading
 import time
 
 _TICK = 0.25  # seconds
-_MOST = 1.0  # of a tick that comes late: what is beyond was a pause
+_MOST = 0.5  # of a tick that comes late: what is beyond was a pause
 
 
 class AwakeClock:
@@ -16,7 +16,7 @@ class AwakeClock:
     them: when they go on, nothing is to blame. The clock ticks in a thread, which stops with the process.
 
     Example:
-        >>> from bod_keras.data.awake_clock import AwakeClock
+        >>> from bod_keras.data.processes.awake_clock import AwakeClock
         >>> AwakeClock()() < 60
         True
     """
@@ -43,7 +43,7 @@ def awake_seconds() -> float:
     """Return the time of this process' one `AwakeClock`.
 
     Example:
-        >>> from bod_keras.data.awake_clock import awake_seconds
+        >>> from bod_keras.data.processes.awake_clock import awake_seconds
         >>> awake_seconds() <= awake_seconds()
         True
     """

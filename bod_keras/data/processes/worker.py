@@ -1,4 +1,4 @@
-"""What runs in a worker process: reads samples into shared memory until its parent is gone.
+"""What runs in a worker process: calls a function for item after item until its parent is gone.
 
 The process imports neither TensorFlow nor Keras: `WorkerPool` starts it so that `bod_keras/__init__.py`
 does not run.
@@ -28,14 +28,14 @@ def main(channel: int, memory: int) -> None:
         memory: file descriptor of the shared memory.
 
     Example:
-        >>> from bod_keras.data.loading.worker import main
+        >>> from bod_keras.data.processes.worker import main
         >>> main(channel=3, memory=4)  # doctest: +SKIP
     """
     # Ctrl-C reaches the whole process group; the parent saves first, and hangs up when it is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)  # one process a core
     connection = Connection(channel)
-    reader = connection.recv()
+    function = connection.recv()
     inbox: queue.SimpleQueue = queue.SimpleQueue()
     dropped = threading.Event()
     threading.Thread(target=_listen, args=(connection, inbox, dropped), daemon=True).start()
@@ -46,15 +46,19 @@ def main(channel: int, memory: int) -> None:
         if message is None:  # what was queued before it is dealt with
             dropped.clear()
             continue
-        ticket, task, offset, shape, size = message
+        ticket, item, place = message
         if dropped.is_set():
             connection.send((ticket, "dropped", None))
             continue
-        if shared is None or len(shared) != size:
-            shared = mmap.mmap(memory, size)
-        out = np.frombuffer(shared, np.uint8, int(np.prod(shape)), offset).reshape(shape)
+        arguments = (item,)
+        if place is not None:
+            offset, shape, size = place
+            if shared is None or len(shared) != size:
+                shared = mmap.mmap(memory, size)
+            out = np.frombuffer(shared, np.uint8, int(np.prod(shape)), offset).reshape(shape)
+            arguments = (item, out)
         try:
-            answer = ("read", reader.read(task, out))
+            answer = ("done", function(*arguments))
         except VideoError as error:
             answer = ("bad", error.reason)
         except OSError as error:  # of the storage, not of the file
@@ -65,7 +69,7 @@ def main(channel: int, memory: int) -> None:
 
 
 def _listen(connection: Connection, inbox: queue.SimpleQueue, dropped: threading.Event) -> None:
-    """Take messages while a sample is being read, and end the process when the parent is gone.
+    """Take messages while a call is under way, and end the process when the parent is gone.
 
     The parent's end closes however the parent died; a decoder that hangs cannot keep the process.
     """
