@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from bod_keras.data.video.store import Cut, FrameStore
 from bod_keras.data.video.video_file import VideoError, VideoInfo
 from bod_keras.storage.remote_error import RemoteError, RemoteFileError
 
+_REMEMBERED = 256  # videos whose times are kept: spans and key frames of one follow each other
 # What parts the file from the key in a path: <file>.tfrecord#<key>.
 SHARD_KEY = ".tfrecord#"
 
@@ -42,6 +44,7 @@ class ShardStore(FrameStore):
     def __init__(self, cache_mb: float = 0):
         super().__init__(cache_mb)
         self._folders: dict[str, dict[str, _Entry]] = {}
+        self._times = functools.lru_cache(maxsize=_REMEMBERED)(self._read_times)
 
     def measure(self, path: str) -> VideoInfo:
         return self._entry(path).info
@@ -52,23 +55,25 @@ class ShardStore(FrameStore):
     def decode_cut(self, path: str, indices: np.ndarray, cut: Cut) -> np.ndarray:
         return np.stack([cut(image, row) for row, image in enumerate(self._read(path, indices))])
 
+    def times(self, path: str) -> np.ndarray:
+        return self._times(path)
+
+    def _read_times(self, path: str) -> np.ndarray:
+        found = _examples(path, self._entry(path), np.array([0]))[0].get("video/times", ())
+        if not found:  # written before times were kept, or not known
+            return super().times(path)
+        times = np.frombuffer(found[0], "<f8") if len(found[0]) % 8 == 0 else np.zeros(0)
+        if len(times) != self.length(path) or not (np.diff(times) >= 0).all():
+            raise VideoError(path, "the times of its frames in the shard are damaged")
+        return times
+
     def _read(self, path: str, indices: np.ndarray) -> list[np.ndarray]:
         entry = self._entry(path)
         unique, rows = np.unique(indices, return_inverse=True)
         if unique[-1] >= entry.info.frames:
             raise VideoError(path, f"there is no frame {unique[-1]}, only {entry.info.frames}")
         chunks, first = np.unique(unique // entry.chunk, return_index=True)
-        try:
-            records = read_records(_file(path), entry.offsets[chunks].tolist())
-            examples = [decode_example(record) for record in records]
-        except RemoteFileError as error:
-            raise VideoError(path, f"the shard cannot be read: {error.reason}") from None
-        except RemoteError:
-            raise
-        except OSError as error:
-            raise VideoError(path, f"the shard cannot be read: {error.strerror}") from None
-        except (ValueError, MemoryError) as error:
-            raise VideoError(path, str(error)) from None
+        examples = _examples(path, entry, chunks)
         try:
             images = [
                 image
@@ -118,6 +123,21 @@ def _index(path: str, folder: str) -> dict[str, _Entry]:
         )
         for video in manifest["videos"]
     }
+
+
+def _examples(path: str, entry: _Entry, chunks: np.ndarray) -> list[Mapping[str, Sequence]]:
+    """Read records of a video."""
+    try:
+        records = read_records(_file(path), entry.offsets[chunks].tolist())
+        return [decode_example(record) for record in records]
+    except RemoteFileError as error:
+        raise VideoError(path, f"the shard cannot be read: {error.reason}") from None
+    except RemoteError:
+        raise
+    except OSError as error:
+        raise VideoError(path, f"the shard cannot be read: {error.strerror}") from None
+    except (ValueError, MemoryError) as error:
+        raise VideoError(path, str(error)) from None
 
 
 def _images(

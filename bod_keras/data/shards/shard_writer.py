@@ -159,6 +159,7 @@ def _write_records(store: FrameStore, job: VideoJob, settings: ShardSettings) ->
     """Encode the whole video, a chunk in memory at a time; docs/shards.md has the schema."""
     path = job.record.path
     frames, fps = store.length(path), store.fps(path)
+    times = [store.times(path).astype("<f8").tobytes()] if fps else []
     offsets, size, shape = [], 0, None
     with atomic_file(job.part) as temporary, open(temporary, "wb") as stream:
         small = (_shrink(frame, settings.short_side) for frame in store.stream(path))
@@ -171,6 +172,7 @@ def _write_records(store: FrameStore, job: VideoJob, settings: ShardSettings) ->
                     "video/key": [os.fsencode(job.key)],
                     "video/frames": [frames],
                     "video/fps": [] if fps is None else [fps],
+                    "video/times": [] if offsets else times,
                     "video/labels": job.labels,
                     "image/height": [shape[0]],
                     "image/width": [shape[1]],
