@@ -1,0 +1,498 @@
+"""Change the package in one small place at a time, and see whether its tests notice: `make mutants`.
+
+    python tools/mutants.py [--rooms koopman,losses] [--write docs/mutants.md]
+
+A mutant has one sign, operator, comparison, condition or number changed, or one statement dropped. It is
+caught if a test fails, cannot run, or hangs. What no test can see is listed with its reason in
+equivalent_mutants.tsv. Cosmic-ray starts a process that imports the backend anew for each mutant, seven seconds
+with TensorFlow, and mutmut forks one that has run the tests, where the backends' threads make its children
+hang, and leaves decorated functions out; so here each mutant is a fork of a process that has imported the
+backends, and not yet this package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import csv
+import gc
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+EQUIVALENT = Path(__file__).with_name("equivalent_mutants.tsv")
+SEED = "0"
+# What no mutant changes is imported once. PyTorch runs small eager computations fastest.
+ENGINE = {"KERAS_BACKEND": "torch", "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"}
+PRELOADED = """keras torch tensorflow numpy scipy.linalg cv2 av matplotlib.pyplot sklearn.linear_model
+    sklearn.neural_network sklearn.preprocessing pytest xdist.plugin hypothesis.strategies tqdm
+    ml_collections absl.flags absl.app filelock google_crc32c""".split()
+
+# Room -> its modules, each with its tests, the quickest first, and options of pytest.
+EVERY = "frameworks/test_every_framework.py -k"
+KOOPMAN_TESTS = (
+    "koopman/test_linalg.py koopman/test_koopman_split.py koopman/test_reference_code.py"
+)
+VIDEO_TESTS = "data/test_video.py data/test_video_kinds.py"
+ROOMS: dict[str, dict[str, str]] = {
+    "koopman": {
+        "koopman/linalg.py": KOOPMAN_TESTS,
+        "koopman/layer.py": "koopman/test_koopman_split.py koopman/test_reference_code.py",
+        "koopman/read_outs.py": "koopman/test_koopman_split.py",
+        "koopman/reference_code.py": "koopman/test_reference_code.py",
+    },
+    "losses": {
+        "losses/_checks.py": "losses",
+        "losses/barlow_twins.py": "losses/test_barlow_twins.py",
+        "losses/cosine_regression.py": "losses/test_cosine_regression.py",
+        "losses/decoupled.py": "losses/test_decoupled.py",
+        "losses/info_nce.py": "losses/test_info_nce.py",
+        "losses/koopman_prediction.py": "losses/test_koopman_prediction.py",
+        "losses/lejepa.py": "losses/test_lejepa.py",
+        "losses/queue_info_nce.py": "losses/test_queue_info_nce.py",
+        "losses/sinkhorn.py": "losses/test_sinkhorn.py losses/test_swapped_prediction.py",
+        "losses/swapped_prediction.py": "losses/test_swapped_prediction.py",
+        "losses/vicreg.py": "losses/test_vicreg.py",
+    },
+    "training": {
+        "training/bilevel.py": "training/test_bilevel.py",
+        "training/chunks.py": "training/test_chunks.py",
+        "training/step.py": "training/test_bilevel.py training/test_model.py training/test_chunks.py",
+        "training/model.py": "training/test_model.py training/test_chunks.py training/test_callbacks.py",
+    },
+    "frameworks": {
+        "frameworks/_pairs.py": "frameworks/test_vsimclr.py",
+        "frameworks/_parts.py": f"{EVERY}vvicreg",
+        "frameworks/base.py": "frameworks/test_vsimclr.py frameworks/test_embed.py "
+        "frameworks/test_static_view.py frameworks/test_motion_view.py",
+        "frameworks/key_queue.py": "frameworks/test_key_queue.py",
+        "frameworks/momentum.py": "frameworks/test_momentum.py",
+        "frameworks/part_heads.py": "frameworks/test_projection_head.py frameworks/test_vsimclr.py",
+        "frameworks/projection_head.py": "frameworks/test_projection_head.py",
+        "frameworks/prototypes.py": "frameworks/test_prototypes.py",
+        "frameworks/vbarlow_twins.py": f"{EVERY}vbarlow_twins",
+        "frameworks/vbyol.py": f"{EVERY}vbyol",
+        "frameworks/vlejepa.py": f"{EVERY}vlejepa",
+        "frameworks/vmoco.py": f"frameworks/test_key_queue.py {EVERY}'vmoco or queue'",
+        "frameworks/vsimclr.py": f"frameworks/test_vsimclr.py {EVERY}vsimclr",
+        "frameworks/vsimsiam.py": f"frameworks/test_vsimsiam.py {EVERY}vsimsiam",
+        "frameworks/vswav.py": f"frameworks/test_vswav.py {EVERY}vswav",
+        "frameworks/vvicreg.py": f"{EVERY}vvicreg",
+    },
+    "detection": {
+        "detection/average_precision.py": "detection/test_frame_map.py detection/test_video_map.py",
+        "detection/box_iou.py": "detection/test_frame_map.py detection/test_video_map.py",
+        "detection/frame_map.py": "detection/test_frame_map.py detection/test_ava_server.py",
+        "detection/tubes.py": "detection/test_video_map.py",
+        "detection/video_map.py": "detection/test_video_map.py",
+    },
+    "evaluation": {
+        "evaluation/held_out.py": "evaluation/test_probes.py",
+        "evaluation/knn.py": "evaluation/test_scores.py evaluation/test_probes.py -kknn",
+        "evaluation/linear_probe.py": "evaluation/test_scores.py evaluation/test_probes.py "
+        "-k'linear or probes'",
+        "evaluation/low_shot.py": "evaluation/test_classification.py -klow_shot",
+        "evaluation/mlp_probe.py": "evaluation/test_probes.py",
+        "evaluation/neighbors.py": "evaluation/test_retrieval.py",
+        "evaluation/retrieval.py": "evaluation/test_retrieval.py",
+    },
+    "data": {
+        "data/loading/clips.py": "data/test_clips.py",
+        "data/loading/order.py": "data/test_order.py",
+        "data/record_frames.py": "data/test_video_kinds.py data/test_key_frames.py",
+        "data/video/video_file.py": VIDEO_TESTS,
+        "data/video/video_index.py": VIDEO_TESTS,
+    },
+}
+
+
+class Mutant(NamedTuple):
+    """A change of one module, whose whole text is then `text`; `line` is that of the change, before it."""
+
+    room: str
+    module: str
+    number: int
+    line: str
+    change: str
+    text: str
+
+    @property
+    def key(self) -> str:
+        return "\t".join((self.module, self.line, self.change))
+
+    @property
+    def place(self) -> str:
+        change = self.change if len(self.change) < 100 else self.change[:97] + "..."
+        return f"{self.module}:{self.number}: {change}"
+
+
+# -- making mutants ----------------------------------------------------------------------------------------
+
+SWAPS = {
+    **{ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult},
+    **{ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd},
+    **{ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.And: ast.Or, ast.Or: ast.And},
+    **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq},
+    **{
+        ast.NotEq: ast.Eq,
+        ast.Is: ast.IsNot,
+        ast.IsNot: ast.Is,
+        ast.In: ast.NotIn,
+        ast.NotIn: ast.In,
+    },
+}
+# Texts, types, caches and registrations.
+LEFT_OUT = (ast.Import, ast.ImportFrom, ast.JoinedStr, ast.Global)
+ANNOTATIONS = ("annotation", "returns", "decorator_list", "type_params")
+
+
+def is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or isinstance(getattr(node, "value", None), str)
+
+
+def is_warning(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func).startswith("warnings.")
+
+
+def changed(node: ast.AST) -> ast.AST | None:
+    """The node with its operator or number changed; None where there is nothing to change."""
+    if isinstance(node, (ast.BinOp, ast.BoolOp, ast.AugAssign)) and type(node.op) in SWAPS:
+        if isinstance(node, ast.BinOp) and (is_text(node.left) or is_text(node.right)):
+            return None
+        return type(node)(**{**vars(node), "op": SWAPS[type(node.op)]()})
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
+        return ast.Compare(node.left, [SWAPS[type(node.ops[0])](), *node.ops[1:]], node.comparators)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.Not)):
+        return node.operand
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        return ast.Constant(not node.value)
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        whole = isinstance(node.value, int)
+        return ast.Constant(node.value + 1 if whole else node.value * 2 or 1.0)
+    return None
+
+
+def can_be_dropped(node: ast.AST) -> bool:
+    """A statement without which the rest still runs: a call, a raise, or an assignment to what exists."""
+    if isinstance(node, ast.Assign):
+        target = node.targets[0]
+        if isinstance(target, ast.Name):
+            names = {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
+            return target.id in names
+        return isinstance(target, ast.Subscript)
+    called = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    return called or isinstance(node, (ast.AugAssign, ast.Raise, ast.Continue, ast.Break))
+
+
+def mutants_of(room: str, module: str) -> list[Mutant]:
+    """Every mutant of a module."""
+    text = (ROOT / "bod_keras" / module).read_text(encoding="utf-8")
+    lines = text.splitlines(keepends=True)
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line))
+
+    def place(number: int, column: int) -> int:
+        return starts[number - 1] + len(lines[number - 1].encode()[:column].decode())
+
+    found = []
+
+    def add(node: ast.AST, new: str, label: str = "") -> None:
+        start, end = (
+            place(node.lineno, node.col_offset),
+            place(node.end_lineno, node.end_col_offset),
+        )
+        old = " ".join(text[start:end].split())
+        change = label or f"{old} -> {new}"
+        line = lines[node.lineno - 1].strip()
+        whole = text[:start] + new + text[end:]
+        found.append(Mutant(room, module, node.lineno, line, change, whole))
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, LEFT_OUT) or is_warning(node):
+            return
+        new = changed(node)
+        if new is not None:
+            code = ast.unparse(ast.fix_missing_locations(new))
+            add(node, code if isinstance(node, (ast.AugAssign, ast.Constant)) else f"({code})")
+        if can_be_dropped(node):
+            add(node, "pass", f"dropped: {ast.unparse(node).splitlines()[0]}")
+        if isinstance(node, (ast.If, ast.IfExp, ast.While)) and not isinstance(
+            node.test, (ast.Compare, ast.BoolOp, ast.UnaryOp)
+        ):
+            add(node.test, f"(not {ast.unparse(node.test)})")
+        if isinstance(node, ast.Raise):
+            return
+        for field, value in ast.iter_fields(node):
+            if field not in ANNOTATIONS:
+                for child in value if isinstance(value, list) else [value]:
+                    if isinstance(child, ast.AST):
+                        visit(child)
+
+    visit(ast.parse(text))
+    return found
+
+
+def sampled(count: int, rooms: list[str]) -> list[Mutant]:
+    """A share of each room by the hash of each mutant, so that other code does not change which."""
+
+    def rank(mutant: Mutant) -> str:
+        return hashlib.sha256((SEED + mutant.key).encode()).hexdigest()
+
+    every = {room: [m for name in ROOMS[room] for m in mutants_of(room, name)] for room in ROOMS}
+    total = sum(map(len, every.values()))
+    chosen = []
+    for room in rooms:
+        unique = list({m.key: m for m in every[room]}.values())
+        share = max(1, round(count * len(every[room]) / total))
+        kept = sorted(unique, key=rank)[:share]
+        chosen += sorted(kept, key=lambda m: (list(ROOMS[room]).index(m.module), m.number))
+    return chosen
+
+
+# -- judging them ------------------------------------------------------------------------------------------
+
+
+def copy_tree(folder: Path) -> None:
+    """What git knows or would take, as it is in the working tree."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+def start_tests(folder: Path, tests: list[str], log: Path, write_bytecode: bool = False) -> int:
+    """Run tests of a copy in a fork; its process number."""
+    process = os.fork()
+    if process:
+        return process
+    code = 99
+    try:
+        os.setsid()
+        os.chdir(folder)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        sys.path[:] = [
+            str(folder),
+            *(p for p in sys.path if Path(p or ".").resolve() != ROOT / "tools"),
+        ]
+        # A mutant that takes a second could leave compiled code of the same size and time behind.
+        sys.dont_write_bytecode = not write_bytecode
+        import pytest
+
+        paths = [test if test.startswith("-") else f"tests/{test}" for test in tests]
+        off = ("cacheprovider", "unraisableexception", "threadexception")
+        options = ["-x", "-q", "-Wignore", "--tb=line", *(f"-pno:{plugin}" for plugin in off)]
+        code = int(pytest.main([*options, f"--basetemp={folder}.tmp", *paths]))
+        sys.stdout.flush()
+    finally:
+        os._exit(code)
+
+
+def finished(process: int, limit: float, started: float) -> tuple[str, float] | None:
+    """The verdict of a run of tests and its processor time; None while it goes on.
+
+    The limit is of processor time. On the clock it is tenfold, so that other work on the machine hangs nothing.
+    """
+    done, status, usage = os.wait4(process, os.WNOHANG)
+    if not done:
+        try:
+            spent = sum(map(int, Path(f"/proc/{process}/stat").read_text().split()[13:15]))
+        except FileNotFoundError:
+            spent = 0
+        if spent / os.sysconf("SC_CLK_TCK") < limit > (time.monotonic() - started) / 10:
+            return None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
+    if not done:
+        os.waitpid(process, 0)
+        return "hangs", limit
+    seconds = usage.ru_utime + usage.ru_stime
+    if not os.WIFEXITED(status):
+        return "crashes", seconds
+    return {0: "passes", 1: "fails"}.get(os.WEXITSTATUS(status), "cannot run"), seconds
+
+
+def digest(*paths: Path) -> str:
+    files = sorted(f for path in paths for f in ([path] if path.is_file() else path.rglob("*.py")))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+class Judge:
+    """Judges mutants in copies of the tree, several at a time.
+
+    Args:
+        folder: for the copies.
+        jobs: how many at a time.
+    """
+
+    def __init__(self, folder: Path, jobs: int):
+        self.copies = [folder / f"copy{i}" for i in range(jobs)]
+        copy_tree(self.copies[0])
+        self.limits: dict[str, float] = {}
+
+    def measure(self, modules: dict[str, str]) -> None:
+        """Run every list of tests on the unchanged package, which they have to pass; compile the copies."""
+        first = self.copies[0]
+        for tests in sorted(set(modules.values())):
+            log, started = first.with_suffix(".log"), time.monotonic()
+            process = start_tests(first, shlex.split(tests), log, write_bytecode=True)
+            while (result := finished(process, 900, started)) is None:
+                time.sleep(0.05)
+            verdict, seconds = result
+            print(f"{seconds:6.1f} s without a mutant: {tests}", flush=True)
+            if verdict != "passes":
+                sys.exit(f"The unchanged package {verdict}:\n{log.read_text()[-3000:]}")
+            self.limits[tests] = 10 + 5 * seconds
+        for other in self.copies[1:]:
+            shutil.copytree(first, other)
+
+    def judge(
+        self, mutants: list[Mutant], modules: dict[str, str]
+    ) -> Iterator[tuple[Mutant, str, float]]:
+        """Yield each mutant with its verdict and seconds."""
+        waiting, free = list(reversed(mutants)), list(self.copies)
+        running: dict[int, tuple[Mutant, Path, bytes, os.stat_result, float]] = {}
+        while waiting or running:
+            while waiting and free:
+                mutant, copy = waiting.pop(), free.pop()
+                path = copy / "bod_keras" / mutant.module
+                text, times = path.read_bytes(), path.stat()
+                path.write_text(mutant.text, encoding="utf-8")
+                os.utime(path, (0, 0))  # not the time of what is compiled
+                tests = shlex.split(modules[mutant.module])
+                process = start_tests(copy, tests, copy.with_suffix(".log"))
+                running[process] = mutant, copy, text, times, time.monotonic()
+            for process, (mutant, copy, text, times, started) in list(running.items()):
+                result = finished(process, self.limits[modules[mutant.module]], started)
+                if result is not None:
+                    del running[process]
+                    path = copy / "bod_keras" / mutant.module
+                    path.write_bytes(text)
+                    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+                    shutil.rmtree(f"{copy}.tmp", ignore_errors=True)
+                    free.append(copy)
+                    yield mutant, *result
+            time.sleep(0.02)
+
+
+# -- the table ---------------------------------------------------------------------------------------------
+
+
+def equivalents() -> dict[str, str]:
+    """From the key of a mutant that no test can see to the reason."""
+    if not EQUIVALENT.exists():
+        return {}
+    with open(EQUIVALENT, encoding="utf-8", newline="") as file:
+        rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return {"\t".join(row[:3]): row[3] for row in rows if len(row) == 4}
+
+
+def table(mutants: list[Mutant], verdicts: dict[str, str]) -> str:
+    """Markdown: a row a room, then every survivor."""
+    reasons = equivalents()
+    rows, survivors, sums = [], [], [0, 0, 0]
+    for room in dict.fromkeys(m.room for m in mutants):
+        mine = [m for m in mutants if m.room == room]
+        left = [m for m in mine if verdicts[m.key] == "passes"]
+        equal = [m for m in left if m.key in reasons]
+        counts = len(mine), len(mine) - len(left), len(equal)
+        sums = [a + b for a, b in zip(sums, counts)]
+        rows.append((room, *counts))
+        survivors += [m for m in left if m.key not in reasons]
+    lines = [
+        "| room | mutants | caught | equivalent | caught of the others |",
+        "|---|---|---|---|---|",
+    ]
+    for room, total, caught, equal in [*rows, ("all", *sums)]:
+        share = caught / max(total - equal, 1)
+        lines.append(f"| {room} | {total} | {caught} | {equal} | {share:.1%} |")
+    lines += ["", f"Survivors: {len(survivors)}", ""]
+    lines += [f"* `{m.place}`" for m in survivors]
+    return "\n".join(lines) + "\n"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--mutants", type=int, default=500, help="how many, over all rooms")
+    parser.add_argument("--rooms", default=",".join(ROOMS), help="which, with commas between")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time")
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "runs/mutants.jsonl", help="to go on"
+    )
+    parser.add_argument("--write", type=Path, help="write the table into this Markdown file")
+    parser.add_argument("--list", action="store_true", help="show the mutants and judge none")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    rooms = options.rooms.split(",")
+    modules = {name: tests for room in rooms for name, tests in ROOMS[room].items()}
+    mutants = sampled(options.mutants, rooms)
+    if options.list:
+        for m in mutants:
+            print(m.place)
+        return print(len(mutants), "mutants")
+
+    # A verdict holds as long as the module is the same, and that a mutant passes as long as its tests are.
+    def state(mutant: Mutant, verdict: str) -> str:
+        files = [ROOT / "bod_keras" / mutant.module]
+        if verdict == "passes":
+            tests = shlex.split(modules[mutant.module])
+            files += [ROOT / "tests" / test for test in tests if not test.startswith("-")]
+        return digest(*files)
+
+    verdicts = {}
+    known = options.results.read_text().splitlines() if options.results.exists() else []
+    records = {record["key"]: record for record in map(json.loads, known)}
+    for mutant in mutants:
+        record = records.get(mutant.key)
+        if record and record["state"] == state(mutant, record["verdict"]):
+            verdicts[mutant.key] = record["verdict"]
+    left = [mutant for mutant in mutants if mutant.key not in verdicts]
+    print(f"{len(mutants)} mutants, {len(verdicts)} of them judged before", flush=True)
+    options.results.parent.mkdir(parents=True, exist_ok=True)
+    if left:
+        os.environ.update(ENGINE)
+        for name in PRELOADED:
+            __import__(name)
+        gc.freeze()  # or each fork would look through all that was imported
+        with (
+            tempfile.TemporaryDirectory(prefix="mutants-") as folder,
+            open(options.results, "a") as file,
+        ):
+            judge = Judge(Path(folder), options.jobs)
+            judge.measure({m.module: modules[m.module] for m in left})
+            for number, (mutant, verdict, seconds) in enumerate(judge.judge(left, modules), 1):
+                verdicts[mutant.key] = verdict
+                record = {"key": mutant.key, "verdict": verdict, "state": state(mutant, verdict)}
+                file.write(json.dumps(record) + "\n")
+                file.flush()
+                print(
+                    f"{number}/{len(left)} {seconds:5.1f} s {verdict:10} {mutant.place}", flush=True
+                )
+    result = table(mutants, verdicts)
+    print(result)
+    if options.write:
+        heading = __doc__.strip().split("\n\n")[2]
+        options.write.write_text(f"# Mutants\n\n{heading}\n\n{result}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
