@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 
-from bod_keras.data.datasets.folders import read_folder
+from bod_keras.data.datasets.folders import VIDEO_EXTENSIONS, read_folder
 from bod_keras.data.datasets.lists import no_such_split, read_list
 from bod_keras.data.record import Catalog, Record
 from bod_keras.data.shards.shard_manifest import is_shard_folder, read_manifest, shard_records
@@ -15,7 +15,7 @@ from bod_keras.storage import remote
 def read_source(
     source: str | os.PathLike, root: str | os.PathLike | None = None, split: str | None = None
 ) -> Catalog:
-    """Read a folder or a list of videos, or a folder of shards.
+    """Read a folder or a list of videos, a folder of shards, or one video.
 
     - A folder is searched with all its sub-folders, in sorted order; hidden names are left out. If
       every video lies in a sub-folder, the label is the index of the top-level sub-folder. Where there is no
@@ -23,6 +23,7 @@ def read_source(
       that it was written from.
     - A list, whatever its extension, has one video a line, or a header with a `path` column (`read_list`).
       Whether the listed files exist is not checked here: the loader skips and names broken ones.
+    - A file with the extension of a video is the only one.
 
     Source, root and paths may have a scheme, as `s3://bucket/videos`; http has no folders.
 
@@ -57,6 +58,10 @@ def read_source(
             + (" Access that is refused looks the same: check the credentials." if away else "")
         )
     if not (remote.is_folder if away else os.path.isdir)(source):
+        if source.lower().endswith(VIDEO_EXTENSIONS):
+            if split is not None:
+                raise no_such_split(source, split, [])
+            return Catalog([Record(source)])
         place = source if away else os.path.abspath(source)
         base = os.path.dirname(place) if root is None else os.fspath(root)
         return read_list(source, base, split)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import av
 
+from bod_keras.data.video.signature import signature
 from bod_keras.storage.remote import is_remote
 from bod_keras.storage.remote_error import RemoteFileError
 from bod_keras.storage.remote_file import RemoteFile
@@ -147,7 +148,9 @@ class VideoFile:
         pictures = av.stream.Disposition.attached_pic
         tracks = [t for t in container.streams.video if not t.disposition & pictures]
         if not tracks:
-            raise VideoError(path, "no video stream (sound only, or cut off before its pictures)")
+            sound = ", ".join(t.codec_context.name for t in container.streams.audio)
+            what = f": sound only ({sound})" if sound else signature(path)
+            raise VideoError(path, f"no video stream{what}")
         default = [t for t in tracks if t.disposition & av.stream.Disposition.default]
         self.stream = (default or tracks)[0]
         if self.stream.codec_context is None:
@@ -246,8 +249,8 @@ def opened(path: str | os.PathLike) -> Iterator[VideoFile]:
         except Exception as error:
             raise VideoError(
                 name,
-                "no video stream that FFmpeg can read (not a video, or cut off before its index): "
-                f"{getattr(error, 'strerror', None) or error}",
+                f"no video stream that FFmpeg can read{signature(name)} "
+                f"({getattr(error, 'strerror', None) or error})",
             ) from error
         with container:
             yield VideoFile(name, container, source)

@@ -7,8 +7,10 @@ import tempfile
 
 import pytest
 
-from bod_keras.data import class_names, read_catalog, read_source
+from bod_keras import UserError
+from bod_keras.data import Record, class_names, read_catalog, read_source
 from tests.data.datasets.trees import touch
+from tests.video_files import make_ramp_clip, save_video
 
 
 def test_flat_folder_has_no_labels(tmp_path):
@@ -86,3 +88,16 @@ def test_no_video_in_the_folder(tmp_path):
     touch(tmp_path, "a.avi")
     with pytest.raises(ValueError, match="no split 'val'. It has no splits"):
         read_catalog(tmp_path, split="val")
+
+
+@pytest.mark.parametrize(
+    "name, codec", [("a.mp4", "mp4v"), ("b [1].AVI", "FFV1"), ("käse.webm", "VP80")]
+)
+def test_one_video_is_a_source(tmp_path, name, codec):
+    path = save_video(tmp_path / name, make_ramp_clip(20), codec)
+    catalog = read_source(path)
+    assert catalog.records == [Record(path)] and catalog.summary() == "1 video, no labels"
+    with pytest.raises(UserError, match="has no split 'train'"):
+        read_source(path, split="train")
+    with pytest.raises(FileNotFoundError):
+        read_source(tmp_path / "nowhere.mp4")
