@@ -59,9 +59,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder for the joint table and pl
 _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show the Python traceback of every error.")
 
 
-def main(argv):
-    if argv[1:]:
-        sys.exit(f"evaluate.py: unexpected arguments: {' '.join(argv[1:])}. Flags begin with --.")
+def main(_):
     if not _MODELS.value:
         sys.exit(
             "evaluate.py: --model is missing, such as --model=runs/demo-bod-seed0. See --help."
@@ -87,6 +85,13 @@ def _evaluate_from_flags():
     return 0
 
 
+def parse_flags(argv):
+    """absl's parser, with one line about a wrong flag."""
+    from bod_keras.commands.parse_flags import parse_flags
+
+    return parse_flags("evaluate.py", argv)
+
+
 def show_help():
     """Print the flags, the protocols and their keys, without Keras, and end with code 0."""
     os.environ["BOD_KERAS_READER"] = "1"  # `bod_keras` then imports no layers
@@ -100,7 +105,12 @@ def show_help():
 if __name__ == "__main__":
     if {"--help", "-h", "--helpshort", "--helpfull"} & set(sys.argv[1:]):
         show_help()
-    from bod_keras.storage.clean_exit import clean_exit
+    try:
+        from bod_keras.storage.clean_exit import clean_exit
+    except ImportError as error:
+        if error.name:  # no word of ours about what to install
+            raise
+        sys.exit(f"evaluate.py: {error}")
 
     with clean_exit():
-        app.run(main)
+        app.run(main, flags_parser=parse_flags)

@@ -81,32 +81,15 @@ def train(config, distribution=None, init_from=""):
 
 
 def parse_flags(argv):
-    """absl's parser, with a short message for a wrong flag, config file or key instead of a traceback."""
+    """absl's parser, with one line about a wrong flag, config file or key instead of a traceback."""
+    from bod_keras.commands.parse_flags import check_config_file, parse_flags
     from bod_keras.commands.retired_keys import translate_retired
 
     argv[:], told = translate_retired(argv)  # in place: ml_collections looks there for changes
     for line in told:
         print(f"train.py: {line}", file=sys.stderr)
-    try:
-        rest = flags.FLAGS(argv)
-    except flags.Error as error:
-        # What is wrong stands in the last line, below the traceback of a config file, after the error's class.
-        reason = (
-            str(error).strip().splitlines()[-1].strip().removeprefix("bod_keras.errors.UserError: ")
-        )
-        sys.exit(f"train.py: {reason}\nSee --help.")
-    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-        if "--traceback" in argv:
-            raise
-        reason = error
-        while reason.args and isinstance(reason.args[0], Exception):
-            reason = reason.args[0]
-        text = str(reason.args[0] if isinstance(reason, (AttributeError, KeyError)) else reason)
-        if isinstance(reason, KeyError):
-            text = f"there is no key {text}."
-        sys.exit(f"train.py: bad --config: {text}\nSee --help, which lists every key.")
-    if rest[1:]:
-        sys.exit(f"train.py: unexpected arguments: {' '.join(rest[1:])}. Flags begin with --.")
+    check_config_file("train.py", argv, Path(__file__).resolve().parent / "configs")
+    rest = parse_flags("train.py", argv)
     if _CONFIG.value is None:
         sys.exit("train.py: --config is missing, such as --config=configs/demo.py:bod. See --help.")
     return rest
@@ -130,7 +113,12 @@ def show_help():
 if __name__ == "__main__":
     if {"--help", "-h", "--helpshort", "--helpfull"} & set(sys.argv[1:]):
         show_help()
-    from bod_keras.storage.clean_exit import clean_exit
+    try:
+        from bod_keras.storage.clean_exit import clean_exit
+    except ImportError as error:
+        if error.name:  # no word of ours about what to install
+            raise
+        sys.exit(f"train.py: {error}")
 
     with clean_exit():
         app.run(main, flags_parser=parse_flags)

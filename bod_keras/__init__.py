@@ -8,7 +8,8 @@ from bod_keras.errors import UserError
 from bod_keras.version import __version__
 
 # `python -m bod_keras.data` imports this package, and TensorFlow with it, before its own first line.
-if sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith("bod_keras."):
+_is_command = sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith("bod_keras.")
+if _is_command:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 __all__ = ["BiLevel", "Decoupling", "UserError", "__version__"]
@@ -25,6 +26,15 @@ def __getattr__(name):
 
 # A process that only reads videos, or shows --help, needs no Keras.
 if not os.environ.get("BOD_KERAS_READER"):
+    from bod_keras.backend.keras_import import import_keras
+
+    try:
+        import_keras()
+    except ImportError as error:
+        if _is_command and error.name is None:
+            sys.exit(f"python -m {sys.orig_argv[2]}: {error}")
+        raise
+
     from bod_keras import encoders, weights
     from bod_keras.frameworks import *  # noqa: F403
     from bod_keras.frameworks import __all__ as _frameworks

@@ -397,17 +397,64 @@ def test_damaged_checkpoints_are_not_thrown_away(tmp_path, workspace):
         ([], "--config is missing"),
         (["--config=configs/demo.py:bod", "extra"], "arguments: extra"),
         (["--config=configs/demo.py:bod", "--config.no_such_key=3"], "no_such_key"),
+        (
+            ["--config=configs/demo.py", "--config.epocs=3"],
+            "no key 'epocs'. Did you mean 'epochs'?",
+        ),
+        (["--confg=configs/demo.py"], "there is no flag --confg. Did you mean --config?"),
+        (["--config=configs/video.py"], "Did you mean configs/videos.py? There are: configs/"),
+        (["--config", "demo:bod"], "there is no config file demo. Did you mean configs/demo.py?"),
+        (["--config=nowhere/x.py"], "configs/vmoco_ucf101.py, "),
+        (["--config=configs/demo.py:bpd"], "paper or reference-code, "),
+        (["--config=configs/demo.py", "--devices=two"], "--devices=two"),
     ],
 )
-def test_wrong_flags_get_one_clear_message(flags, expected, capsys):
+def test_wrong_flags_get_one_clear_message(flags, expected, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
     done = run_here(capsys, "train.py", *flags)
     assert done.returncode == 1 and expected in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (["--protcol=linear"], "there is no flag --protcol. Did you mean --protocol? See --help."),
+        (["--per_class=few"], "--per_class=few"),
+        (["--model=runs/a", "linear"], "unexpected arguments: linear"),
+        ([], "--model is missing"),
+    ],
+)
+def test_wrong_flags_of_an_evaluation(flags, expected, capsys):
+    done = run_here(capsys, "evaluate.py", *flags)
+    assert done.returncode == 1 and expected in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["train.py", "--config=configs/demo.py"], ["evaluate.py"], ["-m", "bod_keras.compare", "a"]],
+    ids=" ".join,
+)
+def test_a_backend_that_is_not_installed_is_one_line(arguments, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "torch, which is not installed: pip install torch" in done.stderr
 
 
 def test_wrong_flags_of_a_process():
     done = command("train.py", "--config=configs/demo.py:bod", "--config.clips.batchsize=3")
     assert done.returncode == 1
-    assert 'mean "batch_size"' in done.stderr and "Traceback" not in done.stderr
+    assert "Did you mean 'batch_size'?" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_files(tmp_path, workspace, capsys):

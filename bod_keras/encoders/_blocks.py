@@ -3,7 +3,7 @@
 import keras
 
 from bod_keras.encoders._layers import FusedBatchNormalization, MaxPooling3D, PaddedConv3D
-from bod_keras.encoders.remat_model import RematModel
+from bod_keras.encoders.clip_model import ClipModel, RematClipModel
 from bod_keras.errors import UserError
 
 # Temporal strides of the last three places that halve time in the published networks, for each total. The
@@ -93,13 +93,9 @@ def space_mean(x):
 
 
 def encoder_model(clips, features, name: str, remat: bool) -> keras.Model:
-    """The Functional model from `clips` to `features`; a `RematModel` if `remat`."""
-    if not isinstance(remat, bool):
-        raise UserError(
-            f"remat must be True (activations are computed again for the gradient, which takes less "
-            f"memory and more time) or False. Received: {remat!r}."
-        )
-    return (RematModel if remat else keras.Model)(clips, features, name=name)
+    """The `ClipModel` from `clips` to `features`; a `RematModel` if `remat`."""
+    check_remat(remat)
+    return (RematClipModel if remat else ClipModel)(clips, features, name=name)
 
 
 def checked_shape(
@@ -146,6 +142,15 @@ def checked_strides(temporal_stride, published: int) -> tuple[int, int, int]:
             f"{temporal_stride!r}. {keep}."
         )
     return _STRIDES[temporal_stride]
+
+
+def check_remat(remat) -> None:
+    """Raise unless `remat` is a truth value."""
+    if not isinstance(remat, bool):
+        raise UserError(
+            "remat must be True (activations are computed again for the gradient, which takes less memory "
+            f"and more time) or False. Received: {remat!r}."
+        )
 
 
 def check_width(width) -> None:

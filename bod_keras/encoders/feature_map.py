@@ -2,6 +2,7 @@
 
 import keras
 
+from bod_keras.encoders.clip_model import ClipModel
 from bod_keras.encoders.frame_cnn import UnfoldTime
 from bod_keras.encoders.remat_model import RematModel
 from bod_keras.errors import UserError
@@ -55,15 +56,15 @@ def feature_map(encoder: keras.Model) -> keras.Model:
         maps = UnfoldTime(name="unfold_maps")(maps, clips)
     for norm in reversed(after):
         maps = norm(maps)
-    kind = RematModel if isinstance(encoder, RematModel) else keras.Model
+    kind = type(encoder) if isinstance(encoder, (ClipModel, RematModel)) else keras.Model
     model = kind(clips, maps, name=f"{encoder.name}_map")
     if not model.weights:  # the clips themselves, before a network that gives vectors
         raise _no_map(encoder)
     return model
 
 
-def _no_map(encoder) -> ValueError:
-    return ValueError(
+def _no_map(encoder) -> UserError:
+    return UserError(
         f"{encoder.name} has no feature map (B, T, H, W, C): nothing between its clips and its output, "
         f"{encoder.outputs[0].shape}, averages one over space. Detection needs an encoder that does, such as "
         "those of bod_keras.encoders."

@@ -3,9 +3,11 @@
 import keras
 from keras import layers, ops
 
-from bod_keras.encoders._blocks import checked_shape, encoder_model, standardize
+from bod_keras.encoders._blocks import check_remat, checked_shape, standardize
 from bod_keras.encoders._registry import ENCODERS
+from bod_keras.encoders.clip_model import ClipModel
 from bod_keras.encoders.frame_cnn import FoldTime, UnfoldTime
+from bod_keras.encoders.remat_model import RematModel
 from bod_keras.errors import UserError, check_choice
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -67,22 +69,19 @@ def FrameEncoder(  # noqa: N802
         >>> FrameEncoder(images, preprocessing="tf").output_shape
         (None, None, 256)
     """
-    if preprocessing not in _PREPROCESSING:
-        raise UserError(
-            f"preprocessing must be one of {', '.join(_PREPROCESSING)}, as the model was trained. Received: "
-            f"{preprocessing!r}."
-        )
+    check_choice("preprocessing (as the model was trained)", preprocessing, _PREPROCESSING)
     inputs = getattr(model, "inputs", None) or []
     if input_shape is None and len(inputs) == 1:
         input_shape = (None, *inputs[0].shape[1:])
     input_shape = checked_shape(input_shape, smallest=1, published=224)
+    check_remat(remat)
     if remat:
         if len(inputs) != 1:
             raise UserError(
                 f"remat=True needs a Functional model of one input. Received: {model.name}, a "
                 f"{type(model).__name__} with {len(inputs)}. Pass remat=False."
             )
-        model = encoder_model(model.inputs[0], model.outputs[0], model.name, remat)
+        model = RematModel(model.inputs[0], model.outputs[0], name=model.name)
     clips = keras.Input(input_shape, name="clips")
     frames = _PREPROCESSING[preprocessing](FoldTime(name="fold_time")(clips))
     features = model(frames)
@@ -97,7 +96,7 @@ def FrameEncoder(  # noqa: N802
             data_format="channels_last", dtype="float32", name="space_mean"
         )(features)
     features = UnfoldTime(name="unfold_time", dtype="float32")(features, clips)
-    return keras.Model(clips, features, name=name)
+    return ClipModel(clips, features, name=name)
 
 
 @ENCODERS.register("frame_encoder")

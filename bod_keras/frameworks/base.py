@@ -13,7 +13,9 @@ from keras import ops
 
 from bod_keras.backend import replicas
 from bod_keras.backend.replicas import gather, share
+from bod_keras.backend.unit_range import TOLERANCE, unit_floats
 from bod_keras.decoupling import BiLevel, Decoupling
+from bod_keras.encoders.clip_model import ClipModel
 from bod_keras.encoders.mixing import mixes_frames, pads_time_with_zeros
 from bod_keras.errors import UserError
 from bod_keras.frameworks.part_heads import PartHeads
@@ -24,7 +26,6 @@ from bod_keras.losses.decoupled import DecoupledLoss
 from bod_keras.losses.koopman_prediction import KoopmanPrediction
 from bod_keras.registry import Registry
 from bod_keras.training.model import BiLevelModel
-from bod_keras.training.unit_range import TOLERANCE, unit_floats
 from bod_keras.views.background_swap import BackgroundSwap
 from bod_keras.views.frame_shuffle import FrameShuffle
 
@@ -193,7 +194,8 @@ class ContrastiveModel(BiLevelModel):
         raise NotImplementedError(f"{type(self).__name__} must implement part_loss")
 
     def call(self, clips, training=False):
-        return self.projection_head(self.encoder(clips, training=training), training=training)
+        features = self.encoder(unit_floats(clips), training=training)
+        return self.projection_head(features, training=training)
 
     # -- what a trained model is for -----------------------------------------------------------------------
 
@@ -221,7 +223,7 @@ class ContrastiveModel(BiLevelModel):
             static, dynamic = both[0][0], both[-1][1]
             pooled = ops.mean(ops.cast(features, "float32"), axis=1)
             outputs = {"pooled": pooled, "static": static, "dynamic": dynamic}
-            known[time] = keras.Model(clips, outputs, name=f"{self.name}_embedder")
+            known[time] = ClipModel(clips, outputs, name=f"{self.name}_embedder")
         return known[time]
 
     def embed(self, clips: Any, batch_size: int = 32) -> dict[str, np.ndarray]:

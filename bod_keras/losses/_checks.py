@@ -28,3 +28,12 @@ def check_views(name: str, view_a: Any, view_b: Any) -> None:
             f"{name} expects two views of equal shape (batch, width). "
             f"Received: {tuple(view_a.shape)} and {tuple(view_b.shape)}"
         )
+
+
+def check_several(name: str, view: Any) -> None:
+    """A loss that compares videos needs two of them, where their number is known."""
+    if view.shape[0] == 1:
+        raise UserError(
+            f"{name} compares the videos of a batch and needs at least 2 of them. Received: 1. Choose a larger "
+            "batch size, or one that leaves no single video over at the end of the data."
+        )

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from bod_keras.errors import UserError
-from bod_keras.losses._checks import check_views
+from bod_keras.losses._checks import check_several, check_views
 
 
 @keras.saving.register_keras_serializable("bod_keras")
@@ -65,8 +65,7 @@ class BarlowTwins(keras.losses.Loss):
 
     def call(self, view_a, view_b):
         check_views("BarlowTwins", view_a, view_b)
-        if view_a.shape[0] == 1:
-            raise UserError("BarlowTwins needs at least 2 videos to correlate. Received: 1")
+        check_several("BarlowTwins", view_a)
         a, b = self._standardize(view_a), self._standardize(view_b)
         correlation = ops.matmul(ops.transpose(a), b) / ops.cast(ops.shape(a)[0], "float32")
         # Not `view_a.shape`: gathered over replicas, even the width may be unknown while tracing.

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from bod_keras.koopman.linalg import normalize_frames
-from bod_keras.losses._checks import check_temperature, check_views
+from bod_keras.losses._checks import check_several, check_temperature, check_views
 
 
 @keras.saving.register_keras_serializable("bod_keras")
@@ -29,7 +29,8 @@ class InfoNCE(keras.losses.Loss):
         Reduced as `reduction` says from one value per video, (B,), float32.
 
     Raises:
-        ValueError: a temperature that is not positive, or views of different or wrong shape.
+        ValueError: a temperature that is not positive, views of different or wrong shape, or a batch of one
+            video, which has no negatives.
 
     Example:
         >>> import numpy as np, bod_keras
@@ -54,6 +55,7 @@ class InfoNCE(keras.losses.Loss):
 
     def call(self, view_a, view_b):
         check_views("InfoNCE", view_a, view_b)
+        check_several("InfoNCE", view_a)
         a, b = normalize_frames(view_a), normalize_frames(view_b)
         across = ops.matmul(a, ops.transpose(b)) / self.temperature
         return 0.5 * (self._direction(a, across) + self._direction(b, ops.transpose(across)))

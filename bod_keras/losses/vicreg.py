@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from bod_keras.errors import UserError
-from bod_keras.losses._checks import check_views
+from bod_keras.losses._checks import check_several, check_views
 
 
 @keras.saving.register_keras_serializable("bod_keras")
@@ -79,8 +79,7 @@ class VICReg(keras.losses.Loss):
 
     def call(self, view_a, view_b):
         check_views("VICReg", view_a, view_b)
-        if view_a.shape[0] == 1:
-            raise UserError("VICReg needs at least 2 videos for their variance. Received: 1")
+        check_several("VICReg", view_a)
         loss = self.invariance * ops.mean(ops.square(view_a - view_b))
         for view in (view_a, view_b):
             spread, agreement = self._statistics(view)

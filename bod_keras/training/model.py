@@ -10,7 +10,7 @@ from bod_keras.training.chunks import run_in_chunks
 from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
 from bod_keras.training.seed_states import SeedStates
 from bod_keras.training.step import Step
-from bod_keras.training.unit_range import check_array, check_range, unit_floats
+from bod_keras.backend.unit_range import check_array, check_range, unit_floats
 
 
 class BiLevelModel(SeedStates, keras.Model):

@@ -116,6 +116,38 @@ def test_it_comes_back_from_a_file(name, tmp_path):
     encoder.save(tmp_path / "encoder.keras")
     again = keras.models.load_model(tmp_path / "encoder.keras")
     np.testing.assert_array_equal(numpy(again(clips)), features)
+    assert type(again) is type(encoder)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_bytes_are_clips_in_0_to_1(name, tmp_path):
+    """Called, in `predict`, saved and loaded, and inside of other models; not 255 times too bright."""
+    encoder = TINY[name]()
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *SHAPE), "uint8")
+    clips = pixels.astype("float32") / 255
+    expected = numpy(encoder(clips))
+    close = {"rtol": 1e-3, "atol": 1e-3 * np.abs(expected).max()}
+    assert np.abs(expected).max() > 0
+    np.testing.assert_allclose(numpy(encoder(pixels)), expected, **close)
+    np.testing.assert_allclose(
+        numpy(encoder(keras.ops.convert_to_tensor(pixels))), expected, **close
+    )
+    if name in ("frame_cnn", "r3d18", "remat"):  # what follows is the same code for all
+        np.testing.assert_allclose(encoder.predict(pixels, verbose=0), expected, **close)
+        encoder.save(tmp_path / "encoder.keras")
+        again = bod_keras.load_encoder(tmp_path / "encoder.keras")
+        np.testing.assert_allclose(numpy(again(pixels)), expected, **close)
+        maps = encoders.feature_map(encoder)
+        np.testing.assert_allclose(numpy(maps(pixels)), numpy(maps(clips)), **close)
+        symbolic = keras.Input(SHAPE, dtype="uint8")
+        outer = keras.Model(symbolic, encoder(symbolic))
+        np.testing.assert_allclose(numpy(outer(pixels)), expected, **close)
+        model = bod_keras.VSimCLR(encoder, projection_head=bod_keras.ProjectionHead(8, 6))
+        np.testing.assert_allclose(numpy(model(pixels)), numpy(model(clips)), **close)
+        parts, same = (model.embedder()(x) for x in (pixels, clips))
+        np.testing.assert_allclose(numpy(parts["static"]), numpy(same["static"]), **close)
+    with pytest.raises(ValueError, match="floats in .0, 1. or uint8. Received: int32"):
+        encoder(pixels.astype("int32"))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -115,7 +115,7 @@ def test_it_comes_back_from_a_file(tmp_path):
     model(make_clips(), training=True)
     model.save(tmp_path / "encoder.keras")
     again = keras.models.load_model(tmp_path / "encoder.keras")
-    assert type(again) is RematModel
+    assert isinstance(again, RematModel)
     np.testing.assert_array_equal(numpy(again(make_clips())), numpy(model(make_clips())))
     plain = keras.Model(again.inputs, again.outputs)
     np.testing.assert_array_equal(numpy(plain(make_clips())), numpy(model(make_clips())))

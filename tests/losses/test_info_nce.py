@@ -114,3 +114,15 @@ def test_a_temperature_that_is_not_positive_is_named(temperature):
 def test_wrong_shapes_are_named(shapes, received):
     with pytest.raises(ValueError, match=received):
         bod_keras.InfoNCE()(*[np.ones(shape, "float32") for shape in shapes])
+
+
+def test_one_video_has_no_negatives():
+    """It would be 0.0 for any embedding; `DecoupledLoss` says so, too."""
+    one = np.ones((1, 3), "float32")
+    with pytest.raises(
+        ValueError, match="InfoNCE .* needs at least 2 of them. Received: 1. Choose"
+    ):
+        bod_keras.InfoNCE()(one, one)
+    loss = bod_keras.DecoupledLoss(bod_keras.InfoNCE(0.5), bod_keras.InfoNCE(0.2))
+    with pytest.raises(ValueError, match="needs at least 2 of them. Received: 1"):
+        loss((one, one), (one, one))

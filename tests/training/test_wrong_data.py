@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import bod_keras
-from bod_keras.training.unit_range import unit_floats
+from bod_keras.backend.unit_range import unit_floats
 from tests.tiny_models import (
     SIZE,
     assert_same_weights,

@@ -28,7 +28,7 @@ def unit_floats(clips: Any) -> Any:
 
     Example:
         >>> import numpy as np
-        >>> from bod_keras.training.unit_range import unit_floats
+        >>> from bod_keras.backend.unit_range import unit_floats
         >>> float(unit_floats(np.array([255], "uint8"))[0])
         1.0
     """
@@ -51,7 +51,7 @@ def check_range(farthest: float) -> None:
         UserError: it is more than 0.5 and the tolerance of 0.05.
 
     Example:
-        >>> from bod_keras.training.unit_range import check_range
+        >>> from bod_keras.backend.unit_range import check_range
         >>> check_range(0.5)
     """
     if farthest > 0.5 + TOLERANCE:
@@ -69,7 +69,7 @@ def check_array(clips: Any) -> None:
 
     Example:
         >>> import numpy as np
-        >>> from bod_keras.training.unit_range import check_array
+        >>> from bod_keras.backend.unit_range import check_array
         >>> check_array(np.ones((2, 3)))
     """
     if isinstance(clips, np.ndarray) and np.issubdtype(clips.dtype, np.floating):
