@@ -33,7 +33,7 @@ class Box:
     score: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One video and what is known of it.
 

@@ -9,7 +9,7 @@ from bod_keras.data.record import Box, Record
 from bod_keras.errors import UserError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KeyFrame:
     """One frame of a video and the boxes in it.
 
