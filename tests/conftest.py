@@ -1,9 +1,14 @@
-"""Every test starts from the same seeds and under the default dtype policy."""
+"""Every test starts from the same seeds and under the default dtype policy, and leaves nothing behind.
+
+Keras is imported where it is used: the process that hands out the tests to others needs none.
+"""
 
 import importlib.util
 import os
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # on a GPU: products of ten bits would hide faults
 XLA_FLAGS = {
     # What XLA compiles, tests run once or twice, so that LLVM's optimizations take longer than they save.
     "tensorflow": "--xla_backend_optimization_level=0",
@@ -13,24 +18,66 @@ XLA_FLAGS = {
 flags = XLA_FLAGS.get(os.environ.get("KERAS_BACKEND"), "")
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
 
-import keras
 import pytest
 
+from tests.leaks import Leaks
 from tests.remote_servers import S3Server
 
-if keras.backend.backend() == "jax":
-    import jax
 
-    # Most programs run once or twice: time to optimize them would be lost. Processes of their own do optimize.
-    jax.config.update("jax_disable_most_optimizations", True)
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory):
+    """The folder for temporary files, also of processes, goes when pytest's own go."""
+    folder = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(folder))
+        patch.setenv("TMPDIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def precise_and_quickly_compiled():
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # Most programs run once or twice: time to optimize them would be lost. Processes of their own do optimize.
+        jax.config.update("jax_disable_most_optimizations", True)
+        jax.config.update("jax_default_matmul_precision", "highest")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(temporary_folder, tmp_path_factory):
+    leaks = Leaks(tmp_path_factory.getbasetemp())
+    yield
+    if found := leaks.found():
+        pytest.fail("The test left behind: " + "; ".join(f"{kind} {name}" for kind, name in found))
 
 
 @pytest.fixture(autouse=True)
 def seeds_and_policy():
+    import keras
+
     policy = keras.config.dtype_policy()
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy(policy)
+
+
+@pytest.fixture
+def eagerly(monkeypatch):
+    """Training steps of TensorFlow are run operation by operation, for tests of what is around them.
+
+    It saves the seconds in which a step is compiled. JAX would compile each operation.
+    """
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda self: True, _ignore))
+
+
+def _ignore(*_):
+    pass
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,8 @@ from bod_keras.errors import UserError
 from bod_keras.storage.lock import lock
 from bod_keras.training import NotFiniteError
 from configs import demo, videos
-from tests.slow import slow
 from tests.typed_commands import ROOT, run_here
+from tests.tiers import slow
 from tests.typed_commands import run as command
 from tests.video_files import make_ramp_clip, save_video, write_broken
 
@@ -36,7 +36,7 @@ TINY = {
     "clips.frames": 6,
     "epochs": 2,
 }
-EPOCHS = {"plain": 2, "bod": 12}
+EPOCHS = {"plain": 2, "bod": 8}
 
 
 @pytest.fixture(scope="session")
@@ -66,11 +66,9 @@ def flags_of(workspace, kind="bod", **changes):
 
 @pytest.fixture(scope="session")
 def runs(workspace):
-    """A finished plain run, of two epochs, and a finished decoupled one, of twelve: their folders."""
-    train.train(config_of(workspace, "plain").to_dict())
-    done = command("train.py", *flags_of(workspace, epochs=EPOCHS["bod"]))
-    assert done.returncode == 0, done.stderr
-    assert "48/48" in done.stderr  # the progress bar
+    """A finished plain run and a finished decoupled one: their folders. Tests read them, or add to them."""
+    for kind, epochs in EPOCHS.items():
+        train.train(config_of(workspace, kind, epochs=epochs).to_dict())
     return [workspace / f"demo-{kind}-smoke-seed0" for kind in EPOCHS]
 
 
@@ -85,7 +83,8 @@ def test_a_run_leaves_its_artifacts(runs):
         assert report["config"]["clips"]["frames"] == 6
         assert report["training"]["steps"] == report["training"]["of"] == 4 * epochs
         assert report["environment"]["keras"] == keras.__version__
-        assert report["history"]["loss"]["last"] < report["history"]["loss"]["first"] + 1
+        losses = report["history"]["loss"]
+        assert epochs < 8 or losses["last"] < losses["first"]
 
 
 def test_static_eigenvalues_are_in_the_report(runs):
@@ -101,8 +100,9 @@ def test_the_saved_encoder_loads_and_runs(runs):
     assert bod_keras.__version__ and tuple(features.shape) == (2, 6, 128)
 
 
-def test_evaluation_prints_one_table_and_extends_the_reports(runs, tmp_path):
-    done = command("evaluate.py", *(f"--model={run}" for run in runs), f"--output={tmp_path}")
+def test_evaluation_prints_one_table_and_extends_the_reports(runs, tmp_path, capsys):
+    flags = [*(f"--model={run}" for run in runs), f"--output={tmp_path}"]
+    done = run_here(capsys, "evaluate.py", *flags)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith("demo-")]
     assert [(row[0], row[2]) for row in rows] == [
@@ -112,7 +112,8 @@ def test_evaluation_prints_one_table_and_extends_the_reports(runs, tmp_path):
         ("demo-bod-smoke", "direction"),
     ]
     assert all(0 <= float(cell) <= 1 for row in rows for cell in row[3:])
-    assert (tmp_path / "table.txt").read_text().strip() in done.stdout
+    table = (tmp_path / "table.txt").read_text().strip()
+    assert "direction" in table and table in done.stdout
     assert (tmp_path / "factors.png").stat().st_size > 1000
     report = json.loads((runs[1] / "report.json").read_text())
     assert report["evaluation_factors"]["videos"] == [80, 80]
@@ -136,7 +137,11 @@ def test_other_settings_in_the_same_folder_are_refused(runs, workspace, capsys):
 
 def start(flags):
     return subprocess.Popen(
-        [sys.executable, "train.py", *flags], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "train.py", *flags],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -152,23 +157,25 @@ def assert_same_run(folder, whole):
         np.testing.assert_array_equal(v, w, err_msg=v.path)
     rows = [line.split(",") for line in (folder / "history.csv").read_text().splitlines()[1:]]
     steps = [int(row[1]) for row in rows]
-    assert steps == sorted(set(steps)) and steps[-1] == 48
+    assert steps == sorted(set(steps)) and steps[-1] == 4 * EPOCHS["bod"]
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=slow)])
-def test_a_stopped_run_resumes_to_the_same_weights(workspace, runs, stop):
-    flags = flags_of(workspace, epochs=12, name=f"stopped{int(stop)}")
+def test_a_stopped_run_resumes_to_the_same_weights(workspace, runs, stop, capsys):
+    flags = flags_of(workspace, epochs=EPOCHS["bod"], name=f"stopped{int(stop)}")
     folder = workspace / f"stopped{int(stop)}-seed0"
     running = start(flags)
     wait_for((folder / "history.csv").exists, running)
     running.send_signal(stop)
-    output = running.communicate(timeout=120)[0]
-    assert running.returncode == 128 + stop and "resumes here" in output
+    output, errors = running.communicate(timeout=120)
+    assert running.returncode == 128 + stop and "resumes here" in output, errors
+    assert re.search(r"\b\d+/32 ", errors)  # the progress bar
     assert not (folder / "model.keras").exists()
     # Moved, renamed and read otherwise: what no result depends on.
     (workspace / "moved").mkdir(exist_ok=True)
     folder = folder.rename(workspace / "moved" / f"renamed{int(stop)}-seed0")
-    resumed = command(
+    resumed = run_here(
+        capsys,
         "train.py",
         *flags,
         f"--config.output={folder.parent}",
@@ -184,7 +191,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(workspace, runs, stop):
 @slow
 def test_a_run_that_is_killed_again_and_again_reaches_the_same_weights(workspace, runs):
     """SIGKILL in the first epoch, then at random moments, of steps as of saving."""
-    flags = flags_of(workspace, epochs=12, name="killed")
+    flags = flags_of(workspace, epochs=EPOCHS["bod"], name="killed")
     folder = workspace / "killed-seed0"
     rng = np.random.default_rng(0)
 
@@ -205,7 +212,7 @@ def test_a_run_that_is_killed_again_and_again_reaches_the_same_weights(workspace
 
 @slow
 def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace, runs):
-    flags = flags_of(workspace, epochs=12, name="truncated")
+    flags = flags_of(workspace, epochs=EPOCHS["bod"], name="truncated")
     folder = workspace / "truncated-seed0"
     running = start(flags)
     wait_for((folder / "checkpoints" / "step-00000008.keras").exists, running)
@@ -285,7 +292,7 @@ def report_of(folder):
     return json.loads((folder / "report.json").read_text())
 
 
-def test_a_finished_run_is_trained_on_with_more_epochs(videos_folder, tmp_path, capsys):
+def test_a_finished_run_is_trained_on_with_more_epochs(videos_folder, tmp_path, capsys, eagerly):
     """Also if the videos have moved, if it is stopped on the way, and with what the error advises."""
     folder = tmp_path / "runs" / "videos-seed0"
     train.train(short_run(videos_folder, tmp_path / "runs"))
@@ -319,7 +326,7 @@ def test_a_finished_run_is_trained_on_with_more_epochs(videos_folder, tmp_path, 
     assert "is finished" in capsys.readouterr().out
 
 
-def test_a_run_is_not_continued_on_other_videos(videos_folder, tmp_path):
+def test_a_run_is_not_continued_on_other_videos(videos_folder, tmp_path, eagerly):
     config = short_run(videos_folder, tmp_path / "runs")
     train.train(config)
     other = shutil.copytree(videos_folder, tmp_path / "other")
@@ -328,12 +335,14 @@ def test_a_run_is_not_continued_on_other_videos(videos_folder, tmp_path):
         train.train(short_run(other, tmp_path / "runs", epochs=2))
 
 
-def test_a_run_without_a_checkpoint_finishes(videos_folder, tmp_path):
+def test_a_run_without_a_checkpoint_finishes(videos_folder, tmp_path, eagerly):
     assert train.train(short_run(videos_folder, tmp_path, checkpoint__every=5)) is None
     assert (tmp_path / "videos-seed0" / "model.keras").exists()
 
 
-def test_a_new_run_begins_with_the_weights_of_another_one(videos_folder, tmp_path, capsys):
+def test_a_new_run_begins_with_the_weights_of_another_one(
+    videos_folder, tmp_path, capsys, eagerly
+):
     train.train(short_run(videos_folder, tmp_path))
     old = keras.models.load_model(tmp_path / "videos-seed0" / "model.keras")
     # No step changes a weight: the encoder must be the old one.
@@ -407,6 +416,10 @@ def test_damaged_checkpoints_are_not_thrown_away(tmp_path, workspace):
         (["--config=nowhere/x.py"], "configs/vmoco_ucf101.py, "),
         (["--config=configs/demo.py:bpd"], "paper or reference-code, "),
         (["--config=configs/demo.py", "--devices=two"], "--devices=two"),
+        (
+            ["--config=configs/demo.py:bod", "--config.clips.batchsize=3"],
+            "Did you mean 'batch_size'?",
+        ),
     ],
 )
 def test_wrong_flags_get_one_clear_message(flags, expected, capsys, monkeypatch):
@@ -451,13 +464,16 @@ def test_a_backend_that_is_not_installed_is_one_line(arguments, tmp_path):
     assert "torch, which is not installed: pip install torch" in done.stderr
 
 
+@slow
 def test_wrong_flags_of_a_process():
     done = command("train.py", "--config=configs/demo.py:bod", "--config.clips.batchsize=3")
     assert done.returncode == 1
     assert "Did you mean 'batch_size'?" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_loss_that_is_not_finite_stops_with_step_and_files(tmp_path, workspace, capsys):
+def test_a_loss_that_is_not_finite_stops_with_step_and_files(
+    tmp_path, workspace, capsys, eagerly
+):
     flags = flags_of(workspace, "plain", output=tmp_path, optimizer__learning_rate=1e30)
     done = run_here(capsys, "train.py", *flags)
     assert done.returncode == 1
@@ -492,7 +508,7 @@ def small_run(folder, output, share):
     )
 
 
-def test_broken_videos_are_skipped_counted_and_named(mixed_folder, tmp_path, capsys):
+def test_broken_videos_are_skipped_counted_and_named(mixed_folder, tmp_path, capsys, eagerly):
     folder, broken = mixed_folder
     done = run_here(capsys, *small_run(folder, tmp_path, 0.5))
     assert done.returncode == 0, done.stderr

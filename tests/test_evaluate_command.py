@@ -14,6 +14,7 @@ from bod_keras.evaluation import write_report
 from configs import base
 from tests import typed_commands
 from tests.evaluation.ucf101_tree import write_ucf101
+from tests.tiers import slow
 from tests.typed_commands import ROOT
 
 pytestmark = pytest.mark.xdist_group("evaluate")  # one process: they share a run
@@ -80,11 +81,10 @@ def test_splits_are_averaged_and_the_second_time_comes_from_the_cache(evaluate, 
     assert first.split("\n\n")[1:] == second.split("\n\n")[1:]  # the tables
 
 
-def test_a_model_for_other_clips_gets_one_clear_message(run):
-    """Of a process."""
+def test_a_model_for_other_clips_gets_one_clear_message(evaluate, run):
     before = (run / "report.json").read_bytes()
-    done = typed_commands.run("evaluate.py", f"--model={run}", "--protocol=retrieval-tclr")
-    assert done.returncode == 1 and done.stderr.startswith(
+    code, _, errors = evaluate(run, "--protocol=retrieval-tclr")
+    assert code == 1 and errors.startswith(
         "evaluate.py: The protocol retrieval-tclr asks for clips of 16 frames and 112 x 112 pixels, "
         "but this model was made for 4 frames and 8 x 8"
     )
@@ -139,6 +139,7 @@ def test_a_broken_video_is_skipped_counted_and_named(evaluate, run, tmp_path):
     assert list(result["skipped"]) == [str(broken)] and result["videos"] == [11, 6]
 
 
+@slow
 def test_a_killed_training_goes_on_and_an_epoch_chosen_on_test_is_said_to_be(evaluate, run):
     flags = ["--protocol=finetune", "--set=epochs=10", "--set=warmup_epochs=0.0", "--set=views=1"]
     flags += ["--set=crops=1", "--set=batch_size=4", "--set=checkpoint='test'"]

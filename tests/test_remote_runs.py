@@ -11,12 +11,12 @@ import pytest
 
 from bod_keras.training import RunFolder
 from tests.remote_servers import SECRET, S3Server, closed_port, s3_environment, silent_port
-from tests.slow import slow
+from tests.tiers import slow
 from tests.video_files import make_ramp_clip, save_video
 
 ROOT = Path(__file__).parent.parent
 RUN = "runs/videos-seed0"
-pytestmark = pytest.mark.xdist_group("s3")  # one process: they share the server
+pytestmark = [slow, pytest.mark.xdist_group("s3")]  # one process: they share the server
 
 
 def start(script, flags, environment):
@@ -141,7 +141,6 @@ def test_storage_that_does_not_answer_fails_in_time_and_tells_no_secret(s3_serve
             )
 
 
-@slow
 def test_storage_that_goes_away_loses_nothing(s3_server, tmp_path):
     server = S3Server()
     put_videos(server, tmp_path)

@@ -13,12 +13,13 @@ import pytest
 import train
 from bod_keras.errors import UserError
 from bod_keras.training import load_model, saved_settings
-from tests.slow import slow
 from tests.test_commands import short_run
+from tests.tiers import slow
 from tests.typed_commands import ROOT
 from tests.video_files import make_ramp_clip, save_video
 
-pytestmark = pytest.mark.xdist_group("commands")
+# One process: they share a run.
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.usefixtures("eagerly")]
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=torch python -m tests.distribution.exactness
 
-prints the table of all engines of a backend.
+prints the table of all engines of a backend, in every case.
 """
 
 import tempfile
@@ -14,7 +14,6 @@ import numpy as np
 
 from tests.distribution import launch, run_steps
 from tests.parity.run_steps import BATCH
-from tests.slow import SLOW
 
 FLOOR = 0.01  # of an array's largest entry: biases before batch normalization have no gradient but rounding
 ABSOLUTE, RELATIVE = (
@@ -53,9 +52,8 @@ MORE = [
     Engine("jax", "jax", 2, 2),
     Engine("torch", "torch", 4, 0),
 ]
-ENGINES += MORE if SLOW else []
 
-# Tracing and compiling take the time. PyTorch does neither, so there are more.
+# What the tests compare; tracing and compiling take the time. PyTorch does neither, so there are more.
 CASES = {
     "mirrored": ["v-SimCLR, recommended"],
     "multiworker": ["v-MoCo"],
@@ -71,32 +69,26 @@ CASES = {
 }
 
 
-def one_device(folder):
-    """``{case/name: array}`` of one device, for every case."""
-    return _run(Engine(keras.backend.backend(), "none", 1, 0), folder, _all_cases())
+def one_device(folder, cases=None):
+    """``{case/name: array}`` of one device; without cases, for those that this backend's tests compare."""
+    engines = [engine for engine in ENGINES if engine.backend == keras.backend.backend()]
+    cases = cases or sorted({case for engine in engines for case in CASES[engine.kind]})
+    return _run(Engine(keras.backend.backend(), "none", 1, 0), folder, cases)
 
 
-def replicas(engine, folder):
-    """The same of a distribution, for its cases."""
-    cases = [] if SLOW else CASES[engine.kind]
-    if (
-        engine.processes * max(engine.devices, 1) == BATCH
-    ):  # one video each, of which there are no chunks
-        cases = [case for case in cases or run_steps.CASES if "chunks" not in case]
+def replicas(engine, folder, cases=None):
+    """The same of a distribution."""
+    cases = cases or CASES[engine.kind]
+    # One video each, of which there are no chunks.
+    if engine.processes * max(engine.devices, 1) == BATCH:
+        cases = [case for case in cases if "chunks" not in case]
     return _run(engine, folder, cases)
-
-
-def _all_cases():
-    """Those that one device needs on this backend; none for all."""
-    kinds = [engine.kind for engine in ENGINES if engine.backend == keras.backend.backend()]
-    chosen = [[] if SLOW else CASES[kind] for kind in kinds]
-    return [] if [] in chosen else sorted({case for cases in chosen for case in cases})
 
 
 def _run(engine, folder, cases):
     path = Path(folder) / "steps.npz"
     command = ["-m", "tests.distribution.run_steps", engine.kind, str(engine.devices), str(path)]
-    running = launch.start(command + cases, engine.kind, engine.processes)
+    running = launch.start([*command, *cases], engine.kind, engine.processes)
     codes, outputs = launch.finish(running)
     if any(codes):
         raise RuntimeError(
@@ -122,10 +114,10 @@ def compare(one, several):
 def main():
     print(f"{'distribution':28} {'case':42} absolute relative of")
     with tempfile.TemporaryDirectory() as folder:
-        one = one_device(folder)
-        for engine in ENGINES:
+        one = one_device(folder, run_steps.CASES)
+        for engine in ENGINES + MORE:
             if engine.backend == keras.backend.backend():
-                for case, error in compare(one, replicas(engine, folder)).items():
+                for case, error in compare(one, replicas(engine, folder, run_steps.CASES)).items():
                     sizes = f"{error.absolute:.1e}  {error.relative:.1e}"
                     print(f"{str(engine):28} {case:42} {sizes}  {error.name}", flush=True)
 

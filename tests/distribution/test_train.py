@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from tests.distribution import launch
-from tests.slow import SLOW, slow
+from tests.tiers import slow, slow_unless
 from tests.video_files import save_video
 
 KIND = {"torch": "torch", "tensorflow": "multiworker", "jax": "jax"}[keras.backend.backend()]
-if KIND != "torch" and not SLOW:
-    pytest.skip("one engine is enough, PyTorch's starts fastest", allow_module_level=True)
-
-pytestmark = pytest.mark.xdist_group("replicas")  # one process: they share the runs
+pytestmark = [
+    pytest.mark.xdist_group("replicas"),  # one process: they share the runs
+    slow_unless(KIND == "torch"),  # which starts fastest
+]
 TIMEOUT = 20
 
 
@@ -108,7 +108,7 @@ def test_a_run_is_stopped_on_two_processes_and_finished_by_one(videos, alone, tm
 SIGNALS = {"killed": signal.SIGKILL, "silent": signal.SIGSTOP}
 
 
-@pytest.mark.parametrize("end", SIGNALS if SLOW else ["killed"])
+@pytest.mark.parametrize("end", ["killed", pytest.param("silent", marks=slow)])
 def test_the_others_end_when_a_process_is(end, videos, tmp_path):
     running = start(videos, tmp_path, 400)
     wait_for_checkpoint(tmp_path, running)

@@ -27,7 +27,7 @@ from keras import ops
 
 import bod_keras
 from bod_keras.frameworks import FRAMEWORKS
-from tests.slow import SLOW
+from tests.tiers import slow
 from tests.tiny_models import make_clips, make_moving_views, numpy, simple
 
 FLOOR = 3.0
@@ -42,15 +42,6 @@ SETTINGS = {
     "vbarlow_twins": {},
     "vlejepa": {"expander_hidden": 32, "expander_width": 32},
 }
-# A run takes seconds: by default TensorFlow has one of both variants, the decoupled one where neither negatives
-# nor a variance keep embeddings apart. SLOW_TESTS=1 runs all, on any backend.
-DECOUPLED = {"vbyol", "vswav", "vsimsiam"}
-RUNS = [
-    (name, decoupled)
-    for name in SETTINGS
-    for decoupled in (False, True)
-    if SLOW or decoupled == (name in DECOUPLED)
-]
 
 
 class Attraction(bod_keras.ContrastiveModel):
@@ -92,10 +83,9 @@ def rank_after_training(framework, decoupled, **settings):
     return effective_rank(numpy(model(make_clips(views))).mean(axis=1))
 
 
-@pytest.mark.skipif(
-    not SLOW and keras.backend.backend() != "tensorflow", reason="SLOW_TESTS=1 runs it here too"
-)
-@pytest.mark.parametrize(("name", "decoupled"), RUNS)
+@slow
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("name", SETTINGS)
 def test_training_keeps_embeddings_apart(name, decoupled):
     rank = rank_after_training(FRAMEWORKS[name], decoupled, **SETTINGS[name])
     assert rank > FLOOR

@@ -10,7 +10,7 @@ import pytest
 import bod_keras
 from bod_keras.frameworks import FRAMEWORKS
 from tests import references
-from tests.slow import slow
+from tests.tiers import slow
 from tests.tiny_models import (
     TINY,
     assert_same_state,

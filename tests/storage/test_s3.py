@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.remote_servers import SECRET
+from tests.tiers import slow
 from tests.video_files import make_ramp_clip, save_video
 
 ROOT = Path(__file__).parents[2]
 BASE = "s3://bucket/set"
 AWAY = "there is no such file, bucket or folder, or the storage refuses access"
-pytestmark = pytest.mark.xdist_group("s3")  # one process: they share the server
+pytestmark = [slow, pytest.mark.xdist_group("s3")]  # one process: they share the server
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from bod_keras.training import (
     save_model,
     saved_settings,
 )
-from tests.slow import SLOW
+from tests.tiers import slow_unless
 
 
 def make_model(seed=0):
@@ -241,10 +241,7 @@ except OSError as error:
 """
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow" and not SLOW,
-    reason="shown on TensorFlow; SLOW_TESTS=1 runs it here too",
-)
+@slow_unless(keras.backend.backend() == "tensorflow")
 def test_a_full_disk_is_an_error_that_leaves_the_old_file(tmp_path):
     path = tmp_path / "model.keras"
     root = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 
 import bod_keras
-from tests.slow import SLOW
+from tests.tiers import slow
 from tests.tiny_models import (
     FRAMES,
     SIZE,
@@ -59,13 +59,19 @@ class InChunks(keras.Model):
         return ops.stack(features)
 
 
-# PyTorch shows every framework in both variants; on TensorFlow two are decoupled, without and with a momentum
-# network. JAX takes long to compile: one framework there.
-CASES = [(name, variant) for name in TINY for variant in VARIANTS]
-if BACKEND == "jax":
-    CASES = [("vmoco", "plain")]
-elif BACKEND == "tensorflow" and not SLOW:
-    CASES = [c for c in CASES if c[1] == "plain" or c[0] in ("vsimclr", "vmoco")]
+# In the first tier one of both variants of each framework; JAX compiles for long.
+FIRST = {"vsimclr": "decoupled", "vmoco": "decoupled"} if BACKEND != "jax" else {}
+CASES = [
+    pytest.param(
+        name,
+        variant,
+        marks=()
+        if variant == FIRST.get(name, "plain") and (BACKEND != "jax" or name == "vmoco")
+        else slow,
+    )
+    for name in TINY
+    for variant in VARIANTS
+]
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
