@@ -3,6 +3,7 @@
 Keras is imported where it is used: the process that hands out the tests to others needs none.
 """
 
+import gc
 import importlib.util
 import os
 import tempfile
@@ -35,15 +36,33 @@ def temporary_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def precise_and_quickly_compiled():
+def backend_for_tests():
     import keras
 
-    if keras.backend.backend() == "jax":
+    if keras.backend.backend() == "tensorflow":
+        _without_tuning_of_pipelines()
+    elif keras.backend.backend() == "jax":
         import jax
 
-        # Most programs run once or twice: time to optimize them would be lost. Processes of their own do optimize.
+        # Most programs run once or twice: time to optimize them is lost. Processes of their own do optimize.
         jax.config.update("jax_disable_most_optimizations", True)
         jax.config.update("jax_default_matmul_precision", "highest")
+    # What has been imported is not looked through again and again, and what tracing makes is seldom garbage.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 10, 10)
+
+
+def _without_tuning_of_pipelines():
+    """TensorFlow's thread that tunes a tf.data pipeline can miss its end, which waits up to a minute for it.
+
+    It is woken before the end is noted, and sleeps on where the machine is so busy that it looks too early.
+    """
+    import tensorflow as tf
+
+    options, iterate = tf.data.Options(), tf.data.Dataset.__iter__
+    options.autotune.enabled = False
+    tf.data.Dataset.__iter__ = lambda dataset: iterate(dataset.with_options(options))
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import bod_keras
+from tests.tiers import slow
 from tests.typed_commands import ROOT, run_here
 from tests.video_files import make_ramp_clip, save_video
 
@@ -97,6 +98,7 @@ def test_ucf101_in_three_commands(ucf101, run):
     assert "9 train videos: features are extracted" in printed[2]
 
 
+@slow
 def test_torchvision_weights_in_and_out(tmp_path, run):
     """The whole R3D-18, from a file with torchvision's keys to one; where a rate is zero, weights come back."""
     videos = tmp_path / "videos"

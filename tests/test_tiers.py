@@ -1,4 +1,4 @@
-"""What `pairwise` leaves in the first tier has every value of an argument with every value of each other one."""
+"""`pairwise` leaves every value of an argument with every value of each other one in the first tier."""
 
 import itertools
 

@@ -20,9 +20,7 @@ def one_device(tmp_path_factory):
     return exactness.one_device(tmp_path_factory.mktemp("one"))
 
 
-@pytest.mark.parametrize(
-    "engine", [e for e in ENGINES if e.values[0].backend == BACKEND], ids=str
-)
+@pytest.mark.parametrize("engine", [e for e in ENGINES if e.values[0].backend == BACKEND], ids=str)
 def test_replicas_equal_one_device(engine, one_device, tmp_path):
     """Losses as logged, trained weights, batch statistics, queues, momentum networks, counters."""
     errors = exactness.compare(one_device, exactness.replicas(engine, tmp_path))

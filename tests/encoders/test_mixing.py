@@ -6,7 +6,7 @@ import pytest
 
 from bod_keras import encoders
 from bod_keras.encoders.mixing import mixes_frames, pads_time_with_zeros
-from tests.encoders.test_every_encoder import SHAPE, TINY
+from tests.encoders.test_every_encoder import SHAPE, TINY, built
 
 layers = keras.layers
 
@@ -71,7 +71,7 @@ def still_features_change(encoder):
 
 @pytest.mark.parametrize("name", TINY)
 def test_whether_frames_mix_is_what_changing_one_frame_shows(name):
-    encoder = TINY[name]()
+    encoder = built(name)
     found = dependence(encoder)
     assert found.any(axis=0).all(), "an output that depends on nothing proves nothing"
     assert mixes_frames(encoder) == (found.sum(axis=0) > 1).any()
@@ -79,7 +79,7 @@ def test_whether_frames_mix_is_what_changing_one_frame_shows(name):
 
 @pytest.mark.parametrize("name", TINY)
 def test_zeros_at_the_ends_are_what_a_still_clip_shows(name):
-    encoder = TINY[name]()
+    encoder = built(name)
     if name == "video_vit":  # its positions are another change in time, which every clip shares
         assert not pads_time_with_zeros(encoder)
         return

@@ -6,6 +6,7 @@ import pytest
 
 import bod_keras
 from bod_keras.encoders.slow_only import SlowOnlyR50
+from tests.tiers import slow
 
 MEAN, STD = 0.45, 0.225
 BLOCKS = {2: 3, 3: 4, 4: 6, 5: 3}
@@ -226,6 +227,7 @@ def test_features_are_float32_under_mixed_precision(model, policy):
     assert np.abs(numpy(got) - want).mean() < 0.05 * np.abs(want).mean()
 
 
+@slow
 def test_trains_two_steps_decoupled_and_comes_back_from_a_file(tmp_path):
     encoder = tiny(input_shape=[4, 32, 32, 3])
     model = bod_keras.VSimCLR(

@@ -6,6 +6,7 @@ import pytest
 
 import bod_keras
 from bod_keras.training import Monitors
+from tests.tiers import slow_unless
 from tests.tiny_models import (
     TINY,
     assert_same_state,
@@ -48,7 +49,9 @@ def test_the_dynamic_part_sees_the_last_view_and_the_motion_view():
     assert np.abs(dynamic[:5] - dynamic[10:]).max() > 1e-3  # it is another view
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=slow_unless(n in ("vsimclr", "vmoco"))) for n in TINY]
+)
 def test_every_framework_trains_with_it_and_comes_back_from_a_file(name, tmp_path):
     views = make_moving_views(4)
     model = with_motion_view(name, bilevel=bod_keras.BiLevel(inner_learning_rate=0.1))

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 import bod_keras
+from tests.tiers import slow
 from tests.tiny_models import (
     assert_same_weights,
     make_model,
@@ -130,7 +131,9 @@ def test_a_loss_scale_that_overflows_is_halved_and_the_step_left_out():
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="torch.compile is refused, see below")
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name", ["head", *(pytest.param(n, marks=slow) for n in ("all", "two steps"))]
+)
 def test_a_compiled_step_equals_an_eager_one(name):
     views = make_moving_views()
     models = []

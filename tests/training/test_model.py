@@ -7,6 +7,7 @@ from keras import ops
 
 import bod_keras
 from bod_keras.backend import autodiff
+from tests.tiers import slow
 from tests.tiny_models import (
     FRAMES,
     SIZE,
@@ -181,26 +182,31 @@ def scheduled():
     }
 
 
+STATES = {
+    "plain": lambda: {"optimizer": keras.optimizers.Adam(1e-2)},
+    "accumulated": lambda: {
+        "decoupling": simple(bilevel=lower_level()),
+        "optimizer": keras.optimizers.SGD(
+            0.1, momentum=0.9, gradient_accumulation_steps=3, use_ema=True
+        ),
+    },
+    "dropout": lambda: {"decoupling": simple(bilevel=lower_level(1, "all")), "dropout": 0.3},
+    "scheduled": scheduled,
+}
+
+
 @pytest.mark.parametrize(
-    "arguments",
+    ("kind", "eager"),
     [
-        lambda: {"optimizer": keras.optimizers.Adam(1e-2)},
-        lambda: {
-            "decoupling": simple(bilevel=lower_level()),
-            "optimizer": keras.optimizers.SGD(
-                0.1, momentum=0.9, gradient_accumulation_steps=3, use_ema=True
-            ),
-        },
-        lambda: {"decoupling": simple(bilevel=lower_level(1, "all")), "dropout": 0.3},
-        scheduled,
+        *((kind, True) for kind in STATES),
+        ("plain", False),
+        *(pytest.param(kind, False, marks=slow) for kind in list(STATES)[1:]),
     ],
-    ids=["plain", "accumulated", "dropout", "scheduled"],
 )
-@pytest.mark.parametrize("eager", [True, False])
-def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(arguments, eager, tmp_path):
+def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(kind, eager, tmp_path):
     """After two steps of six; all losses, weights and states are equal to the last bit."""
     batches = {"views": make_views(), "position": np.arange(4)}
-    whole = make_model(eager=eager, **arguments())
+    whole = make_model(eager=eager, **STATES[kind]())
     for _ in range(2):
         whole.train_on_batch(batches)
     bod_keras.training.save_model(whole, tmp_path / "half.keras")

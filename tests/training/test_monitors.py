@@ -11,6 +11,7 @@ import bod_keras
 from bod_keras.backend import autodiff, replicas
 from bod_keras.training import HistoryFile, Monitors
 from bod_keras.training.embedding_statistics import embedding_statistics
+from tests.tiers import slow, slow_unless
 from tests.tiny_models import (
     assert_same_state,
     gradients_of,
@@ -34,6 +35,11 @@ CASES = [
     ("vswav", {"decoupling": None}),
 ]
 EVERY_CASE = pytest.mark.parametrize(("name", "arguments"), CASES)
+JAX = autodiff.BACKEND == "jax"  # compiles every operation of an eager step
+EITHER = pytest.mark.parametrize(
+    "eager",
+    [pytest.param(True, marks=slow_unless(not JAX)), pytest.param(False, marks=slow_unless(JAX))],
+)
 STATISTICS = list(embedding_statistics([np.eye(2)] * 2))
 
 
@@ -129,12 +135,13 @@ def test_gradients_are_the_slopes_of_the_losses():
     assert cosine == pytest.approx(values["gradient_cosine"], abs=0.02)
 
 
+@EITHER
 @EVERY_CASE
-def test_a_run_goes_as_without_it(name, arguments):
-    """Weights, statistics, queues, seeds and optimizer, to the last bit; compiled, where Keras does that."""
+def test_a_run_goes_as_without_it(name, arguments, eager):
+    """Weights, statistics, queues, seeds and optimizer, to the last bit."""
     views, models = make_views(batch=8), []
     for callbacks in ([], [Monitors(make_views(batch=4, seed=1))]):
-        model = make(name, arguments, eager=name == "vswav")
+        model = make(name, arguments, eager=eager)
         history = train(model, views, epochs=2, callbacks=callbacks)
         models.append(model)
     assert_same_state(*models)
@@ -206,6 +213,7 @@ def test_a_collapse_is_said_once(decoupling, capsys):
     assert f"of at most {width} ({width} wide, 32 clips)" in said[0]
 
 
+@slow
 def test_a_healthy_run_is_silent(capsys):
     head = bod_keras.ProjectionHead(24, 16)
     model = make_model(optimizer=keras.optimizers.Adam(5e-3), projection_head=head, eager=False)

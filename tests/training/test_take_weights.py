@@ -25,7 +25,7 @@ def assert_equal(one, other):
 
 
 @pytest.fixture
-def saved(tmp_path):
+def saved(tmp_path, eagerly):
     """A trained v-MoCo and its file."""
     model = make(bod_keras.VMoCo, queue_size=8, momentum=0.5)
     model.compile("adam")

@@ -10,6 +10,7 @@ import bod_keras
 from bod_keras import encoders, load_encoder
 from bod_keras.encoders import R3D18
 from bod_keras.weights import export, load, read_state
+from tests.tiers import slow, slow_unless
 
 BACKEND = keras.backend.backend()
 SHAPE = (4, 32, 16, 3)
@@ -73,7 +74,7 @@ def encoder():
     return encoder
 
 
-@pytest.mark.parametrize("name", RUN)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=slow_unless("keras" in n)) for n in RUN])
 def test_another_runtime_gives_the_same_features(name, encoder, tmp_path):
     """For one clip and for several, whatever their number was when the file was written."""
     backends, package = WRITTEN.get(name, ((BACKEND,), "keras"))
@@ -89,6 +90,7 @@ def test_another_runtime_gives_the_same_features(name, encoder, tmp_path):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4 * np.abs(want).max())
 
 
+@slow
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="PyTorch's programs take clips of one shape")
 def test_clips_of_any_length_and_size_in_onnx(tmp_path):
     pytest.importorskip("onnxruntime", reason="it runs ONNX files")
@@ -123,6 +125,7 @@ def can_write(name):
     return BACKEND in backends and found
 
 
+@slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", WRITTEN)
 def test_every_family_of_encoders(name, family, tmp_path):
@@ -172,6 +175,7 @@ WITH_A_SPLIT = {
 }
 
 
+@slow
 @pytest.mark.parametrize("kind", WITH_A_SPLIT)
 @pytest.mark.parametrize("name", ["saved_model", "encoder.pt2"])
 def test_all_parts_in_another_runtime(name, kind, tmp_path):
@@ -198,6 +202,7 @@ def test_onnx_refuses_what_it_cannot_hold_before_writing(kind, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@slow
 @pytest.mark.skipif(BACKEND != "jax", reason="about JAX")
 @pytest.mark.parametrize("kind", WITH_A_SPLIT)
 def test_a_runtime_that_does_not_run_it_leaves_nothing(kind, tmp_path):
@@ -207,6 +212,7 @@ def test_a_runtime_that_does_not_run_it_leaves_nothing(kind, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@slow
 @pytest.mark.parametrize("name", WRITTEN)
 @pytest.mark.parametrize("fault", ["numbers", "shape", "missing", "crash"])
 def test_what_computes_something_else_is_not_written(name, fault, encoder, tmp_path, monkeypatch):
