@@ -27,7 +27,7 @@ def workspace(tmp_path_factory):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_smoke_form_trains_two_steps(recipe, workspace):
+def test_the_smoke_form_trains_two_steps(recipe, workspace, eagerly):
     """Decoupled once, and plain: what decoupling adds to each framework has tests of its own."""
     kind = "bod" if recipe == "vsimclr_k400" else "plain"
     config = get_config(recipe, f"{kind},smoke")
@@ -44,7 +44,7 @@ def test_the_smoke_form_trains_two_steps(recipe, workspace):
     assert type(model).__name__.lower() == recipe.split("_")[0]
 
 
-def test_a_run_augments_on_the_device(workspace):
+def test_a_run_augments_on_the_device(workspace, eagerly):
     config = get_config("vsimclr_ucf101", "plain,smoke")
     config.output, config.built_in.folder = str(workspace), str(workspace / "data")
     config.name, config.clips.augment = "device", "device"
