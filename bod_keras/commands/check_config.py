@@ -30,7 +30,19 @@ _AT_MOST = {
     **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho"), 1),
     "optimizer.momentum": 1,
     "seed": 2**32 - 1,
-    "clips.workers": 1024,
+    # Beyond these a number is a slip of the finger: it would end in a lack of memory, or never.
+    **dict.fromkeys(("clips.workers", "clips.views", "probe.views", "built_in.size"), 1024),
+    **dict.fromkeys(("clips.size", "clips.device_size"), 2**13),
+    **dict.fromkeys(("clips.frames", "clips.stride", "built_in.frames"), 2**16),
+    **{f"head.{k}": 2**16 for k in ("hidden", "width")},
+    "head.depth": 128,
+    **{f"optimizer.{k}": 2**16 for k in ("accumulate", "chunks")},
+    **{f"built_in.{k}": 10**6 for k in ("train", "probe_train", "probe_test")},
+    **dict.fromkeys(("epochs", "clips.batch_size", "clips.timeout", "monitors.videos"), 10**6),
+    **{f"optimizer.{k}": 10**6 for k in ("warmup_epochs", "reference_batch")},
+    **{f"optimizer.{k}": 1000 for k in ("learning_rate", "weight_decay")},
+    "decoupling.bilevel.inner_steps": 1000,
+    "clips.cache_mb": 2**24,
 }
 
 

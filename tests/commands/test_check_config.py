@@ -41,6 +41,17 @@ BAD = [
     ("checkpoint.keep", 0),
     ("monitors.every", -1),
     ("seed", -1),
+    *(
+        (key, 10**9)
+        for key in ("epochs", "clips.frames", "clips.size", "clips.views", "head.width")
+    ),
+    *(
+        (key, 10**9)
+        for key in ("clips.batch_size", "clips.timeout", "clips.cache_mb", "head.depth")
+    ),
+    *((f"built_in.{key}", 10**9) for key in ("train", "size", "frames", "probe_test")),
+    *((key, 1e9) for key in ("optimizer.learning_rate", "optimizer.warmup_epochs")),
+    ("decoupling.bilevel.inner_steps", 10**9),
     ("name", "../../escaped"),
     ("name", ".."),
     ("name", ""),

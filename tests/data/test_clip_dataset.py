@@ -236,7 +236,10 @@ def test_labels_come_with_their_clips():
             {"labels": [0]},
             r"labels must hold one class for each of the 6 records. Received: shape .1,.",
         ),
-        ({"timeout": 0}, "timeout must be more than 0 seconds. Received: timeout=0"),
+        (
+            {"timeout": 0},
+            "timeout must be more than 0 seconds, and at most 1,000,000. Received: timeout=0",
+        ),
         ({"shard": (1, 1)}, r"Received: shard=\(1, 1\)"),
         ({"flip": 2.0}, "flip must be a probability"),
     ],
@@ -244,3 +247,28 @@ def test_labels_come_with_their_clips():
 def test_wrong_arguments(videos, change, message):
     with pytest.raises(ValueError, match=message):
         ClipDataset(records_of(videos), **{**OPTIONS, **change})
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"frames": 10**9},
+        {"views": 10**9},
+        {"size": 10**9},
+        {"device_size": 10**9},
+        {"workers": 10**9},
+        {"timeout": float("inf")},
+        {"timeout": float("nan")},
+        {"cache_mb": 1e30},
+    ],
+)
+def test_numbers_beyond_all_sense_are_refused(setting):
+    (name,) = setting
+    with pytest.raises(bod_keras.UserError, match=f"{name} must be .*at most.*Received: {name}="):
+        ClipDataset([Record("a.mp4")], batch_size=1, **setting)
+
+
+def test_a_batch_that_no_memory_holds_is_refused():
+    records = [Record(f"{i}.mp4") for i in range(9)]
+    with pytest.raises(bod_keras.UserError, match="needs 5,400 GiB.*Lower batch_size"):
+        ClipDataset(records, batch_size=9, frames=100, size=8192, views=32)

@@ -9,6 +9,8 @@ from typing import Any
 from bod_keras.data.augment.augment import augmentation
 from bod_keras.errors import UserError, check_choice
 
+_LONGEST = 10**6  # seconds, eleven days: the system waits no longer
+
 
 @dataclasses.dataclass(frozen=True)
 class ClipSpec:
@@ -49,7 +51,9 @@ class ClipSpec:
                 "frames must be at least 2, because one frame has no motion. "
                 f"Received: frames={self.frames}"
             )
-        _check_least(self, stride=1, views=1, size=1)
+        _check_ranges(self, frames=(2, 2**16), stride=(1, 2**16), views=(1, 1024), size=(1, 2**13))
+        if self.device_size is not None:
+            _check_ranges(self, device_size=(1, 2**13))
         check_choice("augment", self.augment, ("cpu", "device"))
         augmentation(**self.augmentation)
 
@@ -124,10 +128,11 @@ class Loading:
     max_bad_share: float = 0.1
 
     def __post_init__(self):
-        _check_least(self, workers=0, cache_mb=0)
-        if not self.timeout > 0:
+        _check_ranges(self, workers=(0, 1024), cache_mb=(0, 2**24))
+        if not 0 < self.timeout <= _LONGEST:
             raise UserError(
-                f"timeout must be more than 0 seconds. Received: timeout={self.timeout}"
+                f"timeout must be more than 0 seconds, and at most {_LONGEST:,}. "
+                f"Received: timeout={self.timeout}"
             )
         if not 0 <= self.max_bad_share <= 1:
             raise UserError(
@@ -172,8 +177,9 @@ def _chosen(settings, names):
     return {name: value for name, value in settings.items() if name in names}
 
 
-def _check_least(specification, **least):
-    for name, lowest in least.items():
+def _check_ranges(specification: ClipSpec | Loading, **ranges: tuple[int, int]) -> None:
+    for name, (low, high) in ranges.items():
         value = getattr(specification, name)
-        if not value >= lowest:
-            raise UserError(f"{name} must be at least {lowest}. Received: {name}={value}")
+        if not low <= value <= high:
+            bound = f"at least {low}" if not value > high else f"at most {high}"
+            raise UserError(f"{name} must be {bound}. Received: {name}={value}")

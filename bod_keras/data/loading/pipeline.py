@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bod_keras.views.clip_augmenter import ClipAugmenter
 
 
+_LARGEST_BATCH = 2**38  # bytes, 256 GiB
 # Epochs without a whole batch after which there will be none.
 _PATIENCE = 10
 
@@ -107,6 +109,11 @@ class ClipDataset:
             raise UserError(f"seed must be at least 0. Received: seed={seed}")
         self.clips, self.loading = with_settings(clips, loading, settings)
         self.batch_size, self.seed = batch_size, seed
+        if (needed := batch_size * math.prod(self.clips.training_shape)) > _LARGEST_BATCH:
+            raise UserError(
+                f"A batch of {batch_size} samples {self.clips.training_shape} needs "
+                f"{needed / 2**30:,.0f} GiB as bytes. Lower batch_size, views, frames or size."
+            )
         self._labels = None if labels is None else np.asarray(labels, np.int32)
         if labels is not None and self._labels.shape != (len(self.records),):
             raise UserError(
