@@ -89,15 +89,19 @@ def _write_silence(container, seconds):
     container.mux(stream.encode(None))
 
 
-def copy_video(source, path, first=0, shift=0):
+def copy_video(source, path, first=0, shift=0, without=()):
     """Copy packets without decoding them: from packet `first` on, shown `shift` frames of 1/25 s later.
+
+    Those whose numbers are in `without` are left out.
 
     A negative shift hides frames behind an edit list, as `ffmpeg -ss ... -c copy` does.
     """
     with av.open(str(source)) as old, av.open(str(path), "w") as new:
         stream = new.add_stream_from_template(old.streams.video[0], opaque=True)
         packets = [packet for packet in old.demux(video=0) if packet.dts is not None]
-        for packet in packets[first:]:
+        for number, packet in enumerate(packets[first:], start=first):
+            if number in without:
+                continue
             later = round(shift * 4 / TICKS / packet.time_base)
             packet.pts, packet.dts, packet.stream = packet.pts + later, packet.dts + later, stream
             new.mux(packet)

@@ -18,7 +18,7 @@ from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import set_aside
 from bod_keras.storage.remote import is_remote
 
-KINDS = ("unreadable", "truncated", "too short", "variable rate", "duplicate")
+KINDS = ("unreadable", "truncated", "too short", "variable rate", "gaps", "duplicate")
 
 
 def verify(
@@ -102,6 +102,8 @@ def _problems(result: dict, min_frames: int) -> Iterator[tuple[str, str]]:
         yield "too short", f"{result['frames']} frames"
     if result["variable_rate"]:
         yield "variable rate", f"{result['fps']:.5g} frames a second on average"
+    if result.get("gaps"):
+        yield "gaps", result["gaps"]
 
 
 def _checked(states: dict, full: bool, workers: int, patience, journal: str) -> dict:
@@ -120,7 +122,7 @@ def _checked(states: dict, full: bool, workers: int, patience, journal: str) -> 
             print(json.dumps({"full": full}), file=stream, flush=True)
         for path, result, failure in checks:
             results[path] = result or {
-                **dict.fromkeys(("declared", "frames", "fps", "variable_rate")),
+                **dict.fromkeys(("declared", "frames", "fps", "variable_rate", "gaps")),
                 "state": "unreadable",
                 "reason": failure,
             }

@@ -1,5 +1,6 @@
 """Files of every kind: a frame is the one that was asked for, or the file is refused with a reason."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
@@ -7,8 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from bod_keras.data import ClipDataset, Record, VideoError, open_store, probe, write_shards
+from bod_keras.data import Catalog, ClipDataset, Record, VideoError, open_store, probe, write_shards
 from bod_keras.data.record_frames import record_frames
+from bod_keras.data.verify import verify
 from bod_keras.data.video import iterate_frames, read_frames, readable_frames, video_file
 from bod_keras.data.video.check import check_video
 from bod_keras.data.video.video import count_frames, frame_times
@@ -298,3 +300,34 @@ def test_a_remote_file_has_the_same_index(tmp_path, name, codec):
         np.testing.assert_array_equal(local.times, away.times)
         assert (local.keys, local.promised) == (away.keys, away.promised)
         np.testing.assert_array_equal(read_frames(f"{address}/{name}"), read_frames(path))
+
+
+@pytest.mark.parametrize("lost", [[30], [7, 8, 31], [44]])
+@pytest.mark.parametrize(
+    "name, codec, b_frames",
+    [
+        ("a.mkv", "libx264", 2),
+        ("a.webm", "libvpx-vp9", 0),
+        ("a.mkv", "mpeg4", 0),
+        ("a.mpg", "mpeg2video", 0),
+        ("a.ts", "mpeg1video", 2),
+        ("a.mp4", "mjpeg", 0),
+    ],
+)
+def test_packets_that_are_lost_without_a_trace_are_told_by_the_gap(
+    tmp_path, name, codec, b_frames, lost
+):
+    whole = write_video(tmp_path / name, codec, b_frames=b_frames, gop=5)
+    path = tmp_path / f"lost-{name}"
+    copy_video(whole, path, without=lost)
+    for full in (False, True):
+        assert check_video(whole, full)["gaps"] is None
+        assert re.match(r"\d+ frames? missing, the first after \d", check_video(path, full)["gaps"])
+    found = verify(Catalog([Record(str(path))]), journal=tmp_path / "journal")
+    assert found["counts"]["gaps"] == 1 and found["counts"]["truncated"] == 0
+
+
+@pytest.mark.parametrize("kind", ["jitter", "dropped", "late", "constant"])
+def test_a_variable_rate_has_no_gaps(tmp_path, kind):
+    path = write_video(tmp_path / "a.mkv", "libx264", times_of(kind))
+    assert check_video(path)["gaps"] is None

@@ -11,14 +11,14 @@ from bod_keras.data.video.frame_folder_store import FrameFolderStore
 from bod_keras.data.video.video import (
     check_frames,
     count_frames,
-    frame_times,
     probe,
     readable_frames,
 )
 from bod_keras.data.video.video_file import VideoError
+from bod_keras.data.video.video_index import video_index
 
-# Of a constant rate a frame time may be off by its rounding to milliseconds, as in .webm and .mkv.
-_JITTER_MS, _JITTER_SHARE = 2.0, 0.1
+# Seconds by which a frame time of a constant rate may be off: its rounding to milliseconds, as in .webm and .mkv.
+_JITTER, _JITTER_SHARE = 0.002, 0.1
 # Where an edit or a container's own rounding shows, the rate is still constant.
 _ODD, _ODD_SHARE = 3, 0.01
 
@@ -34,14 +34,15 @@ def check_video(path: str, full: bool = False) -> dict:
     Returns:
         A dict: `state`, "ok", "truncated" or "unreadable"; `reason`, why, or None; `declared` and
         `frames`, the header's number of frames and that of those that can be decoded; `fps`;
-        `variable_rate`, or None where that was not looked for. What is not known is None.
+        `variable_rate`, or None where that was not looked for; `gaps`, which frames seem to be lost: at a
+        constant rate distances of frames are a whole number of times the usual one. What is not known is None.
 
     Example:
         >>> from bod_keras.data.video.check import check_video
         >>> check_video("nowhere.mp4")["reason"]
         'No such file or directory'
     """
-    result = dict.fromkeys(("reason", "declared", "frames", "fps", "variable_rate"))
+    result = dict.fromkeys(("reason", "declared", "frames", "fps", "variable_rate", "gaps"))
     try:
         if os.path.isdir(path):
             return {**result, "state": "ok", "frames": _check_images(path, full)}
@@ -50,9 +51,11 @@ def check_video(path: str, full: bool = False) -> dict:
         info = probe(path)
         result |= {"declared": info.frames, "fps": info.fps}
         result["frames"] = readable_frames(path)
+        times = video_index(path).times
+        result["gaps"] = None if times is None else _gaps(times)
         if full:
             check_frames(path)
-            result["variable_rate"] = _is_variable(frame_times(path))
+            result["variable_rate"] = times is not None and _is_variable(times)
         return {**result, "state": "ok"}
     except OSError as error:
         return {**result, "state": "unreadable", "reason": error.strerror or str(error)}
@@ -92,12 +95,32 @@ def content_hash(path: str) -> str:
 
 def _is_variable(times: np.ndarray) -> bool:
     """Whether more than 1 % of the distances of frames, and more than three, differ from the usual one."""
-    gaps = np.diff(times) * 1000
-    if not len(gaps):
-        return False
-    usual = np.median(gaps)
-    odd = np.sum(abs(gaps - usual) > max(_JITTER_MS, _JITTER_SHARE * usual))
-    return bool(odd > max(_ODD, _ODD_SHARE * len(gaps)))
+    return len(_odd(times)) > max(_ODD, _ODD_SHARE * len(times))
+
+
+def _odd(times: np.ndarray) -> np.ndarray:
+    """The numbers of the distances of frames that differ from the usual one."""
+    gaps = np.diff(times)
+    usual = np.median(gaps) if len(gaps) else 0
+    return np.flatnonzero(abs(gaps - usual) > max(_JITTER, _JITTER_SHARE * usual))
+
+
+def _gaps(times: np.ndarray) -> str | None:
+    """Say how many frames are missing where the rate is constant: packets that were lost, or frames dropped."""
+    if _is_variable(times):
+        return None
+    gaps = np.diff(times)
+    usual = np.median(gaps) if len(gaps) else 0
+    found = [(n, round(gaps[n] / usual) - 1) for n in _odd(times)] if usual else []
+    found = [
+        (n, lost)
+        for n, lost in found
+        if lost > 0 and abs(gaps[n] - (lost + 1) * usual) <= max(_JITTER, _JITTER_SHARE * usual)
+    ]
+    if not found:
+        return None
+    frames = sum(lost for _, lost in found)
+    return f"{frames} frame{'s' * (frames > 1)} missing, the first after {times[found[0][0]]:.2f} s"
 
 
 def _check_images(folder: str, full: bool) -> int:
