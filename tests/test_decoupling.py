@@ -5,6 +5,8 @@ import json
 
 import keras
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 from keras import ops
 
 import bod_keras
@@ -70,3 +72,31 @@ def test_the_published_code_differs_from_the_papers_text_in_the_split_alone():
     assert code != text and dataclasses.replace(code, reference_code=False) == text
     with pytest.raises(bod_keras.UserError, match="Did you mean reference-code"):
         bod_keras.Decoupling.named("reference_code")
+
+
+positive = some.sampled_from([1e-3, 0.1, 2.0])
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(
+    some.fixed_dictionaries(
+        {},
+        optional={
+            "threshold": some.none() | positive,
+            "ridge": positive,
+            "read_out": some.sampled_from(["operator", "mean"]),
+            "projector_gradient": some.booleans(),
+            "heads": some.sampled_from([1, 2]),
+            "bilevel": some.none() | some.builds(bod_keras.BiLevel, some.integers(1, 3), positive),
+            "dynamic_temperature": some.none() | positive,
+            "dynamic_weight": some.none() | some.just(0.0) | positive,
+            "base_weight": some.just(0.0) | positive,
+            "standardize": some.booleans(),
+            "motion_view": some.sampled_from([None, "background_swap"]),
+            "static_view": some.sampled_from([None, "auto", "frame_shuffle"]),
+        },
+    )
+)
+def test_any_settings_come_back_equal(settings):
+    settings = bod_keras.Decoupling(**settings)
+    assert again(settings) == settings and again(settings).bilevel == settings.bilevel
