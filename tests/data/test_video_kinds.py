@@ -302,7 +302,7 @@ def test_a_remote_file_has_the_same_index(tmp_path, name, codec):
         np.testing.assert_array_equal(read_frames(f"{address}/{name}"), read_frames(path))
 
 
-@pytest.mark.parametrize("lost", [[30], [7, 8, 31], [44]])
+@pytest.mark.parametrize("lost", [[30], [7, 8, 31], [43]])
 @pytest.mark.parametrize(
     "name, codec, b_frames",
     [
