@@ -14,6 +14,7 @@ from bod_keras.evaluation import write_report
 from configs import base
 from tests import typed_commands
 from tests.evaluation.ucf101_tree import write_ucf101
+from tests.outputs import check_output
 from tests.tiers import slow
 from tests.typed_commands import ROOT
 
@@ -72,7 +73,7 @@ def test_splits_are_averaged_and_the_second_time_comes_from_the_cache(evaluate, 
         assert one["provenance"]["data"]["fold"] == one["fold"]
         for file in one["files"]:
             place = run / "evaluation" / name / f"split{one['fold']}-seed0" / file
-            assert place.stat().st_size > 0
+            check_output(place)
     code, second, errors = evaluate(run, *flags)
     assert code == 0, errors
     assert "extracted" not in second and "12 train videos: features are from the cache" in second
@@ -180,7 +181,7 @@ def test_a_protocol_that_brings_its_own_videos(evaluate, run):
     assert result["provenance"]["data"]["source"] == "boxes" and result["videos"] == [160, 64]
     folder = run / "evaluation" / name.removeprefix("evaluation_")
     for file in result["files"]:
-        assert (folder / file).stat().st_size > 0
+        check_output(folder / file)
 
 
 def test_a_folder_without_labels(evaluate, run, tmp_path):

@@ -18,6 +18,7 @@ from bod_keras.evaluation.protocols import (
     run_protocol,
 )
 from tests.evaluation.ucf101_tree import CLASSES, read_splits, write_ucf101
+from tests.outputs import check_output
 from tests.tiny_models import make_framework, weights_of
 
 FOLDER = Path(__file__).parents[2] / "configs" / "protocols"
@@ -71,7 +72,7 @@ def test_a_protocol_on_features_runs(shared, tmp_path, name):
         assert all(0 <= value <= 1 for value in scores[part].values() if value is not None)
     assert result["files"]
     for file in result["files"]:
-        assert (tmp_path / "out" / file).stat().st_size > 0, file
+        check_output(tmp_path / "out" / file)
 
 
 @pytest.mark.parametrize("name", TRAINING)
@@ -86,7 +87,7 @@ def test_a_protocol_that_trains_runs_and_is_then_read_from_its_file(shared, tmp_
     assert result["chosen_on"] == (None if protocol.checkpoint == "last" else protocol.checkpoint)
     assert bool(result["warnings"]) == (protocol.checkpoint == "test")
     for file in result["files"]:
-        assert (tmp_path / file).stat().st_size > 0, file
+        check_output(tmp_path / file)
     (folder,) = tmp_path.glob("training-*")
     left = {path.name for path in folder.iterdir()}
     assert left == {"classifier.keras", "history.csv", "result.npz"}
