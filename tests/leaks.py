@@ -8,8 +8,6 @@ import threading
 import time
 from pathlib import Path
 
-PATIENCE = 5.0  # seconds until a process that was told to end must have ended
-
 
 class Leaks:
     """What there is now, to be compared with what there is after a test.
@@ -22,9 +20,13 @@ class Leaks:
         self.folder = os.path.realpath(folder)
         self.before = self._now()
 
-    def found(self):
-        """Kind and description of what is there and was not; after a while, as some things take time to end."""
-        left, deadline = self._now() - self.before, time.monotonic() + PATIENCE
+    def found(self, patience=5.0):
+        """Kind and name of what is there and was not before.
+
+        Args:
+            patience: Seconds in which a process that was told to end must have ended.
+        """
+        left, deadline = self._now() - self.before, time.monotonic() + patience
         if left:
             gc.collect()  # an object that is only reached in a circle is no longer in use
         while left and time.monotonic() < deadline:

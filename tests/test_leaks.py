@@ -5,19 +5,11 @@ import sys
 import tempfile
 import threading
 
-import pytest
-
-from tests import leaks
 from tests.leaks import Leaks
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    monkeypatch.setattr(leaks, "PATIENCE", 0.0)
-
-
-def kinds(found):
-    return [kind for kind, _ in found]
+def kinds(before):
+    return [kind for kind, _ in before.found(patience=0.0)]
 
 
 def test_nothing_left_is_nothing_found(tmp_path):
@@ -27,7 +19,7 @@ def test_nothing_left_is_nothing_found(tmp_path):
 def test_a_process_is_found(tmp_path):
     before = Leaks(tmp_path)
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    assert kinds(before.found()) == ["process"]
+    assert kinds(before) == ["process"]
     process.communicate()
     assert before.found() == []
 
@@ -37,7 +29,7 @@ def test_a_thread_is_found_unless_it_is_a_daemon(tmp_path):
     threads = [threading.Thread(target=end.wait, daemon=daemon) for daemon in (False, True)]
     for thread in threads:
         thread.start()
-    assert kinds(before.found()) == ["thread"]
+    assert kinds(before) == ["thread"]
     end.set()
     for thread in threads:
         thread.join()
@@ -46,11 +38,11 @@ def test_a_thread_is_found_unless_it_is_a_daemon(tmp_path):
 def test_a_temporary_folder_is_found(tmp_path):
     before = Leaks(tmp_path)
     with tempfile.TemporaryDirectory(prefix="bod_keras-"):
-        assert kinds(before.found()) == ["temporary entry"]
+        assert kinds(before) == ["temporary entry"]
 
 
 def test_an_open_file_is_found(tmp_path):
     before = Leaks(tmp_path)
     with open(tmp_path / "history.csv", "w"):
-        assert kinds(before.found()) == ["open file"]
+        assert kinds(before) == ["open file"]
     assert before.found() == []

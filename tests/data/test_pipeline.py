@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bod_keras.data import ClipDataset, Record, clip_indices, even_views, read_frames
+from tests.leaks import Leaks
 
 OPTIONS = {"frames": 4, "size": 16, "batch_size": 2, "recipe": "cvrl"}
 
@@ -37,6 +38,17 @@ def test_samples_do_not_depend_on_workers_or_cache(videos):
     for change in ({"workers": 0}, {"workers": 4}, {"cache_mb": 64}, {"cache_mb": 0.1}):
         other, _ = collect(ClipDataset(records_of(videos), **OPTIONS, **change), steps=5)
         np.testing.assert_array_equal(first, other)
+
+
+@pytest.mark.parametrize("kind", ["training", "evaluation"])
+def test_a_stream_that_nobody_has_any_more_takes_its_processes_along(kind, videos, tmp_path):
+    """TensorFlow keeps what makes the batches for ever."""
+    before = Leaks(tmp_path)
+    stream = iter(getattr(ClipDataset(records_of(videos), **OPTIONS, workers=2), kind)())
+    assert next(stream)["views"].shape[0] == 2
+    assert [kind for kind, _ in before.found(patience=0.0)] == ["process"] * 2
+    del stream
+    assert before.found() == []
 
 
 def test_resuming_continues_bit_for_bit(videos):

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import itertools
 import math
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -412,7 +413,14 @@ class ClipDataset:
         views = tf.TensorSpec((rows, *shape), tf.uint8)
         names = [key] if self._labels is None else [key, "label"]
         signature = {"views": views, **{name: tf.TensorSpec((rows,), tf.int32) for name in names}}
-        stream = tf.data.Dataset.from_generator(make, output_signature=signature)
+        # TensorFlow keeps what `from_generator` got for ever, and with it this object and its processes.
+        makers = [make]
+        stream = tf.data.Dataset.from_generator(lambda: makers[0](), output_signature=signature)
+        weakref.finalize(stream, makers.clear)
+        options = tf.data.Options()
+        # There is nothing to tune, and the thread that does it can sleep through the end, for a minute.
+        options.autotune.enabled = False
+        stream = stream.with_options(options)
         if key == "position" and self.clips.on_device:
             return stream
         return stream.map(lambda b: {**b, "views": tf.cast(b["views"], tf.float32) / 255.0})
