@@ -7,6 +7,7 @@ from keras import layers
 from benchmarks.multiply_adds import multiply_adds
 from bod_keras import encoders
 from bod_keras.encoders.self_attention import SelfAttention
+from tests.tiers import slow
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,7 @@ def test_frames_that_are_folded_into_the_batch_count_each():
     assert four == 4 * one > 0
 
 
+@slow
 @pytest.mark.parametrize(
     "builder, arguments, clip, classes, published",
     [

@@ -13,6 +13,7 @@ from bod_keras.encoders import FrameCNN, feature_map
 from bod_keras.training import Progress, steps_taken
 from bod_keras.training.fit_labeled import TrainingStoppedError
 from tests.detection.discs import disc_key_frames, write_discs
+from tests.tiers import slow
 from tests.tiny_models import assert_same_weights, numpy
 
 SHAPE = (4, 16, 16, 3)
@@ -32,7 +33,7 @@ def make_detector(dropout=0.0):
     return ActionDetector(features, 4, False, bins=3, dropout=dropout)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("sgd", marks=slow)])
 def test_a_run_that_was_killed_goes_on(optimizer, data, tmp_path, monkeypatch, capsys):
     # The decay is so strong that vectors which it shrank after the resumption would show.
     settings = {"epochs": 3, "learning_rate": 0.1, "warmup_epochs": 1, "weight_decay": 3.0}

@@ -18,6 +18,7 @@ from bod_keras.evaluation.protocols import (
 )
 from tests.data.datasets.trees import write_files
 from tests.detection.discs import make_conv, write_discs
+from tests.tiers import slow
 from tests.tiny_models import weights_of
 from tests.video_files import make_ramp_clip, save_video
 
@@ -42,6 +43,7 @@ def rows_of(file):
         return list(csv.reader(stream))
 
 
+@slow
 def test_a_detector_learns_where_discs_move_to(tmp_path):
     root = write_discs(tmp_path, train=48, test=12)
     encoder = make_conv()

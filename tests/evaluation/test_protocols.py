@@ -19,6 +19,7 @@ from bod_keras.evaluation.protocols import (
 )
 from tests.evaluation.ucf101_tree import CLASSES, read_splits, write_ucf101
 from tests.outputs import check_output
+from tests.tiers import slow
 from tests.tiny_models import make_framework, weights_of
 
 FOLDER = Path(__file__).parents[2] / "configs" / "protocols"
@@ -120,7 +121,9 @@ def test_training_twice_is_identical_and_another_seed_is_not(shared, tmp_path):
     assert (found[0] != found[2]).any()
 
 
-@pytest.mark.parametrize("name", ["linear", "knn", "retrieval-rspnet"])
+@pytest.mark.parametrize(
+    "name", ["knn", *(pytest.param(n, marks=slow) for n in ("linear", "retrieval-rspnet"))]
+)
 def test_twice_is_identical_and_another_cache_changes_nothing(shared, tmp_path, name):
     model, splits, _ = shared
     first = run_protocol(subject_of(shared, tmp_path / "out"), small(name))

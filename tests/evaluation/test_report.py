@@ -14,6 +14,7 @@ import pytest
 import bod_keras
 from bod_keras.evaluation import environment, format_table, summarize, write_report
 from bod_keras.evaluation import report as report_module
+from tests.tiers import slow
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,6 +69,7 @@ def test_a_file_that_is_no_report_is_kept(tmp_path, text, message):
     assert path.read_text() == text
 
 
+@slow
 def test_processes_that_write_at_the_same_time_lose_nothing(tmp_path):
     path = write_report(tmp_path / "report.json", config={})
     script = (

@@ -4,6 +4,7 @@ import pytest
 
 from bod_keras.data import ClipAugment, ClipAugmenter
 from tests.layer_harness import check_layer
+from tests.tiers import slow
 
 ARGUMENTS = {
     "size": 8,
@@ -27,7 +28,7 @@ def test_it_is_a_layer(tmp_path, shape):
     check_layer(lambda: ClipAugmenter(**ARGUMENTS), shape, tmp_path=tmp_path, arguments=ARGUMENTS)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=slow)])
 def test_draws_are_fixed_by_the_seed_also_in_a_compiled_step(jit_compile):
     """The step's loss is a function of the augmented clips."""
     if jit_compile and keras.backend.backend() == "torch":

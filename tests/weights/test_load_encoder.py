@@ -1,7 +1,5 @@
 """The encoder alone, from everything that a run leaves; and the command that exports it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -10,6 +8,7 @@ import pytest
 
 import bod_keras
 from bod_keras.weights import read_state
+from bod_keras.weights.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 CLIPS = np.random.default_rng(0).uniform(size=(2, 4, 16, 16, 3)).astype("float32")
@@ -77,30 +76,17 @@ def test_what_is_no_encoder_is_refused(run, tmp_path):
         bod_keras.load_encoder(tmp_path / "dense.keras")
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "bod_keras.weights", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-def test_the_command_exports_a_run(run, tmp_path):
+def test_the_command_exports_a_run(run, tmp_path, capsys):
     folder, _ = run
-    done = command("--encoder", folder, "--output", tmp_path / "out.safetensors")
-    assert done.returncode == 0, done.stderr
-    assert "out.safetensors: r3d18, " in done.stdout
-    assert "clips (None, 4, 16, 16, 3) to frame features (None, 4, 16)" in done.stdout
+    main(["--encoder", str(folder), "--output", str(tmp_path / "out.safetensors")])
+    told = capsys.readouterr().out
+    assert "out.safetensors: r3d18, " in told
+    assert "clips (None, 4, 16, 16, 3) to frame features (None, 4, 16)" in told
     kernel = bod_keras.load_encoder(folder).get_layer("stem_conv").get_weights()[0]
     saved = read_state(tmp_path / "out.safetensors")["stem.0.weight"]
     np.testing.assert_array_equal(saved, kernel.transpose(4, 3, 0, 1, 2))
 
 
 def test_the_command_says_in_one_line_what_is_wrong(tmp_path):
-    done = command("--encoder", tmp_path, "--output", tmp_path / "out.pth")
-    assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("python -m bod_keras.weights: ") and "of a finished run" in last
-    assert "Traceback" not in done.stderr
+    with pytest.raises(SystemExit, match="^python -m bod_keras.weights: .*of a finished run.*$"):
+        main(["--encoder", str(tmp_path), "--output", str(tmp_path / "out.pth")])
