@@ -37,6 +37,11 @@ def check_choice(what: str, name: object, choices: Iterable[str]) -> None:
     choices = list(choices)
     if name in choices:
         return
-    near = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    near = nearest(str(name), choices)
+    hint = f" Did you mean {near}?" if near else ""
     raise UserError(f"{what} must be one of {', '.join(choices)}. Received: {name!r}.{hint}")
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """Return the choice that was probably meant, or None if none is like the name."""
+    return next(iter(difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)), None)

@@ -1,8 +1,11 @@
 """A config turned into objects, for train.py and evaluate.py; nothing below this level sees a config."""
 
-import inspect
+from __future__ import annotations
+
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -22,22 +25,23 @@ from bod_keras.data import (
 from bod_keras.decoupling import BiLevel, Decoupling
 from bod_keras.encoders import ENCODERS
 from bod_keras.errors import UserError, check_choice
-from bod_keras.frameworks import FRAMEWORKS, ContrastiveModel, ProjectionHead
+from bod_keras.frameworks import FRAMEWORKS, ProjectionHead
 from bod_keras.registry import Registry
 from bod_keras.storage.remote import is_folder, is_remote
-from bod_keras.training import LARS, RunFolder, warmup_cosine
+from bod_keras.storage.remote_error import without_secrets
+from bod_keras.training import LARS, Distribution, RunFolder, warmup_cosine
 from bod_keras.weights import load_torch
 
 OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD, "lars": LARS}
 
 
-def run_folder(config, stores=True):
+def run_folder(config: Mapping[str, Any], stores: bool = True) -> RunFolder:
     """Where a run leaves its files: ``<output>/<name>-seed<seed>``, which may be on remote storage."""
     where = f"{config['output'].rstrip('/')}/{config['name']}-seed{config['seed']}"
     return RunFolder(where, stores)
 
 
-def training_catalog(config):
+def training_catalog(config: Mapping[str, Any]) -> Catalog:
     """The `Catalog` of the videos to pre-train on."""
     data = config["data"]
     if data["dataset"]:
@@ -54,7 +58,9 @@ def training_catalog(config):
     return _usable(config, catalog)
 
 
-def training_data(config, catalog, distribution=None):
+def training_data(
+    config: Mapping[str, Any], catalog: Catalog, distribution: Distribution | None = None
+) -> ClipDataset:
     """The `ClipDataset` of a catalog to pre-train on; of a `Distribution`, this process' part of it."""
     clips = dict(config["clips"])
     if distribution is not None and distribution.replicas > 1:
@@ -70,7 +76,7 @@ def training_data(config, catalog, distribution=None):
     return ClipDataset(catalog.records, seed=config["seed"], **clips)
 
 
-def probe_catalog(config, part):
+def probe_catalog(config: Mapping[str, Any], part: str) -> Catalog:
     """The `Catalog` of a probe's labeled videos; `part` is "train" or "test"."""
     source, data = config["probe"][part], config["data"]
     if source:
@@ -88,7 +94,7 @@ def probe_catalog(config, part):
     return _usable(config, catalog)
 
 
-def unlabeled_catalog(config):
+def unlabeled_catalog(config: Mapping[str, Any]) -> Catalog:
     """The `Catalog` of videos for what needs no labels: the probe's of "test", or those of the training."""
     data = config["data"]
     if config["probe"]["test"] or data["dataset"] or data["source"] in ("", "built-in"):
@@ -96,7 +102,7 @@ def unlabeled_catalog(config):
     return training_catalog(config)
 
 
-def probe_data(config, catalog):
+def probe_data(config: Mapping[str, Any], catalog: Catalog) -> ClipDataset:
     """The `ClipDataset` of a probe's catalog."""
     clips = dict(config["clips"])
     clips["batch_size"] = min(clips["batch_size"], len(catalog.records))
@@ -122,7 +128,8 @@ def _usable(config, catalog):
     print(f"Videos: {catalog.summary()}.", flush=True)
     total, missing = len(catalog.records) + len(catalog.missing), catalog.missing
     if missing:
-        named = f"{len(missing)} of {total} annotated videos have no file: {', '.join(missing[:5])}"
+        some = ", ".join(map(without_secrets, missing[:5]))
+        named = f"{len(missing)} of {total} annotated videos have no file: {some}"
         share = config["clips"]["max_bad_share"]
         if len(missing) > share * total:
             raise UserError(
@@ -139,7 +146,7 @@ def _usable(config, catalog):
     return catalog
 
 
-def built_in_discs(config):
+def built_in_discs(config: Mapping[str, Any]) -> dict[str, Any]:
     """``config.data`` of the built-in moving discs, which are written once."""
     folder = _built_in_folder(config) / "moving-discs"
     place = str(write_moving_discs(folder))
@@ -164,15 +171,10 @@ def _built_in(config):
     return write_digit_drift(folder, seed=0, **settings)
 
 
-def framework_settings(name):
+def framework_settings(name: str) -> dict[str, Any]:
     """The arguments of a framework's class that it alone has, with their defaults; epochs instead of steps."""
     framework = FRAMEWORKS[name]
-    shared = inspect.signature(ContrastiveModel.__init__).parameters
-    settings = {
-        key: parameter.default
-        for key, parameter in inspect.signature(framework.__init__).parameters.items()
-        if key not in shared
-    }
+    settings = framework.own_arguments()
     for key, epochs in framework.in_epochs.items():
         del settings[key]
         if epochs is None:
@@ -182,8 +184,13 @@ def framework_settings(name):
     return settings
 
 
-def check_framework(config):
-    """Raise a `UserError` unless ``config.framework`` has the settings of the framework that it names."""
+def check_settings(config: Mapping[str, Any]) -> None:
+    """Raise a `UserError` for what is wrong and can be told before a long list of videos is read.
+
+    ``config.framework`` must have the settings of the framework that it names.
+    """
+    decoupling_of(config)
+    build_optimizer(config, steps_per_epoch=1)
     name = config["framework"]["name"]
     settings = set(config["framework"]) - {"name"}
     FRAMEWORKS[name]  # an unknown one is refused
@@ -195,19 +202,31 @@ def check_framework(config):
         )
 
 
-def build_model(config, steps_per_epoch, augmenter=None):
-    """The framework that a config describes, not compiled; with the layer that augments, if there is one."""
-    clips, settings = config["clips"], dict(config["framework"])
-    build_encoder = ENCODERS[config["encoder"]["name"]]
-    encoder = build_encoder(
+def build_encoder(config: Mapping[str, Any]) -> keras.Model:
+    """The encoder that a config describes, with its weights; no video is needed."""
+    clips = config["clips"]
+    build = ENCODERS[config["encoder"]["name"]]
+    encoder = build(
         input_shape=(clips["frames"], clips["size"], clips["size"], 3),
         **config["encoder"]["arguments"],
     )
     if config["decoupled"] and config["repeat_edges"]:
         encoders.repeat_edges(encoder)
-    if config["encoder"]["weights"]:
-        file = config["encoder"]["weights"]
+    if file := config["encoder"]["weights"]:
         print(f"Encoder weights: {file}, {load_torch(encoder, file)}", flush=True)
+    return encoder
+
+
+def build_model(
+    config: Mapping[str, Any],
+    steps_per_epoch: int,
+    augmenter: keras.layers.Layer | None = None,
+    encoder: keras.Model | None = None,
+) -> keras.Model:
+    """The framework that a config describes, not compiled; with the layer that augments, if there is one."""
+    settings = dict(config["framework"])
+    if encoder is None:
+        encoder = build_encoder(config)
     name = settings.pop("name")
     framework = FRAMEWORKS[name]
     # One of the user's own, "module:Class", has its own defaults.
@@ -223,7 +242,7 @@ def build_model(config, steps_per_epoch, augmenter=None):
     )
 
 
-def decoupling_of(config):
+def decoupling_of(config: Mapping[str, Any]) -> Decoupling | None:
     """The `Decoupling` of a config, or None of a plain one."""
     if not config["decoupled"]:
         return None
@@ -248,7 +267,7 @@ def _in_steps(framework, settings, steps_per_epoch, epochs):
     return settings
 
 
-def own_callbacks(config):
+def own_callbacks(config: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
     """The user's Keras callbacks of a config, ``"module:Class"`` each, made without arguments."""
     found = []
     for address in config.get("callbacks", ()):
@@ -271,7 +290,7 @@ def own_callbacks(config):
     return found
 
 
-def build_optimizer(config, steps_per_epoch):
+def build_optimizer(config: Mapping[str, Any], steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """The optimizer with its schedule: linear warm-up, then a cosine that ends with the run."""
     settings = config["optimizer"]
     check_choice("config.optimizer.name", settings["name"], OPTIMIZERS)

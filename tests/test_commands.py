@@ -268,6 +268,27 @@ def test_a_wrong_setting_gets_one_clear_message(tmp_path, workspace, changes, ex
         train.train(config.to_dict())
 
 
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"encoder.name": "frame_cn"}, "Did you mean frame_cnn?"),
+        ({"encoder.weights": "no-such-file.pth"}, "There is no file of weights 'no-such-file.pth'"),
+        ({"encoder.arguments": {"widths": ()}}, "at least one stage"),
+        ({"decoupling.heads": 3}, "heads must be 1 or 2. Received: 3"),
+        ({"optimizer.name": "adm"}, "Received: 'adm'"),
+        ({"optimizer.final_learning_rate": 9.0}, "optimizer.final_learning_rate must lie between"),
+    ],
+)
+def test_what_needs_no_videos_is_told_before_they_are_read(
+    tmp_path, changes, expected, monkeypatch
+):
+    read = []
+    monkeypatch.setattr("bod_keras.experiment.training_catalog", read.append)
+    with pytest.raises((ValueError, OSError), match=re.escape(expected)):
+        train.train(config_of(tmp_path, **{"output": str(tmp_path), **changes}).to_dict())
+    assert not read
+
+
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     folder = tmp_path / "demo-bod-smoke-seed0"
     folder.mkdir()

@@ -134,7 +134,7 @@ def test_own_videos_take_any_framework():
     for name, framework in bod_keras.FRAMEWORKS.items():
         config = get_config("videos", f"small,{name}")
         assert config.name == f"videos-{name}" and config.encoder.name == "frame_cnn"
-        experiment.check_framework(config.to_dict())
+        experiment.check_settings(config.to_dict())
         assert isinstance(experiment.build_model(config.to_dict(), 2), framework)
     assert get_config("videos", "").framework.name == "vsimclr"
     for words in ("large", "small,large", "vmoco,vbyol"):
@@ -149,4 +149,4 @@ def test_a_framework_with_the_settings_of_another_is_refused(name):
     with pytest.raises(
         ValueError, match=f"of another framework than {name}: temperature. .*:{name}"
     ):
-        experiment.check_framework(config.to_dict())
+        experiment.check_settings(config.to_dict())

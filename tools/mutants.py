@@ -74,7 +74,7 @@ ROOMS: dict[str, dict[str, str]] = {
     },
     "frameworks": {
         "frameworks/_pairs.py": "frameworks/test_vsimclr.py",
-        "frameworks/_parts.py": f"{EVERY}vvicreg",
+        "frameworks/projection_head.py": f"{EVERY}vvicreg",
         "frameworks/base.py": "frameworks/test_vsimclr.py frameworks/test_embed.py "
         "frameworks/test_static_view.py frameworks/test_motion_view.py",
         "frameworks/key_queue.py": "frameworks/test_key_queue.py",

@@ -3,7 +3,11 @@
 Functions are pure: they read variables only through `functional_call`, which replaces variables by tensors.
 """
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 from keras import ops
@@ -24,7 +28,7 @@ else:
     )
 
 
-def functional_call(fn, variables, values):
+def functional_call(fn: Callable, variables: list, values: list) -> tuple[Any, list]:
     """Run ``fn()`` with each variable's value replaced; nothing is assigned for real.
 
     Args:
@@ -41,17 +45,17 @@ def functional_call(fn, variables, values):
     return result, new_values
 
 
-def no_gradient():
+def no_gradient() -> contextlib.AbstractContextManager:
     """A context in which PyTorch records nothing; the other backends record only where they are told to."""
     return torch.no_grad() if BACKEND == "torch" else contextlib.nullcontext()
 
 
-def current_values(variables):
+def current_values(variables: list) -> list:
     """The variables' values as tensors, also inside a stateless scope and a traced function."""
     return [ops.convert_to_tensor(v.value) for v in variables]
 
 
-def value_and_grad(fn, inputs):
+def value_and_grad(fn: Callable, inputs: list) -> tuple[Any, Any, list]:
     """Value, auxiliary output and gradient of ``fn(inputs) -> (scalar, auxiliary)``.
 
     Args:
@@ -78,7 +82,7 @@ def value_and_grad(fn, inputs):
     return value.detach(), _detach(auxiliary), gradients
 
 
-def vjp(fn, inputs):
+def vjp(fn: Callable, inputs: list) -> tuple[Any, Any, Callable]:
     """Output of ``fn(inputs) -> (tensor, auxiliary)`` and its pull-back.
 
     Returns:
@@ -110,7 +114,7 @@ def vjp(fn, inputs):
     return output.detach(), _detach(auxiliary), pullback
 
 
-def loop(body, carry, count, after=()):
+def loop(body: Callable, carry: Any, count: int, after: Iterable = ()) -> tuple[Any, Any]:
     """``carry, y = body(carry, index)`` for each index below `count`, strictly one after the other.
 
     So that the memory of one turn is free before the next one begins, compiled or not.
@@ -137,26 +141,26 @@ def loop(body, carry, count, after=()):
     return carry, None if ys[0] is None else ops.stack(ys)
 
 
-def after_all(tensors):
+def after_all(tensors: Iterable) -> contextlib.AbstractContextManager:
     """A context: what it holds is computed after these tensors, and not at all if they cannot be."""
     if BACKEND == "tensorflow":
         return tf.control_dependencies(list(tensors))
     return contextlib.nullcontext()
 
 
-def check(condition, message, value):
+def check(condition: Any, message: str, value: Any) -> None:
     """Raise an error with the message and the value where a tensor of TensorFlow's is false."""
     tf.debugging.Assert(condition, [message, "Received:", value])
 
 
-def compiled(fn):
+def compiled(fn: Callable) -> Callable:
     """A pure function of tensors, traced once for each shape of them; on PyTorch the function itself."""
     if BACKEND == "jax":
         return jax.jit(fn)
     return tf.function(fn, autograph=False) if BACKEND == "tensorflow" else fn
 
 
-def apply_gradients(optimizer, gradients, variables):
+def apply_gradients(optimizer: Any, gradients: list, variables: list) -> None:
     """One step of a Keras optimizer, including `LossScaleOptimizer`; variables as it was built with."""
     if BACKEND == "jax":
         # The stateless form is the one that `LossScaleOptimizer` supports inside a compiled step.
@@ -173,7 +177,7 @@ def apply_gradients(optimizer, gradients, variables):
         optimizer.apply(gradients, variables)
 
 
-def assign(variables, values):
+def assign(variables: list, values: list) -> None:
     """Assign each variable its value."""
     for variable, value in zip(variables, values):
         variable.assign(value)

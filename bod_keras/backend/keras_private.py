@@ -1,7 +1,11 @@
 """Keras' private names that more than one room needs, and what Keras gets wrong with several devices."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 from keras import ops
@@ -22,7 +26,7 @@ def all_layers(layer: keras.Layer) -> list[keras.Layer]:
 
 
 @contextlib.contextmanager
-def synchronized(model: keras.Model):
+def synchronized(model: keras.Model) -> Iterator[None]:
     """Within a replica: Keras' batch normalizations of a model take their statistics over all replicas.
 
     Not once for all by ``synchronized=True``: a model saved with it does not load on another backend. Replicas
@@ -53,7 +57,7 @@ def _moments_of(norm, inputs, mask):
     return ops.squeeze(mean, axis=norm._reduction_axes), variance
 
 
-def multi_worker_function(step, strategy):
+def multi_worker_function(step: Any, strategy: Any) -> Callable | None:
     """What ``fit`` calls with an iterator over batches, where Keras' own would fail; None elsewhere.
 
     Keras (3.15) averages the logs of several machines along an axis that scalars have not. Those of
@@ -78,7 +82,7 @@ def fetch_state(model: keras.Model) -> None:
         model.jax_state_sync()
 
 
-def step_for_backend(learn):
+def step_for_backend(learn: Callable) -> Callable:
     """Make Keras' ``train_step`` or ``test_step`` of ``learn(model, data) -> logs``.
 
     TensorFlow and PyTorch call it as ``step(data)``; JAX as ``step(state, data) -> (logs, state)``.

@@ -1,6 +1,10 @@
 """`LostProcessError`: what the others of a job are told when one of its processes is gone."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 
 class LostProcessError(ConnectionError):
@@ -16,7 +20,7 @@ class LostProcessError(ConnectionError):
 
     @classmethod
     @contextlib.contextmanager
-    def told(cls, kinds=RuntimeError):
+    def told(cls, kinds: Any = RuntimeError) -> Iterator[None]:
         """Raise it instead of an engine's own errors, of one kind or a tuple of them."""
         try:
             yield

@@ -1,5 +1,10 @@
 """What the replicas of one step tell each other: rows, sums and means, on each backend, differentiable."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -10,7 +15,7 @@ elif BACKEND == "torch":
     from bod_keras.backend import torch_replicas
 
 
-def count():
+def count() -> int:
     """Over how many replicas the current step goes: those of a `tf.distribute` strategy, PyTorch's processes.
 
     On JAX it is always 1: there a step is written for the joint batch, and XLA divides the work.
@@ -20,7 +25,7 @@ def count():
     return torch_replicas.replicas() if BACKEND == "torch" else 1
 
 
-def is_replica():
+def is_replica() -> bool:
     """Whether this code is run by one of several replicas, and not for all of them together."""
     if BACKEND == "tensorflow":
         return count() > 1 and tf.distribute.get_replica_context() is not None
@@ -34,7 +39,7 @@ def _rank():
     return torch_replicas.rank()
 
 
-def gather(x):
+def gather(x: Any) -> Any:
     """The rows of all replicas, in the same order on each; differentiable. `x` itself outside of a replica."""
     if not is_replica():
         return x
@@ -46,7 +51,7 @@ def gather(x):
     return rows
 
 
-def own_rows(x):
+def own_rows(x: Any) -> Any:
     """The rows that `gather` would have put into `x` from this replica. `x` itself outside of a replica."""
     if not is_replica():
         return x
@@ -54,7 +59,7 @@ def own_rows(x):
     return x[_rank() * rows : (_rank() + 1) * rows]
 
 
-def next_rows(x):
+def next_rows(x: Any) -> Any:
     """For each row of the joint batch the one that follows it; for the last the first."""
     if not is_replica():
         return ops.roll(x, -1, axis=0)
@@ -63,7 +68,7 @@ def next_rows(x):
     return ops.concatenate([x[1:], first[following : following + 1]], axis=0)
 
 
-def sum_over_replicas(tensors):
+def sum_over_replicas(tensors: Iterable) -> Any:
     """The sums of equally shaped tensors; differentiable. The tensors themselves outside of a replica."""
     if not tensors or not is_replica():
         return tensors
@@ -72,7 +77,7 @@ def sum_over_replicas(tensors):
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tensors)
 
 
-def share(loss):
+def share(loss: Any) -> Any:
     """A loss that a `keras.losses.Loss` reduced, as this replica's share of the joint one.
 
     On TensorFlow Keras has divided it by the number of replicas, on the other backends it does not.
@@ -80,14 +85,14 @@ def share(loss):
     return loss / count() if BACKEND == "torch" and count() > 1 else loss
 
 
-def mean_over_replicas(x):
+def mean_over_replicas(x: Any) -> Any:
     """As `sum_over_replicas`, of one tensor, divided by their number."""
     if not is_replica():
         return x
     return sum_over_replicas([x])[0] / count()
 
 
-def moments(x, axes):
+def moments(x: Any, axes: Sequence[int]) -> tuple[Any, Any]:
     """Mean, with the axes kept, and variance over all replicas."""
     mean = mean_over_replicas(ops.mean(x, axis=axes, keepdims=True))
     return mean, mean_over_replicas(ops.mean(ops.square(x - mean), axis=axes))

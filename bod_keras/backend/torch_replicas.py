@@ -6,7 +6,11 @@
 for what all processes compute from y, each its share. PyTorch's own ones can be differentiated once.
 """
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -17,7 +21,7 @@ _in_step = False
 
 
 @contextlib.contextmanager
-def step():
+def step() -> Iterator[None]:
     """What runs inside is one replica's part of a joint step; elsewhere every process is on its own."""
     global _in_step
     _in_step, before = True, _in_step
@@ -27,22 +31,22 @@ def step():
         _in_step = before
 
 
-def replicas():
+def replicas() -> int:
     """Over how many processes the current step goes; 1 outside of one."""
     return dist.get_world_size() if _in_step and _is_initialized() else 1
 
 
-def rank():
+def rank() -> int:
     """The number of this process."""
     return dist.get_rank() if _is_initialized() else 0
 
 
-def gather(x):
+def gather(x: Any) -> Any:
     """The rows of all processes."""
     return _Gather.apply(x)
 
 
-def sum_over_replicas(tensors):
+def sum_over_replicas(tensors: Iterable) -> Any:
     """The sums of equally shaped tensors; those of one type as one message."""
     kinds = {}
     for index, x in enumerate(tensors):

@@ -42,18 +42,7 @@ def unit_floats(clips: Any) -> Any:
 
 
 def check_range(farthest: float) -> None:
-    """Refuse clips of which a value lies out of [0, 1].
-
-    Args:
-        farthest: the largest distance of a value from 0.5.
-
-    Raises:
-        UserError: it is more than 0.5 and the tolerance of 0.05.
-
-    Example:
-        >>> from bod_keras.backend.unit_range import check_range
-        >>> check_range(0.5)
-    """
+    """Refuse clips of which a value lies out of [0, 1] by more than 0.05: `farthest` from 0.5."""
     if farthest > 0.5 + TOLERANCE:
         raise UserError(
             f"Clips must be floats in [0, 1] or uint8. Received values as far out as {farthest + 0.5:.4g}: "
@@ -62,15 +51,6 @@ def check_range(farthest: float) -> None:
 
 
 def check_array(clips: Any) -> None:
-    """As `check_range`, of the first rows of an array of floats; of anything else nothing.
-
-    Args:
-        clips: what is passed to `fit`: an array, or a data set.
-
-    Example:
-        >>> import numpy as np
-        >>> from bod_keras.backend.unit_range import check_array
-        >>> check_array(np.ones((2, 3)))
-    """
+    """As `check_range`, of the first rows of an array of floats; of a data set nothing."""
     if isinstance(clips, np.ndarray) and np.issubdtype(clips.dtype, np.floating):
         check_range(float(np.max(np.abs(clips[:64] - 0.5), initial=0.0)))

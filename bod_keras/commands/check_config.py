@@ -51,12 +51,6 @@ def check_config(config: Mapping[str, Any]) -> None:
 
     What depends on more than one key, or on the videos, is checked where it is used.
 
-    Args:
-        config: as a file of configs/ gives it, ``to_dict()``.
-
-    Raises:
-        UserError: a number out of its range or not finite, a name that is no name of a folder, or no output.
-
     Example:
         >>> from bod_keras.commands.check_config import check_config
         >>> check_config({"name": "run", "output": "runs", "epochs": 100})

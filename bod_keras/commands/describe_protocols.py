@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
-import re
-from collections.abc import Mapping
 from pathlib import Path
+
+from bod_keras.commands.command_help import describe_keys
 
 _SHARED = "common.py"
 
@@ -16,11 +16,6 @@ def describe_protocols(folder: str | Path) -> str:
 
     Args:
         folder: with a file a protocol, and common.py, in which a function makes the configs of a family.
-
-    Example:
-        >>> from bod_keras.commands.describe_protocols import describe_protocols
-        >>> describe_protocols("configs/protocols").splitlines()[1].split()[0]  # doctest: +SKIP
-        'detect-ava'
     """
     folder = Path(folder)
     names = sorted(path.name for path in folder.glob("*.py") if path.name != _SHARED)
@@ -37,21 +32,7 @@ def describe_protocols(folder: str | Path) -> str:
         (common.detection, ("name", 1)),
     ):
         config = family(*needed).to_dict()
+        choices = {key: config[key] for key in config if key not in ("name", "version", "kind")}
         source = inspect.getsource(common.protocol) + inspect.getsource(family)
-        lines += ["", inspect.getdoc(family), *_keys(config, source)]
+        lines += ["", inspect.getdoc(family), describe_keys(choices, source, "--set=")]
     return "\n".join(lines)
-
-
-def _keys(config: Mapping, source: str) -> list[str]:
-    """A line for each key that a dict in the source sets, with the comments above and beside it."""
-    lines, above = {}, []
-    for line in map(str.strip, source.splitlines()):
-        key = re.match(r'"(\w+)": ', line)
-        comment = line.rpartition("# ")[2] if "# " in line else ""
-        if line.startswith("#"):
-            above.append(f"  {comment}")
-        elif key and key[1] not in ("name", "version", "kind"):
-            said = f"  --set={key[1]}={config[key[1]]}{'  ' if comment else ''}{comment}"
-            lines[key[1]] = [*above, said]
-        above = above if line.startswith("#") else []
-    return [line for group in lines.values() for line in group]

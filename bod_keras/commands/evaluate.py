@@ -28,6 +28,7 @@ from bod_keras.evaluation.protocols import (
 )
 from bod_keras.storage.atomic_file import sweep_parts
 from bod_keras.storage.lock import lock
+from bod_keras.storage.remote_error import without_secrets
 from bod_keras.training import RunFolder, load_model
 
 _PULLED = (
@@ -206,7 +207,7 @@ def _tell_skipped(splits: Sequence[Split | None]) -> None:
                 f"{len(split.skipped)} of {total} {split.name} videos were skipped (all in report.json):"
             )
             for path, reason in list(split.skipped.items())[:5]:
-                print(f"  {path}: {reason}", flush=True)
+                print(f"  {without_secrets(path)}: {reason}", flush=True)
 
 
 def _plot(runs: Sequence[_Found], png: Path) -> None:

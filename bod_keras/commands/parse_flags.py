@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
+
+from bod_keras.errors import nearest
 
 _CONFIG = re.compile(r"--?config(?:=(.*))?", re.DOTALL)
 
@@ -29,7 +30,7 @@ def parse_flags(name: str, argv: list[str]) -> list[str]:
         known = flags.FLAGS.get_key_flags_for_module(
             flags.FLAGS.find_module_defining_flag("traceback")
         )
-        near = _nearest(error.flagname, [flag.name for flag in known])
+        near = nearest(error.flagname, (flag.name for flag in known))
         hint = f" Did you mean --{near}?" if near else ""
         sys.exit(f"{name}: there is no flag --{error.flagname}.{hint} See --help.")
     except flags.Error as error:
@@ -70,7 +71,7 @@ def check_config_file(name: str, argv: Sequence[str], folder: Path) -> None:
             for file in files
             if "def get_config(" in file.read_text("utf-8")
         }
-        near = _nearest(path.stem, list(known))
+        near = nearest(path.stem, known)
         hint = f" Did you mean {known[near]}?" if near else ""
         sys.exit(
             f"{name}: there is no config file {path}.{hint} There are: {', '.join(known.values())}."
@@ -80,10 +81,6 @@ def check_config_file(name: str, argv: Sequence[str], folder: Path) -> None:
 def _shown(file: Path) -> str:
     here = Path.cwd()
     return str(file.relative_to(here) if file.is_relative_to(here) else file)
-
-
-def _nearest(name: str, known: list[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
 
 
 def _reason_of(error: Exception) -> str:

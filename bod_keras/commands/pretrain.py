@@ -51,7 +51,7 @@ def pretrain(
         OSError: files or storage that cannot be read or written.
     """
     check_config(config)
-    experiment.check_framework(config)
+    experiment.check_settings(config)
     _set_precision(config["precision"])
     callbacks = experiment.own_callbacks(config)
     distribution = distribution or training.choose_distribution("none")
@@ -89,20 +89,22 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
             return None, finished
     keras.utils.set_random_seed(config["seed"])
 
+    with distribution.scope():
+        model = _load(folder, config)
+        # Its settings are checked before a long list of videos is read.
+        encoder = experiment.build_encoder(config) if model is None else None
     catalog = experiment.training_catalog(config)
     videos = list_of_videos(catalog.records)
     check_same_videos(section(before, "videos") or None, videos, folder)
     data = experiment.training_data(config, catalog, distribution)
     steps = data.steps_per_epoch
     total = config["epochs"] * steps
+    started = {}
     with distribution.scope():
-        model = _load(folder, config)
-        fresh = model is None
-        started = {}
-        if not fresh:
+        if model is not None:
             apply_settings(model, config, steps)
         else:
-            model = experiment.build_model(config, steps, data.augmenter())
+            model = experiment.build_model(config, steps, data.augmenter(), encoder)
             if init_from:
                 started = {"init_from": _start_from(model, init_from)}
             chunks = config["optimizer"]["chunks"]
@@ -163,7 +165,7 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
         *own_callbacks,
         keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: write_training()),
         checkpoint,
-        training.PushRunFolder(folder),
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: _store(folder)),
     ]
     found = None
     try:
@@ -182,6 +184,14 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
         None,
         f"Finished: {folder}/encoder.keras is the encoder, {folder}/report.json the record.",
     )
+
+
+def _store(folder):
+    """Store a remote run's files after an epoch; a failure is tried again after the next one."""
+    try:
+        folder.push()
+    except RemoteError as error:
+        print(f"\nNot stored, to be tried again after the next epoch: {error}", flush=True)
 
 
 def _tensorboard(folder):

@@ -25,11 +25,6 @@ def run_command(name: str, function: Callable[[], _Result], traceback: bool = Fa
 
     Raises:
         SystemExit: with the message, which Python prints before it ends the process with code 1.
-
-    Example:
-        >>> from bod_keras.commands.run_command import run_command
-        >>> run_command("train.py", lambda: "done")
-        'done'
     """
     for stream in (sys.stdout, sys.stderr):
         # A file's name may be no text of the terminal's encoding.

@@ -71,13 +71,7 @@ def changed_settings(
 
 
 def refused_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return a line for each setting that differs and on which the steps already taken depend.
-
-    Example:
-        >>> from bod_keras.commands.run_settings import refused_settings
-        >>> refused_settings({"seed": 0, "epochs": 28}, {"seed": 1, "epochs": 56})
-        ['seed: 0 there, 1 now']
-    """
+    """Return a line for each setting that differs and on which the steps already taken depend."""
     differing = _differing(before, now)
     return [
         f"{key}: {shown(old)} there, {shown(new)} now"
@@ -96,13 +90,7 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, t
 
 
 def shown(value: Any) -> str:
-    """Return a setting as text for messages: of a web address without its query, which may hold a signature.
-
-    Example:
-        >>> from bod_keras.commands.run_settings import shown
-        >>> shown("https://host/list.csv?X-Amz-Signature=5f"), shown(0.1)
-        ('https://host/list.csv', '0.1')
-    """
+    """Return a setting as text for messages: of a web address without its query, which may hold a signature."""
     return without_secrets(str(value))
 
 
@@ -112,13 +100,7 @@ def _may_change(key: str) -> bool:
 
 
 def apply_settings(model: keras.Model, config: Mapping[str, Any], steps_per_epoch: int) -> None:
-    """Give a loaded model the settings that the rest of its run is to have: those that may be changed.
-
-    Args:
-        model: a compiled framework, as `load_checkpoint` returns it.
-        config: the config to continue with.
-        steps_per_epoch: steps of an epoch.
-    """
+    """Give a model that `load_checkpoint` returned the settings that may be changed for the rest of its run."""
     wanted = experiment.build_optimizer(config, steps_per_epoch)
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     optimizer.learning_rate = keras.saving.deserialize_keras_object(
@@ -156,16 +138,15 @@ def list_of_videos(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def check_same_videos(before: Mapping[str, Any] | None, now: Mapping[str, Any], folder: object):
+def check_same_videos(
+    before: Mapping[str, Any] | None, now: Mapping[str, Any], folder: object
+) -> None:
     """Refuse to continue a run on other videos than it began with.
 
     Args:
         before: `list_of_videos` of the run so far; None for a run of an earlier version.
         now: `list_of_videos` of the videos to continue with.
         folder: the run's folder, for the error.
-
-    Raises:
-        UserError: the videos or their order differ.
     """
     if before is not None and dict(before) != dict(now):
         counts = f"{before.get('count')} then, {now['count']} now"

@@ -19,12 +19,6 @@ class RunReport:
     Args:
         path: the file.
         before: the sections of the run so far, as `read_begun` gives them.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> from bod_keras.commands.run_state import RunReport
-        >>> report = RunReport(pathlib.Path(tempfile.mkdtemp(), "report.json"), {})
-        >>> report.write(config={"seed": 0})
     """
 
     def __init__(self, path: Path, before: Mapping[str, Any]):
@@ -127,12 +121,6 @@ def is_finished(
 
 
 def section(report: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a section of a report, empty if there is none, or it is no dict as it was changed by hand.
-
-    Example:
-        >>> from bod_keras.commands.run_state import section
-        >>> section({"training": None}, "training")
-        {}
-    """
+    """Return a section of a report, empty if there is none, or it is no dict as it was changed by hand."""
     found = report.get(name)
     return found if isinstance(found, dict) else {}

@@ -58,10 +58,6 @@ def fit_detector(
         TrainingStoppedError: after SIGINT or SIGTERM; the state is saved.
         FloatingPointError: the loss is not finite.
         UserError: an argument is out of range, no checkpoint is complete, or too many videos are broken.
-
-    Example:
-        >>> from bod_keras.detection import fit_detector
-        >>> fit_detector(detector, clips, "run/detector", epochs=20)  # doctest: +SKIP
     """
     check_choice("optimizer", optimizer, _OPTIMIZERS)
     if epochs < 1 or not 0 <= warmup_epochs < epochs:

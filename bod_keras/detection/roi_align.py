@@ -1,5 +1,7 @@
 """`RoIAlign`: what a feature map holds inside of boxes, without rounding them to its cells."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
@@ -47,7 +49,7 @@ class RoIAlign(keras.layers.Layer):
         He et al., "Mask R-CNN", ICCV 2017, section 3; aligned as in Detectron2.
     """
 
-    def __init__(self, size=7, samples=2, **kwargs):
+    def __init__(self, size: int = 7, samples: int = 2, **kwargs):
         super().__init__(**kwargs)
         for name, value in (("size", size), ("samples", samples)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:

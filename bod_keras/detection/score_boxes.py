@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 import numpy as np
 from keras import ops
@@ -13,7 +14,7 @@ from bod_keras.training.predict_filled_up import predict_filled_up
 
 
 def score_boxes(
-    detector: ActionDetector, data: KeyFrameClips, progress=None
+    detector: ActionDetector, data: KeyFrameClips, progress: Callable[[int], object] | None = None
 ) -> dict[int, np.ndarray]:
     """Return the class scores of every box of every readable key frame.
 
@@ -27,11 +28,6 @@ def score_boxes(
 
     Raises:
         ValueError: if too many videos are broken.
-
-    Example:
-        >>> from bod_keras.detection import score_boxes
-        >>> score_boxes(detector, clips)[0].shape  # doctest: +SKIP
-        (3, 80)
     """
     found = {}
     with contextlib.closing(data.evaluation()) as batches:

@@ -1,6 +1,6 @@
 """Encoders: clips (B, T, H, W, 3) to frame features (B, T', C), pooled over space only."""
 
-from bod_keras.encoders._registry import ENCODERS
+from bod_keras.encoders._blocks import ENCODERS
 from bod_keras.encoders.c3d import C3D
 from bod_keras.encoders.feature_map import feature_map
 from bod_keras.encoders.frame_cnn import FrameCNN

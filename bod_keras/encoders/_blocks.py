@@ -1,17 +1,24 @@
 """What the encoders share: normalized convolutions, the model at the end, the checks of their arguments."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 
 from bod_keras.encoders._layers import FusedBatchNormalization, MaxPooling3D, PaddedConv3D
 from bod_keras.encoders.clip_model import ClipModel, RematClipModel
 from bod_keras.errors import UserError
+from bod_keras.registry import Registry
+
+ENCODERS = Registry("encoder", "bod_keras.encoders")  # each registers itself in its own file
 
 # Temporal strides of the last three places that halve time in the published networks, for each total. The
 # earliest goes first, so that what is kept closest to the published network are the late, wide stages.
 _STRIDES = {1: (1, 1, 1), 2: (1, 1, 2), 4: (1, 2, 2), 8: (2, 2, 2)}
 
 
-def standardize(clips, mean: tuple[float, ...], std: tuple[float, ...]):
+def standardize(clips: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> Any:
     """Clips in [0, 1] with the mean and the deviation of each color taken out."""
     return keras.layers.Normalization(
         axis=-1, mean=list(mean), variance=[s**2 for s in std], name="standardize"
@@ -19,7 +26,7 @@ def standardize(clips, mean: tuple[float, ...], std: tuple[float, ...]):
 
 
 def conv_norm(
-    x,
+    x: Any,
     filters: int,
     kernel: tuple[int, int, int],
     strides: tuple[int, int, int],
@@ -27,7 +34,7 @@ def conv_norm(
     use_bias: bool = False,
     momentum: float = 0.9,
     epsilon: float = 1e-5,
-):
+) -> Any:
     """Symmetric zero padding, convolution, batch normalization."""
     x = PaddedConv3D(
         filters,
@@ -45,7 +52,7 @@ def conv_norm(
 
 
 def space_time_conv_norm(
-    x,
+    x: Any,
     middle: int,
     filters: int,
     sizes: tuple[int, int],
@@ -53,7 +60,7 @@ def space_time_conv_norm(
     name: str,
     skip_early: bool = False,
     **norm,
-):
+) -> Any:
     """A convolution across space into `middle` channels, ReLU, and one across time.
 
     `sizes` of the kernels are (time, space). The stride in time is the second's, the first's if `skip_early`.
@@ -66,8 +73,12 @@ def space_time_conv_norm(
 
 
 def max_pool(
-    x, size: tuple[int, int, int], strides: tuple[int, int, int], name: str, padded: bool = True
-):
+    x: Any,
+    size: tuple[int, int, int],
+    strides: tuple[int, int, int],
+    name: str,
+    padded: bool = True,
+) -> Any:
     """The maximum of each window, with half a window of padding if `padded`; of the output of a ReLU."""
     padding = tuple(edge // 2 for edge in size)
     if padded and any(padding):
@@ -83,7 +94,7 @@ def max_pool(
     )(x)
 
 
-def space_mean(x):
+def space_mean(x: Any) -> Any:
     """The frame features (B, T, C) of a map (B, T, H, W, C).
 
     Space only: whoever needs a clip vector takes the mean over time. In float32 under every policy: the
@@ -92,14 +103,14 @@ def space_mean(x):
     return keras.ops.mean(keras.ops.cast(x, "float32"), axis=(2, 3))
 
 
-def encoder_model(clips, features, name: str, remat: bool) -> keras.Model:
+def encoder_model(clips: Any, features: Any, name: str, remat: bool) -> keras.Model:
     """The `ClipModel` from `clips` to `features`; a `RematModel` if `remat`."""
     check_remat(remat)
     return (RematClipModel if remat else ClipModel)(clips, features, name=name)
 
 
 def checked_shape(
-    input_shape, smallest: int, published: int, frames: int = 1
+    input_shape: Any, smallest: int, published: int, frames: int = 1
 ) -> tuple[int | None, ...]:
     """Return `input_shape` as a tuple, or raises with what was expected.
 
@@ -126,7 +137,7 @@ def checked_shape(
     return shape
 
 
-def checked_strides(temporal_stride, published: int) -> tuple[int, int, int]:
+def checked_strides(temporal_stride: Any, published: int) -> tuple[int, int, int]:
     """Temporal strides of the three last places that halve time, or raises with what was expected.
 
     Args:
@@ -144,7 +155,7 @@ def checked_strides(temporal_stride, published: int) -> tuple[int, int, int]:
     return _STRIDES[temporal_stride]
 
 
-def check_remat(remat) -> None:
+def check_remat(remat: Any) -> None:
     """Raise unless `remat` is a truth value."""
     if not isinstance(remat, bool):
         raise UserError(
@@ -153,7 +164,7 @@ def check_remat(remat) -> None:
         )
 
 
-def check_width(width) -> None:
+def check_width(width: Any) -> None:
     """Raise unless `width` is a positive integer."""
     if isinstance(width, bool) or not isinstance(width, int) or width < 1:
         raise UserError(

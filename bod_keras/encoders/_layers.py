@@ -3,7 +3,10 @@
 Weights, results and moving statistics are Keras'; benchmarks/encoders.py measures what is gained.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import Any
 
 import keras
 from keras import ops
@@ -25,7 +28,7 @@ class PaddedConv3D(keras.layers.Conv3D):
     with both sides. With `repeat_edges` it is the first and the last frame that stand before and after a clip.
     """
 
-    def __init__(self, *args, repeat_edges=False, **kwargs):
+    def __init__(self, *args, repeat_edges: bool = False, **kwargs):
         super().__init__(*args, **kwargs)
         self.repeat_edges = repeat_edges
 
@@ -43,7 +46,7 @@ class PaddedConv3D(keras.layers.Conv3D):
     def get_config(self):
         return {**super().get_config(), "repeat_edges": self.repeat_edges}
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: list, kernel: Any) -> Any:
         kernel = ops.convert_to_tensor(kernel)
         if self.repeat_edges and self.kernel_size[0] > 1:
             half = self.kernel_size[0] // 2

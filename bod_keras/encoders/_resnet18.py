@@ -1,5 +1,10 @@
 """The 18-layer video ResNets: what R3D, MC3 and R(2+1)D share."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 
 from bod_keras.encoders._blocks import (
@@ -19,7 +24,16 @@ _RGB_STD = (0.22803, 0.22145, 0.216989)
 _SMALLEST_FRAME = 16  # four halvings: below this the last stage would see nothing but padding
 
 
-def build_resnet18(stem, convs, published_stride, input_shape, temporal_stride, width, remat, name):
+def build_resnet18(
+    stem: Callable,
+    convs: list[Callable],
+    published_stride: int,
+    input_shape: Sequence[int | None],
+    temporal_stride: int,
+    width: int,
+    remat: bool,
+    name: str,
+) -> keras.Model:
     """A stem and four stages of two basic blocks, then the mean over space.
 
     Args:
@@ -49,17 +63,17 @@ def build_resnet18(stem, convs, published_stride, input_shape, temporal_stride, 
     return encoder_model(clips, space_mean(x), name, remat)
 
 
-def full_stem(x, width):
+def full_stem(x: Any, width: int) -> Any:
     """The 3 x 7 x 7 convolution that opens R3D and MC3."""
     return conv_norm(x, width, kernel=(3, 7, 7), strides=(1, 2, 2), name="stem")
 
 
-def full_conv(x, filters, strides, name, inputs):
+def full_conv(x: Any, filters: int, strides: tuple[int, int, int], name: str, inputs: int) -> Any:
     """A 3 x 3 x 3 convolution: across time and space."""
     return conv_norm(x, filters, (3, 3, 3), strides, name)
 
 
-def frame_conv(x, filters, strides, name, inputs):
+def frame_conv(x: Any, filters: int, strides: tuple[int, int, int], name: str, inputs: int) -> Any:
     """A 1 x 3 x 3 convolution: within each frame."""
     return conv_norm(x, filters, (1, 3, 3), strides, name)
 

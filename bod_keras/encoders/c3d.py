@@ -3,6 +3,7 @@
 import keras
 
 from bod_keras.encoders._blocks import (
+    ENCODERS,
     check_width,
     checked_shape,
     checked_strides,
@@ -12,7 +13,6 @@ from bod_keras.encoders._blocks import (
     space_mean,
     standardize,
 )
-from bod_keras.encoders._registry import ENCODERS
 
 # Of ImageNet's pictures in [0, 1], red, green, blue: what RSPNet's weights expect.
 _RGB_MEAN = (0.485, 0.456, 0.406)
@@ -57,9 +57,6 @@ def C3D(  # noqa: N802
         A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardized inside
         with the mean and the deviation of ImageNet), to frame features
         `(batch, floor(time / temporal_stride), 8 * width)` float32.
-
-    Raises:
-        ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
         >>> from bod_keras.encoders import C3D

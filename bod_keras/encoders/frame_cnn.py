@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers, ops
 
-from bod_keras.encoders._blocks import encoder_model
-from bod_keras.encoders._registry import ENCODERS
+from bod_keras.encoders._blocks import ENCODERS, encoder_model
 from bod_keras.errors import UserError
 
 

@@ -3,8 +3,7 @@
 import keras
 from keras import layers, ops
 
-from bod_keras.encoders._blocks import check_remat, checked_shape, standardize
-from bod_keras.encoders._registry import ENCODERS
+from bod_keras.encoders._blocks import ENCODERS, check_remat, checked_shape, standardize
 from bod_keras.encoders.clip_model import ClipModel
 from bod_keras.encoders.frame_cnn import FoldTime, UnfoldTime
 from bod_keras.encoders.remat_model import RematModel

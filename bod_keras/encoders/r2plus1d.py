@@ -2,8 +2,7 @@
 
 import keras
 
-from bod_keras.encoders._blocks import space_time_conv_norm
-from bod_keras.encoders._registry import ENCODERS
+from bod_keras.encoders._blocks import ENCODERS, space_time_conv_norm
 from bod_keras.encoders._resnet18 import build_resnet18
 
 
@@ -38,9 +37,6 @@ def R2Plus1D18(  # noqa: N802
         A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardized inside
         with the mean and the deviation of Kinetics), to frame features
         `(batch, ceil(time / temporal_stride), 8 * width)` float32.
-
-    Raises:
-        ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
         >>> from bod_keras.encoders import R2Plus1D18

@@ -2,7 +2,7 @@
 
 import keras
 
-from bod_keras.encoders._registry import ENCODERS
+from bod_keras.encoders._blocks import ENCODERS
 from bod_keras.encoders._resnet18 import build_resnet18, full_conv, full_stem
 
 

@@ -3,6 +3,7 @@
 import keras
 
 from bod_keras.encoders._blocks import (
+    ENCODERS,
     check_width,
     checked_shape,
     checked_strides,
@@ -13,7 +14,6 @@ from bod_keras.encoders._blocks import (
     space_time_conv_norm,
     standardize,
 )
-from bod_keras.encoders._registry import ENCODERS
 from bod_keras.errors import UserError
 
 # Of Kinetics-400 frames in [0, 1], red, green, blue: what torchvision's weights expect.
@@ -90,9 +90,6 @@ def S3D(  # noqa: N802
         A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardized inside), to
         frame features `(batch, T, 16 * width)` float32, where T is time for a stride of 1, else
         `floor(ceil(time / (temporal_stride / 2)) / 2)`.
-
-    Raises:
-        ValueError: if `input_shape`, `temporal_stride`, `gating`, `width` or `remat` is not as described.
 
     Example:
         >>> from bod_keras.encoders import S3D

@@ -3,6 +3,7 @@
 import keras
 
 from bod_keras.encoders._blocks import (
+    ENCODERS,
     check_width,
     checked_shape,
     checked_strides,
@@ -12,7 +13,6 @@ from bod_keras.encoders._blocks import (
     space_mean,
     standardize,
 )
-from bod_keras.encoders._registry import ENCODERS
 
 # One gray level for red, green and blue in [0, 1]: what the published weights expect.
 _RGB_MEAN = 0.45
@@ -60,9 +60,6 @@ def SlowOnlyR50(  # noqa: N802
         A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardized inside
         with SlowFast's mean 0.45 and deviation 0.225), to frame features
         `(batch, ceil(time / temporal_stride), 32 * width)` in float32.
-
-    Raises:
-        ValueError: if `input_shape`, `temporal_stride`, `width` or `remat` is not as described.
 
     Example:
         >>> from bod_keras.encoders import SlowOnlyR50

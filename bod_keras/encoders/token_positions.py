@@ -1,12 +1,10 @@
-"""Where a token is: `SinusoidalPositions`, which are fixed, and `SeparablePositions`, which are learned."""
+"""Where a token is: `SinusoidalPositions`."""
 
 from __future__ import annotations
 
 import keras
 import numpy as np
 from keras import layers, ops
-
-from bod_keras.errors import UserError
 
 
 @keras.saving.register_keras_serializable("bod_keras")
@@ -66,53 +64,3 @@ class SinusoidalPositions(layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "step": self.step}
-
-
-@keras.saving.register_keras_serializable("bod_keras")
-class SeparablePositions(layers.Layer):
-    """Add a learned vector for each place in space and one for each time.
-
-        y[b, t, h, w] = x[b, t, h, w] + space[h, w] + time[t]
-
-    Args:
-        **kwargs: of `keras.layers.Layer`.
-
-    Call arguments:
-        x: (B, T, H, W, C), all but B known.
-
-    Returns:
-        The same shape.
-
-    Raises:
-        ValueError: T, H or W is None: there is a weight for each.
-
-    Example:
-        >>> import numpy as np
-        >>> from bod_keras.encoders.token_positions import SeparablePositions
-        >>> layer = SeparablePositions()
-        >>> y = layer(np.zeros((1, 2, 3, 3, 4), "float32"))
-        >>> [tuple(w.shape) for w in layer.weights]
-        [(1, 3, 3, 4), (2, 1, 1, 4)]
-
-    Reference:
-        Feichtenhofer et al., "Masked Autoencoders As Spatiotemporal Learners", arXiv 2205.09113, section 3.
-    """
-
-    def build(self, input_shape):
-        _, time, height, width, channels = input_shape
-        if None in (time, height, width):
-            raise UserError(
-                "Learned positions need a known time, height and width. Received: tokens of shape "
-                f"{tuple(input_shape)}. Give them in input_shape, or use sinusoidal positions."
-            )
-        normal = keras.initializers.TruncatedNormal(stddev=0.02)
-        self.space = self.add_weight(
-            name="space", shape=(1, height, width, channels), initializer=normal
-        )
-        self.time = self.add_weight(name="time", shape=(time, 1, 1, channels), initializer="zeros")
-
-    def call(self, x):
-        return x + self.space + self.time
-
-    def compute_output_shape(self, input_shape):
-        return input_shape

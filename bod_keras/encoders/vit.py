@@ -3,22 +3,20 @@
 import keras
 
 from bod_keras.encoders._blocks import (
+    ENCODERS,
     check_width,
     checked_shape,
     encoder_model,
     space_mean,
     standardize,
 )
-from bod_keras.encoders._registry import ENCODERS
 from bod_keras.encoders.self_attention import SelfAttention
-from bod_keras.encoders.token_positions import SeparablePositions, SinusoidalPositions
+from bod_keras.encoders.token_positions import SinusoidalPositions
 from bod_keras.errors import UserError
 
-# What the weights of VideoMAE and those of MAE-ST expect: mean and deviation of colors in [0, 1].
-_COLORS = {
-    "sinusoidal": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "separable": ((0.45,) * 3, (0.225,) * 3),
-}
+# Of ImageNet's pictures in [0, 1], red, green, blue: what VideoMAE's weights expect.
+_RGB_MEAN = (0.485, 0.456, 0.406)
+_RGB_STD = (0.229, 0.224, 0.225)
 
 
 @ENCODERS.register("video_vit")
@@ -30,7 +28,6 @@ def VideoViT(  # noqa: N802
     width: int = 768,
     depth: int = 12,
     heads: int = 12,
-    positions: str = "sinusoidal",
     remat: bool = False,
     name: str = "video_vit",
 ) -> keras.Model:
@@ -51,22 +48,20 @@ def VideoViT(  # noqa: N802
 
     Args:
         input_shape: `(time, height, width, 3)` without the batch. Time, height and width may be
-            `None` (any), unless positions are separable; height and width are at least `patch`, and what
-            is left after the last whole patch is not seen.
+            `None` (any); height and width are at least `patch`, and what is left after the last whole
+            patch is not seen.
         temporal_stride: input frames per output frame, at most `tubelet`.
         tubelet: frames of a token.
         patch: pixels of a token in height and in width.
         width: channels of a token, and of the features; even.
         depth: number of blocks.
         heads: attention heads; they divide `width`.
-        positions: "sinusoidal", fixed, as in VideoMAE, or "separable", learned for space and for time, as in
-            MAE-ST (without its class token).
         remat, name: as in `R3D18`.
 
     Returns:
         A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1] (standardized inside
-        as the weights expect: ImageNet's mean and deviation for sinusoidal positions, 0.45 and 0.225 for
-        separable ones), to frame features `(batch, floor(time / temporal_stride), width)` float32.
+        with the mean and the deviation of ImageNet), to frame features
+        `(batch, floor(time / temporal_stride), width)` float32.
 
     Raises:
         ValueError: if an argument is not as described.
@@ -79,8 +74,7 @@ def VideoViT(  # noqa: N802
         True
 
     Reference:
-        Tong et al., "VideoMAE", NeurIPS 2022 (arXiv:2203.12602), ViT-B; Feichtenhofer et al., "Masked
-        Autoencoders As Spatiotemporal Learners", NeurIPS 2022 (arXiv:2205.09113).
+        Tong et al., "VideoMAE", NeurIPS 2022 (arXiv:2203.12602), ViT-B.
     """
     check_width(width)
     for argument, value in (("tubelet", tubelet), ("patch", patch), ("depth", depth)):
@@ -91,14 +85,11 @@ def VideoViT(  # noqa: N802
             f"temporal_stride must be 1 to {tubelet}, the frames of a tubelet. Received: "
             f"{temporal_stride!r}. Use 1 to keep every frame, {tubelet} for tubelets that do not overlap."
         )
-    if positions not in _COLORS:
-        raise UserError(f"positions must be one of {', '.join(_COLORS)}. Received: {positions!r}.")
     if width % 2:
         raise UserError(f"width must be even, a sine and a cosine each. Received: {width}.")
     input_shape = checked_shape(input_shape, smallest=patch, published=224)
     clips = keras.Input(input_shape, name="clips")
-    mean, std = _COLORS[positions]
-    x = standardize(clips, mean, std)
+    x = standardize(clips, _RGB_MEAN, _RGB_STD)
     if temporal_stride < tubelet:
         x = keras.ops.concatenate([x] + [x[:, -1:]] * (tubelet - temporal_stride), axis=1)
     x = keras.layers.Conv3D(
@@ -110,10 +101,7 @@ def VideoViT(  # noqa: N802
         kernel_initializer=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
         name="tubelets",
     )(x)
-    if positions == "sinusoidal":
-        x = SinusoidalPositions(temporal_stride / tubelet, name="positions")(x)
-    else:
-        x = SeparablePositions(name="positions")(x)
+    x = SinusoidalPositions(temporal_stride / tubelet, name="positions")(x)
     for block in range(1, depth + 1):
         x = _block(x, width, heads, name=f"block{block}")
     # In float32 under every policy, as what it gives.

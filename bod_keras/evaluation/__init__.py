@@ -22,8 +22,7 @@ from bod_keras.evaluation.plots import (
 from bod_keras.evaluation.provenance import file_list_hash, model_hash, provenance
 from bod_keras.evaluation.report import environment, read_report, write_report
 from bod_keras.evaluation.retrieval import retrieval_recalls
-from bod_keras.evaluation.sensitivity import sensitivity
-from bod_keras.evaluation.shuffle_frames import shuffle_frames
+from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
 from bod_keras.evaluation.spectrum import operator_eigenvalues
 from bod_keras.evaluation.tables import format_table, summarize
 from bod_keras.training.embedding_statistics import embedding_statistics

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.confusion_plot import plot_confusion
+from bod_keras.evaluation.tables import write_csv
 from bod_keras.feature_checks import check_features
-from bod_keras.storage.atomic_file import atomic_file
 
 
-def classification_scores(scores, labels, class_names: Sequence[str]) -> dict:
+def classification_scores(scores: ArrayLike, labels: ArrayLike, class_names: Sequence[str]) -> dict:
     """Return the accuracies of a classifier's scores, of each class too, and the confusion matrix.
 
     The answer is the class with the largest score; of equal scores the smaller class comes first.
@@ -116,20 +116,12 @@ def write_classification(results: Mapping, folder: str | os.PathLike) -> list[Pa
     per_class, confusion = results["per_class"], results["confusion"]
     names = [row["class"] for row in per_class]
     paths = [Path(folder, name) for name in ("per_class.csv", "confusion.csv", "confusion.png")]
-    _write_csv(paths[0], [list(per_class[0]), *(row.values() for row in per_class)])
+    write_csv(paths[0], [list(per_class[0]), *(row.values() for row in per_class)])
     rows = ([name, *row] for name, row in zip(names, confusion.tolist()))
-    _write_csv(paths[1], [["class", *names], *rows])
+    write_csv(paths[1], [["class", *names], *rows])
     plot_confusion(confusion, names, paths[2])
     return paths
 
 
 def _mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if values.size else None
-
-
-def _write_csv(path: Path, rows) -> None:
-    with (
-        atomic_file(path) as part,
-        open(part, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        csv.writer(file).writerows(rows)

@@ -16,12 +16,12 @@ from bod_keras.data.loading.check_bad_share import check_bad_share
 from bod_keras.data.shards.shard_store import SHARD_KEY
 from bod_keras.data.video.array_store import ArrayRecord
 from bod_keras.evaluation.features import iterate_features
-from bod_keras.evaluation.progress_bar import progress_bar
 from bod_keras.evaluation.provenance import content_hash, model_hash
 from bod_keras.evaluation.read_out import ReadOut
 from bod_keras.storage import remote
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.storage.remote_error import RemoteFileError
+from bod_keras.training.progress import progress_bar
 from bod_keras.version import __version__
 
 _FORMAT = 1  # raise it when the same key would name other features
@@ -42,23 +42,6 @@ class FeatureCache:
 
     Attributes:
         damaged: files of the cache that could not be read and were removed, path -> reason.
-
-    Example:
-        >>> import tempfile
-        >>> import keras, numpy as np
-        >>> from bod_keras.data import ClipDataset, array_records
-        >>> from bod_keras.evaluation.feature_cache import FeatureCache
-        >>> encoder = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Reshape((2, 48))])
-        >>> encoder = keras.Sequential([encoder, keras.layers.Dense(3)])
-        >>> records = array_records(np.zeros((2, 2, 4, 4, 3), np.uint8))
-        >>> data = ClipDataset(records, frames=2, size=4, batch_size=2)
-        >>> cache = FeatureCache(tempfile.mkdtemp())
-        >>> for _ in range(2):
-        ...     features, index, skipped = cache.features(encoder, data, what="2 videos")
-        2 videos: features are extracted
-        2 videos: features are from the cache
-        >>> features["pooled"].shape, index.tolist()
-        ((2, 3), [0, 1])
     """
 
     def __init__(self, folder: str | os.PathLike):

@@ -35,18 +35,6 @@ def iterate_features(
     Raises:
         UserError: the dataset yields other shapes or an index twice, or the output of the model is not as
             described or not finite (the part is named).
-
-    Example:
-        >>> import keras
-        >>> import numpy as np
-        >>> from bod_keras.evaluation.features import iterate_features
-        >>> from bod_keras.evaluation.read_out import ReadOut
-        >>> encoder = keras.Sequential([keras.layers.Reshape((2, 3))])
-        >>> views = np.arange(4.0).reshape(1, 1, 4, 1, 1, 1) * np.ones(3)
-        >>> batch, variants = {"views": views, "index": [7]}, {"first": [0, 1], "fast": [0, 3]}
-        >>> ((features, index),) = iterate_features(ReadOut(encoder), [batch], variants)
-        >>> {name: values[0].tolist() for name, values in features.items()}, index.tolist()
-        ({'first pooled': [0.5, 0.5, 0.5], 'fast pooled': [1.5, 1.5, 1.5]}, [7])
     """
     seen: list[int] = []
     full = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +21,6 @@ def mlp_probe(
     test_x: ArrayLike,
     test_y: ArrayLike,
     seed: int = 0,
-    choices: Sequence[tuple[int, float]] = _CHOICES,
 ) -> float:
     """Return the test accuracy of a network with one hidden layer on standardized features.
 
@@ -33,7 +32,6 @@ def mlp_probe(
     Args:
         train_x, train_y, test_x, test_y: as of `linear_probe`.
         seed: of the draw of the quarter, the first weights and the order of the batches.
-        choices: pairs of a width and a penalty (scikit-learn's `alpha`), one or more.
 
     Returns:
         Share of test samples that are classified correctly, in [0, 1].
@@ -59,7 +57,7 @@ def mlp_probe(
     def answers(choice, x, y, new) -> np.ndarray:
         return _fit(x, y, *choice, seed)(new)
 
-    chosen = choose(choices, choices[0], answers, train_x, train_y, seed)
+    chosen = choose(_CHOICES, _CHOICES[0], answers, train_x, train_y, seed)
     return float(np.mean(answers(chosen, train_x, train_y, test_x) == test_y))
 
 

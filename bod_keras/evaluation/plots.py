@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -245,7 +246,9 @@ def plot_factors(
 
 
 def draw_bars(
-    axis, groups: Sequence[str], values: Mapping[str, Sequence[tuple[float, float | None] | None]]
+    axis: Any,
+    groups: Sequence[str],
+    values: Mapping[str, Sequence[tuple[float, float | None] | None]],
 ) -> None:
     """Draw grouped bars with their values above them.
 

@@ -1,9 +1,12 @@
 """Where a number comes from: protocol, videos, model, software, machine."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +16,7 @@ from bod_keras.errors import UserError
 from bod_keras.evaluation.report import environment
 
 
-def provenance(protocol: Mapping, subject, seconds: float) -> dict:
+def provenance(protocol: Mapping, subject: Any, seconds: float) -> dict:
     """Return what has to be known of a number to compare it with another one, for a report.
 
     Args:

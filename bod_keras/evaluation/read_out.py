@@ -26,15 +26,6 @@ class ReadOut(keras.Model):
 
     Returns:
         A dict from part to float32 (B, K).
-
-    Example:
-        >>> import keras
-        >>> import numpy as np
-        >>> from bod_keras.evaluation.read_out import ReadOut
-        >>> encoder = keras.Sequential([keras.layers.Reshape((4, 12))])
-        >>> clips = np.ones((2, 4, 2, 2, 3), "float32")
-        >>> ReadOut(encoder, "pooled", time_steps=2)(clips)["pooled"].shape == (2, 24)
-        True
     """
 
     def __init__(self, model: keras.Model, kind: str = "parts", time_steps: int = 1):

@@ -70,11 +70,6 @@ def read_report(path: str | os.PathLike) -> dict:
     Raises:
         FileNotFoundError: there is none.
         UserError: the file is damaged; the message names it.
-
-    Example:
-        >>> from bod_keras.evaluation import read_report
-        >>> read_report("runs/demo-bod-seed0/report.json")["config"]["seed"]  # doctest: +SKIP
-        0
     """
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))

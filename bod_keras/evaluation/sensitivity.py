@@ -50,3 +50,16 @@ def sensitivity(original: ArrayLike, changed: ArrayLike) -> float:
     if between <= 1e-6 * np.sqrt(squares.max()):
         return float("nan")
     return float(moved / between)
+
+
+def shuffle_frames(clips: ArrayLike, rng: np.random.Generator) -> np.ndarray:
+    """Put the frames of every clip (B, T, H, W, C), T at least 2, in another order than they have."""
+    clips = np.asarray(clips)
+    frames = np.arange(clips.shape[1])
+    out = np.empty_like(clips)
+    for row, clip in enumerate(clips):
+        order = rng.permutation(frames)
+        while (order == frames).all():
+            order = rng.permutation(frames)
+        out[row] = clip[order]
+    return out

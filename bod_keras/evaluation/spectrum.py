@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
@@ -61,14 +61,14 @@ def operator_eigenvalues(
     return {name: np.concatenate(values) for name, values in found.items()}
 
 
-def named_embeddings(model: ContrastiveModel, embeddings) -> dict:
+def named_embeddings(model: ContrastiveModel, embeddings: Any) -> dict:
     """Return what is split by itself: the embeddings of both parts, or the one that both are read from."""
     parts = model.part_embeddings(embeddings)
     names = ("static part", "dynamic part") if len(parts) == 2 else ("embedding",)
     return dict(zip(names, parts))
 
 
-def eigenvalues_of(layer: KoopmanSplit, embeddings) -> np.ndarray:
+def eigenvalues_of(layer: KoopmanSplit, embeddings: Any) -> np.ndarray:
     """Return the eigenvalues of the operators of frame embeddings (B, T, D), complex (N,)."""
     real, imaginary = linalg.eigenvalues(layer.split(ops.cast(embeddings, "float32")).matrix)
     values = (ops.convert_to_numpy(real) + 1j * ops.convert_to_numpy(imaginary)).ravel()

@@ -27,12 +27,6 @@ def window_variants(
     Returns:
         The frames of the window, and from "clip 0", "speed 1", "reversed", "shuffled 0" and so on to T
         positions in it. "speed 1" is the clip that is reversed and shuffled.
-
-    Example:
-        >>> from bod_keras.evaluation.window_variants import window_variants
-        >>> length, variants = window_variants(3, clips=2, speeds=(1, 2), shuffles=2)
-        >>> length, variants["clip 1"].tolist(), variants["speed 2"].tolist(), variants["reversed"].tolist()
-        (6, [3, 4, 5], [0, 2, 4], [3, 2, 1])
     """
     speeds = list(speeds)
     orders = np.prod(np.arange(1, min(frames, 10) + 1)) - 2

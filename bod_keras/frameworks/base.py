@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -45,8 +47,8 @@ class ContrastiveModel(BiLevelModel):
 
     A framework is a subclass, registered with ``@FRAMEWORKS.register("name")``, that
 
-    * calls ``set_losses(make)`` in its constructor, with ``make(part)`` the loss of "static", "dynamic" or
-      "base";
+    * has its arguments as attributes of the same names, and calls ``set_losses(make)`` in its constructor, with
+      ``make(part)`` the loss of "static", "dynamic" or "base";
     * implements ``part_loss(part, views, targets, training)``;
     * says in class attributes what `Decoupling` has to know: ``compares_with_negatives`` (negatives lower the
       weight of the dynamic loss and bring its temperatures into play), ``standardized_parts``, and
@@ -161,11 +163,11 @@ class ContrastiveModel(BiLevelModel):
         return self.temperature if own is None else own
 
     @property
-    def backbone(self):
+    def backbone(self) -> keras.Model:
         return self.encoder
 
     @property
-    def logged(self):
+    def logged(self) -> list[str]:
         """Names of what a step logs besides the loss."""
         if self.decoupling is None:
             return []
@@ -179,7 +181,7 @@ class ContrastiveModel(BiLevelModel):
         """Whether the dynamic part sees other views than the rest: the last two."""
         return self.motion_view is not None or self.static_view is not None
 
-    def part_loss(self, part, views, targets, training):
+    def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         """Return the framework's loss of one part, a scalar.
 
         Let a `keras.losses.Loss` reduce it: in a step of several replicas each sees the views of all, and Keras
@@ -269,7 +271,7 @@ class ContrastiveModel(BiLevelModel):
             for name in ("pooled", "static", "dynamic")
         }
 
-    def part_embeddings(self, embeddings) -> list:
+    def part_embeddings(self, embeddings: Any) -> list:
         """Return what is split by itself: the embeddings of both parts, or the one that both are read from."""
         return ops.split(embeddings, self._heads, axis=-1) if self._heads == 2 else [embeddings]
 
@@ -284,8 +286,13 @@ class ContrastiveModel(BiLevelModel):
         return self.__dict__["_reading_split"]
 
     def export(
-        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
-    ):
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs,
+    ) -> None:
         """Export `embedder` as a SavedModel, as `keras.Model.export` does: clips in, all three parts out.
 
         Raises:
@@ -300,7 +307,7 @@ class ContrastiveModel(BiLevelModel):
 
     # -- the loss ------------------------------------------------------------------------------------------
 
-    def all_views(self, views):
+    def all_views(self, views: Any) -> Any:
         if not self._has_own_views:
             return views
         clips = [views[:, i] for i in range(views.shape[1])]
@@ -310,7 +317,7 @@ class ContrastiveModel(BiLevelModel):
             clips = [*(self.static_view(x, training=True) for x in clips[:-1]), clips[-1]]
         return ops.stack([*clips, motion], axis=1)
 
-    def part_losses(self, features, targets, views, training):
+    def part_losses(self, features: Any, targets: Any, views: int, training: bool) -> tuple:
         """Return every part's loss, a dict of scalars; the embeddings; the parts; and the split or None."""
         embeddings = self.projection_head(features, training=training)
         parts, split = self.split_views(embeddings, self.split, views)
@@ -320,7 +327,9 @@ class ContrastiveModel(BiLevelModel):
         }
         return losses, embeddings, parts, split
 
-    def upper_loss(self, features, targets, views, training):
+    def upper_loss(
+        self, features: Any, targets: Any, views: int, training: bool
+    ) -> tuple[Any, dict[str, Any], Any]:
         losses, embeddings, parts, split = self.part_losses(features, targets, views, training)
         if split is None:
             return losses["base"], {}, parts
@@ -337,10 +346,10 @@ class ContrastiveModel(BiLevelModel):
             statistics |= {f"dynamic_{name}": value for name, value in of_dynamic.items()}
         return total, {**logs, **statistics}, parts
 
-    def lower_loss(self, features, views):
+    def lower_loss(self, features: Any, views: int) -> Any:
         return self._prediction(self.projection_head(features, training=True), views)
 
-    def split_views(self, embeddings, split, views):
+    def split_views(self, embeddings: Any, split: Any, views: int) -> tuple[dict[str, list], Any]:
         """``({part: [view (B, D), ...]}, splits)`` of frame embeddings (V B, T, D); static comes first."""
         parts, result = {}, None
         if split is not None:
@@ -371,10 +380,26 @@ class ContrastiveModel(BiLevelModel):
         ]
         return share(sum(errors) / len(errors))
 
+    @classmethod
+    def own_arguments(cls) -> dict[str, Any]:
+        """Return the arguments that a framework adds to those of this class, with their defaults."""
+        shared = inspect.signature(ContrastiveModel.__init__).parameters
+        kinds = [kind for kind in cls.__mro__ if issubclass(kind, ContrastiveModel)]
+        found = [inspect.signature(kind.__init__).parameters for kind in kinds]
+        return {
+            name: argument.default
+            for arguments in found
+            for name, argument in arguments.items()
+            if name not in shared and argument.kind is not argument.VAR_KEYWORD
+        }
+
     def get_config(self):
+        """Return all arguments: those of a subclass are attributes of the same names."""
         serialize = keras.saving.serialize_keras_object
+        own = [name for name in self.own_arguments() if hasattr(self, name)]
         return {
             **super().get_config(),
+            **{name: getattr(self, name) for name in own},
             "encoder": serialize(self.encoder),
             "decoupling": serialize(self.decoupling),
             "projection_head": serialize(self.projection_head),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -61,7 +63,7 @@ class KeyQueue(keras.layers.Layer):
             self.enqueue(keys)
         return held
 
-    def enqueue(self, keys):
+    def enqueue(self, keys: Any) -> None:
         """Put keys (B, D) in, the first row first. Of more than N, the last N are kept."""
         keys = normalize_frames(ops.stop_gradient(keys))[-self.size :]
         count = ops.shape(keys)[0]
@@ -71,7 +73,7 @@ class KeyQueue(keras.layers.Layer):
         self.pointer.assign((start + count) % self.size)
         self.filled.assign(ops.minimum(self.filled + count, self.size))
 
-    def in_order(self):
+    def in_order(self) -> Any:
         """The rows (N, D), oldest first; before the queue is full, those that are zero come first."""
         return ops.roll(self.rows, -int(self.pointer), axis=0)
 

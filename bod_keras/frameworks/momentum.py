@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -75,24 +77,24 @@ class MomentumModel(ContrastiveModel):
             self.momentum_split = _momentum_copy(self.split)
 
     @property
-    def target_networks(self):
+    def target_networks(self) -> list:
         names = ("momentum_encoder", "momentum_head", "momentum_split")
         networks = [getattr(self, name, None) for name in names]
         return [network for network in networks if network is not None]
 
-    def momentum_at(self, step):
+    def momentum_at(self, step: Any) -> Any:
         """m after `step` steps, a float32 scalar."""
         if self.momentum_steps is None:
             return ops.convert_to_tensor(self.momentum, dtype="float32")
         done = ops.minimum(ops.cast(step, "float32") / self.momentum_steps, 1.0)
         return 1.0 - (1.0 - self.momentum) * 0.5 * (1.0 + ops.cos(np.pi * done))
 
-    def targets(self, clips, views, training):
+    def targets(self, clips: Any, views: int, training: bool) -> Any:
         features = self.target_features(self.momentum_encoder, clips, views, training)
         embeddings = self.momentum_head(features, training=training)
         return self.split_views(embeddings, self.momentum_split, views)[0]
 
-    def after_update(self, targets, kept):
+    def after_update(self, targets: Any, kept: Any) -> None:
         momentum = self.momentum_at(self.steps_taken)
         for weight, average in self._momentum_pairs():
             average.assign(momentum * average + (1.0 - momentum) * weight)
@@ -109,13 +111,6 @@ class MomentumModel(ContrastiveModel):
             for weight, average in zip(network.weights, copy.weights):
                 if weight.trainable:
                     yield weight, average
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "momentum": self.momentum,
-            "momentum_steps": self.momentum_steps,
-        }
 
 
 def _momentum_copy(network):

@@ -81,3 +81,12 @@ class ProjectionHead(keras.layers.Layer):
     def get_config(self):
         settings = {"hidden": self.hidden, "width": self.width, "depth": self.depth}
         return {**super().get_config(), **settings}
+
+
+def part_networks(parts: dict[str, int], hidden: int, kind: str, width: int | None = None) -> dict:
+    """Return a built `ProjectionHead` for each part, of the part's own width if `width` is None."""
+    networks = {}
+    for part, size in parts.items():
+        networks[part] = ProjectionHead(hidden, width or size, name=f"{part}_{kind}")
+        networks[part].build((None, size))
+    return networks

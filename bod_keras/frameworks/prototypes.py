@@ -62,7 +62,7 @@ class Prototypes(keras.layers.Layer):
         vectors = ops.where(frozen, ops.stop_gradient(vectors), vectors)
         return ops.matmul(normalize_frames(embeddings), ops.transpose(vectors))
 
-    def normalize(self):
+    def normalize(self) -> None:
         """Put every prototype back on the unit sphere."""
         self.vectors.assign(normalize_frames(ops.convert_to_tensor(self.vectors)))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from bod_keras.decoupling import Decoupling
@@ -21,9 +23,6 @@ class VBarlowTwins(ContrastiveModel):
     Args:
         encoder, decoupling, projection_head, augmenter, **kwargs: as in `ContrastiveModel`.
         off_diagonal: weight of the redundancy, as in `BarlowTwins`.
-
-    Raises:
-        ValueError: as `ContrastiveModel` and `BarlowTwins`.
 
     Example:
         >>> import keras, numpy as np, bod_keras
@@ -52,9 +51,6 @@ class VBarlowTwins(ContrastiveModel):
         self.off_diagonal = off_diagonal
         self.set_losses(lambda part: BarlowTwins(off_diagonal))
 
-    def part_loss(self, part, views, targets, training):
+    def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         contrast = self.contrast[part]
         return mean_over(all_pairs(len(views)), lambda i, j: contrast(views[i], views[j]))
-
-    def get_config(self):
-        return {**super().get_config(), "off_diagonal": self.off_diagonal}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from bod_keras.decoupling import Decoupling
 from bod_keras.frameworks._pairs import mean_over, ordered_pairs
-from bod_keras.frameworks._parts import part_networks
 from bod_keras.frameworks.base import FRAMEWORKS
 from bod_keras.frameworks.momentum import MomentumModel
+from bod_keras.frameworks.projection_head import part_networks
 from bod_keras.losses.cosine_regression import CosineRegression
 
 
@@ -24,9 +26,6 @@ class VBYOL(MomentumModel):
         predictor_hidden: hidden width of each part's predictor, a `ProjectionHead` from the part's width to
             the same; 4096 in rho-BYOL.
         momentum, momentum_steps: as in `MomentumModel`.
-
-    Raises:
-        ValueError: as `MomentumModel` and `ProjectionHead`.
 
     Example:
         >>> import keras, numpy as np, bod_keras
@@ -59,12 +58,9 @@ class VBYOL(MomentumModel):
         self.predictors = part_networks(self.parts, predictor_hidden, "predictor")
         self.add_state()
 
-    def part_loss(self, part, views, targets, training):
+    def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         predicted = [self.predictors[part](view, training=training) for view in views]
         return mean_over(
             ordered_pairs(len(views)),
             lambda query, key: self.contrast[part](targets[key], predicted[query]),
         )
-
-    def get_config(self):
-        return {**super().get_config(), "predictor_hidden": self.predictor_hidden}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from bod_keras.decoupling import Decoupling
 from bod_keras.frameworks._pairs import all_pairs, mean_over
-from bod_keras.frameworks._parts import part_networks
 from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
+from bod_keras.frameworks.projection_head import part_networks
 from bod_keras.losses.lejepa import LeJEPA
 
 
@@ -25,9 +27,6 @@ class VLeJEPA(ContrastiveModel):
         weight: of SIGReg, as in `LeJEPA`.
         slices: random directions a step.
         expander_hidden, expander_width: widths of each part's expander, a `ProjectionHead`.
-
-    Raises:
-        ValueError: as `ContrastiveModel`, `LeJEPA` and `ProjectionHead`.
 
     Example:
         >>> import keras, numpy as np, bod_keras
@@ -67,11 +66,7 @@ class VLeJEPA(ContrastiveModel):
         self.expanders = part_networks(self.parts, expander_hidden, "expander", expander_width)
         self.add_state()
 
-    def part_loss(self, part, views, targets, training):
+    def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         wide = [self.expanders[part](view, training=training) for view in views]
         loss = self.contrast[part] if training else self.evaluation_loss
         return mean_over(all_pairs(len(views)), lambda i, j: loss(wide[i], wide[j]))
-
-    def get_config(self):
-        names = "weight slices expander_hidden expander_width".split()
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -28,9 +30,6 @@ class VMoCo(MomentumModel):
         wait_for_queue: leave all weights as they are until the queues are full, as rho-MoCo does. Otherwise
             the loss contrasts with as many keys as there are.
         momentum, momentum_steps: as in `MomentumModel`.
-
-    Raises:
-        ValueError: as `MomentumModel`, or a queue without room.
 
     Example:
         >>> import keras, numpy as np, bod_keras
@@ -73,7 +72,7 @@ class VMoCo(MomentumModel):
             self.queues[part] = KeyQueue(queue_size, name=f"{part}_queue")
             self.queues[part].build((None, width))
 
-    def part_loss(self, part, views, targets, training):
+    def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         contrast = self.contrast[part]
         rows, filled = self.queues[part](targets[0])  # as the last step left it
         return mean_over(
@@ -81,17 +80,13 @@ class VMoCo(MomentumModel):
             lambda query, key: contrast((targets[key], rows, filled), views[query]),
         )
 
-    def after_update(self, targets, kept):
+    def after_update(self, targets: Any, kept: Any) -> None:
         super().after_update(targets, kept)
         for part, keys in targets.items():
             self.queues[part].enqueue(ops.concatenate(keys, axis=0))
 
-    def is_learning(self):
+    def is_learning(self) -> Any:
         if not self.wait_for_queue:
             return None
         queue = next(iter(self.queues.values()))
         return ops.convert_to_tensor(queue.filled) >= self.queue_size
-
-    def get_config(self):
-        names = "temperature queue_size wait_for_queue".split()
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

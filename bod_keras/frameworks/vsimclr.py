@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from bod_keras.decoupling import Decoupling
@@ -20,9 +22,6 @@ class VSimCLR(ContrastiveModel):
     Args:
         encoder, decoupling, projection_head, augmenter, **kwargs: as in `ContrastiveModel`.
         temperature: of the loss, where `Decoupling` does not set that of a part.
-
-    Raises:
-        ValueError: as `ContrastiveModel` and `InfoNCE`.
 
     Example:
         >>> import keras, numpy as np, bod_keras
@@ -52,9 +51,6 @@ class VSimCLR(ContrastiveModel):
         self.temperature = temperature
         self.set_losses(lambda part: InfoNCE(self.temperature_of(part)))
 
-    def part_loss(self, part, views, targets, training):
+    def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         contrast = self.contrast[part]
         return mean_over(adjacent_pairs(len(views)), lambda i, j: contrast(views[i], views[j]))
-
-    def get_config(self):
-        return {**super().get_config(), "temperature": self.temperature}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from bod_keras.decoupling import Decoupling
 from bod_keras.frameworks._pairs import mean_over, ordered_pairs
-from bod_keras.frameworks._parts import part_networks
 from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
+from bod_keras.frameworks.projection_head import part_networks
 from bod_keras.losses.cosine_regression import CosineRegression
 
 
@@ -23,9 +25,6 @@ class VSimSiam(ContrastiveModel):
         encoder, decoupling, projection_head, augmenter, **kwargs: as in `ContrastiveModel`.
         predictor_hidden: hidden width of each part's predictor, a `ProjectionHead` from the part's width to
             the same; a bottleneck of a quarter of the width in SimSiam.
-
-    Raises:
-        ValueError: as `ContrastiveModel` and `ProjectionHead`.
 
     Example:
         >>> import keras, numpy as np, bod_keras
@@ -54,7 +53,7 @@ class VSimSiam(ContrastiveModel):
         self.predictors = part_networks(self.parts, predictor_hidden, "predictor")
         self.add_state()
 
-    def part_loss(self, part, views, targets, training):
+    def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         predicted = [self.predictors[part](view, training=training) for view in views]
         return mean_over(
             ordered_pairs(len(views)),
@@ -62,6 +61,3 @@ class VSimSiam(ContrastiveModel):
                 views[key], predicted[query]
             ),  # stops its gradient
         )
-
-    def get_config(self):
-        return {**super().get_config(), "predictor_hidden": self.predictor_hidden}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -38,9 +39,6 @@ class VSwAV(ContrastiveModel):
         queue_steps: as above; 15 epochs in SwAV.
         epsilon: of `sinkhorn`, for the base and the static part.
         iterations: of `sinkhorn`.
-
-    Raises:
-        ValueError: as `ContrastiveModel`, `SwappedPrediction` and `Prototypes`.
 
     Example:
         >>> import keras, numpy as np, bod_keras
@@ -98,7 +96,7 @@ class VSwAV(ContrastiveModel):
             self.temperature * sharpness, self.epsilon * sharpness, self.iterations
         )
 
-    def part_loss(self, part, views, targets, training):
+    def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         swapped, clusters = self.contrast[part], self.clusters[part]
         steps = ops.convert_to_tensor(self.steps_taken)
         scores = [clusters(view, frozen=steps < self.freeze_steps) for view in views]
@@ -118,14 +116,8 @@ class VSwAV(ContrastiveModel):
             adjacent_pairs(len(views)), lambda i, j: 0.5 * (predict(i, j) + predict(j, i))
         )
 
-    def after_update(self, targets, kept):
+    def after_update(self, targets: Any, kept: Any) -> None:
         for clusters in self.clusters.values():
             clusters.normalize()
         for part, queue in self.queues.items():
             queue.enqueue(ops.concatenate(kept[part], axis=0))
-
-    def get_config(self):
-        names = (
-            "temperature prototypes freeze_steps queue_size queue_steps epsilon iterations".split()
-        )
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from bod_keras.decoupling import Decoupling
 from bod_keras.frameworks._pairs import all_pairs, mean_over
-from bod_keras.frameworks._parts import part_networks
 from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel
+from bod_keras.frameworks.projection_head import part_networks
 from bod_keras.losses.vicreg import VICReg
 
 
@@ -24,9 +26,6 @@ class VVICReg(ContrastiveModel):
         encoder, decoupling, projection_head, augmenter, **kwargs: as in `ContrastiveModel`.
         invariance, variance, covariance: weights of the terms, as in `VICReg`.
         expander_hidden, expander_width: widths of each part's expander, a `ProjectionHead`; 8192 in VICReg.
-
-    Raises:
-        ValueError: as `ContrastiveModel`, `VICReg` and `ProjectionHead`.
 
     Example:
         >>> import keras, numpy as np, bod_keras
@@ -65,10 +64,6 @@ class VVICReg(ContrastiveModel):
         self.expanders = part_networks(self.parts, expander_hidden, "expander", expander_width)
         self.add_state()
 
-    def part_loss(self, part, views, targets, training):
+    def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         wide = [self.expanders[part](view, training=training) for view in views]
         return mean_over(all_pairs(len(views)), lambda i, j: self.contrast[part](wide[i], wide[j]))
-
-    def get_config(self):
-        names = "invariance variance covariance expander_hidden expander_width".split()
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -17,11 +17,7 @@ class BarlowTwins(keras.losses.Loss):
 
         C = A' B / B,      l = sum_j (1 - C_jj)^2 + off_diagonal sum_{j != k} C_jk^2.
 
-    Correlations are statistics of the batch, so the loss is ONE value, not one per video. Under data
-    parallelism gather the embeddings of all replicas before the call, differentiably: every replica then
-    computes the loss of the joint batch, Keras' reduction divides it by their number, and their gradients add
-    up to that of one device. Without gathering each replica correlates its own small batch, which is a
-    different loss.
+    Correlations are statistics of the batch, so the loss is ONE value, not one per video (see `VICReg`).
 
     Args:
         off_diagonal: weight of the redundancy, >= 0.

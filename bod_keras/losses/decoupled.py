@@ -59,7 +59,7 @@ class DecoupledLoss(keras.losses.Loss):
         self.dynamic = dynamic
         self.dynamic_weight = dynamic_weight
 
-    def terms(self, parts_a, parts_b) -> dict[str, Any]:
+    def terms(self, parts_a: Any, parts_b: Any) -> dict[str, Any]:
         """Return both losses by name, each with one value per sample, (B,), without weight."""
         for parts in (parts_a, parts_b):
             pair = isinstance(parts, (tuple, list))
@@ -78,7 +78,7 @@ class DecoupledLoss(keras.losses.Loss):
         terms = self.terms(parts_a, parts_b)
         return self.total(terms)
 
-    def total(self, terms: dict[str, Any]):
+    def total(self, terms: dict[str, Any]) -> Any:
         """Return the weighted sum of losses by name, per sample or reduced."""
         # Not a sum of products: TensorFlow's optimizer may or may not take a common factor out of that, by
         # chance, and then the last bit of two equal runs differs.

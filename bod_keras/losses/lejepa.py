@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -85,7 +87,7 @@ class LeJEPA(keras.losses.Loss):
         # Not a scalar: Keras would not divide that by the number of replicas, whose gradients it adds.
         return ops.reshape((1 - self.weight) * distance + self.weight * normality, (1,))
 
-    def vectors(self, width: int):
+    def vectors(self, width: int) -> Any:
         """Draw unit vectors, (width, slices)."""
         seed = self.seed_generator if self.seed is None else self.seed
         vectors = keras.random.normal((width, self.slices), dtype="float32", seed=seed)
@@ -100,7 +102,7 @@ class LeJEPA(keras.losses.Loss):
         }
 
 
-def sigreg(embeddings, vectors):
+def sigreg(embeddings: Any, vectors: Any) -> Any:
     """g(Z) of embeddings (B, D) and unit vectors (D, S), a scalar."""
     angles = ops.matmul(embeddings, vectors)[..., None] * ops.cast(_POINTS, "float32")
     real = ops.mean(ops.cos(angles), axis=0) - ops.cast(_GAUSSIAN, "float32")

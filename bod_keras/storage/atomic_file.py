@@ -46,14 +46,9 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def sweep_parts(folder: str | os.PathLike) -> None:
-    """Delete below a folder what processes that were killed have left half written.
+    """Delete below a folder, which need not exist, what killed processes have left half written.
 
-    Args:
-        folder: need not exist. Files of other processes of this machine stay while these run.
-
-    Example:
-        >>> from bod_keras.storage.atomic_file import sweep_parts
-        >>> sweep_parts("no such folder")
+    Files of other processes of this machine stay while these run.
     """
     for part in list(Path(folder).rglob(f"{PART}*")):
         pid = part.name.removeprefix(PART).partition("-")[0]
@@ -64,9 +59,6 @@ def sweep_parts(folder: str | os.PathLike) -> None:
 
 def set_aside(path: str | os.PathLike) -> Path:
     """Rename a damaged file, or what else stands in its place, so that nothing is lost by writing a new one.
-
-    Args:
-        path: the file or folder.
 
     Returns:
         The new path: ``aside-`` before the name, and a number if there is one already.

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from bod_keras.errors import UserError
 from bod_keras.storage.remote_error import RemoteError, RemoteFileError, without_secrets
@@ -44,7 +45,7 @@ def limit() -> float:
     return seconds
 
 
-def http_call(path: str, function: Callable):
+def http_call(path: str, function: Callable) -> Any:
     """Run `function(seconds)` within the time limit, which it takes for its connections, too."""
     seconds = limit()
     return _within(seconds, path, lambda: function(seconds))

@@ -72,13 +72,7 @@ def lock(folder: str | os.PathLike, advice: str, wait: float = 0) -> Iterator[No
 
 
 def is_lock(name: str) -> bool:
-    """Return whether a file of this name is a lock.
-
-    Example:
-        >>> from bod_keras.storage.lock import is_lock
-        >>> is_lock(".report.json.lock"), is_lock("poetry.lock")
-        (True, False)
-    """
+    """Return whether a file of this name is a lock, as ``.report.json.lock``."""
     return name.startswith(".") and name.endswith(".lock")
 
 

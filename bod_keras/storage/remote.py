@@ -1,4 +1,8 @@
-"""Files on remote storage, "scheme://...": list, read, write, each within a time limit."""
+"""Files on remote storage, "scheme://...": list, read, write, each within a time limit.
+
+What does not answer in time, or cannot do what it is asked, raises a `RemoteError`; a file that is missing or
+may not be read a `RemoteFileError`.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,6 @@ _LISTING = 15  # a folder of many files takes many requests: this many time limi
 def is_remote(path: str | os.PathLike) -> bool:
     """Return whether a path has a scheme, as in `s3://bucket/a.mp4`.
 
-    Args:
-        path: any path.
-
-    Returns:
-        True for a path with a scheme, which the functions here read; False for a local one.
-
     Example:
         >>> from bod_keras.storage.remote import is_remote
         >>> is_remote("s3://bucket/a.mp4"), is_remote("videos/a:b.mp4")
@@ -32,22 +30,7 @@ def is_remote(path: str | os.PathLike) -> bool:
 
 
 def exists(path: str) -> bool:
-    """Return whether there is a remote file or folder.
-
-    Args:
-        path: a path with a scheme.
-
-    Returns:
-        False also where the storage refuses access, which S3 does not tell apart.
-
-    Raises:
-        RemoteError: if the storage does not answer.
-
-    Example:
-        >>> from bod_keras.storage.remote import exists
-        >>> exists("s3://bucket/train.csv")  # doctest: +SKIP
-        True
-    """
+    """Return whether there is a remote file or folder; False also where the storage refuses access."""
     try:
         _measure(path)
     except RemoteFileError:
@@ -56,22 +39,7 @@ def exists(path: str) -> bool:
 
 
 def is_folder(path: str) -> bool:
-    """Return whether a remote path is a folder: something lies below it.
-
-    Args:
-        path: a path with a scheme. Of http only the address of a page (HTML) counts as a folder.
-
-    Returns:
-        False also if there is nothing at all.
-
-    Raises:
-        RemoteError: if the storage does not answer.
-
-    Example:
-        >>> from bod_keras.storage.remote import is_folder
-        >>> is_folder("s3://bucket/videos")  # doctest: +SKIP
-        True
-    """
+    """Return whether something lies below a remote path; of http, whether it is a page (HTML)."""
     try:
         return _measure(path) is None
     except RemoteFileError:
@@ -79,23 +47,7 @@ def is_folder(path: str) -> bool:
 
 
 def size(path: str) -> int:
-    """Return the size of a remote file.
-
-    Args:
-        path: a path with a scheme.
-
-    Returns:
-        Bytes.
-
-    Raises:
-        RemoteFileError: if there is no such file, or it may not be read.
-        RemoteError: if the storage does not answer.
-
-    Example:
-        >>> from bod_keras.storage.remote import size
-        >>> size("s3://bucket/a.mp4")  # doctest: +SKIP
-        2097152
-    """
+    """Return the size of a remote file in bytes."""
     measured = _measure(path)
     if measured is None:
         raise RemoteFileError(path, "this is a folder, not a file")
@@ -103,24 +55,12 @@ def size(path: str) -> int:
 
 
 def list_files(folder: str, extensions: Sequence[str] = ()) -> list[str]:
-    """List the files below a remote folder.
+    """List the files below a remote folder: sorted names relative to it, with "/" between their parts.
 
     Args:
-        folder: a path with a scheme.
-        extensions: endings, in lower case, of names that are files. Any other name costs a request
-            to find out whether it is a folder.
-
-    Returns:
-        Sorted names relative to the folder, with "/" between their parts.
-
-    Raises:
-        RemoteFileError: if there is no such folder.
-        RemoteError: if the storage does not answer or, as http, has no listings.
-
-    Example:
-        >>> from bod_keras.storage.remote import list_files
-        >>> list_files("s3://bucket/videos", (".mp4",))  # doctest: +SKIP
-        ['run/a.mp4', 'walk/b.mp4']
+        folder: a path with a scheme, not http, which has no listings.
+        extensions: endings, in lower case, of names that are files. Any other name costs a request to find out
+            whether it is a folder.
     """
     if scheme(folder) in HTTP:
         raise RemoteError(
@@ -144,25 +84,7 @@ def list_files(folder: str, extensions: Sequence[str] = ()) -> list[str]:
 
 
 def read_range(path: str, start: int, length: int) -> bytes:
-    """Read a part of a remote file.
-
-    Args:
-        path: a path with a scheme.
-        start: first byte, counted from 0.
-        length: bytes, at least 1.
-
-    Returns:
-        The bytes; fewer where the file ends before.
-
-    Raises:
-        RemoteFileError: if there is no such file, or it may not be read.
-        RemoteError: if the storage does not answer.
-
-    Example:
-        >>> from bod_keras.storage.remote import read_range
-        >>> read_range("s3://bucket/a.mp4", 4, 4)  # doctest: +SKIP
-        b'ftyp'
-    """
+    """Read bytes of a remote file from `start` on; fewer where the file ends before."""
     if scheme(path) in HTTP:
         return http_call(path, lambda seconds: _http.read_range(path, start, length, seconds))
 
@@ -175,43 +97,13 @@ def read_range(path: str, start: int, length: int) -> bytes:
 
 
 def read_bytes(path: str) -> bytes:
-    """Read a whole remote file.
-
-    Args:
-        path: a path with a scheme.
-
-    Returns:
-        Its bytes.
-
-    Raises:
-        RemoteFileError: if there is no such file, or it may not be read.
-        RemoteError: if the storage does not answer.
-
-    Example:
-        >>> from bod_keras.storage.remote import read_bytes
-        >>> read_bytes("s3://bucket/train.csv")  # doctest: +SKIP
-        b'path,label...'
-    """
+    """Read a whole remote file."""
     total = size(path)
     return b"".join(_pieces(path, total))
 
 
 def download(path: str, target: str | os.PathLike) -> None:
-    """Copy a remote file to a local one, which appears whole or not at all.
-
-    Args:
-        path: a path with a scheme.
-        target: the local file; missing folders are made.
-
-    Raises:
-        RemoteFileError: if there is no such file, or it may not be read.
-        RemoteError: if the storage does not answer.
-        OSError: if the local file cannot be written.
-
-    Example:
-        >>> from bod_keras.storage.remote import download
-        >>> download("s3://bucket/run/model.keras", "model.keras")  # doctest: +SKIP
-    """
+    """Copy a remote file to a local one, which appears whole or not at all."""
     total = size(path)
     with atomic_file(target) as part, open(part, "wb") as stream:
         for piece in _pieces(path, total):
@@ -219,19 +111,7 @@ def download(path: str, target: str | os.PathLike) -> None:
 
 
 def upload(source: str | os.PathLike, path: str) -> None:
-    """Copy a local file to remote storage. An S3 object appears whole or not at all.
-
-    Args:
-        source: the local file.
-        path: a path with a scheme, not http.
-
-    Raises:
-        RemoteError: if the storage does not answer, refuses, or cannot be written.
-
-    Example:
-        >>> from bod_keras.storage.remote import upload
-        >>> upload("model.keras", "s3://bucket/run/model.keras")  # doctest: +SKIP
-    """
+    """Copy a local file to remote storage, not http. An S3 object appears whole or not at all."""
     length = os.path.getsize(source)
 
     def send(gfile):
@@ -247,32 +127,12 @@ def upload(source: str | os.PathLike, path: str) -> None:
 
 
 def delete(path: str) -> None:
-    """Remove a remote file.
-
-    Args:
-        path: a path with a scheme, not http.
-
-    Raises:
-        RemoteError: if there is no such file, or the storage does not answer.
-
-    Example:
-        >>> from bod_keras.storage.remote import delete
-        >>> delete("s3://bucket/run/step-00000004.keras")  # doctest: +SKIP
-    """
+    """Remove a remote file."""
     call(path, lambda gfile: gfile.remove(path))
 
 
 def read_exactly(path: str, start: int, length: int) -> bytes:
-    """As `read_range`, where the file is known to hold all of the bytes.
-
-    Raises:
-        RemoteError: fewer came.
-
-    Example:
-        >>> from bod_keras.storage.remote import read_exactly
-        >>> read_exactly("s3://bucket/a.mp4", 4, 4)  # doctest: +SKIP
-        b'ftyp'
-    """
+    """As `read_range`, where the file is known to hold all of the bytes; fewer are a `RemoteError`."""
     data = read_range(path, start, length)
     if len(data) != length:
         raise RemoteError(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
+
+# Line breaks and what else moves a terminal's cursor.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class RemoteError(OSError):
@@ -29,32 +33,22 @@ class RemoteError(OSError):
 
 
 class RemoteFileError(RemoteError):
-    """One remote file that is missing or may not be read, while the storage itself answers.
-
-    Example:
-        >>> from bod_keras.storage.remote_error import RemoteFileError
-        >>> RemoteFileError("s3://bucket/a.mp4", "there is no such file").reason
-        'there is no such file'
-    """
+    """One remote file that is missing or may not be read, while the storage itself answers."""
 
 
 def without_secrets(path: str) -> str:
-    """Return a path for messages: a web address without user, password and query.
-
-    Args:
-        path: any path.
-
-    Returns:
-        What may be shown and logged.
+    """Return a path for messages: a web address without user, password and query, all on one line.
 
     Example:
         >>> from bod_keras.storage.remote_error import without_secrets
         >>> without_secrets("https://me:password@host/a.mp4?key=1"), without_secrets("s3://b/what?.mp4")
         ('https://host/a.mp4', 's3://b/what?.mp4')
+        >>> print(without_secrets("two\\nlines.mp4"))
+        two\\nlines.mp4
     """
-    if not path.lower().startswith(("http://", "https://")):
-        return path
-    address = path.partition("#")[0].partition("?")[0]
-    scheme, _, rest = address.partition("://")
-    host, slash, file = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{urllib.parse.unquote(file)}"
+    if path.lower().startswith(("http://", "https://")):
+        address = path.partition("#")[0].partition("?")[0]
+        scheme, _, rest = address.partition("://")
+        host, slash, file = rest.partition("/")
+        path = f"{scheme}://{host.rpartition('@')[2]}{slash}{urllib.parse.unquote(file)}"
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], path)

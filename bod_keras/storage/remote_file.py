@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+from typing import Any
 
 from bod_keras.storage import remote
 from bod_keras.storage.remote_error import RemoteError
@@ -14,27 +15,18 @@ _BLOCKS = 64  # of all files together: 256 MiB of memory at most, with blocks of
 class RemoteFile(io.RawIOBase):
     """Read a remote file from any place. Blocks are fetched on demand, and the last 64 are kept.
 
-    So a video that is opened several times in a row is fetched once, and a clip of a long one
-    fetches only its surroundings. Remote files must not change while a process reads them.
+    So a video that is opened several times in a row is fetched once, and a clip of a long one fetches only its
+    surroundings. Remote files must not change while a process reads them.
 
-    What fails while reading looks like the end of the file, and is kept in `error`: whoever reads
-    from within C++ (OpenCV) cannot pass on a Python exception.
+    What fails while reading looks like the end of the file, and is kept in `error`: whoever reads from within
+    C++ (OpenCV) cannot pass on a Python exception.
 
     Args:
         path: a path with a scheme.
-        block: bytes of a block, 4 MiB if not given; a reader of small pieces needs less.
+        block: bytes of a block; a reader of small pieces needs less.
 
     Attributes:
         error: the first `RemoteError`, or None.
-
-    Raises:
-        RemoteFileError: if there is no such file, or it may not be read.
-        RemoteError: if the storage does not answer.
-
-    Example:
-        >>> from bod_keras.storage.remote_file import RemoteFile
-        >>> RemoteFile("s3://bucket/a.mp4").read(8)[4:]  # doctest: +SKIP
-        b'ftyp'
     """
 
     def __init__(self, path: str, block: int = 4 * 2**20):
@@ -55,7 +47,7 @@ class RemoteFile(io.RawIOBase):
         self._at = max(0, start + offset)
         return self._at
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         number, within = divmod(self._at, self._block)
         if self._at >= self.size or self.error is not None:
             return 0

@@ -31,12 +31,6 @@ class RunFolder:
 
     Raises:
         UserError: the scheme can only be read.
-
-    Example:
-        >>> from bod_keras.storage.run_folder import RunFolder
-        >>> folder = RunFolder("runs/demo-bod-seed0")
-        >>> str(folder), folder.path.name, folder.is_remote
-        ('runs/demo-bod-seed0', 'demo-bod-seed0', False)
     """
 
     last = "model.keras"  # its being there says that the run is finished

@@ -20,7 +20,6 @@ from bod_keras.training.lars import LARS
 from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.monitors import Monitors
 from bod_keras.training.progress import Progress
-from bod_keras.training.push_run_folder import PushRunFolder
 from bod_keras.training.schedules import warmup_cosine, warmup_steps
 from bod_keras.training.seed_states import SeedStates
 from bod_keras.training.stop_on_non_finite import NotFiniteError, StopOnNonFinite
@@ -39,7 +38,6 @@ __all__ = [
     "Monitors",
     "NotFiniteError",
     "Progress",
-    "PushRunFolder",
     "RunFolder",
     "SeedStates",
     "StopOnNonFinite",

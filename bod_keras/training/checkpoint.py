@@ -132,16 +132,8 @@ class Checkpoint(keras.callbacks.Callback):
 def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
     """Load a ``.keras`` file as Keras does, after a check of every byte of it.
 
-    Args:
-        path: the file.
-        compile: as in Keras.
-
     Raises:
         UserError: it is damaged, or Keras cannot make its model here; the message has the file's name.
-
-    Example:
-        >>> from bod_keras.training import load_model
-        >>> load_model("runs/demo-bod-seed0/model.keras")  # doctest: +SKIP
     """
     if reason := _damage(path):
         raise UserError(f"{path} is no complete .keras file ({reason}). Restore it from a copy.")
@@ -183,25 +175,12 @@ def load_checkpoint(
 
 
 def newest_checkpoint(folder: str | os.PathLike) -> Path | None:
-    """Return the path of the newest complete checkpoint of a folder, or None.
-
-    Args:
-        folder: folder of `Checkpoint`; need not exist.
-
-    Example:
-        >>> from bod_keras.training import newest_checkpoint
-        >>> newest_checkpoint("no such folder")
-    """
+    """Return the path of the newest complete checkpoint of a folder, which need not exist, or None."""
     return _newest(folder)[0]
 
 
 def saved_settings(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Return the settings that a file of `save_model` has with its model; None if it has none.
-
-    Example:
-        >>> from bod_keras.training import saved_settings
-        >>> saved_settings("no such file")
-    """
+    """Return the settings that a file of `save_model` has with its model; None if it has none."""
     try:
         with zipfile.ZipFile(path) as archive:
             found = json.loads(archive.read(_SETTINGS))

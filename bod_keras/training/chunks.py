@@ -14,13 +14,19 @@ Reference: Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memor
 2101.06983.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
 from keras import ops
 
 from bod_keras.backend import autodiff
 from bod_keras.errors import UserError
 
 
-def run_in_chunks(network, clips, views, chunks):
+def run_in_chunks(network: keras.Model, clips: Any, views: int, chunks: int) -> Any:
     """A network's training output for clips (V B, ...), without gradient; its new state is assigned.
 
     Call it inside of `autodiff.functional_call`, as a training step does.
@@ -42,7 +48,9 @@ def run_in_chunks(network, clips, views, chunks):
     return _joined(outputs, views)
 
 
-def vjp_in_chunks(fn, inputs, clips, views, state, chunks):
+def vjp_in_chunks(
+    fn: Callable, inputs: list, clips: Any, views: int, state: list, chunks: int
+) -> tuple[Any, list, Callable]:
     """As `autodiff.vjp`, of ``fn(inputs, clips, state) -> (output, new state)``.
 
     Args:
@@ -81,7 +89,7 @@ def vjp_in_chunks(fn, inputs, clips, views, state, chunks):
     return _joined(outputs, views), last, pullback
 
 
-def check_chunks(clips, views, chunks):
+def check_chunks(clips: Any, views: int, chunks: int) -> None:
     """Raise an error if `chunks` does not divide the number of videos."""
     advice = "Choose a batch size (of each replica) that it divides, or other chunks."
     if clips.shape[0] is None:

@@ -14,12 +14,6 @@ def exclude_vectors_from_weight_decay(optimizer: keras.optimizers.Optimizer) -> 
 
     Args:
         optimizer: any Keras optimizer, also inside a `LossScaleOptimizer`, built or not.
-
-    Example:
-        >>> import keras
-        >>> from bod_keras.training import exclude_vectors_from_weight_decay
-        >>> optimizer = keras.optimizers.AdamW(1e-3, weight_decay=1e-2)
-        >>> exclude_vectors_from_weight_decay(optimizer)
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if inner.weight_decay:

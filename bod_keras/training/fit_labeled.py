@@ -26,11 +26,6 @@ class TrainingStoppedError(Exception):
     Args:
         number: the signal's number.
         step: the step that was saved.
-
-    Example:
-        >>> from bod_keras.training.fit_labeled import TrainingStoppedError
-        >>> print(TrainingStoppedError(15, 120))
-        Saved step 120. The same command resumes here.
     """
 
     def __init__(self, number: int, step: int):
@@ -70,11 +65,6 @@ def fit_labeled(
         TrainingStoppedError: after SIGINT or SIGTERM; the state is saved.
         FloatingPointError: the loss is not finite.
         UserError: no checkpoint is complete.
-
-    Example:
-        >>> from bod_keras.training.fit_labeled import fit_labeled
-        >>> fit_labeled(build, stream, "run", "run/history.csv", steps=9, epochs=2, what="9 videos")
-        ... # doctest: +SKIP
     """
     model, passed = load_checkpoint(checkpoints, tell=print)
     if model is None and passed:

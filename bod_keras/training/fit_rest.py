@@ -18,21 +18,6 @@ def fit_rest(
         steps: steps of an epoch.
         epochs: epochs of the whole run.
         callbacks: callbacks of `fit`.
-
-    Example:
-        >>> import bod_keras
-        >>> import numpy as np
-        >>> from bod_keras.training import fit_rest
-        >>> encoder = bod_keras.encoders.FrameCNN((4, 16, 16, 3), widths=(4,))
-        >>> model = bod_keras.VSimCLR(encoder, projection_head=bod_keras.ProjectionHead(8, 4))
-        >>> model.compile("sgd")
-        >>> def stream(position):
-        ...     while True:
-        ...         yield ({"views": np.ones((2, 2, 4, 16, 16, 3)), "position": position + np.arange(2)},)
-        ...         position += 2
-        >>> fit_rest(model, stream, steps=1, epochs=2, callbacks=[])
-        >>> int(model.steps_taken), int(model.next_position)
-        (2, 4)
     """
     epoch, within = divmod(steps_taken(model), steps)
     spans = [(epoch, epoch + 1, steps - within), (epoch + 1, epochs, steps)]

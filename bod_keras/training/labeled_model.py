@@ -22,24 +22,6 @@ class LabeledModel(SeedStates, keras.Model):
     a training step with the ``"position"`` of its inputs, if they have one. It is compiled with an optimizer
     alone. What Keras leaves out of a file is kept here: the states of random seeds, and that vectors do not
     decay. Where a layer computes in float16 the loss is scaled.
-
-    Example:
-        >>> import keras
-        >>> from bod_keras.training.labeled_model import LabeledModel
-        >>> class Net(LabeledModel):
-        ...     def __init__(self):
-        ...         super().__init__()
-        ...         self.dense = keras.layers.Dense(2)
-        ...         self.dense.build((None, 3))
-        ...         self.add_counters()
-        ...     def call(self, inputs):
-        ...         return self.dense(inputs)
-        ...     def loss_function(self):
-        ...         return keras.losses.MeanSquaredError()
-        >>> net = Net()
-        >>> net.compile("adamw")
-        >>> int(net.steps_taken)
-        0
     """
 
     def loss_function(self) -> keras.losses.Loss:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -17,7 +19,7 @@ class LARS(keras.optimizers.Optimizer):
         g'    = g + d w
         local = c |w| / (|g'| + epsilon)    if |w| > 0 and |g'| > 0, otherwise 1
         v     = m v + lr local g'
-        w     = w - v                       nesterov: w - (m v + lr local g')
+        w     = w - v
 
     so that a first step has the length lr c |w|, whatever the scale of the loss.
 
@@ -39,7 +41,6 @@ class LARS(keras.optimizers.Optimizer):
         weight_decay: d >= 0, or None. A part of the gradient; in Keras' other optimizers it is decoupled.
         trust_coefficient: c > 0.
         epsilon: >= 0, added to the norm of the gradient.
-        nesterov: whether to look ahead by one step of the momentum.
         **kwargs: those of `keras.optimizers.Optimizer`: clipping, accumulation, averages, name.
 
     Raises:
@@ -67,7 +68,6 @@ class LARS(keras.optimizers.Optimizer):
         weight_decay: float | None = None,
         trust_coefficient: float = 0.001,
         epsilon: float = 1e-8,
-        nesterov: bool = False,
         **kwargs,
     ):
         super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, **kwargs)
@@ -84,7 +84,6 @@ class LARS(keras.optimizers.Optimizer):
         self.momentum = momentum
         self.trust_coefficient = trust_coefficient
         self.epsilon = epsilon
-        self.nesterov = nesterov
 
     def build(self, variables):
         if self.built:
@@ -92,7 +91,7 @@ class LARS(keras.optimizers.Optimizer):
         super().build(variables)
         self._velocities = self.add_optimizer_variables(variables, "velocity")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         index = self._get_variable_index(variable)
         dtype = keras.backend.result_type(self._trainable_variables[index].dtype, "float32")
         gradient = ops.cast(gradient, dtype)
@@ -102,10 +101,9 @@ class LARS(keras.optimizers.Optimizer):
             weight = ops.cast(variable, dtype)
             gradient = gradient + (self.weight_decay or 0.0) * weight
             rate = rate * self._local_rate(weight, gradient)
-        step = rate * gradient
-        velocity = self.momentum * ops.cast(self._velocities[index], dtype) + step
+        velocity = self.momentum * ops.cast(self._velocities[index], dtype) + rate * gradient
         self.assign(self._velocities[index], velocity)
-        self.assign_sub(variable, self.momentum * velocity + step if self.nesterov else velocity)
+        self.assign_sub(variable, velocity)
 
     def _local_rate(self, weight, gradient):
         size, slope = (ops.sqrt(ops.sum(ops.square(x))) for x in (weight, gradient))
@@ -124,5 +122,4 @@ class LARS(keras.optimizers.Optimizer):
             "momentum": self.momentum,
             "trust_coefficient": self.trust_coefficient,
             "epsilon": self.epsilon,
-            "nesterov": self.nesterov,
         }

@@ -1,16 +1,20 @@
 """`BiLevelModel`: a Keras model whose training step is the bi-level update, on every backend."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from bod_keras.backend import autodiff, keras_private, replicas
+from bod_keras.backend.unit_range import check_array, check_range, unit_floats
 from bod_keras.errors import UserError
 from bod_keras.training.chunks import run_in_chunks
 from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
 from bod_keras.training.seed_states import SeedStates
 from bod_keras.training.step import Step
-from bod_keras.backend.unit_range import check_array, check_range, unit_floats
 
 
 class BiLevelModel(SeedStates, keras.Model):
@@ -66,7 +70,7 @@ class BiLevelModel(SeedStates, keras.Model):
     compares_with_negatives = False
     uses_batch_statistics = False
 
-    def add_state(self):
+    def add_state(self) -> None:
         """Create what every bi-level model keeps.
 
         Subclasses call it at the end of ``__init__``; one that adds weights of its own to those of another
@@ -88,43 +92,45 @@ class BiLevelModel(SeedStates, keras.Model):
         self.built = True
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         return list(self._means.values())
 
-    def targets(self, clips, views, training):
+    def targets(self, clips: Any, views: int, training: bool) -> Any:
         """What the loss compares with and does not differentiate: a nested structure of tensors, or None.
 
         Computed once a step, before all else, from the weights as the last step left them.
         """
 
     @property
-    def target_networks(self):
+    def target_networks(self) -> list:
         """Layers that only serve `targets`, and so are not differentiated."""
         return []
 
-    def target_features(self, network, clips, views, training):
+    def target_features(self, network: keras.Model, clips: Any, views: int, training: bool) -> Any:
         """The output of a network for all clips, without gradient; in training by `chunks`."""
         if training:
             return run_in_chunks(network, clips, views, self.chunks)
         return network(clips, training=False)
 
-    def all_views(self, views):
+    def all_views(self, views: Any) -> Any:
         """The views (B, V, ...) of a batch, augmented, and what the model adds to them. Nothing by default."""
         return views
 
-    def upper_loss(self, features, targets, views, training):
+    def upper_loss(
+        self, features: Any, targets: Any, views: int, training: bool
+    ) -> tuple[Any, dict[str, Any], Any]:
         raise NotImplementedError(f"{type(self).__name__} must implement upper_loss")
 
-    def lower_loss(self, features, views):
+    def lower_loss(self, features: Any, views: int) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must implement lower_loss")
 
-    def after_update(self, targets, kept):
+    def after_update(self, targets: Any, kept: Any) -> None:
         """What follows the optimizer's step, such as a momentum encoder or a queue. Nothing by default."""
 
-    def is_learning(self):
+    def is_learning(self) -> Any:
         """None, or a boolean tensor: where it is false a step leaves all trainable weights as they are."""
 
-    def compile(self, optimizer="adamw", chunks=1, **kwargs):
+    def compile(self, optimizer: Any = "adamw", chunks: int = 1, **kwargs) -> None:
         """As `keras.Model.compile`; weight decay leaves out biases and batch-norm parameters.
 
         Keras does not save that exclusion with an optimizer, so it is the model's business. The optimizer is
@@ -204,14 +210,21 @@ class BiLevelModel(SeedStates, keras.Model):
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def lower_weights(self):
+    def lower_weights(self) -> list:
         """What the lower level moves: all trainable weights, or those outside of the backbone."""
         if self.bilevel is not None and self.bilevel.scope == "all":
             return list(self.trainable_variables)
         backbone = {id(v) for v in self.backbone.trainable_variables}
         return [v for v in self.trainable_variables if id(v) not in backbone]
 
-    def fit(self, x=None, *args, callbacks=None, steps_per_epoch=None, **kwargs):
+    def fit(
+        self,
+        x: Any = None,
+        *args,
+        callbacks: Any = None,
+        steps_per_epoch: int | None = None,
+        **kwargs,
+    ) -> keras.callbacks.History:
         """As `keras.Model.fit`, after checks of what would go wrong in silence.
 
         Raises:
@@ -233,7 +246,7 @@ class BiLevelModel(SeedStates, keras.Model):
             callbacks = [*(callbacks or []), _CheckRange()]
         return super().fit(x, *args, callbacks=callbacks, steps_per_epoch=steps_per_epoch, **kwargs)
 
-    def train_on_batch(self, x, *args, **kwargs):
+    def train_on_batch(self, x: Any, *args, **kwargs) -> Any:
         """As `keras.Model.train_on_batch`; clips that are not in [0, 1] are refused."""
         check_array(_views_of(x))
         return super().train_on_batch(x, *args, **kwargs)
@@ -269,7 +282,7 @@ class BiLevelModel(SeedStates, keras.Model):
             self._record_position(position)
         return self._log(self._finite(update.value), logs)
 
-    def statistics(self):
+    def statistics(self) -> list:
         """The vectors that training keeps and does not differentiate, such as moving variances."""
         kept = self.non_trainable_variables
         is_float = keras.backend.is_float_dtype
@@ -336,7 +349,7 @@ class BiLevelModel(SeedStates, keras.Model):
         value, logs, _ = self.upper_loss(features, targets, views, training=False)
         return self._log(value, logs)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         strategy = getattr(self, "distribute_strategy", None)
         own = keras_private.multi_worker_function(self.train_step, strategy)
         if own is None:
@@ -382,7 +395,7 @@ def _views_of(x):
     return x.get("views") if isinstance(x, dict) else x
 
 
-def steps_taken(model):
+def steps_taken(model: keras.Model) -> int:
     """Training steps of a model, those included that did not move the optimizer.
 
     Loss scaling leaves out a step that overflows, and gradient accumulation moves the weights every k-th

@@ -1,6 +1,9 @@
 """Monitors of a run on fixed clips: do the embeddings collapse, does one part crowd the other out?"""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -64,7 +67,7 @@ class Monitors(keras.callbacks.Callback):
         "RankMe", arXiv 2210.02885.
     """
 
-    def __init__(self, views, every=1, floor=3.0):
+    def __init__(self, views: Any, every: int = 1, floor: float = 3.0):
         super().__init__()
         views = np.asarray(views, "float32")
         if views.ndim != 6 or min(views.shape[:2]) < 2:

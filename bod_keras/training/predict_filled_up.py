@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
 
-def predict_filled_up(model, inputs: np.ndarray | Mapping[str, np.ndarray], size: int):
+def predict_filled_up(model: Any, inputs: np.ndarray | Mapping[str, np.ndarray], size: int) -> Any:
     """Predict a batch; a smaller one is filled up to `size` rows, or it would be compiled anew.
 
     Args:
@@ -18,14 +19,6 @@ def predict_filled_up(model, inputs: np.ndarray | Mapping[str, np.ndarray], size
 
     Returns:
         What the model gives for the b rows.
-
-    Example:
-        >>> import keras
-        >>> import numpy as np
-        >>> from bod_keras.training.predict_filled_up import predict_filled_up
-        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-        >>> predict_filled_up(model, np.zeros((2, 4), "float32"), size=8).shape
-        (2, 3)
     """
     rows = len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs)
     missing = max(0, size - rows)

@@ -6,6 +6,7 @@ import statistics
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 from tqdm import tqdm
@@ -43,17 +44,7 @@ class Progress(keras.callbacks.Callback):
         return statistics.median(times) if times else float("nan")
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        # In a log file one line every ten seconds is enough.
-        live = sys.stderr.isatty()
-        self._bar = tqdm(
-            disable=not self.show,
-            total=self.total,
-            initial=self.done,
-            unit="step",
-            mininterval=0.5 if live else 10.0,
-            dynamic_ncols=live,
-            ncols=None if live else 120,
-        )
+        self._bar = progress_bar(self.total, unit="step", disable=not self.show, initial=self.done)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         self._started = time.perf_counter()
@@ -71,3 +62,17 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         self._bar.close()
+
+
+def progress_bar(total: int, what: str | None = None, unit: str = "video", **options: Any) -> tqdm:
+    """Return a bar with the time left; into a file it writes a line every ten seconds."""
+    live = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        desc=what,
+        unit=unit,
+        mininterval=0.5 if live else 10.0,
+        dynamic_ncols=live,
+        ncols=None if live else 120,
+        **{"disable": not total, **options},
+    )

@@ -46,7 +46,7 @@ class Step:
     state_values: list
 
     @classmethod
-    def begin(cls, model, clips, views) -> Step:
+    def begin(cls, model: Any, clips: Any, views: int) -> Step:
         check_chunks(clips, views, model.chunks)
         head = model.lower_weights()
         inside = {id(v) for v in head}
@@ -82,7 +82,7 @@ class Step:
         )
         return Encoded([features], state, pull_back)
 
-    def update(self, encoded: Encoded, targets) -> Update:
+    def update(self, encoded: Encoded, targets: Any) -> Update:
         """Stage 3. The lower level, and the hypergradient of the upper one."""
 
         def upper(values, inputs):
@@ -148,6 +148,6 @@ class Step:
         return result, values[len(outer) + len(head) :]
 
 
-def loss_scale(optimizer):
+def loss_scale(optimizer: Any) -> Any:
     """1, or what a `LossScaleOptimizer` multiplies the loss by."""
     return optimizer.scale_loss(ops.ones((), dtype="float32"))

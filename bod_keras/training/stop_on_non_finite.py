@@ -9,6 +9,7 @@ import keras
 
 from bod_keras.backend import keras_private
 from bod_keras.errors import UserError
+from bod_keras.storage.remote_error import without_secrets
 from bod_keras.training.model import BiLevelModel, steps_taken
 
 
@@ -56,7 +57,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         if self.files is not None:
             positions = self.model.first_position, self.model.next_position
             first, following = (int(keras.ops.convert_to_numpy(p)) for p in positions)
-            names = "\n".join(f"  {name}" for name in self.files(first, following - 1))
+            names = "\n".join(f"  {without_secrets(f)}" for f in self.files(first, following - 1))
             message += f" The batch held positions {first} to {following - 1}:\n{names}\n"
         raise NotFiniteError(
             f"{message} Look at these inputs; if they are sound, lower the learning rate "

@@ -91,19 +91,7 @@ class Layout:
 
 
 def weighted_layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """The layers of a model, and of models in it, that have weights.
-
-    Args:
-        model: a built model.
-
-    Example:
-        >>> import keras
-        >>> from bod_keras.weights.layout import weighted_layers
-        >>> dense = keras.layers.Dense(2, name="fc")
-        >>> model = keras.Sequential([keras.Input((3,)), dense, keras.layers.ReLU()])
-        >>> [layer.name for layer in weighted_layers(model)]
-        ['fc']
-    """
+    """Yield the layers of a model, and of models in it, that have weights."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from weighted_layers(layer)
@@ -112,28 +100,14 @@ def weighted_layers(model: keras.Model) -> Iterator[keras.Layer]:
 
 
 def layer_tensors(layer: keras.Layer, module: str) -> list[Tensor]:
-    """How PyTorch stores the weights of an ordinary layer.
+    """Return how PyTorch stores the weights of an ordinary layer: a `Tensor` for each.
 
     A convolution's kernel (space and time, in, out) is (out, in, time, height, width) there, a dense one
     (in, out) is (out, in).
 
     Args:
-        layer: a convolution, dense layer, batch or layer normalization.
+        layer: a convolution, dense layer, batch or layer normalization; others are a `UserError`.
         module: name of the PyTorch module.
-
-    Returns:
-        A `Tensor` for each weight.
-
-    Raises:
-        ValueError: if the layer is of another class.
-
-    Example:
-        >>> import keras
-        >>> from bod_keras.weights.layout import layer_tensors
-        >>> layer = keras.layers.Dense(2)
-        >>> layer.build((None, 3))
-        >>> [tensor.keys for tensor in layer_tensors(layer, "fc")]
-        [('fc.weight',), ('fc.bias',)]
     """
     layers = keras.layers
     if isinstance(layer, (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Dense)):

@@ -6,7 +6,7 @@ import pytest
 
 from bod_keras.encoders import VideoViT
 from bod_keras.encoders.self_attention import SelfAttention
-from bod_keras.encoders.token_positions import SeparablePositions, SinusoidalPositions
+from bod_keras.encoders.token_positions import SinusoidalPositions
 from tests.layer_harness import check_layer
 from tests.tiny_models import numpy
 
@@ -89,22 +89,14 @@ def test_attention_equals_the_formula():
     np.testing.assert_allclose(numpy(layer(x)).reshape(2, 6, 6), want, rtol=1e-4, atol=1e-4)
 
 
-def test_separable_positions_are_trained_and_need_a_known_size():
-    model = tiny((4, 32, 48, 3), positions="separable")
-    assert parameters(model) == parameters(tiny()) + (2 * 3 + 4) * 8
-    with pytest.raises(ValueError, match="need a known time, height and width. .* use sinusoidal"):
-        tiny((None, 32, 32, 3), positions="separable")
-
-
 @pytest.mark.parametrize(
     ("make", "shape", "options"),
     [
         (lambda: SelfAttention(heads=2), (2, 1, 2, 4), {"arguments": {"heads": 2}}),
         (lambda: SinusoidalPositions(step=0.5), (2, 1, 2, 4), {"arguments": {"step": 0.5}}),
-        (SeparablePositions, (2, 1, 2, 4), {"arguments": {}}),
         (lambda: tiny((2, 16, 16, 3)), (2, 16, 16, 3), {"output_dtype": "float32"}),
     ],
-    ids=["SelfAttention", "SinusoidalPositions", "SeparablePositions", "VideoViT"],
+    ids=["SelfAttention", "SinusoidalPositions", "VideoViT"],
 )
 def test_it_is_a_keras_layer(make, shape, options, tmp_path):
     check_layer(make, shape, tmp_path=tmp_path, **options)
@@ -119,7 +111,6 @@ def test_it_is_a_keras_layer(make, shape, options, tmp_path):
         ({"depth": 1.5}, "depth must be a positive integer. Received: 1.5"),
         ({"width": 7}, "width must be even, .* Received: 7"),
         ({"heads": 3}, "heads must divide the number of channels. Received: heads=3"),
-        ({"positions": "learned"}, "one of sinusoidal, separable. Received: 'learned'"),
         ({"shape": (4, 8, 32, 3)}, "height and width are at least 16"),
     ],
 )

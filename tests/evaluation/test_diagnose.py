@@ -5,7 +5,6 @@ import re
 import keras
 import numpy as np
 import pytest
-from bod_keras.evaluation.shuffle_frames import shuffle_frames
 
 import bod_keras
 from bod_keras.data import Catalog, ClipDataset, read_catalog
@@ -15,7 +14,7 @@ from bod_keras.evaluation.diagnose_plots import plot_distances
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.protocols import Split, Subject, change_protocol, run_protocol
 from bod_keras.evaluation.protocols import diagnose as diagnose_module
-from bod_keras.evaluation.sensitivity import sensitivity
+from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
 from bod_keras.evaluation.verdicts import sensitivity_verdicts
 from bod_keras.views.background_swap import BackgroundSwap
 from configs.protocols.diagnose import get_config

@@ -24,14 +24,6 @@ class BestEpoch(keras.callbacks.Callback):
         folder: where to keep it.
         measure: from the model to its accuracy.
         steps: of an epoch; one that was stopped before is not measured.
-        name: of the accuracy in the logs.
-
-    Example:
-        >>> from bod_keras.evaluation.finetuning import BestEpoch
-        >>> import tempfile
-        >>> best = BestEpoch(tempfile.mkdtemp(), measure=lambda model: 0.5, steps=10)
-        >>> best.found() is None
-        True
     """
 
     def __init__(
@@ -39,11 +31,9 @@ class BestEpoch(keras.callbacks.Callback):
         folder: str | Path,
         measure: Callable[[keras.Model], float],
         steps: int,
-        name: str = "val_accuracy",
     ):
         super().__init__()
-        self.folder, self.measure = Path(folder), measure
-        self.steps, self.name = steps, name
+        self.folder, self.measure, self.steps = Path(folder), measure, steps
 
     def found(self) -> tuple[int, float, Path] | None:
         """Return the best epoch so far, counted from 1, its accuracy and its file."""
@@ -62,10 +52,10 @@ class BestEpoch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if steps_taken(self.model) != (epoch + 1) * self.steps:
-            logs[self.name] = float("nan")
+            logs["val_accuracy"] = float("nan")
             return
         accuracy = float(self.measure(self.model))
-        logs[self.name] = accuracy
+        logs["val_accuracy"] = accuracy
         best = self.found()
         if best is None or accuracy > best[1]:
             save_model(self.model, self.folder / f"epoch-{epoch + 1:06d}-{accuracy!r}.keras")

@@ -24,15 +24,6 @@ class ClassProbabilities(keras.Model):
 
     Returns:
         `{"probabilities": float32 (B, C)}`.
-
-    Example:
-        >>> import keras, numpy as np
-        >>> from bod_keras.evaluation.finetuning import ClassProbabilities
-        >>> classifier = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
-        >>> batch = {"views": np.ones((2, 5, 4, 2, 2, 3), "float32"), "index": np.array([0, 1])}
-        >>> probabilities, index = ClassProbabilities(classifier).of_videos([batch])
-        >>> probabilities.shape, probabilities.sum(axis=1).round(3).tolist()
-        ((2, 3), [1.0, 1.0])
     """
 
     order = ("probabilities",)

@@ -26,25 +26,6 @@ class TrainingRun:
 
     Attributes:
         seconds_per_step: median of this process; None before three steps.
-
-    Example:
-        >>> import tempfile
-        >>> import numpy as np
-        >>> from bod_keras.data import ClipDataset, array_records
-        >>> from bod_keras.encoders import FrameCNN
-        >>> from bod_keras.evaluation.finetuning import Classifier, TrainingRun
-        >>> records = array_records(np.zeros((4, 4, 8, 8, 3), np.uint8))
-        >>> clips = {"frames": 4, "size": 8, "views": 1, "batch_size": 2, "recipe": "none"}
-        >>> data = ClipDataset(records, labels=[0, 1, 0, 1], **clips)
-        >>> def build():
-        ...     model = Classifier(FrameCNN((4, 8, 8, 3), widths=(4,)), classes=2)
-        ...     model.compile("sgd")
-        ...     return model
-        >>> run = TrainingRun(tempfile.mkdtemp(), data, epochs=1)
-        >>> _, epoch, accuracy = run.train(build)
-        4 labeled videos, 2 steps an epoch, 1 epochs
-        >>> epoch, accuracy
-        (1, None)
     """
 
     def __init__(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.classification import classification_scores, write_classification
 from bod_keras.feature_checks import check_classes
 
 
-def classify_features(subject, protocol, measure: str, score: Callable) -> dict:
+def classify_features(subject: Any, protocol: Any, measure: str, score: Callable) -> dict:
     """Score every label column from every part of the features, and write the tables of each.
 
     Args:
@@ -44,7 +46,7 @@ def classify_features(subject, protocol, measure: str, score: Callable) -> dict:
     return {"factors": factors, "files": [str(f.relative_to(subject.folder)) for f in files]}
 
 
-def labeled_splits(subject, protocol) -> list[tuple[dict, dict, np.ndarray]]:
+def labeled_splits(subject: Any, protocol: Any) -> list[tuple[dict, dict, np.ndarray]]:
     """Return features, labels and positions of train and test, of the parts that a protocol names."""
     read_out = {"kind": protocol.read_out, "time_steps": protocol.time_steps}
     splits = []
@@ -67,7 +69,9 @@ def labeled_splits(subject, protocol) -> list[tuple[dict, dict, np.ndarray]]:
     return splits
 
 
-def classes_of(subject, column: str, train_y, test_y) -> tuple[np.ndarray, list[str]]:
+def classes_of(
+    subject: Any, column: str, train_y: ArrayLike, test_y: ArrayLike | None
+) -> tuple[np.ndarray, list[str]]:
     """Return the classes of a column, ascending, and their names.
 
     Raises:
@@ -79,7 +83,7 @@ def classes_of(subject, column: str, train_y, test_y) -> tuple[np.ndarray, list[
     return classes, named or [str(c) for c in classes]
 
 
-def chance(test_y) -> float:
+def chance(test_y: ArrayLike | None) -> float:
     """Return the accuracy of the best constant answer."""
     counts = np.unique(test_y, return_counts=True)[1]
     return float(counts.max() / counts.sum())

@@ -33,11 +33,11 @@ from bod_keras.detection.person_boxes import moment_of, predicted_key_frames
 from bod_keras.encoders import feature_map
 from bod_keras.errors import UserError
 from bod_keras.evaluation.finetuning.classifier import copy_of
-from bod_keras.evaluation.progress_bar import progress_bar
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.subject import Subject
 from bod_keras.evaluation.provenance import content_hash, model_hash
 from bod_keras.evaluation.tables import write_csv
+from bod_keras.training.progress import progress_bar
 from bod_keras.version import __version__
 
 _GAP = 5  # frames that a tube may miss, at least

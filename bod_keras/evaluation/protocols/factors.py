@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -31,7 +33,12 @@ def run_factors(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     return result
 
 
-def tabulate(found, kinds, measures, folder) -> dict:
+def tabulate(
+    found: Mapping[str, Any],
+    kinds: Mapping[str, Sequence[str]],
+    measures: Sequence[str],
+    folder: Path,
+) -> dict:
     """Return the table of `factor_table` of the probes but k-NN, in words, and draw it as factor_table.png.
 
     `kinds` maps "static" and "dynamic" to the factors of that kind.

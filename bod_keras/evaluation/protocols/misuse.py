@@ -12,6 +12,7 @@ from bod_keras.data import Record
 from bod_keras.data.video.array_store import ArrayRecord
 from bod_keras.errors import UserError
 from bod_keras.storage.remote import is_remote
+from bod_keras.storage.remote_error import without_secrets
 
 _HEAD = 2**20  # bytes of a file that are compared, beside its size
 
@@ -123,7 +124,7 @@ def copied_videos(one: Iterable[Record], other: Iterable[Record]) -> list[tuple[
 
 
 def _some(texts: Sequence[str]) -> str:
-    return ", ".join(texts[:3]) + (" ..." if len(texts) > 3 else "")
+    return ", ".join(map(without_secrets, texts[:3])) + (" ..." if len(texts) > 3 else "")
 
 
 def _group(records: Iterable[Record], key: Callable[[Record], Hashable]) -> dict:

@@ -54,7 +54,7 @@ def change_protocol(protocol: ConfigDict, changes: Sequence[str]) -> ConfigDict:
 
     Args:
         protocol: as `read_protocol` gives it.
-        changes: "key=value" each; a dot leads into a nested config. A value is a Python literal, or text.
+        changes: "key=value" each. A value is a Python literal, or text.
 
     Returns:
         A new config. `modified` has, for each key that is not as in the file, `[there, now]`.
@@ -64,11 +64,13 @@ def change_protocol(protocol: ConfigDict, changes: Sequence[str]) -> ConfigDict:
     """
     config = ConfigDict(protocol).lock()
     modified = protocol.modified.to_dict()
+    known = set(config) - {"name", "version", "kind", "modified"}
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals:
             raise UserError(f"--set takes KEY=VALUE, such as --set=k=5. Received: {change!r}")
-        before = _value(config, key)
+        check_choice(f"--set: a key of the protocol {config.name}", key, sorted(known))
+        before = config[key]
         try:
             config.update_from_flattened_dict({key: _parsed(text)})
         except (TypeError, ValueError) as error:
@@ -76,7 +78,7 @@ def change_protocol(protocol: ConfigDict, changes: Sequence[str]) -> ConfigDict:
                 f"{key} of the protocol {config.name} is {before!r}; --set={change} gives a value of another "
                 f"type ({error})."
             ) from None
-        now = _value(config, key)
+        now = config[key]
         before = modified.pop(key, [before])[0]
         if now != before:
             modified[key] = [before, now]
@@ -103,15 +105,6 @@ def _config_of(file: Path) -> ConfigDict:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.get_config()
-
-
-def _value(config: ConfigDict, key: str):
-    value, known = config, []
-    for part in key.split("."):
-        known = list(value) if isinstance(value, ConfigDict) else []
-        check_choice(f"{key!r} is no key of the protocol {config.name}, which", part, known)
-        value = value[part]
-    return value
 
 
 def _parsed(text: str):

@@ -31,15 +31,6 @@ class Split:
         records: list of `Record`.
         class_names: names of the classes of "label", or an empty list.
         data: the `ClipDataset` with the settings of the run and the protocol.
-
-    Example:
-        >>> from bod_keras.data import Catalog, ClipDataset, Record
-        >>> from bod_keras.evaluation.protocols import Split
-        >>> records = [Record("a.mp4", label=0), Record("b.mp4", label=1)]
-        >>> make = lambda catalog, **settings: ClipDataset(catalog.records, batch_size=1, **settings)
-        >>> split = Split(Catalog(records, ["run", "jump"]), make, "test")
-        >>> split.labels, split.subset([1]).labels
-        ({'label': [0, 1]}, {'label': [1]})
     """
 
     def __init__(self, catalog: Catalog, make_data: Callable[..., ClipDataset], name: str):
@@ -122,23 +113,6 @@ class Subject:
 
     Attributes:
         encoder: `model.encoder`, or the model itself.
-
-    Example:
-        >>> import tempfile
-        >>> import keras, numpy as np
-        >>> from bod_keras.data import Catalog, ClipDataset, array_records
-        >>> from bod_keras.evaluation.protocols import Split, Subject
-        >>> encoder = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Reshape((2, 48))])
-        >>> model = keras.Sequential([encoder, keras.layers.Dense(3)])
-        >>> records = array_records(np.zeros((2, 2, 4, 4, 3), np.uint8), labels=[0, 1])
-        >>> make = lambda catalog, **settings: ClipDataset(
-        ...     catalog.records, **{"frames": 2, "size": 4, "batch_size": 2, **settings})
-        >>> split = Split(Catalog(records), make, "test")
-        >>> subject = Subject(model, {}, split, split, tempfile.mkdtemp() + "/evaluation/linear")
-        >>> features, labels, index = subject.labeled(subject.test)
-        2 test videos: features are extracted
-        >>> features["pooled"].shape, labels["label"].tolist()
-        ((2, 3), [0, 1])
     """
 
     def __init__(

@@ -1,11 +1,13 @@
 """Which distribution a run uses: as it was asked for, or as the environment says."""
 
+from __future__ import annotations
+
 import importlib
 import os
 
 import keras
 
-from bod_keras.errors import UserError
+from bod_keras.errors import UserError, check_choice
 from bod_keras.training.distribution.one_process import Distribution
 
 _ENGINES = {
@@ -17,7 +19,9 @@ _ENGINES = {
 KINDS = ("auto", "none", *_ENGINES)
 
 
-def choose_distribution(kind="auto", devices=None, timeout=120):
+def choose_distribution(
+    kind: str = "auto", devices: int | None = None, timeout: int = 120
+) -> Distribution:
     """Join the processes and devices of a run; before anything else is made on a device.
 
     * ``"mirrored"``: all GPUs of this machine, by `tf.distribute.MirroredStrategy`;
@@ -44,8 +48,7 @@ def choose_distribution(kind="auto", devices=None, timeout=120):
         >>> choose_distribution("none").replicas
         1
     """
-    if kind not in KINDS:
-        raise UserError(f"distribution must be one of {', '.join(KINDS)}. Received: {kind}")
+    check_choice("distribution", kind, KINDS)
     backend = keras.backend.backend()
     if kind == "auto":
         kind = _from_environment(backend, devices)

@@ -1,8 +1,11 @@
 """All devices of one process or of several, by XLA's partitioner."""
 
+from __future__ import annotations
+
 import contextlib
 import inspect
 import os
+from typing import Any
 
 import jax
 import keras
@@ -19,7 +22,7 @@ class JaxDistribution(Distribution):
 
     kind = "jax"
 
-    def __init__(self, devices, timeout):
+    def __init__(self, devices: int | None, timeout: int):
         self.timeout = timeout
         if devices is not None:
             # XLA's threads for all virtual devices together. A LAPACK call takes one and waits there for others
@@ -52,19 +55,19 @@ class JaxDistribution(Distribution):
             address, int(count), int(number), **{k: v for k, v in wait.items() if k in known}
         )
 
-    def scope(self):
+    def scope(self) -> contextlib.AbstractContextManager:
         # For the whole process; again, since keras.utils.clear_session drops it.
         keras.distribution.set_distribution(self._parallel)
         return contextlib.nullcontext()
 
-    def gather(self, numbers):
+    def gather(self, numbers: Any) -> np.ndarray:
         with self.clear_errors():
             gathered = multihost_utils.process_allgather(np.asarray(numbers, "int32"))
         return np.asarray(gathered).reshape(self.processes, *np.shape(numbers))
 
-    def clear_errors(self):
+    def clear_errors(self) -> contextlib.AbstractContextManager:
         return LostProcessError.told(jax.errors.JaxRuntimeError)
 
-    def close(self):
+    def close(self) -> None:
         if self.processes > 1:
             jax.distributed.shutdown()

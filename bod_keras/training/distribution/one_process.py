@@ -1,7 +1,11 @@
 """`Distribution`: how a run is spread over devices and processes; this one over nothing."""
 
+from __future__ import annotations
+
 import contextlib
 import json
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,16 +38,16 @@ class Distribution:
     timeout = 0
 
     @property
-    def is_chief(self):
+    def is_chief(self) -> bool:
         """Whether this process writes the files and tells what happens."""
         return self.rank == 0
 
     @property
-    def shard(self):
+    def shard(self) -> tuple[int, int]:
         """That of this process' `ClipDataset`."""
         return self.rank, self.processes
 
-    def local_batch(self, batch):
+    def local_batch(self, batch: int) -> int:
         """How many samples of a global batch this process reads.
 
         Raises:
@@ -58,17 +62,17 @@ class Distribution:
             )
         return batch // self.processes
 
-    def scope(self):
+    def scope(self) -> contextlib.AbstractContextManager:
         """The context in which a model is made, loaded and compiled."""
         return contextlib.nullcontext()
 
-    def stream(self, data, position):
+    def stream(self, data: Any, position: int) -> Iterable:
         """The training batches of a `ClipDataset` of this process, as ``fit`` takes them."""
         if keras.backend.backend() == "tensorflow":
             return data.training(position=position)
         return data.training_numpy(position=position)
 
-    def gather(self, numbers):
+    def gather(self, numbers: Any) -> np.ndarray:
         """The int32 numbers, an array of one shape, of all processes: an array with one axis more in front.
 
         All processes call it, at the same place, and wait for each other.
@@ -78,7 +82,7 @@ class Distribution:
         """
         return np.asarray(numbers, "int32")[None]
 
-    def gather_objects(self, value):
+    def gather_objects(self, value: Any) -> list:
         """A value that JSON can hold, of all processes: a list."""
         text = np.frombuffer(json.dumps(value).encode(), "uint8").astype("int32")
         lengths = self.gather(len(text))
@@ -88,11 +92,11 @@ class Distribution:
             for row, length in zip(padded, lengths)
         ]
 
-    def largest(self, number):
+    def largest(self, number: int) -> int:
         """The largest of all processes' numbers."""
         return int(self.gather(number).max())
 
-    def check_same(self, number, what):
+    def check_same(self, number: int, what: str) -> None:
         """Wait for all processes, and compare what they found.
 
         Raises:
@@ -105,9 +109,9 @@ class Distribution:
                 "Give all of them the same command, and --config.output on storage that all of them share."
             )
 
-    def clear_errors(self):
+    def clear_errors(self) -> contextlib.AbstractContextManager:
         """While training: raise `LostProcessError` instead of the engine's own error."""
         return contextlib.nullcontext()
 
-    def close(self):
+    def close(self) -> None:
         """Leave the group of processes."""

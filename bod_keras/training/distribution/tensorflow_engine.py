@@ -1,7 +1,12 @@
 """The strategies of `tf.distribute`: the devices of one machine, or of several."""
 
+from __future__ import annotations
+
+import contextlib
 import json
 import os
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -59,7 +64,7 @@ class MultiWorker(_Strategy):
         options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=self.timeout)
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
 
-    def stream(self, data, position):
+    def stream(self, data: Any, position: int) -> Iterable:
         # Keras would have every worker read and divide the global batch; here each reads its block of it.
         here = self.replicas // self.processes
 
@@ -68,7 +73,7 @@ class MultiWorker(_Strategy):
 
         return self._strategy.distribute_datasets_from_function(make)
 
-    def gather(self, numbers):
+    def gather(self, numbers: Any) -> np.ndarray:
         own = np.zeros((self.processes, *np.shape(numbers)), "int32")
         own[self.rank] = numbers
         with self.clear_errors():
@@ -79,7 +84,7 @@ class MultiWorker(_Strategy):
         values = self._strategy.run(lambda: tf.identity(own))
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
 
-    def clear_errors(self):
+    def clear_errors(self) -> contextlib.AbstractContextManager:
         return LostProcessError.told(
             (
                 tf.errors.UnavailableError,

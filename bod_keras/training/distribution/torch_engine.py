@@ -1,7 +1,10 @@
 """Processes that torchrun started, one a device."""
 
+from __future__ import annotations
+
 import datetime
 import os
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +20,7 @@ class TorchDistribution(Distribution):
 
     kind = "torch"
 
-    def __init__(self, devices, timeout):
+    def __init__(self, devices: int | None, timeout: int):
         if devices is not None:
             raise UserError(
                 "On PyTorch every process has one device: choose how many by torchrun --nproc-per-node. "
@@ -40,12 +43,12 @@ class TorchDistribution(Distribution):
         self.rank, self.processes = dist.get_rank(), dist.get_world_size()
         self.replicas = self.processes
 
-    def gather(self, numbers):
+    def gather(self, numbers: Any) -> np.ndarray:
         own = torch.from_numpy(np.array(numbers, "int32"))
         parts = [torch.empty_like(own) for _ in range(self.processes)]
         with LostProcessError.told():
             dist.all_gather(parts, own)
         return torch.stack(parts).numpy()
 
-    def close(self):
+    def close(self) -> None:
         dist.destroy_process_group()
