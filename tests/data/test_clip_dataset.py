@@ -16,6 +16,7 @@ from bod_keras.data import (
     even_views,
     read_frames,
 )
+from bod_keras.data.loading.order import EpochOrder, video_numbers
 
 OPTIONS = {"frames": 4, "size": 16, "batch_size": 2, "recipe": "cvrl"}
 
@@ -95,9 +96,10 @@ def test_a_span_is_all_that_is_shown_of_a_file(videos):
     dataset = ClipDataset(records, **options, views=40)
     views, positions = collect(dataset, steps=4)
     shown = {0: [], 1: []}
+    order = EpochOrder(3, 2, videos=video_numbers(records))
     for sample, position in zip(views, positions):
         levels = np.rint(sample[:, :, 8, 8, 0] * 255).astype(int)
-        index = dataset._order.locate(int(position))[1]
+        index = order.locate(int(position))[1]
         shown[index] += ((levels - 5) // 4).ravel().tolist()
     assert (min(shown[0]), max(shown[0])) == (12, 29)
     assert (min(shown[1]), max(shown[1])) == (36, 54)
@@ -196,8 +198,9 @@ def test_arrays_are_read_in_this_process():
     views, positions = collect(dataset, steps=3)
     levels = np.rint(views[..., 0, 0, 0] * 255).astype(int)
     for sample, position in zip(levels, positions):
-        index = dataset._order.locate(int(position))[1]
-        assert (sample // 20 == index).all() and (np.diff(sample, axis=1) == 1).all()
+        (path,) = dataset.files(int(position), int(position))
+        assert path == f"array#{sample[0, 0] // 20}" and (sample // 20 == sample[0, 0] // 20).all()
+        assert and (np.diff(sample, axis=1) == 1).all()
 
 
 def test_specifications_and_single_settings_say_the_same(videos):

@@ -12,6 +12,7 @@ from bod_keras.detection import ActionDetector, fit_detector, score_boxes
 from bod_keras.encoders import FrameCNN, feature_map
 from bod_keras.training import Progress, steps_taken
 from bod_keras.training.fit_labeled import TrainingStoppedError
+from bod_keras.training.schedules import warmup_cosine
 from tests.detection.discs import disc_key_frames, write_discs
 from tests.tiers import slow
 from tests.tiny_models import assert_same_weights, numpy
@@ -53,6 +54,21 @@ def test_a_run_that_was_killed_goes_on(optimizer, data, tmp_path, monkeypatch, c
     again = fit_detector(make_detector(), data, tmp_path / "killed", **settings)
     assert "trained already" in capsys.readouterr().out
     assert_same_weights(again, resumed)
+
+
+def test_decay_shrinks_matrices_by_the_schedule_and_leaves_vectors(data, tmp_path):
+    """Gradients are clipped to nothing, so that what moves the weights is the decay alone."""
+    settings = {"optimizer": "sgd", "momentum": 0.0, "clipnorm": 1e-12, "weight_decay": 2.0}
+    trained = fit_detector(make_detector(), data, tmp_path, epochs=2, learning_rate=0.1, **settings)
+    steps = 2 * data.steps_per_epoch
+    rates = [float(warmup_cosine(0.1, steps, 0)(step)) for step in range(steps)]
+    left = np.prod([1 - 2.0 * rate for rate in rates])
+    assert 0 < left < 0.8
+    fresh = make_detector().trainable_variables
+    assert {len(before.shape) > 1 for before in fresh} == {True, False}
+    for before, after in zip(fresh, trained.trainable_variables, strict=True):
+        share = left if len(before.shape) > 1 else 1.0
+        np.testing.assert_allclose(numpy(after), share * numpy(before), rtol=1e-4, atol=1e-7)
 
 
 def test_a_signal_saves_the_step_and_dropout_continues_there(data, tmp_path, monkeypatch):
