@@ -1,11 +1,16 @@
 """Checks of matrices of features and their labels, for monitors and probes."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
 
 
-def check_features(features, what: str) -> np.ndarray:
+def check_features(features: Any, what: str) -> np.ndarray:
     """Return `features` as float64 (N, K), or raise an error that names them as `what`."""
     features = np.asarray(features)
     if features.ndim != 2 or 0 in features.shape:
@@ -32,7 +37,7 @@ def check_widths(one: np.ndarray, other: np.ndarray, what: str) -> None:
         )
 
 
-def check_labels(labels, rows: int, what: str) -> np.ndarray:
+def check_labels(labels: ArrayLike, rows: int, what: str) -> np.ndarray:
     """Return `labels` as an array (N,) with one entry per row of the features, or raise."""
     labels = np.asarray(labels)
     if labels.shape != (rows,):
@@ -59,7 +64,7 @@ def check_classes(train_y: np.ndarray, test_y: np.ndarray, what: str) -> None:
         )
 
 
-def check_columns(labels: np.ndarray, classes, what: str) -> np.ndarray:
+def check_columns(labels: np.ndarray, classes: ArrayLike, what: str) -> np.ndarray:
     """Return the position in `classes` of each label, int64 (N,), or raise for one not there."""
     classes = np.asarray(classes)
     order = np.argsort(classes, kind="stable")
@@ -76,7 +81,9 @@ def check_columns(labels: np.ndarray, classes, what: str) -> np.ndarray:
     return order[np.searchsorted(classes, labels, sorter=order)]
 
 
-def check_split(train_x, train_y, test_x, test_y=None) -> tuple[np.ndarray | None, ...]:
+def check_split(
+    train_x: ArrayLike, train_y: ArrayLike, test_x: ArrayLike, test_y: ArrayLike | None = None
+) -> tuple[np.ndarray | None, ...]:
     """Return the four arrays of a probe, checked one by one and against each other.
 
     Without `test_y`, only that train has two classes is known of the classes.
