@@ -99,14 +99,14 @@ ROOMS: dict[str, dict[str, str]] = {
         "detection/video_map.py": "detection/test_video_map.py",
     },
     "evaluation": {
-        "evaluation/held_out.py": "evaluation/test_probes.py",
-        "evaluation/knn.py": "evaluation/test_scores.py evaluation/test_probes.py -kknn",
-        "evaluation/linear_probe.py": "evaluation/test_scores.py evaluation/test_probes.py "
+        "evaluation/probes/held_out.py": "evaluation/test_probes.py",
+        "evaluation/probes/knn.py": "evaluation/test_scores.py evaluation/test_probes.py -kknn",
+        "evaluation/probes/linear_probe.py": "evaluation/test_scores.py evaluation/test_probes.py "
         "-k'linear or probes'",
-        "evaluation/low_shot.py": "evaluation/test_classification.py -klow_shot",
-        "evaluation/mlp_probe.py": "evaluation/test_probes.py",
-        "evaluation/neighbors.py": "evaluation/test_retrieval.py",
-        "evaluation/retrieval.py": "evaluation/test_retrieval.py",
+        "evaluation/probes/low_shot.py": "evaluation/test_classification.py -klow_shot",
+        "evaluation/probes/mlp_probe.py": "evaluation/test_probes.py",
+        "evaluation/probes/neighbors.py": "evaluation/test_retrieval.py",
+        "evaluation/probes/retrieval.py": "evaluation/test_retrieval.py",
     },
     "data": {
         "data/loading/clips.py": "data/test_clips.py",

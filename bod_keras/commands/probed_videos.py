@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from bod_keras import experiment
 from bod_keras.data import Catalog, ClipDataset, Record, find_dataset, pair_catalogs
 from bod_keras.errors import UserError
-from bod_keras.evaluation.low_shot import low_shot
+from bod_keras.evaluation.probes.low_shot import low_shot
 from bod_keras.evaluation.protocols import Split, misuse
 
 

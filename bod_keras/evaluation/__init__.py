@@ -1,27 +1,27 @@
 """From trained weights to numbers: features, probes, tables, reports and pictures."""
 
-from bod_keras.evaluation.classification import classification_scores, write_classification
 from bod_keras.evaluation.comparison import compare_runs, read_reports
-from bod_keras.evaluation.confusion_plot import plot_confusion
-from bod_keras.evaluation.contact_sheet import contact_sheet
 from bod_keras.evaluation.factor_table import factor_table
-from bod_keras.evaluation.factor_table_plot import plot_factor_table
-from bod_keras.evaluation.factors import factor_probes
-from bod_keras.evaluation.knn import knn_accuracy, knn_scores
-from bod_keras.evaluation.linear_probe import linear_probe, linear_scores
-from bod_keras.evaluation.low_shot import low_shot
-from bod_keras.evaluation.mlp_probe import mlp_probe
-from bod_keras.evaluation.neighbors import nearest_neighbors
 from bod_keras.evaluation.part_energy import part_energy
-from bod_keras.evaluation.plots import (
+from bod_keras.evaluation.pictures.confusion_plot import plot_confusion
+from bod_keras.evaluation.pictures.contact_sheet import contact_sheet
+from bod_keras.evaluation.pictures.factor_table_plot import plot_factor_table
+from bod_keras.evaluation.pictures.plots import (
     plot_factors,
     plot_history,
     plot_monitors,
     plot_spectrum,
 )
+from bod_keras.evaluation.probes.classification import classification_scores, write_classification
+from bod_keras.evaluation.probes.factors import factor_probes
+from bod_keras.evaluation.probes.knn import knn_accuracy, knn_scores
+from bod_keras.evaluation.probes.linear_probe import linear_probe, linear_scores
+from bod_keras.evaluation.probes.low_shot import low_shot
+from bod_keras.evaluation.probes.mlp_probe import mlp_probe
+from bod_keras.evaluation.probes.neighbors import nearest_neighbors
+from bod_keras.evaluation.probes.retrieval import retrieval_recalls
 from bod_keras.evaluation.provenance import file_list_hash, model_hash, provenance
 from bod_keras.evaluation.report import environment, read_report, write_report
-from bod_keras.evaluation.retrieval import retrieval_recalls
 from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
 from bod_keras.evaluation.spectrum import operator_eigenvalues
 from bod_keras.evaluation.tables import format_table, summarize

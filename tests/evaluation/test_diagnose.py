@@ -8,10 +8,10 @@ import pytest
 
 import bod_keras
 from bod_keras.data import Catalog, ClipDataset, read_catalog
-from bod_keras.evaluation import diagnose_page as diagnose_page_module
 from bod_keras.evaluation import operator_eigenvalues
-from bod_keras.evaluation.diagnose_plots import plot_distances
 from bod_keras.evaluation.part_energy import part_energy
+from bod_keras.evaluation.pictures import diagnose_page as diagnose_page_module
+from bod_keras.evaluation.pictures.diagnose_plots import plot_distances
 from bod_keras.evaluation.protocols import Split, Subject, change_protocol, run_protocol
 from bod_keras.evaluation.protocols import diagnose as diagnose_module
 from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bod_keras.evaluation import plot_factors, plot_history, plot_monitors, plot_spectrum
-from bod_keras.evaluation import plots as plots_module
+from bod_keras.evaluation.pictures import plots as plots_module
 
 
 def read_picture(png):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bod_keras.evaluation import nearest_neighbors, retrieval_recalls
-from bod_keras.evaluation import neighbors as module
+from bod_keras.evaluation.probes import neighbors as module
 
 
 def slow_neighbors(gallery, queries, k, center=False):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.classification import classification_scores, write_classification
+from bod_keras.evaluation.probes.classification import classification_scores, write_classification
 from bod_keras.feature_checks import check_classes
 
 

@@ -11,10 +11,14 @@ from ml_collections import ConfigDict
 
 from bod_keras.decoupling import USUAL_THRESHOLD
 from bod_keras.errors import UserError
-from bod_keras.evaluation.diagnose_page import diagnose_page
-from bod_keras.evaluation.diagnose_plots import plot_distances, plot_energy, plot_sensitivity
 from bod_keras.evaluation.part_energy import part_energy
-from bod_keras.evaluation.plots import plot_spectrum
+from bod_keras.evaluation.pictures.diagnose_page import diagnose_page
+from bod_keras.evaluation.pictures.diagnose_plots import (
+    plot_distances,
+    plot_energy,
+    plot_sensitivity,
+)
+from bod_keras.evaluation.pictures.plots import plot_spectrum
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.subject import Subject
 from bod_keras.evaluation.read_out import ReadOut

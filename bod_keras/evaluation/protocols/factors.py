@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 
 from bod_keras.errors import UserError
 from bod_keras.evaluation.factor_table import factor_table
-from bod_keras.evaluation.factor_table_plot import plot_factor_table
-from bod_keras.evaluation.factors import factor_probes
+from bod_keras.evaluation.pictures.factor_table_plot import plot_factor_table
+from bod_keras.evaluation.probes.factors import factor_probes
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import labeled_splits
 from bod_keras.evaluation.protocols.subject import Subject

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from bod_keras.data.loading.clips import clip_span
 from bod_keras.data.record_frames import video_lengths
 from bod_keras.errors import UserError
-from bod_keras.evaluation.factors import factor_probes
+from bod_keras.evaluation.probes.factors import factor_probes
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.factors import tabulate
 from bod_keras.evaluation.protocols.subject import Subject

@@ -13,10 +13,10 @@ from ml_collections import ConfigDict
 
 from bod_keras.data import ClipDataset
 from bod_keras.errors import UserError, check_choice
-from bod_keras.evaluation.classification import classification_scores, write_classification
 from bod_keras.evaluation.finetuning import Classifier, ClassProbabilities, TrainingRun
 from bod_keras.evaluation.finetuning.classifier import copy_of
-from bod_keras.evaluation.low_shot import low_shot
+from bod_keras.evaluation.probes.classification import classification_scores, write_classification
+from bod_keras.evaluation.probes.low_shot import low_shot
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import chance, classes_of
 from bod_keras.evaluation.protocols.subject import Subject

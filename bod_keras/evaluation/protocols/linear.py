@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from bod_keras.evaluation.linear_probe import linear_scores
+from bod_keras.evaluation.probes.linear_probe import linear_scores
 from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.classify import classify_features
 from bod_keras.evaluation.protocols.subject import Subject

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.plots import _GRAY, _NAMED, _figure, _save, _tidy, draw_bars
+from bod_keras.evaluation.pictures.plots import _GRAY, _NAMED, _figure, _save, _tidy, draw_bars
 
 _TO = 2.5  # the histogram's last bin holds all that is farther
 _CHANGES = {"shuffled": "frames shuffled", "background": "another background"}

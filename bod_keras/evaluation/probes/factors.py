@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.knn import knn_accuracy
-from bod_keras.evaluation.linear_probe import linear_probe
-from bod_keras.evaluation.mlp_probe import mlp_probe
+from bod_keras.evaluation.probes.knn import knn_accuracy
+from bod_keras.evaluation.probes.linear_probe import linear_probe
+from bod_keras.evaluation.probes.mlp_probe import mlp_probe
 from bod_keras.feature_checks import check_classes, check_features, check_labels
 
 _Split = tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]

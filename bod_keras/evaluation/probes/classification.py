@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.confusion_plot import plot_confusion
+from bod_keras.evaluation.pictures.confusion_plot import plot_confusion
 from bod_keras.evaluation.tables import write_csv
 from bod_keras.feature_checks import check_features
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.plots import _figure, _save
+from bod_keras.evaluation.pictures.plots import _figure, _save
 
 
 def plot_factor_table(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bod_keras.evaluation.held_out import choose
+from bod_keras.evaluation.probes.held_out import choose
 from bod_keras.feature_checks import check_columns, check_split
 
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse L2 penalties, strongest first

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.plots import _figure, _save, _short
+from bod_keras.evaluation.pictures.plots import _figure, _save, _short
 
 _NUMBERS_UP_TO = 25  # classes; in more of them the cells are too small for a number
 _NAMES_UP_TO = 120  # classes; beyond, names would be smaller than print

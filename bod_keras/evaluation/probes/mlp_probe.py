@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bod_keras.evaluation.held_out import choose
+from bod_keras.evaluation.probes.held_out import choose
 from bod_keras.feature_checks import check_split
 
 _CHOICES = ((32, 10.0), (128, 10.0), (128, 0.1))  # width and L2 penalty, the smallest network first

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.plots import _figure, _save, _short
+from bod_keras.evaluation.pictures.plots import _figure, _save, _short
 
 _RIGHT, _WRONG = "#009E73", "#D55E00"  # green and red that color-blind readers can tell apart
 _LONGEST_CAPTION = 24

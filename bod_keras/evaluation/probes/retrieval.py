@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.neighbors import nearest_neighbors
+from bod_keras.evaluation.probes.neighbors import nearest_neighbors
 from bod_keras.feature_checks import check_classes, check_features, check_labels
 
 

@@ -1,0 +1,1 @@
+"""Pictures and pages of a run and its evaluations."""

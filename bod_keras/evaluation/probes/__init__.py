@@ -1,0 +1,1 @@
+"""What can be read from features: classifiers, neighbors, and how their answers are counted."""
