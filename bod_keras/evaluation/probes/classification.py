@@ -123,5 +123,11 @@ def write_classification(results: Mapping, folder: str | os.PathLike) -> list[Pa
     return paths
 
 
+def chance(labels: ArrayLike) -> float:
+    """Return the accuracy of the best constant answer."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return float(counts.max() / counts.sum())
+
+
 def _mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if values.size else None

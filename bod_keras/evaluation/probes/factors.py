@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bod_keras.errors import UserError
+from bod_keras.evaluation.probes.classification import chance
 from bod_keras.evaluation.probes.knn import knn_accuracy
 from bod_keras.evaluation.probes.linear_probe import linear_probe
 from bod_keras.evaluation.probes.mlp_probe import mlp_probe
@@ -70,8 +71,7 @@ def factor_probes(
             arrays = (train[0][part], train_y, test[0][part], test_y)
             scores[part] = {measure: MEASURES[measure](*arrays, seed=seed) for measure in measures}
         best = max(train[0], key=lambda part: scores[part][measures[0]])
-        counts = np.unique(test_y, return_counts=True)[1]
-        scores["chance"] = float(counts.max() / counts.sum())
+        scores["chance"] = chance(test_y)
         scores["best"] = {"part": best, measures[0]: scores[best][measures[0]]}
         results[factor] = scores
     return results

@@ -9,7 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.probes.classification import classification_scores, write_classification
+from bod_keras.evaluation.probes.classification import (
+    chance,
+    classification_scores,
+    write_classification,
+)
 from bod_keras.feature_checks import check_classes
 
 
@@ -70,7 +74,7 @@ def labeled_splits(subject: Any, protocol: Any) -> list[tuple[dict, dict, np.nda
 
 
 def classes_of(
-    subject: Any, column: str, train_y: ArrayLike, test_y: ArrayLike | None
+    subject: Any, column: str, train_y: ArrayLike, test_y: ArrayLike
 ) -> tuple[np.ndarray, list[str]]:
     """Return the classes of a column, ascending, and their names.
 
@@ -81,9 +85,3 @@ def classes_of(
     named = subject.train.class_names if column == "label" else []
     classes = np.arange(len(named)) if named else np.unique(train_y)
     return classes, named or [str(c) for c in classes]
-
-
-def chance(test_y: ArrayLike | None) -> float:
-    """Return the accuracy of the best constant answer."""
-    counts = np.unique(test_y, return_counts=True)[1]
-    return float(counts.max() / counts.sum())

@@ -15,10 +15,14 @@ from bod_keras.data import ClipDataset
 from bod_keras.errors import UserError, check_choice
 from bod_keras.evaluation.finetuning import Classifier, ClassProbabilities, TrainingRun
 from bod_keras.evaluation.finetuning.classifier import copy_of
-from bod_keras.evaluation.probes.classification import classification_scores, write_classification
+from bod_keras.evaluation.probes.classification import (
+    chance,
+    classification_scores,
+    write_classification,
+)
 from bod_keras.evaluation.probes.low_shot import low_shot
 from bod_keras.evaluation.protocols._kinds import kind
-from bod_keras.evaluation.protocols.classify import chance, classes_of
+from bod_keras.evaluation.protocols.classify import classes_of
 from bod_keras.evaluation.protocols.subject import Subject
 from bod_keras.evaluation.provenance import content_hash, file_list_hash, model_hash
 from bod_keras.storage.atomic_file import atomic_file

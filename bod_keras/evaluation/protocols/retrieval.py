@@ -8,10 +8,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from bod_keras.evaluation.pictures.contact_sheet import contact_sheet
+from bod_keras.evaluation.probes.classification import chance
 from bod_keras.evaluation.probes.neighbors import nearest_neighbors
 from bod_keras.evaluation.probes.retrieval import retrieval_recalls
 from bod_keras.evaluation.protocols._kinds import kind
-from bod_keras.evaluation.protocols.classify import chance, classes_of, labeled_splits
+from bod_keras.evaluation.protocols.classify import classes_of, labeled_splits
 from bod_keras.evaluation.protocols.subject import Split, Subject
 from bod_keras.evaluation.tables import write_csv
 
