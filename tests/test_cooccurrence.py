@@ -237,7 +237,7 @@ def test_the_random_projector_is_of_rank_one_and_the_same_for_all():
     assert np.trace(projectors[0]) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_smoke_case_is_trained_and_probed(arrays, monkeypatch):
+def test_a_smoke_case_is_trained_and_probed(arrays, monkeypatch, eagerly):
     monkeypatch.setattr(run_case, "load_scenes", lambda *args, **kwargs: arrays)
     for variant in ("default", "supervised"):
         case = Case(variant, "static-easy", rho=1.0, steps=1, batch=4, probe_videos=80)

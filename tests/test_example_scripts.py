@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ def numbers(pattern, text):
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_example_runs_and_learns(name, capsys):
+def test_example_runs_and_learns(name, capsys, tmp_path, monkeypatch, eagerly):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     runpy.run_module(f"examples.{name}", run_name="__main__")
     output = capsys.readouterr().out
     accuracies = numbers("accuracy # on new clips, chance #", output)

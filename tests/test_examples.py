@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import tempfile
 
 import pytest
 
@@ -13,8 +14,9 @@ MODULES = sorted(module.name for module in pkgutil.walk_packages(bod_keras.__pat
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_examples_run_on_their_own(name, tmp_path, monkeypatch):
+def test_examples_run_on_their_own(name, tmp_path, monkeypatch, eagerly):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where examples leave what they write
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -57,7 +57,7 @@ def address(monkeypatch):
     return "a_users_module"
 
 
-def test_train_builds_and_trains_a_users_own(address):
+def test_train_builds_and_trains_a_users_own(address, eagerly):
     config = base.get_config()
     config.clips.update({"frames": 6, "size": 8})
     config.framework.name = f"{address}:VMean"

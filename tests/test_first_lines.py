@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import bod_keras
+from tests.tiers import slow
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -46,6 +47,7 @@ def test_a_model_of_version_01_names_the_version_that_reads_it():
         bod_keras.VSimCLR.from_config({"encoder": None, "decoupling": None, "bilevel": None})
 
 
+@slow
 def test_data_is_there_after_the_first_line():
     code = "import bod_keras; print(bod_keras.data.read_frames.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

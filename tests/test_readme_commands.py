@@ -36,7 +36,7 @@ def readme_commands(heading):
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
+def run(tmp_path, monkeypatch, capsys, eagerly):
     """Runs a command in the test's folder, with the checkout's scripts and configs: what it printed."""
     monkeypatch.chdir(tmp_path)
 
