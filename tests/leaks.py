@@ -62,8 +62,9 @@ def _children():
 
 
 def _temporary():
-    # TensorFlow leaves the text of converted functions there as long as the process lives.
-    return [n for n in os.listdir(tempfile.gettempdir()) if not n.startswith("__autograph")]
+    # TensorFlow leaves the text of converted functions there, and imports it.
+    ignored = ("__autograph", "__pycache__")
+    return [n for n in os.listdir(tempfile.gettempdir()) if not n.startswith(ignored)]
 
 
 def _open_files():
