@@ -95,8 +95,9 @@ class Decoupling:
         standardize: bring the static part to mean 0 and variance 1 over the batch first. Otherwise an encoder
             that learns the motion first makes s constant across videos, so that L(s) stays at chance level.
         motion_view: what shows the same motion and another appearance: the dynamic part is contrasted between
-            the last view and what this makes of the first. ``"background_swap"``, None, or a Keras layer.
-        swap_threshold: least change, of values in [0, 1], that counts as motion in `BackgroundSwap`.
+            the last view and what this makes of it. ``"appearance_swap"``, ``"background_swap"``, None (then
+            between the first view and the last), or a Keras layer.
+        swap_threshold: least change, of values in [0, 1], that counts as motion in these two.
         static_view: what shows the same appearance and another motion: the static part sees it instead of
             every view but the last. ``"auto"`` (`FrameShuffle` for encoders that mix frames, None for others),
             ``"frame_shuffle"``, None, or a Keras layer.
@@ -125,7 +126,7 @@ class Decoupling:
     dynamic_weight: float | None = None
     base_weight: float = 0.0
     standardize: bool = True
-    motion_view: Any = "background_swap"
+    motion_view: Any = "appearance_swap"
     swap_threshold: float = SWAP_THRESHOLD
     static_view: Any = "auto"
 
@@ -133,7 +134,7 @@ class Decoupling:
         if isinstance(self.bilevel, dict):
             object.__setattr__(self, "bilevel", BiLevel(**self.bilevel))
         for name, value, choices in (
-            ("motion_view", self.motion_view, ("background_swap",)),
+            ("motion_view", self.motion_view, ("appearance_swap", "background_swap")),
             ("static_view", self.static_view, ("auto", "frame_shuffle")),
         ):
             if isinstance(value, str):

@@ -222,9 +222,9 @@ class CharacterScenes(contextlib.nullcontext):
             shares = (rng.uniform() + 1.5 * speed * time) % 1.0
         else:
             shares = np.clip(rng.uniform(-0.1, 0.1) + (time - 0.5) * speed + 0.5, 0, 1)
-        azimuth = np.radians(rng.uniform(-50, 50))
-        center, zoom = rng.uniform(-0.12, 0.12, 2), rng.uniform(0.8, 1.05)
-        pan = rng.uniform(-0.25, 0.25, 2) * (rng.random() < 0.5)
+        azimuth = np.radians(rng.uniform(-30, 30))
+        center, zoom = rng.uniform(-0.06, 0.06, 2), rng.uniform(1.05, 1.25)
+        pan = rng.uniform(-0.2, 0.2, 2) * (rng.random() < 0.5)
         light = rng.normal(size=3) + (0, 1, 1.5)
         gain = rng.uniform(0.75, 1.1)
         out = np.empty((self._frames, self._size, self._size, 3), np.uint8)

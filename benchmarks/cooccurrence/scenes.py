@@ -31,8 +31,8 @@ _GRAY, _INK = 0.25, 0.7
 _VERSION = 2  # of the files in the cache
 FASHION, MUJOCO, REAL = "fashion", "mujoco", "real"
 CHARACTERS = ("characters-static-easy", "characters-dynamic-easy")
-_VERSIONS = {FASHION: 1, MUJOCO: 5, REAL: 1, **dict.fromkeys(CHARACTERS, 1)}
-_CHARACTER_FRAMES, _CHARACTER_SIZE = 12, 40
+_VERSIONS = {FASHION: 1, MUJOCO: 5, REAL: 1, **dict.fromkeys(CHARACTERS, 2)}
+_CHARACTER_FRAMES, _CHARACTER_SIZE = 12, 32
 _FEW_CLIPS = 8  # of a training video: they take long to render
 
 

@@ -66,8 +66,9 @@ def real(seeds):
 
 
 def characters(seeds):
-    """Characters that act. Not calibrated yet: the ceiling of 400 steps is far below 0.9 (docs/findings.md)."""
-    return _every(seeds, regime=CHARACTERS, variant=(*BEYOND, "no motion view", "paper"))
+    """Characters that act."""
+    variants = (*BEYOND, "background swap", "no motion view", "paper")
+    return _every(seeds, regime=CHARACTERS, variant=variants)
 
 
 def _every(seeds, **axes):

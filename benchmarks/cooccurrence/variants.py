@@ -58,6 +58,7 @@ VARIANTS = {
     "whole operator": _decoupled(controls.WholeOperator),
     # What the default adds to a split, one at a time left out.
     "no bi-level": _decoupled(bilevel=None),
+    "background swap": _decoupled(motion_view="background_swap"),
     "no motion view": _decoupled(motion_view=None),
     "no static view": _decoupled(static_view=None),  # encoders with temporal kernels have one
     "not standardized": _decoupled(standardize=False),

@@ -28,10 +28,12 @@ from bod_keras.losses.decoupled import DecoupledLoss
 from bod_keras.losses.koopman_prediction import KoopmanPrediction
 from bod_keras.registry import Registry
 from bod_keras.training.model import BiLevelModel
+from bod_keras.views.appearance_swap import AppearanceSwap
 from bod_keras.views.background_swap import BackgroundSwap
 from bod_keras.views.frame_shuffle import FrameShuffle
 
 FRAMEWORKS = Registry("framework", "bod_keras.frameworks")
+_SWAPS = {"appearance_swap": AppearanceSwap, "background_swap": BackgroundSwap}
 # Not where they are defined, for which Keras is not needed.
 for _settings in (BiLevel, Decoupling):
     keras.saving.register_keras_serializable("bod_keras")(_settings)
@@ -125,10 +127,9 @@ class ContrastiveModel(BiLevelModel):
             spec = self.split.compute_output_spec(keras.KerasTensor((None, *embeddings[1:])))
             base = self.parts if decoupling.base_weight else {}
             self.parts = {"static": spec[0].shape[-1], "dynamic": spec[1].shape[-1], **base}
-            if decoupling.motion_view == "background_swap":
-                self.motion_view = BackgroundSwap(decoupling.swap_threshold)
-            else:
-                self.motion_view = decoupling.motion_view
+            self.motion_view = decoupling.motion_view
+            if isinstance(self.motion_view, str):
+                self.motion_view = _SWAPS[self.motion_view](decoupling.swap_threshold)
             shuffles = decoupling.static_view == "frame_shuffle"
             self.static_view = FrameShuffle() if shuffles else decoupling.static_view
             for layer in (self.motion_view, self.static_view):
@@ -311,9 +312,11 @@ class ContrastiveModel(BiLevelModel):
         if not self._has_own_views:
             return views
         clips = [views[:, i] for i in range(views.shape[1])]
-        motion = clips[0] if self.motion_view is None else self.motion_view(clips[0])
+        # In evaluation, too: without its draws a loss would be another one.
+        motion = clips[0]
+        if self.motion_view is not None:
+            motion = self.motion_view(clips[-1], training=True)
         if self.static_view is not None:
-            # In evaluation, too: without it L(s) is another loss.
             clips = [*(self.static_view(x, training=True) for x in clips[:-1]), clips[-1]]
         return ops.stack([*clips, motion], axis=1)
 

@@ -5,9 +5,10 @@ The layers are imported when they are used, because reader processes need only t
 
 import importlib
 
-__all__ = ["BackgroundSwap", "ClipAugmenter", "FrameShuffle"]
+__all__ = ["AppearanceSwap", "BackgroundSwap", "ClipAugmenter", "FrameShuffle"]
 
 _MODULES = {
+    "AppearanceSwap": "appearance_swap",
     "BackgroundSwap": "background_swap",
     "ClipAugmenter": "clip_augmenter",
     "FrameShuffle": "frame_shuffle",

@@ -29,7 +29,7 @@ def with_motion_view(name="vsimclr", **settings):
 def test_the_dynamic_part_sees_the_last_view_and_the_motion_view():
     views = make_moving_views(5)
     model = with_motion_view(base_weight=1.0)
-    clips = make_clips(np.concatenate([views, numpy(SWAP(views[:, 0]))[:, None]], axis=1))
+    clips = make_clips(np.concatenate([views, numpy(SWAP(views[:, -1]))[:, None]], axis=1))
     np.testing.assert_array_equal(make_clips(numpy(model.all_views(views))), clips)
 
     def seen():
