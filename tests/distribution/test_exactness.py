@@ -4,15 +4,14 @@ import keras
 import pytest
 
 from tests.distribution import exactness
-from tests.tiers import slow, slow_unless
+from tests.tiers import slow_unless
 
-pytestmark = pytest.mark.xdist_group("replicas")  # one process: they share the runs
 BACKEND = keras.backend.backend()
-# A strategy of TensorFlow takes half a minute to trace; processes of PyTorch start fast.
-ENGINES = [
-    *(pytest.param(e, marks=slow_unless(e.kind == "torch")) for e in exactness.ENGINES),
-    *(pytest.param(e, marks=slow) for e in exactness.MORE),
+pytestmark = [
+    pytest.mark.xdist_group("replicas"),  # one process: they share the runs
+    slow_unless(BACKEND == "torch"),  # a strategy of TensorFlow takes half a minute to trace
 ]
+ENGINES = [e for e in exactness.ENGINES if e.backend == BACKEND]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,7 @@ def one_device(tmp_path_factory):
     return exactness.one_device(tmp_path_factory.mktemp("one"))
 
 
-@pytest.mark.parametrize("engine", [e for e in ENGINES if e.values[0].backend == BACKEND], ids=str)
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
 def test_replicas_equal_one_device(engine, one_device, tmp_path):
     """Losses as logged, trained weights, batch statistics, queues, momentum networks, counters."""
     errors = exactness.compare(one_device, exactness.replicas(engine, tmp_path))
