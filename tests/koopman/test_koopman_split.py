@@ -1,5 +1,6 @@
 """`KoopmanSplit`: the D x D reference, known answers with gradients, symmetries, broken input, files."""
 
+import json
 import warnings
 
 import keras
@@ -554,3 +555,25 @@ def test_an_open_number_of_frames_is_refused():
 @pytest.mark.parametrize(("width", "columns"), [(8, 8), (40, 24)])
 def test_the_read_out_has_24_columns_or_the_width(width, columns):
     assert bod_keras.KoopmanSplit()(keras.Input((4, width)))[1].shape == (None, columns**2)
+
+
+def test_the_config_that_it_comes_back_from_stays_as_it_was():
+    config = bod_keras.KoopmanSplit(0.3).get_config()
+    before = json.dumps(config)
+    bod_keras.KoopmanSplit.from_config(config)
+    assert json.dumps(config) == before
+
+
+def test_nothing_in_a_split_is_trained():
+    split = bod_keras.KoopmanSplit()
+    split.build((None, 4, 8))
+    assert split.trainable_variables == [] and len(split.weights) == 2
+
+
+@pytest.mark.parametrize(("share", "warns"), [(0.7, True), (1.5, False)])
+def test_a_ridge_that_rounding_hides_is_told(share, warns):
+    least = 1e-5 if keras.backend.backend() == "jax" else 1e-11
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        bod_keras.KoopmanSplit(ridge=share * least)
+    assert bool(told) == warns

@@ -127,7 +127,17 @@ def test_spectral_radius_of_non_symmetric_matrices():
     assert ratio.min() > 0.999 and ratio.max() < 1.05
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_spectral_radius_is_gelfands_formula():
+    matrices = np.random.default_rng(3).normal(size=(5, 4, 4))
+    for squarings in (2, 3, 7):
+        power = 2**squarings
+        powers = np.linalg.matrix_power(matrices, power)
+        truth = np.linalg.norm(powers, axis=(1, 2)) ** (1 / power)
+        found = numpy(linalg.spectral_radius(tensor(matrices), squarings))
+        np.testing.assert_allclose(found, truth, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e-6, 1.0, 1e6, 1e15])
 def test_spectral_radius_neither_overflows_nor_vanishes(scale):
     values = np.array([[1.0, -0.5, 0.25]])
     matrix = tensor(scale * matrices_with(values, np.random.default_rng(0)))
@@ -148,6 +158,11 @@ def test_nearest_distance_of_a_known_spectrum(nearest):
     np.testing.assert_allclose(
         numpy(linalg.nearest_distance(matrix)), [nearest], rtol=0.03, atol=1e-4
     )
+
+
+def test_frames_have_a_direction_down_to_1e_30():
+    frames = tensor([[1.5e-30, 0.0], [0.7e-30, 0.0]])
+    np.testing.assert_allclose(numpy(linalg.normalize_frames(frames)), [[1, 0], [0, 0]])
 
 
 def test_a_zero_frame_stays_zero_and_gets_no_gradient():
@@ -179,7 +194,24 @@ def test_closest_radius_is_the_geometric_mean_across_the_gap_and_spares_pairs(di
 
 
 def test_closest_radius_of_a_single_eigenvalue_takes_it():
-    assert numpy(linalg.closest_radius(tensor([[0.9]])))[0] > 0.9
+    """The circle goes through the mean of its distance and a far one."""
+    for distances in ([0.9], [0.9, 0.9]):
+        radius = numpy(linalg.closest_radius(tensor([distances])))
+        np.testing.assert_allclose(radius, [np.sqrt(0.9 * (4 * 0.9 + 1))], rtol=1e-5)
+
+
+def test_eigenvalues_at_nearly_equal_distances_are_a_pair():
+    """Up to a thousandth of the distance, and a millionth near 0."""
+    for distances, together in (
+        ([0.4, 0.4003, 0.9], True),
+        ([0.4, 0.4012, 0.9], False),
+        ([0.0, 0.8e-6, 0.5], True),
+        ([0.0, 3e-6, 0.5], False),
+    ):
+        first, second, third = np.maximum(distances, 1e-3)
+        truth = np.sqrt(second * third) if together else np.sqrt(first * second)
+        radius = numpy(linalg.closest_radius(tensor([distances])))
+        np.testing.assert_allclose(radius, [truth], rtol=1e-4)
 
 
 @pytest.mark.parametrize(("frames", "width"), [(6, 9), (15, 4), (5, 5)])
@@ -207,7 +239,7 @@ def test_transitions_of_decaying_modes_keep_their_eigenvalues(frames):
 # -- projectors ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", [2, 4, 16, 64])
+@pytest.mark.parametrize("order", [2, 4, 6, 16, 64])
 @pytest.mark.parametrize("radius", [0.1, 0.6])
 def test_the_resolvent_is_exactly_a_butterworth_filter(order, radius):
     values = np.array([1.0, 0.95, 1.08, 0.6, 0.3, 0.0, -0.5, 1.7])

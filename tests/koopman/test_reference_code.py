@@ -174,3 +174,28 @@ def test_a_framework_trains_with_it_and_comes_back(tmp_path):
     assert again.decoupling == model.decoupling
     for name, value in again.embed(views[:, 0]).items():
         np.testing.assert_allclose(value, parts[name], atol=1e-6)
+
+
+@pytest.mark.parametrize(("share", "counts"), [(0.7e-4, False), (1.5e-4, True)])
+def test_singular_values_count_from_a_ten_thousandth_of_the_largest_on(share, counts):
+    """Frames that sway by `share`: the singular values of the past are 2 and twice the share."""
+    clip = np.zeros((5, 3))
+    clip[:, 0], clip[:, 1] = 1.0, share * np.array([1, -1, 1, -1, 1])
+    matrix = numpy(reference_code._fitted(ops.convert_to_tensor(clip[None].astype("float32"))))[0]
+    np.testing.assert_allclose(matrix, np.diag([1.0, -1.0 * counts, 0.0]), atol=1e-2)
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="there the largest come first")
+@pytest.mark.parametrize(("size", "is_null"), [(0.7e-5, True), (1.5e-5, False)])
+def test_the_null_space_begins_at_a_hundred_thousandth_of_the_largest(size, is_null):
+    values = ops.convert_to_tensor(np.array([[size, -0.5, 1.0]], "complex64"))
+    vectors = ops.convert_to_tensor(np.eye(3, dtype="complex64")[None])
+    found, columns = map(numpy, reference_code._ordered(values, vectors))
+    order = [1, 2, 0] if is_null else [0, 1, 2]
+    np.testing.assert_allclose(found[0], np.array([size, -0.5, 1.0])[order])
+    np.testing.assert_array_equal(columns[0], np.eye(3)[:, order])
+
+
+def test_its_statistics_split_hard():
+    assert ReferenceCodeSplit().projector_gradient is True
+    assert ReferenceCodeSplit().get_config()["threshold"] == 0.1

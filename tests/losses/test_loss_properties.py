@@ -83,3 +83,28 @@ def test_any_prediction(sizes, kind, ridge):
     a, b = np.random.default_rng(seed).normal(size=(2, batch, 4, width)).astype("float32")
     loss = losses.KoopmanPrediction(kind, ridge=ridge, reduction=None)
     assert_equal(loss, (a, b), references.koopman_prediction(a, b, kind, ridge), rtol=1e-3)
+
+
+def test_the_defaults_are_those_of_the_documents():
+    defaults = {
+        losses.InfoNCE: {"temperature": 0.1},
+        losses.QueueInfoNCE: {"temperature": 0.1},
+        losses.SwappedPrediction: {"temperature": 0.1, "epsilon": 0.05, "iterations": 3},
+        losses.VICReg: {"invariance": 25.0, "variance": 25.0, "covariance": 1.0, "gamma": 1.0},
+        losses.BarlowTwins: {"off_diagonal": 5e-3, "epsilon": 1e-5},
+        losses.LeJEPA: {"weight": 0.05, "slices": 256},
+        losses.KoopmanPrediction: {"kind": "cross_clip", "ridge": 0.1},
+    }
+    for loss, expected in defaults.items():
+        config = loss().get_config()
+        assert {key: config[key] for key in expected} == expected, loss
+    scores = views_of((4, 5, 0))[0]
+    np.testing.assert_array_equal(
+        numpy(losses.sinkhorn(scores)), numpy(losses.sinkhorn(scores, 0.05, 3))
+    )
+
+
+def test_two_frames_are_enough_for_a_prediction():
+    a, b = np.random.default_rng(0).normal(size=(2, 3, 2, 4)).astype("float32")
+    loss = losses.KoopmanPrediction(reduction=None)
+    assert_equal(loss, (a, b), references.koopman_prediction(a, b, "cross_clip"), rtol=1e-3)
