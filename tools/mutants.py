@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import compileall
 import contextlib
 import csv
 import gc
@@ -277,7 +278,7 @@ def copy_tree(folder: Path) -> None:
             shutil.copy2(ROOT / name, folder / name)
 
 
-def start_tests(folder: Path, tests: list[str], log: Path, write_bytecode: bool = False) -> int:
+def start_tests(folder: Path, tests: str, log: Path) -> int:
     """Run tests of a copy in a fork; its process number."""
     process = os.fork()
     if process:
@@ -293,11 +294,9 @@ def start_tests(folder: Path, tests: list[str], log: Path, write_bytecode: bool 
             str(folder),
             *(p for p in sys.path if Path(p or ".").resolve() != ROOT / "tools"),
         ]
-        # A mutant that takes a second could leave compiled code of the same size and time behind.
-        sys.dont_write_bytecode = not write_bytecode
         import pytest
 
-        paths = [test if test.startswith("-") else f"tests/{test}" for test in tests]
+        paths = [f"tests/{test}" if test[0] != "-" else test for test in shlex.split(tests)]
         off = ("cacheprovider", "unraisableexception", "threadexception")
         options = ["-x", "-q", "-Wignore", "--tb=line", *(f"-pno:{plugin}" for plugin in off)]
         code = int(pytest.main([*options, f"--basetemp={folder}.tmp", *paths]))
@@ -346,47 +345,45 @@ class Judge:
     def __init__(self, folder: Path, jobs: int):
         self.copies = [folder / f"copy{i}" for i in range(jobs)]
         copy_tree(self.copies[0])
-        self.limits: dict[str, float] = {}
-
-    def measure(self, modules: dict[str, str]) -> None:
-        """Run every list of tests on the unchanged package, which they have to pass; compile the copies."""
-        first = self.copies[0]
-        for tests in sorted(set(modules.values())):
-            log, started = first.with_suffix(".log"), time.monotonic()
-            process = start_tests(first, shlex.split(tests), log, write_bytecode=True)
-            while (result := finished(process, 900, started)) is None:
-                time.sleep(0.05)
-            verdict, seconds = result
-            print(f"{seconds:6.1f} s without a mutant: {tests}", flush=True)
-            if verdict != "passes":
-                sys.exit(f"The unchanged package {verdict}:\n{log.read_text()[-3000:]}")
-            self.limits[tests] = 10 + 5 * seconds
+        compileall.compile_dir(self.copies[0] / "bod_keras", quiet=1)
         for other in self.copies[1:]:
-            shutil.copytree(first, other)
+            shutil.copytree(self.copies[0], other)
+        self.count = 0
+
+    def measure(self, tests: str) -> float:
+        """Run tests on the unchanged package, which they have to pass; the processor time in seconds."""
+        copy, started = self.copies[0], time.monotonic()
+        process = start_tests(copy, tests, copy.with_suffix(".log"))
+        while (result := finished(process, 900, started)) is None:
+            time.sleep(0.05)
+        verdict, seconds = result
+        if verdict != "passes":
+            said = copy.with_suffix(".log").read_text()[-3000:]
+            sys.exit(f"The unchanged package {verdict}: {tests}\n{said}")
+        return seconds
 
     def judge(
-        self, mutants: list[Mutant], modules: dict[str, str]
+        self, mutants: list[Mutant], tests: str, limit: float
     ) -> Iterator[tuple[Mutant, str, float]]:
         """Yield each mutant with its verdict and seconds."""
         waiting, free = list(reversed(mutants)), list(self.copies)
-        running: dict[int, tuple[Mutant, Path, bytes, os.stat_result, float]] = {}
+        running: dict[int, tuple] = {}
         while waiting or running:
             while waiting and free:
                 mutant, copy = waiting.pop(), free.pop()
                 path = copy / "bod_keras" / mutant.module
-                text, times = path.read_bytes(), path.stat()
+                before = path.read_bytes(), path.stat().st_mtime_ns
                 path.write_text(mutant.text, encoding="utf-8")
-                os.utime(path, (0, 0))  # not the time of what is compiled
-                tests = shlex.split(modules[mutant.module])
+                self.count += 1
+                os.utime(path, (self.count, self.count))  # nothing compiled has this time
                 process = start_tests(copy, tests, copy.with_suffix(".log"))
-                running[process] = mutant, copy, text, times, time.monotonic()
-            for process, (mutant, copy, text, times, started) in list(running.items()):
-                result = finished(process, self.limits[modules[mutant.module]], started)
+                running[process] = mutant, copy, path, before, time.monotonic()
+            for process, (mutant, copy, path, (text, at), started) in list(running.items()):
+                result = finished(process, limit, started)
                 if result is not None:
                     del running[process]
-                    path = copy / "bod_keras" / mutant.module
                     path.write_bytes(text)
-                    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+                    os.utime(path, ns=(at, at))
                     shutil.rmtree(f"{copy}.tmp", ignore_errors=True)
                     free.append(copy)
                     yield mutant, *result
@@ -453,21 +450,22 @@ def main() -> None:
         return print(len(mutants), "mutants")
 
     # A verdict holds as long as the module is the same, and that a mutant passes as long as its tests are.
-    def state(mutant: Mutant, verdict: str) -> str:
-        files = [ROOT / "bod_keras" / mutant.module]
-        if verdict == "passes":
-            tests = shlex.split(modules[mutant.module])
-            files += [ROOT / "tests" / test for test in tests if not test.startswith("-")]
-        return digest(*files)
+    def state(tests: str, module: str | None) -> str:
+        files = [ROOT / "bod_keras" / module] if module else []
+        names = shlex.split(tests)
+        return digest(*files, *(ROOT / "tests" / name for name in names if name[0] != "-"))
 
-    verdicts = {}
     known = options.results.read_text().splitlines() if options.results.exists() else []
     records = {record["key"]: record for record in map(json.loads, known)}
+    verdicts, left = {}, {}
     for mutant in mutants:
-        record = records.get(mutant.key)
-        if record and record["state"] == state(mutant, record["verdict"]):
+        tests = modules[mutant.module]
+        record = records.get(mutant.key, {"verdict": None})
+        passes = record["verdict"] == "passes"
+        if record["verdict"] and record["state"] == state(tests if passes else "", mutant.module):
             verdicts[mutant.key] = record["verdict"]
-    left = [mutant for mutant in mutants if mutant.key not in verdicts]
+        else:
+            left.setdefault(tests, []).append(mutant)
     print(f"{len(mutants)} mutants, {len(verdicts)} of them judged before", flush=True)
     options.results.parent.mkdir(parents=True, exist_ok=True)
     if left:
@@ -475,20 +473,30 @@ def main() -> None:
         for name in PRELOADED:
             __import__(name)
         gc.freeze()  # or each fork would look through all that was imported
-        with (
-            tempfile.TemporaryDirectory(prefix="mutants-") as folder,
-            open(options.results, "a") as file,
-        ):
-            judge = Judge(Path(folder), options.jobs)
-            judge.measure({m.module: modules[m.module] for m in left})
-            for number, (mutant, verdict, seconds) in enumerate(judge.judge(left, modules), 1):
-                verdicts[mutant.key] = verdict
-                record = {"key": mutant.key, "verdict": verdict, "state": state(mutant, verdict)}
-                file.write(json.dumps(record) + "\n")
-                file.flush()
+        folder = tempfile.TemporaryDirectory(prefix="mutants-")
+        with folder, open(options.results, "a", encoding="utf-8") as file:
+
+            def note(key: str, verdict: str, state: str, **more) -> None:
+                record = {"key": key, "verdict": verdict, "state": state, **more}
+                print(json.dumps(record), file=file, flush=True)
+
+            judge = Judge(Path(folder.name), options.jobs)
+            for tests, group in left.items():
+                now = state(tests, None)
+                record = records.get(tests)
+                if record is None or record["state"] != now:
+                    record = {"seconds": judge.measure(tests)}
+                    note(tests, "unchanged", now, **record)
                 print(
-                    f"{number}/{len(left)} {seconds:5.1f} s {verdict:10} {mutant.place}", flush=True
+                    f"{len(group)}, {record['seconds']:.1f} s without a mutant: {tests}", flush=True
                 )
+                for mutant, verdict, seconds in judge.judge(
+                    group, tests, 10 + 5 * record["seconds"]
+                ):
+                    verdicts[mutant.key] = verdict
+                    passes = verdict == "passes"
+                    note(mutant.key, verdict, state(tests if passes else "", mutant.module))
+                    print(f"{seconds:6.1f} s {verdict:10} {mutant.place}", flush=True)
     result = table(mutants, verdicts)
     print(result)
     if options.write:
