@@ -1,0 +1,430 @@
+"""A campaign of faults: damaged files and killed commands, and what comes of each.
+
+    python benchmarks/faults.py                        # all kinds, two to five minutes
+    python benchmarks/faults.py --only=video,list --times=20 --seed=7
+
+Every trial damages a file of the campaign's own (flipped bits, a cut, a hole, a repetition) or stops a command
+at a random moment, and looks at the result: "right", "refused" (one line that names the file), or WRONG: other
+frames, records, arrays or weights than before, a traceback, a crash, a hang, a run that does not go on. Exits
+with 1 if anything was wrong; each such trial is named, and its seed repeats it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import json
+import os
+import pickle
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("BOD_KERAS_READER", "1")  # a campaign of files needs no Keras
+
+from bod_keras.data import (  # noqa: E402
+    Record,
+    ShardSettings,
+    iterate_frames,
+    open_store,
+    read_blocklist,
+    read_catalog,
+    read_frames,
+    read_source,
+    readable_frames,
+    write_blocklist,
+    write_shards,
+)
+from bod_keras.data.datasets.named.plain_pickle import read_pickle  # noqa: E402
+from bod_keras.data.processes.process_map import process_map  # noqa: E402
+from bod_keras.errors import UserError  # noqa: E402
+from tests.stamped_videos import write_video  # noqa: E402
+
+VIDEOS = {
+    "a.mp4": ("libx264", 2),
+    "b.mkv": ("libx264", 0),
+    "c.webm": ("libvpx-vp9", 0),
+    "d.avi": ("mpeg4", 0),
+    "e.ts": ("mpeg2video", 2),
+    "f.mov": ("mjpeg", 0),
+    "g.flv": ("flv", 0),
+}
+LETTERS = list("ab 1._-#%$&'\"\\[](){}@!;,:=+~^äß動画\t\n")
+COMMANDS = ("shards", "verify")
+SECONDS = 60.0  # of a damaged file: then it hangs
+
+
+def damaged(data: bytes, rng: np.random.Generator) -> bytes:
+    """Flip bits, cut off, empty, leave out or repeat a part."""
+    kind, found = rng.integers(6), bytearray(data)
+    begin = int(rng.integers(len(data)))
+    end = begin + int(rng.integers(1, 1 + max(1, len(data) // 8)))
+    if kind <= 1:
+        for at in rng.integers(len(data), size=1 + kind * 30):
+            found[at] ^= 1 << int(rng.integers(8))
+    elif kind == 2:
+        del found[begin:]
+    elif kind == 3:
+        found[begin:end] = bytes(len(found[begin:end]))
+    elif kind == 4:
+        del found[begin:end]
+    else:
+        found[begin:begin] = found[begin:end]
+    return bytes(found)
+
+
+def spoil(path: Path, rng: np.random.Generator) -> bool:
+    """Damage a file; whether it changed."""
+    before = path.read_bytes()
+    after = damaged(before, rng)
+    path.write_bytes(after)
+    return after != before
+
+
+def video(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """A sound frame comes under the same number by a seek as by stepping; pixels may be damaged."""
+    sound = base / "videos" / rng.choice(list(VIDEOS))
+    path = Path(shutil.copy(sound, own))
+    spoil(path, rng)
+    numbers = {frame.tobytes(): n for n, frame in enumerate(iterate_frames(sound))}
+    count, outcome = readable_frames(path), "right"
+    steps = []
+    try:
+        steps.extend(numbers.get(frame.tobytes()) for frame in iterate_frames(path))
+    except ValueError as error:
+        outcome = one_line(error, path)
+    if len(steps) > count:
+        return f"WRONG: {len(steps)} frames of {count}"
+    for number in rng.integers(count, size=6).tolist():
+        try:
+            found = numbers.get(read_frames(path, [number])[0].tobytes())
+        except ValueError as error:
+            outcome = one_line(error, path)
+            continue
+        stepped = steps[number] if number < len(steps) else None
+        if None not in (found, stepped) and found != stepped:
+            return f"WRONG: frame {number} is {found} by a seek, {stepped} by stepping"
+    return outcome
+
+
+def shard(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """What is read from damaged shards is what was written."""
+    shutil.copytree(base / "shards", own / "shards")
+    spoil(own / "shards" / rng.choice(sorted(os.listdir(own / "shards"))), rng)
+    whole, store = open_store([]), open_store([])
+    refused = 0
+    for record, sound in zip(read_catalog(own / "shards"), read_catalog(base / "shards")):
+        if record.label != sound.label:
+            return f"WRONG: label {record.label} instead of {sound.label}"
+        try:
+            frames = store.frames(record.path, [0, 17, 59])
+        except ValueError as error:
+            one_line(error, record.path)
+            refused += 1
+            continue
+        if not np.array_equal(frames, whole.frames(sound.path, [0, 17, 59])):
+            return f"WRONG: other frames of {record.path}"
+    return "refused" if refused else "right"
+
+
+def listing(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """Every line that is left whole is a video; else it is said."""
+    path = Path(shutil.copy(base / "lists" / rng.choice(sorted(os.listdir(base / "lists"))), own))
+    text = path.read_bytes()
+    spoil(path, rng)
+    whole = set(text.splitlines()[1:]) & set(path.read_bytes().splitlines())
+    catalog = read_source(path)
+    if len({record.path for record in catalog.records}) < len(whole) and not catalog.remarks:
+        return f"WRONG: {len(catalog.records)} videos of {len(whole)} lines, without a remark"
+    return "right"
+
+
+def pickled(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """A damaged pickle gives plain values, or is refused."""
+    path = Path(shutil.copy(base / "boxes.pkl", own))
+    spoil(path, rng)
+    waiting, size = [read_pickle(path)], 0
+    while waiting:
+        value = waiting.pop()
+        size += 1
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, (list, tuple)):
+            waiting += value
+        elif isinstance(value, np.ndarray):
+            if value.dtype.kind not in "biuf":
+                return f"WRONG: an array of {value.dtype}"
+            value.sum()
+        elif not isinstance(value, (str, bytes, int, float, bool, np.generic, type(None))):
+            return f"WRONG: a {type(value).__name__}"
+    return "right"
+
+
+def weights(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """A damaged model or file of weights gives the weights that were saved, or is refused."""
+    from bod_keras.training.checkpoint import load_model
+    from bod_keras.weights.state_file import read_state
+
+    name = rng.choice(["model.keras", "weights.safetensors"])
+    read = read_state if name.endswith("safetensors") else load_weights(load_model)
+    path = Path(shutil.copy(base / name, own))
+    spoil(path, rng)
+    found, sound = read(path), read(base / name)
+    equal = found.keys() == sound.keys() and all(np.array_equal(found[k], sound[k]) for k in sound)
+    if name == "model.keras" and not equal:
+        return "WRONG: other weights"
+    return "right"  # safetensors have no checksum
+
+
+def load_weights(load_model):
+    return lambda path: dict(enumerate(load_model(path).get_weights()))
+
+
+def name(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """A video of any name is found, read, packed, blocked."""
+    folder = own / "in"
+    folder.mkdir()
+    stem = "".join(rng.choice(LETTERS, size=rng.integers(1, 12)))
+    stem = stem.lstrip(".").strip() or "x"
+    (folder / f"{stem}.mp4").write_bytes((base / "videos" / "a.mp4").read_bytes())
+    (record,) = read_catalog(folder)
+    if readable_frames(record.path) != 60:
+        return "WRONG: other frames"
+    write_blocklist(own / "list.tsv", {record.path: "a\nb"}, folder)
+    if read_blocklist(own / "list.tsv", folder) != {os.path.abspath(record.path): "a b"}:
+        return "WRONG: the blocklist has another name"
+    write_shards([record], own / "shards", ShardSettings(short_side=24))
+    (packed,) = read_catalog(own / "shards")
+    return "right" if open_store([]).length(packed.path) == 60 else "WRONG: other shards"
+
+
+def kill(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """A command that is killed at random moments ends as one that is not."""
+    command = str(rng.choice(COMMANDS))
+    for _ in range(3):
+        process = start(data_command(base, own, command))
+        try:
+            process.wait(rng.uniform(0.2, 4.0))
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+    return ended(base, own, command)
+
+
+def full_disk(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """A command whose files may not grow says so in a line, and goes on later."""
+    command = str(rng.choice(COMMANDS))
+    limit = int(rng.integers(1, 40_000))
+    process = start(
+        data_command(base, own, command),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    output = process.communicate(timeout=SECONDS)[0]
+    if process.returncode and ("Traceback" in output or "python -m bod_keras.data" not in output):
+        return f"WRONG: {output[-300:]!r}"
+    found = ended(base, own, command)
+    return "refused" if found == "right" and process.returncode else found
+
+
+def data_command(base: Path, own: Path, command: str) -> list[str]:
+    source = [sys.executable, "-m", "bod_keras.data", command, f"--source={base / 'list.csv'}"]
+    target = f"--output={own / 'out'}" if command == "shards" else f"--report={own / 'out.json'}"
+    return [*source, "--workers=1", target, *(["--short-side=24"] if command == "shards" else [])]
+
+
+def ended(base: Path, own: Path, command: str) -> str:
+    process = start(data_command(base, own, command))
+    output = process.communicate(timeout=4 * SECONDS)[0]
+    if process.returncode:
+        return f"WRONG: does not go on: {output[-300:]!r}"
+    return "right" if result_of(own, command) == result_of(base, command) else "WRONG: differs"
+
+
+def result_of(folder: Path, command: str) -> object:
+    if command == "verify":
+        found = json.loads((folder / "out.json").read_text())
+        return [found[key] for key in ("counts", "problems", "frames", "rates")]
+    return {path.name: path.read_bytes() for path in sorted((folder / "out").iterdir())}
+
+
+def train(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """A run that is killed at a random moment ends with the weights and history of one that is not."""
+    process = start(train_command(base, own))
+    try:
+        process.wait(rng.uniform(0.3, 1.0) * float((base / "seconds").read_text()))
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        process.wait()
+    process = start(train_command(base, own))
+    output = process.communicate(timeout=20 * SECONDS)[0]
+    if process.returncode:
+        return f"WRONG: does not go on: {output[-300:]!r}"
+    return "right" if trained(own) == trained(base) else "WRONG: other weights or history"
+
+
+def train_command(base: Path, own: Path) -> list[str]:
+    flags = {"output": own / "runs", "name": "a", "built_in.folder": base / "built-in", "epochs": 3}
+    flags |= {"built_in.train": 64, "clips.batch_size": 16, "monitors.every": 0}
+    command = [sys.executable, "train.py", "--config=configs/demo.py:bod,smoke"]
+    return [*command, *(f"--config.{key}={value}" for key, value in flags.items())]
+
+
+def trained(folder: Path) -> tuple:
+    run = folder / "runs" / "a-seed0"
+    rows = [line.split(",") for line in (run / "history.csv").read_text().splitlines()]
+    at = rows[0].index("seconds")
+    with zipfile.ZipFile(run / "model.keras") as archive:
+        return archive.read("model.weights.h5"), [row[:at] + row[at + 1 :] for row in rows]
+
+
+def start(command: list[str], **options) -> subprocess.Popen:
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if "train.py" in command:
+        del environment["BOD_KERAS_READER"]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        **options,
+    )
+
+
+# Trials of each kind, and the most seconds of one.
+KINDS = {
+    "video": (video, 250, SECONDS),
+    "shard": (shard, 150, SECONDS),
+    "list": (listing, 300, SECONDS),
+    "pickle": (pickled, 500, SECONDS),
+    "weights": (weights, 60, SECONDS),
+    "name": (name, 40, SECONDS),
+    "kill": (kill, 6, 10 * SECONDS),
+    "disk": (full_disk, 6, 10 * SECONDS),
+    "train": (train, 2, 30 * SECONDS),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One fault, which its seed decides."""
+
+    kind: str
+    seed: int
+    folder: str
+
+    def __call__(self) -> str:
+        base = Path(self.folder)
+        with tempfile.TemporaryDirectory(dir=base) as own:
+            rng = np.random.default_rng([self.seed, sum(self.kind.encode())])
+            try:
+                return KINDS[self.kind][0](base, Path(own), rng)
+            except (UserError, ValueError) as error:
+                return one_line(error, own)
+
+
+def one_line(error: ValueError, path: object) -> str:
+    """Of an error that a user may see: refused, if it is one of ours in one line."""
+    ours = isinstance(error, UserError) or type(error).__name__ == "VideoError"
+    if not ours or "\n" in str(error).replace(str(path), ""):
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+    return "refused"
+
+
+def run(trial: Trial) -> str:
+    return trial()
+
+
+def prepare(base: Path, kinds: list[str]) -> None:
+    """Write what the trials damage, and what commands give that nobody stops."""
+    (base / "videos").mkdir()
+    (base / "lists").mkdir()
+    for file, (codec, b_frames) in VIDEOS.items():
+        write_video(base / "videos" / file, codec, b_frames=b_frames)
+    paths = sorted((base / "videos").iterdir())
+    records = [Record(str(path), label=number) for number, path in enumerate(paths)]
+    write_shards(records, base / "shards", ShardSettings(short_side=32, chunk=8, shard_mb=0.05))
+    rows = [f"videos/{path.name},{number % 3}" for number, path in enumerate(paths * 3)]
+    (base / "list.csv").write_text("path,label\n" + "\n".join(dict.fromkeys(rows)) + "\n")
+    many = [(f"folder {n % 5}/video {n}.mp4", f"class {n % 7}") for n in range(60)]
+    for file, form in (("a.csv", "{},{}"), ("b.tsv", "{}\t{}"), ("c.csv", '"{}","{}"')):
+        head = "path{}label\n".format("\t" if file == "b.tsv" else ",")
+        lines = [form.format(*pair) for pair in many]
+        (base / "lists" / file).write_text(head + "\n".join(lines) + "\n")
+    plain = "".join(f"{path.replace(' ', '_')} {n % 7}\n" for n, (path, _) in enumerate(many))
+    (base / "lists" / "d.txt").write_text(plain)
+    (base / "lists" / "e.txt").write_text(plain, encoding="utf-16")
+    tubes = [{"sf": 3, "ef": 9, "label": 1, "boxes": np.ones((6, 4), np.float32)}]
+    found = {"labels": ["a", "b"], "gttubes": {"v": {0: tubes}}, "nframes": {"v": 40}}
+    (base / "boxes.pkl").write_bytes(pickle.dumps(found))
+    if "weights" in kinds:
+        import keras
+
+        from bod_keras.training.checkpoint import save_model
+        from bod_keras.weights.state_file import write_state
+
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16)])
+        save_model(model, base / "model.keras")
+        write_state(base / "weights.safetensors", {"a": np.ones((8, 16), np.float32)})
+    if {"kill", "disk"} & set(kinds):
+        for command in COMMANDS:
+            start(data_command(base, base, command)).wait()
+    if "train" in kinds:
+        begin = time.monotonic()
+        start(train_command(base, base)).wait()
+        (base / "seconds").write_text(str(time.monotonic() - begin))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default=",".join(KINDS), help="kinds, with commas between")
+    parser.add_argument("--times", type=float, default=1.0, help="how many times as many trials")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    kinds = options.only.split(",")
+    begin, wrong = time.monotonic(), []
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        prepare(Path(folder), kinds)
+        trials = [
+            Trial(kind, options.seed + number, folder)
+            for kind in kinds
+            for number in range(round(KINDS[kind][1] * options.times))
+        ]
+        counts = collections.defaultdict(collections.Counter)
+        found = process_map(run, trials, options.workers, lambda trial: KINDS[trial.kind][2])
+        for trial, outcome, failure in found:
+            outcome = outcome or f"WRONG: {failure}"
+            counts[trial.kind][outcome.partition(":")[0]] += 1
+            if outcome.startswith("WRONG"):
+                wrong.append(f"--only={trial.kind} --seed={trial.seed}: {outcome[7:]}")
+    print("| faults of | tried | right | refused by one line | WRONG |\n|---|---|---|---|---|")
+    for kind in kinds:
+        one = counts[kind]
+        row = (kind, one.total(), one["right"], one["refused"], one["WRONG"])
+        print("| " + " | ".join(map(str, row)) + " |")
+    print(f"{len(trials)} faults in {time.monotonic() - begin:.0f} s; {len(wrong)} wrong")
+    for line in wrong[:30]:
+        print(f"  {line}")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    from benchmarks import faults  # so that worker processes find the functions by their module
+
+    faults.main()
