@@ -64,7 +64,7 @@ def change_protocol(protocol: ConfigDict, changes: Sequence[str]) -> ConfigDict:
     """
     config = ConfigDict(protocol).lock()
     modified = protocol.modified.to_dict()
-    known = set(config) - {"name", "version", "kind", "modified"}
+    known = set(config) - {"name", "version", "modified"}
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals:
