@@ -21,6 +21,7 @@ import gc
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -43,34 +44,39 @@ PRELOADED = """keras torch tensorflow numpy scipy.linalg cv2 av matplotlib.pyplo
 
 # Room -> its modules, each with its tests, the quickest first, and options of pytest.
 EVERY = "frameworks/test_every_framework.py -k"
-KOOPMAN_TESTS = (
-    "koopman/test_linalg.py koopman/test_koopman_split.py koopman/test_reference_code.py"
+KOOPMAN = "koopman/test_koopman_split.py koopman/test_koopman_properties.py"
+LOSSES = "losses/test_loss_properties.py"
+BOXES = (
+    "detection/test_frame_map.py detection/test_video_map.py detection/test_detection_properties.py"
 )
-VIDEO_TESTS = "data/test_video.py data/test_video_kinds.py"
+SCORES = "evaluation/test_metric_properties.py"
+VIDEOS = (
+    "data/test_video.py data/test_data_properties.py data/test_video_kinds.py -k'video or any_file'"
+)
 ROOMS: dict[str, dict[str, str]] = {
     "koopman": {
-        "koopman/linalg.py": KOOPMAN_TESTS,
-        "koopman/layer.py": "koopman/test_koopman_split.py koopman/test_reference_code.py",
-        "koopman/read_outs.py": "koopman/test_koopman_split.py",
+        "koopman/linalg.py": f"koopman/test_linalg.py {KOOPMAN} koopman/test_reference_code.py",
+        "koopman/layer.py": f"{KOOPMAN} koopman/test_reference_code.py",
+        "koopman/read_outs.py": KOOPMAN,
         "koopman/reference_code.py": "koopman/test_reference_code.py",
     },
     "losses": {
         "losses/_checks.py": "losses",
-        "losses/barlow_twins.py": "losses/test_barlow_twins.py",
-        "losses/cosine_regression.py": "losses/test_cosine_regression.py",
+        "losses/barlow_twins.py": f"losses/test_barlow_twins.py {LOSSES}",
+        "losses/cosine_regression.py": f"losses/test_cosine_regression.py {LOSSES}",
         "losses/decoupled.py": "losses/test_decoupled.py",
-        "losses/info_nce.py": "losses/test_info_nce.py",
-        "losses/koopman_prediction.py": "losses/test_koopman_prediction.py",
-        "losses/lejepa.py": "losses/test_lejepa.py",
-        "losses/queue_info_nce.py": "losses/test_queue_info_nce.py",
-        "losses/sinkhorn.py": "losses/test_sinkhorn.py losses/test_swapped_prediction.py",
-        "losses/swapped_prediction.py": "losses/test_swapped_prediction.py",
-        "losses/vicreg.py": "losses/test_vicreg.py",
+        "losses/info_nce.py": f"losses/test_info_nce.py {LOSSES}",
+        "losses/koopman_prediction.py": f"losses/test_koopman_prediction.py {LOSSES}",
+        "losses/lejepa.py": f"losses/test_lejepa.py {LOSSES}",
+        "losses/queue_info_nce.py": f"losses/test_queue_info_nce.py {LOSSES}",
+        "losses/sinkhorn.py": f"losses/test_sinkhorn.py {LOSSES}",
+        "losses/swapped_prediction.py": f"losses/test_swapped_prediction.py {LOSSES}",
+        "losses/vicreg.py": f"losses/test_vicreg.py {LOSSES}",
     },
     "training": {
         "training/bilevel.py": "training/test_bilevel.py",
         "training/chunks.py": "training/test_chunks.py",
-        "training/step.py": "training/test_bilevel.py training/test_model.py training/test_chunks.py",
+        "training/step.py": "training/test_bilevel.py training/test_chunks.py training/test_model.py",
     },
     "frameworks": {
         "frameworks/_pairs.py": "frameworks/test_vsimclr.py",
@@ -91,28 +97,31 @@ ROOMS: dict[str, dict[str, str]] = {
         "frameworks/vvicreg.py": f"{EVERY}vvicreg",
     },
     "detection": {
-        "detection/average_precision.py": "detection/test_frame_map.py detection/test_video_map.py",
-        "detection/box_iou.py": "detection/test_frame_map.py detection/test_video_map.py",
-        "detection/frame_map.py": "detection/test_frame_map.py detection/test_ava_server.py",
-        "detection/tubes.py": "detection/test_video_map.py",
-        "detection/video_map.py": "detection/test_video_map.py",
+        "detection/average_precision.py": BOXES,
+        "detection/box_iou.py": BOXES,
+        "detection/frame_map.py": f"{BOXES} detection/test_ava_server.py",
+        "detection/tubes.py": BOXES,
+        "detection/video_map.py": BOXES,
     },
     "evaluation": {
         "evaluation/probes/held_out.py": "evaluation/test_probes.py",
-        "evaluation/probes/knn.py": "evaluation/test_scores.py evaluation/test_probes.py -kknn",
-        "evaluation/probes/linear_probe.py": "evaluation/test_scores.py evaluation/test_probes.py "
-        "-k'linear or probes'",
-        "evaluation/probes/low_shot.py": "evaluation/test_classification.py -klow_shot",
+        "evaluation/probes/knn.py": f"evaluation/test_probes.py {SCORES} "
+        "evaluation/test_scores.py -k'knn or errors or any'",
+        "evaluation/probes/linear_probe.py": "evaluation/test_probes.py evaluation/test_scores.py "
+        "-k'linear or probes or errors'",
+        "evaluation/probes/low_shot.py": f"evaluation/test_classification.py {SCORES} -k'low_shot or share'",
         "evaluation/probes/mlp_probe.py": "evaluation/test_probes.py",
-        "evaluation/probes/neighbors.py": "evaluation/test_retrieval.py",
-        "evaluation/probes/retrieval.py": "evaluation/test_retrieval.py",
+        "evaluation/probes/neighbors.py": f"evaluation/test_retrieval.py {SCORES}",
+        "evaluation/probes/retrieval.py": f"evaluation/test_retrieval.py {SCORES}",
     },
     "data": {
-        "data/loading/clips.py": "data/test_clips.py",
-        "data/loading/order.py": "data/test_order.py",
-        "data/record_frames.py": "data/test_video_kinds.py data/test_key_frames.py",
-        "data/video/video_file.py": VIDEO_TESTS,
-        "data/video/video_index.py": VIDEO_TESTS,
+        "data/loading/clips.py": "data/test_clips.py data/test_data_properties.py -k'clips or any_clip'",
+        "data/loading/order.py": "data/test_order.py data/test_data_properties.py "
+        "-k'order or hosts or parted or overlap'",
+        "data/record_frames.py": "data/test_key_frames.py data/test_video_kinds.py "
+        "-k'key_frames or span or second'",
+        "data/video/video_file.py": VIDEOS,
+        "data/video/video_index.py": VIDEOS,
     },
 }
 
@@ -364,8 +373,8 @@ class Judge:
 
     def judge(
         self, mutants: list[Mutant], tests: str, limit: float
-    ) -> Iterator[tuple[Mutant, str, float]]:
-        """Yield each mutant with its verdict and seconds."""
+    ) -> Iterator[tuple[Mutant, str, float, str]]:
+        """Yield each mutant with its verdict, seconds, and the test that failed."""
         waiting, free = list(reversed(mutants)), list(self.copies)
         running: dict[int, tuple] = {}
         while waiting or running:
@@ -386,7 +395,10 @@ class Judge:
                     os.utime(path, ns=(at, at))
                     shutil.rmtree(f"{copy}.tmp", ignore_errors=True)
                     free.append(copy)
-                    yield mutant, *result
+                    found = re.search(
+                        r"^(?:FAILED|ERROR) (\S+)", copy.with_suffix(".log").read_text(), re.M
+                    )
+                    yield mutant, *result, found[1] if found else ""
             time.sleep(0.02)
 
 
@@ -490,12 +502,12 @@ def main() -> None:
                 print(
                     f"{len(group)}, {record['seconds']:.1f} s without a mutant: {tests}", flush=True
                 )
-                for mutant, verdict, seconds in judge.judge(
+                for mutant, verdict, seconds, by in judge.judge(
                     group, tests, 10 + 5 * record["seconds"]
                 ):
                     verdicts[mutant.key] = verdict
                     passes = verdict == "passes"
-                    note(mutant.key, verdict, state(tests if passes else "", mutant.module))
+                    note(mutant.key, verdict, state(tests if passes else "", mutant.module), by=by)
                     print(f"{seconds:6.1f} s {verdict:10} {mutant.place}", flush=True)
     result = table(mutants, verdicts)
     print(result)
