@@ -29,10 +29,6 @@ def check_choice(what: str, name: object, choices: Iterable[str]) -> None:
 
     Raises:
         UserError: `name` is not among the choices.
-
-    Example:
-        >>> from bod_keras.errors import check_choice
-        >>> check_choice("framework", "vmoco", ["vmoco", "vbyol"])
     """
     choices = list(choices)
     if name in choices:

@@ -8,15 +8,7 @@ from typing import Any
 
 
 class LostProcessError(ConnectionError):
-    """Another process of a distributed run ended, or did not answer in time.
-
-    Example:
-        >>> from bod_keras.training import LostProcessError
-        >>> with LostProcessError.told(RuntimeError):  # doctest: +ELLIPSIS
-        ...     raise RuntimeError("Connection closed by peer")
-        Traceback (most recent call last):
-        bod_keras.backend.lost_process_error.LostProcessError: Another process of this run ...
-    """
+    """Another process of a distributed run ended, or did not answer in time."""
 
     @classmethod
     @contextlib.contextmanager

@@ -52,11 +52,6 @@ def changed_settings(
 
     Raises:
         UserError: a setting differs that the steps already taken depend on; it names all of these.
-
-    Example:
-        >>> from bod_keras.commands.run_settings import changed_settings
-        >>> changed_settings({"seed": 0, "epochs": 28}, {"seed": 0, "epochs": 56}, "runs/demo")
-        {'epochs': (28, 56)}
     """
     differing = _differing(before, now)
     lines = refused_settings(before, now)

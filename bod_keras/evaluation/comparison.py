@@ -83,11 +83,6 @@ def read_reports(folders: Iterable[str]) -> tuple[dict[str, dict[str, Any]], lis
 
     Raises:
         UserError: a report is damaged (the file is named).
-
-    Example:
-        >>> from bod_keras.evaluation import read_reports
-        >>> read_reports(["nowhere"])
-        ({}, ['nowhere'])
     """
     found, left_out = {}, []
     for where in dict.fromkeys(str(folder).rstrip("/") for folder in folders):

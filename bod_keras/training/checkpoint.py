@@ -81,11 +81,6 @@ class Checkpoint(keras.callbacks.Callback):
 
     Raises:
         ValueError: `every` or `keep` below 1.
-
-    Example:
-        >>> from bod_keras.training import Checkpoint
-        >>> Checkpoint("runs/demo/checkpoints", keep=2).keep
-        2
     """
 
     def __init__(
@@ -164,11 +159,6 @@ def load_checkpoint(
     Returns:
         ``(model, skipped)``: the model, or None if there is no complete checkpoint; and the paths of
         newer files that are damaged or not wanted.
-
-    Example:
-        >>> from bod_keras.training import load_checkpoint
-        >>> load_checkpoint("no such folder")
-        (None, [])
     """
     path, skipped = _newest(folder, check, tell)
     return None if path is None else load_model(path), skipped

@@ -23,11 +23,6 @@ class Progress(keras.callbacks.Callback):
     Attributes:
         seconds_per_step: median over the run's steps so far, nan before the third one (the first ones
             compile).
-
-    Example:
-        >>> from bod_keras.training import Progress
-        >>> Progress(total=100).total
-        100
     """
 
     def __init__(self, total: int, done: int = 0, show: bool = True):

@@ -14,13 +14,7 @@ from bod_keras.training.model import BiLevelModel, steps_taken
 
 
 class NotFiniteError(UserError, FloatingPointError):
-    """A loss that is NaN or infinite: broken inputs, or a learning rate that is too high.
-
-    Example:
-        >>> from bod_keras.training import NotFiniteError
-        >>> issubclass(NotFiniteError, FloatingPointError)
-        True
-    """
+    """A loss that is NaN or infinite: broken inputs, or a learning rate that is too high."""
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
@@ -35,10 +29,6 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     Raises:
         NotFiniteError: with the step, the values that are not finite, and the batch's files.
-
-    Example:
-        >>> from bod_keras.training import StopOnNonFinite
-        >>> StopOnNonFinite().on_train_batch_end(0, {"loss": 1.5})
     """
 
     def __init__(self, files: Callable[[int, int], Iterable[str]] | None = None):

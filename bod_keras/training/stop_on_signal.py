@@ -17,11 +17,6 @@ class StopOnSignal(keras.callbacks.Callback):
     Args:
         largest: function from a number to the largest of all processes of a run, `Distribution.largest`: then
             all stop at the same step, whichever of them got the signal.
-
-    Example:
-        >>> from bod_keras.training import StopOnSignal
-        >>> StopOnSignal().received is None
-        True
     """
 
     signals = (signal.SIGINT, signal.SIGTERM)
