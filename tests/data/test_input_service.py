@@ -22,9 +22,10 @@ from bod_keras.data.loading.order import EpochOrder
 from bod_keras.data.loading.reader import ClipReader
 from bod_keras.data.loading.specification import Specification
 from bod_keras.version import __version__
+from tests.tiers import slow
 
 pytest.importorskip("tensorflow")
-pytestmark = pytest.mark.xdist_group("input service")  # one process: they share the servers
+pytestmark = [slow, pytest.mark.xdist_group("input service")]  # one process: they share the servers
 OPTIONS = {"frames": 4, "size": 16, "batch_size": 2, "workers": 0, "max_bad_share": 0.5}
 
 

@@ -10,6 +10,7 @@ import pytest
 from bod_keras import UserError
 from bod_keras.data import Record, class_names, read_catalog, read_source
 from tests.data.datasets.trees import touch
+from tests.tiers import slow
 from tests.video_files import make_ramp_clip, save_video
 
 
@@ -67,11 +68,11 @@ for read in (read_folder, VideoFiles):
 """
 
 
-@pytest.mark.parametrize("closed", ["b", "b/deeper", "."])
+@pytest.mark.parametrize("closed", ["b", *(pytest.param(p, marks=slow) for p in ("b/deeper", "."))])
 def test_a_folder_that_cannot_be_read_moves_no_label(closed):
     if os.getuid():
         pytest.skip("only root can become nobody")
-    with tempfile.TemporaryDirectory() as root:  # pytest's own folders are closed to others
+    with tempfile.TemporaryDirectory(dir="/tmp") as root:  # pytest's folders are closed to others
         touch(root, "a/x.mp4", "b/deeper/y.mp4", "c/z.mp4")
         os.chmod(root, 0o755)
         os.chmod(os.path.join(root, closed), 0o700)

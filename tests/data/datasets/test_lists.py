@@ -9,6 +9,7 @@ import pytest
 
 from bod_keras.data import ClipDataset, Record, read_catalog, read_source
 from tests.data.datasets.trees import touch
+from tests.tiers import slow
 
 
 def read(folder, text, name="list.txt", **options):
@@ -341,6 +342,7 @@ for name in sys.argv[1:]:
 """
 
 
+@slow
 def test_patterns_are_linear_in_a_lines_length(tmp_path):
     lines = (
         "a" + " " * 200_000 + "x",

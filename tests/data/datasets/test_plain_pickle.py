@@ -12,6 +12,7 @@ import pytest
 
 from bod_keras.data.datasets import read_pickle
 from tests.data.datasets.python2_pickle import python2_pickle
+from tests.tiers import slow
 
 
 def read(folder, data):
@@ -189,6 +190,7 @@ for name in sys.argv[1:]:
 """
 
 
+@slow
 def test_hostile_files_are_refused_in_one_process(tmp_path):
     for name, data in HOSTILE.items():
         (tmp_path / name).write_bytes(data)
