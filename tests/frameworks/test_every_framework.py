@@ -259,6 +259,28 @@ def test_the_same_four_arguments_come_first_and_every_one_is_in_the_config(name)
     assert set(own) - {"self"} <= set(make_framework(name).get_config())
 
 
+def test_the_defaults_are_those_of_the_documents():
+    momentum = {"momentum": 0.996, "momentum_steps": None}
+    swav = {"temperature": 0.1, "prototypes": 1000, "epsilon": 0.05, "iterations": 3}
+    assert {name: FRAMEWORKS[name].own_arguments() for name in FRAMEWORKS} == {
+        "vsimclr": {"temperature": 0.1},
+        "vmoco": {"temperature": 0.1, "queue_size": 65536, "wait_for_queue": False}
+        | {**momentum, "momentum": 0.994},
+        "vbyol": {"predictor_hidden": 256, **momentum},
+        "vswav": {**swav, "freeze_steps": 0, "queue_size": 0, "queue_steps": 0},
+        "vsimsiam": {"predictor_hidden": 64},
+        "vvicreg": {"invariance": 25.0, "variance": 25.0, "covariance": 1.0}
+        | {"expander_hidden": 256, "expander_width": 256},
+        "vbarlow_twins": {"off_diagonal": 5e-3},
+        "vlejepa": {"weight": 0.05, "slices": 256, "expander_hidden": 256, "expander_width": 64},
+    }
+    assert {name: FRAMEWORKS[name].in_epochs for name in FRAMEWORKS if FRAMEWORKS[name].in_epochs} == {
+        "vmoco": {"momentum_steps": None},
+        "vbyol": {"momentum_steps": None},
+        "vswav": {"freeze_steps": 1.0, "queue_steps": 15.0},
+    }
+
+
 @EVERY_FRAMEWORK
 def test_what_is_open_in_a_decoupling_is_settled(name):
     """By the framework and the encoder; in what is saved, too."""

@@ -165,6 +165,10 @@ WRONG_USE = {
         "must have shape (batch, views, time, height, width, channels). "
         f"Received: (4, {FRAMES}, {SIZE}, {SIZE}, 3)",
     ),
+    "0.1": (
+        lambda: bod_keras.VSimCLR.from_config({**make_model().get_config(), "bilevel": None}),
+        "This model was saved by bod_keras 0.1, whose settings were others.",
+    ),
     "loss": (
         lambda: make_model().compile("sgd", loss="mse"),
         "compile(loss=...): VSimCLR has its own loss",
