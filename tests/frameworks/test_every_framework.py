@@ -274,7 +274,9 @@ def test_the_defaults_are_those_of_the_documents():
         "vbarlow_twins": {"off_diagonal": 5e-3},
         "vlejepa": {"weight": 0.05, "slices": 256, "expander_hidden": 256, "expander_width": 64},
     }
-    assert {name: FRAMEWORKS[name].in_epochs for name in FRAMEWORKS if FRAMEWORKS[name].in_epochs} == {
+    assert {
+        name: FRAMEWORKS[name].in_epochs for name in FRAMEWORKS if FRAMEWORKS[name].in_epochs
+    } == {
         "vmoco": {"momentum_steps": None},
         "vbyol": {"momentum_steps": None},
         "vswav": {"freeze_steps": 1.0, "queue_steps": 15.0},
