@@ -30,7 +30,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("BOD_KERAS_READER", "1")  # a campaign of files needs no Keras
+os.environ |= {"BOD_KERAS_READER": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}  # files need no Keras
 
 from bod_keras.data import (  # noqa: E402
     Record,
@@ -289,7 +289,7 @@ def trained(folder: Path) -> tuple:
 
 
 def start(command: list[str], **options) -> subprocess.Popen:
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = dict(os.environ)
     if "train.py" in command:
         del environment["BOD_KERAS_READER"]
     return subprocess.Popen(
@@ -359,8 +359,10 @@ def prepare(base: Path, kinds: list[str]) -> None:
     paths = sorted((base / "videos").iterdir())
     records = [Record(str(path), label=number) for number, path in enumerate(paths)]
     write_shards(records, base / "shards", ShardSettings(short_side=32, chunk=8, shard_mb=0.05))
-    rows = [f"videos/{path.name},{number % 3}" for number, path in enumerate(paths * 3)]
-    (base / "list.csv").write_text("path,label\n" + "\n".join(dict.fromkeys(rows)) + "\n")
+    for number in range(3):
+        shutil.copytree(base / "videos", base / "many" / str(number))
+    rows = [f"many/{n}/{path.name},{n}\n" for n in range(3) for path in paths]
+    (base / "list.csv").write_text("path,label\n" + "".join(rows))
     many = [(f"folder {n % 5}/video {n}.mp4", f"class {n % 7}") for n in range(60)]
     for file, form in (("a.csv", "{},{}"), ("b.tsv", "{}\t{}"), ("c.csv", '"{}","{}"')):
         head = "path{}label\n".format("\t" if file == "b.tsv" else ",")
