@@ -577,3 +577,16 @@ def test_a_ridge_that_rounding_hides_is_told(share, warns):
         warnings.simplefilter("always")
         bod_keras.KoopmanSplit(ridge=share * least)
     assert bool(told) == warns
+
+
+@pytest.mark.parametrize(
+    ("settings", "solves"),
+    [
+        ({}, True),
+        ({"threshold": 0.1}, False),
+        ({"threshold": 0.1, "projector_gradient": True}, True),
+    ],
+)
+def test_on_tensorflow_alone_an_eigensolver_cannot_be_compiled(settings, solves):
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    assert bod_keras.KoopmanSplit(**settings).supports_jit == (not (on_tensorflow and solves))

@@ -327,3 +327,4 @@ def test_kernels_survive_a_matrix_that_is_not_finite(method):
         assert np.isfinite(numpy(scalar(matrices))).all()
     projector = numpy(project(method, matrices, tensor([0.5, 0.5])))
     np.testing.assert_allclose(projector[0], np.diag([1.0, 0.0, 0.0]), atol=1e-5)
+    assert np.isfinite(projector).all()
