@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 
@@ -40,17 +41,10 @@ class AwakeClock:
 
 
 def awake_seconds() -> float:
-    """Return the time of this process' one `AwakeClock`.
-
-    Example:
-        >>> from bod_keras.data.processes.awake_clock import awake_seconds
-        >>> awake_seconds() <= awake_seconds()
-        True
-    """
-    global _clock
-    if _clock is None:
-        _clock = AwakeClock()
-    return _clock()
+    """Return the time of this process' one `AwakeClock`."""
+    return _clock()()
 
 
-_clock: AwakeClock | None = None
+@functools.cache
+def _clock() -> AwakeClock:
+    return AwakeClock()
