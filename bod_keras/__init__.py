@@ -8,9 +8,12 @@ from bod_keras.errors import UserError
 from bod_keras.version import __version__
 
 # `python -m bod_keras.data` imports this package, and TensorFlow with it, before its own first line.
-_is_command = sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith("bod_keras.")
-if _is_command:
+_pairs = zip(sys.orig_argv, sys.orig_argv[1:])
+_command = next((name for flag, name in _pairs if flag == "-m" and name[:10] == "bod_keras."), None)
+if _command:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if {"-h", "--help"} & set(sys.orig_argv):
+        os.environ["BOD_KERAS_READER"] = "1"
 
 __all__ = ["BiLevel", "Decoupling", "UserError", "__version__"]
 
@@ -31,8 +34,8 @@ if not os.environ.get("BOD_KERAS_READER"):
     try:
         import_keras()
     except ImportError as error:
-        if _is_command and error.name is None:
-            sys.exit(f"python -m {sys.orig_argv[2]}: {error}")
+        if _command and error.name is None:
+            sys.exit(f"python -m {_command}: {error}")
         raise
 
     from bod_keras import encoders, weights

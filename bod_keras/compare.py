@@ -21,8 +21,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.comparison import compare_runs, read_reports
-from bod_keras.evaluation.tables import format_table, write_csv
 from bod_keras.storage.clean_exit import clean_exit
 
 _CELL = 28  # characters of a setting in a table; a CSV file has all
@@ -50,6 +48,9 @@ def main(argv: Sequence[str]) -> None:
 
 def _compare(folders: Sequence[str], patterns: Sequence[str], table: str | None) -> str:
     """Read, write the CSV file, and return what to print."""
+    from bod_keras.evaluation.comparison import compare_runs, read_reports
+    from bod_keras.evaluation.tables import write_csv
+
     reports, left_out = read_reports(folders)
     if not reports:
         raise UserError(
@@ -85,6 +86,8 @@ def _compare(folders: Sequence[str], patterns: Sequence[str], table: str | None)
 
 def _tables(runs: Sequence[dict[str, Any]]) -> list[str]:
     """Tables with a row for each entry and a column for each run, no wider than the terminal."""
+    from bod_keras.evaluation.tables import format_table
+
     names = [name for name in runs[0] if name != "run"]
     lines = [{"": name} | {run["run"]: run[name] for run in runs} for name in names]
     width = shutil.get_terminal_size((120, 24)).columns

@@ -1,10 +1,14 @@
 """Weights in and out of encoders: PyTorch files by their published keys, and other runtimes' forms."""
 
-from bod_keras.weights.export import export
-from bod_keras.weights.load_encoder import load, load_encoder
-from bod_keras.weights.load_torch import LoadReport, load_torch
-from bod_keras.weights.save_torch import save_torch
-from bod_keras.weights.state_file import read_state, write_state
+import os
+
+# `python -m bod_keras.weights --help` needs no Keras.
+if not os.environ.get("BOD_KERAS_READER"):
+    from bod_keras.weights.export import export
+    from bod_keras.weights.load_encoder import load, load_encoder
+    from bod_keras.weights.load_torch import LoadReport, load_torch
+    from bod_keras.weights.save_torch import save_torch
+    from bod_keras.weights.state_file import read_state, write_state
 
 __all__ = [
     "LoadReport",

@@ -15,8 +15,6 @@ import argparse
 import sys
 
 from bod_keras.storage.clean_exit import clean_exit
-from bod_keras.weights.export import export
-from bod_keras.weights.load_encoder import load, load_encoder
 
 
 def main(argv: list[str]) -> None:
@@ -34,6 +32,8 @@ def main(argv: list[str]) -> None:
         "--parts", action="store_true", help="the model with its static and dynamic part"
     )
     options = parser.parse_args(argv)
+    from bod_keras.weights import export, load, load_encoder
+
     try:
         model = (load if options.parts else load_encoder)(options.encoder)
         export(model, options.output)

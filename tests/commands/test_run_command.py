@@ -97,3 +97,15 @@ def test_every_key_is_listed_once():
     text = describe_keys(values, "")
     keys = [line.split("=")[0].removeprefix("  --config.") for line in text.splitlines()]
     assert sorted(keys) == sorted(flatten(values))
+
+
+@pytest.mark.parametrize("module", ["compare", "weights", "data", "data verify", "data serve"])
+def test_help_of_every_module_is_quick(module):
+    """Without Keras, whose import takes seconds."""
+    name, *subcommand = module.split()
+    environment = {name: value for name, value in os.environ.items() if name != "BOD_KERAS_READER"}
+    command = [sys.executable, "-X", "importtime", "-m", f"bod_keras.{name}", *subcommand, "--help"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and f"bod_keras.{name}" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not {"keras", "tensorflow", "torch", "jax", "matplotlib"} & imported
