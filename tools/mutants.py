@@ -43,7 +43,7 @@ PRELOADED = """keras torch tensorflow numpy scipy.linalg cv2 av matplotlib.pyplo
     ml_collections absl.flags absl.app filelock google_crc32c""".split()
 
 # Room -> its modules, each with its tests, the quickest first, and options of pytest.
-EVERY = "frameworks/test_every_framework.py -k"
+EVERY = "frameworks/test_every_framework.py"
 KOOPMAN = "koopman/test_koopman_split.py koopman/test_koopman_properties.py"
 LOSSES = "losses/test_loss_properties.py"
 BOXES = (
@@ -83,18 +83,18 @@ ROOMS: dict[str, dict[str, str]] = {
         "frameworks/base.py": "frameworks/test_vsimclr.py frameworks/test_embed.py "
         "frameworks/test_static_view.py frameworks/test_motion_view.py",
         "frameworks/key_queue.py": "frameworks/test_key_queue.py",
-        "frameworks/momentum.py": "frameworks/test_momentum.py",
+        "frameworks/momentum.py": f"frameworks/test_momentum.py {EVERY} -k'momentum or defaults'",
         "frameworks/part_heads.py": "frameworks/test_projection_head.py frameworks/test_vsimclr.py",
-        "frameworks/projection_head.py": f"frameworks/test_projection_head.py {EVERY}vvicreg",
+        "frameworks/projection_head.py": "frameworks/test_projection_head.py",
         "frameworks/prototypes.py": "frameworks/test_prototypes.py",
-        "frameworks/vbarlow_twins.py": f"{EVERY}vbarlow_twins",
-        "frameworks/vbyol.py": f"{EVERY}vbyol",
-        "frameworks/vlejepa.py": f"{EVERY}vlejepa",
-        "frameworks/vmoco.py": f"frameworks/test_key_queue.py {EVERY}'vmoco or queue'",
-        "frameworks/vsimclr.py": f"frameworks/test_vsimclr.py {EVERY}vsimclr",
-        "frameworks/vsimsiam.py": f"frameworks/test_vsimsiam.py {EVERY}vsimsiam",
-        "frameworks/vswav.py": f"frameworks/test_vswav.py {EVERY}vswav",
-        "frameworks/vvicreg.py": f"{EVERY}vvicreg",
+        "frameworks/vbarlow_twins.py": f"{EVERY} -k'vbarlow_twins or defaults'",
+        "frameworks/vbyol.py": f"{EVERY} -k'vbyol or defaults'",
+        "frameworks/vlejepa.py": f"{EVERY} -k'vlejepa or defaults'",
+        "frameworks/vmoco.py": f"frameworks/test_key_queue.py {EVERY} -k'vmoco or queue or defaults'",
+        "frameworks/vsimclr.py": f"frameworks/test_vsimclr.py {EVERY} -k'vsimclr or defaults'",
+        "frameworks/vsimsiam.py": f"frameworks/test_vsimsiam.py {EVERY} -k'vsimsiam or defaults'",
+        "frameworks/vswav.py": f"frameworks/test_vswav.py {EVERY} -k'vswav or defaults'",
+        "frameworks/vvicreg.py": f"{EVERY} -k'vvicreg or defaults'",
     },
     "detection": {
         "detection/average_precision.py": BOXES,

@@ -261,8 +261,15 @@ def test_the_same_four_arguments_come_first_and_every_one_is_in_the_config(name)
 
 def test_the_defaults_are_those_of_the_documents():
     momentum = {"momentum": 0.996, "momentum_steps": None}
+    shared = inspect.signature(bod_keras.ContrastiveModel.__init__).parameters
+
+    def own_arguments(kind):
+        found = inspect.signature(kind.__init__).parameters.values()
+        return {p.name: p.default for p in found if p.name not in shared}
+
+    assert own_arguments(bod_keras.MomentumModel) == momentum
     swav = {"temperature": 0.1, "prototypes": 1000, "epsilon": 0.05, "iterations": 3}
-    assert {name: FRAMEWORKS[name].own_arguments() for name in FRAMEWORKS} == {
+    assert {name: own_arguments(FRAMEWORKS[name]) for name in FRAMEWORKS} == {
         "vsimclr": {"temperature": 0.1},
         "vmoco": {"temperature": 0.1, "queue_size": 65536, "wait_for_queue": False}
         | {**momentum, "momentum": 0.994},

@@ -1,11 +1,14 @@
 """The backbone on chunks of a batch: the step is that of the whole batch."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
 import bod_keras
+from bod_keras.training import chunks as module
 from tests.tiers import slow
 from tests.tiny_models import (
     FRAMES,
@@ -181,3 +184,16 @@ def test_xla_on_tensorflow_is_refused():
     model = make_framework("vsimclr", decoupling=None)
     with pytest.raises(ValueError, match="merges the two passes of chunks=2"):
         model.compile("sgd", chunks=2, jit_compile=True)
+
+
+def test_a_size_that_is_known_in_the_step_alone_is_checked_there(monkeypatch):
+    """As TensorFlow traces it: 6 clips of 2 views."""
+    told = []
+    monkeypatch.setattr(
+        module.autodiff, "check", lambda *said: told.append((bool(said[0]), said[2]))
+    )
+    monkeypatch.setattr(module.ops, "shape", lambda x: (6, 4))
+    clips = types.SimpleNamespace(shape=(None, 4))
+    module.check_chunks(clips, 2, 3)
+    module.check_chunks(clips, 2, 2)
+    assert told == [(True, 3), (False, 3)]
