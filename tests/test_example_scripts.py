@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiers import slow_unless
+
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
@@ -18,8 +20,10 @@ def numbers(pattern, text):
     return [tuple(map(float, f if isinstance(f, tuple) else (f,))) for f in found]
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_example_runs_and_learns(name, capsys, tmp_path, monkeypatch, eagerly):
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=slow_unless(name == "decoupled_loss")) for name in SCRIPTS]
+)
+def test_example_runs_and_learns(name, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     runpy.run_module(f"examples.{name}", run_name="__main__")
     output = capsys.readouterr().out

@@ -14,6 +14,7 @@ import pytest
 
 from bod_keras.data import class_names, open_store, read_catalog, read_manifest, read_source
 from bod_keras.data.commands.shards import main
+from tests.tiers import slow
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -145,6 +146,7 @@ def test_errors_are_one_line(classes, tmp_path):
         main([f"--source={classes}", f"--output={tmp_path}", "--quality=200"])
 
 
+@slow
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, write_video):
     rng = np.random.default_rng(0)
     (tmp_path / "in").mkdir()

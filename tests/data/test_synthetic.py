@@ -15,6 +15,7 @@ from bod_keras.data import (
     tied_dynamic,
     write_digit_drift,
 )
+from tests.tiers import slow
 
 SMALL = {"train": 12, "probe_train": 5, "probe_test": 4, "size": 16, "frames": 6}
 
@@ -139,6 +140,7 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
 @pytest.mark.parametrize("room", [0, 3000])
 def test_a_full_disk_is_an_error_and_leaves_nothing_behind(tmp_path, room):

@@ -17,6 +17,7 @@ from bod_keras.data import Catalog, Record, read_blocklist, write_shards
 from bod_keras.data.__main__ import main
 from bod_keras.data.verify import verify
 from bod_keras.data.video.check import check_video, content_hash
+from tests.tiers import slow
 from tests.video_files import make_ramp_clip, save_video, write_broken
 
 
@@ -124,6 +125,7 @@ def test_a_name_that_is_no_utf8(tmp_path, capsys):
     assert list(read_blocklist(bad, tmp_path / "v")) == [str(tmp_path / "v" / name)]
 
 
+@slow
 def test_a_killed_run_goes_on_where_it_was(tmp_path, capsys):
     videos = tmp_path / "videos"
     videos.mkdir()
