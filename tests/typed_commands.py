@@ -31,10 +31,22 @@ def run_here(capsys, script, *arguments):
     return subprocess.CompletedProcess(argv, code or 0, output, errors)
 
 
+_TRACEBACK = {}
+
+
 def _load(name):
-    if name not in sys.modules and "traceback" in flags.FLAGS:
-        delattr(flags.FLAGS, "traceback")  # which both define
-    return importlib.import_module(name)
+    """A script, with its own flag ``--traceback``, which every script defines."""
+    if "traceback" in flags.FLAGS:
+        owner = flags.FLAGS.find_module_defining_flag("traceback")
+        if owner == name:
+            return sys.modules[name]
+        _TRACEBACK[owner] = flags.FLAGS["traceback"]
+        delattr(flags.FLAGS, "traceback")
+    module = importlib.import_module(name)
+    if "traceback" not in flags.FLAGS:
+        flags.FLAGS["traceback"] = _TRACEBACK[name]
+        flags.FLAGS.register_flag_by_module(name, _TRACEBACK[name])
+    return module
 
 
 def run(script, *arguments, **options):

@@ -1,5 +1,6 @@
 """What a ClipDataset can do besides reading a list of files: hosts, repetitions, spans, crops, devices."""
 
+import contextlib
 from collections import Counter
 
 import keras
@@ -167,7 +168,8 @@ def test_fit_takes_numpy_batches_and_a_saved_model_goes_on_bit_for_bit(videos, t
 
     def fit(model, steps):
         position = int(model.next_position)
-        model.fit(dataset.training_numpy(position), steps_per_epoch=steps, verbose=0)
+        with contextlib.closing(dataset.training_numpy(position)) as stream:
+            model.fit(stream, steps_per_epoch=steps, verbose=0)
 
     model = make_model(dataset)
     fit(model, 3)

@@ -3,6 +3,7 @@
 import contextlib
 import resource
 import struct
+import tempfile
 import time
 import zipfile
 from unittest import mock
@@ -228,14 +229,15 @@ def full_disk(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_an_error_that_leaves_the_old_file(tmp_path):
-    path = tmp_path / "model.keras"
+def test_a_full_disk_is_an_error_that_leaves_the_old_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # Keras leaves a folder there
+    path = tmp_path / "folder" / "model.keras"
     old, new = (keras.Sequential([keras.Input((300,)), keras.layers.Dense(300)]) for _ in range(2))
     save_model(old, path)
     with pytest.raises(OSError, match=f"Could not save {path}.*resumes from the last checkpoint"):
         with full_disk(20_000):
             save_model(new, path)
-    assert names(tmp_path) == ["model.keras"]
+    assert names(path.parent) == ["model.keras"]
     np.testing.assert_array_equal(kernel(keras.models.load_model(path)), kernel(old))
 
 
