@@ -6,7 +6,7 @@ import re
 import pytest
 
 from bod_keras import compare
-from bod_keras.evaluation import compare_runs, write_report
+from bod_keras.evaluation import compare_runs, read_reports, write_report
 
 CONFIG = {"name": "a", "seed": 0, "decoupled": True, "clips": {"frames": 8, "weights": []}}
 
@@ -140,14 +140,14 @@ def test_runs_of_one_name_are_called_by_their_paths(tmp_path, capsys):
     runs = [run(tmp_path / "x", "a"), run(tmp_path / "y", "a")]
     output = printed(capsys, *runs)
     assert "They do not differ in any setting." in output
-    assert compare.read_reports(runs)[0].keys() == set(runs)
+    assert read_reports(runs)[0].keys() == set(runs)
 
 
 @pytest.mark.parametrize(
     "content, expected",
     [
-        ("{oops", "report.json must hold JSON, .* Restore it from a copy"),
-        ("[1]", "must hold a JSON object, received a list"),
+        ("{oops", "report.json must hold JSON. .* Restore it from a copy"),
+        ("[1]", "must hold a JSON object. Received: a list"),
         (None, "none of .* is a run: a run's folder holds report.json"),
     ],
 )
