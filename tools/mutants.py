@@ -457,9 +457,8 @@ def main() -> None:
     modules = {name: tests for room in rooms for name, tests in ROOMS[room].items()}
     mutants = sampled(options.mutants, rooms)
     if options.list:
-        for m in mutants:
-            print(m.place)
-        return print(len(mutants), "mutants")
+        print(*(m.place for m in mutants), f"{len(mutants)} mutants", sep="\n")
+        return
 
     # A verdict holds as long as the module is the same, and that a mutant passes as long as its tests are.
     def state(tests: str, module: str | None) -> str:
