@@ -115,7 +115,7 @@ def test_a_finished_run_is_evaluated_and_not_repeated(stored):
     code, output, errors = finish(evaluating)
     assert code == 0, errors
     table = server.get("tables/table.txt").decode().strip()
-    assert "direction" in table and table in output
+    assert len(table.splitlines()) > 1 and table in output
     report = json.loads(server.get(f"{RUN}/report.json"))
     assert report["evaluation_knn"]["videos"] == [8, 8]
     code, output, errors = finish(repeated)
