@@ -90,13 +90,13 @@ class Decoupling:
         bilevel: a `BiLevel`, or None: no lower level.
         static_temperature, dynamic_temperature: of the losses of s and d, in frameworks that compare with
             negatives; None: the framework's own temperature.
-        dynamic_weight: weight of L(d); None: 0.5 in frameworks that compare with negatives, 1 in others.
+        dynamic_weight: weight of L(d).
         base_weight: weight of the framework's ordinary loss on the time mean of z.
         standardize: bring the static part to mean 0 and variance 1 over the batch first. Otherwise an encoder
             that learns the motion first makes s constant across videos, so that L(s) stays at chance level.
-        motion_view: what shows the same motion and another appearance: the dynamic part is contrasted between
-            the last view and what this makes of it. ``"appearance_swap"``, ``"background_swap"``, None (then
-            between the first view and the last), or a Keras layer.
+        motion_view: what shows the same motion and another appearance: the dynamic part of what it makes of
+            the last view is contrasted with those of the views. ``"appearance_swap"``, ``"background_swap"``, None (then the
+            views are contrasted with each other), or a Keras layer.
         swap_threshold: least change, of values in [0, 1], that counts as motion in these two.
         static_view: what shows the same appearance and another motion: the static part sees it instead of
             every view but the last. ``"auto"`` (`FrameShuffle` for encoders that mix frames, None for others),
@@ -123,7 +123,7 @@ class Decoupling:
     bilevel: BiLevel | None = dataclasses.field(default_factory=BiLevel)
     static_temperature: float | None = 0.5
     dynamic_temperature: float | None = 0.2
-    dynamic_weight: float | None = None
+    dynamic_weight: float = 1.0
     base_weight: float = 0.0
     standardize: bool = True
     motion_view: Any = "appearance_swap"
@@ -142,9 +142,8 @@ class Decoupling:
         if self.heads not in (1, 2):
             raise UserError(f"heads must be 1 or 2. Received: {self.heads}")
         for name in ("base_weight", "dynamic_weight"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise UserError(f"{name} must not be negative. Received: {value}")
+            if not getattr(self, name) >= 0:
+                raise UserError(f"{name} must not be negative. Received: {getattr(self, name)}")
 
     @classmethod
     def named(cls, name: str) -> Decoupling:

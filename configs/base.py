@@ -9,7 +9,7 @@ from ml_collections import ConfigDict, config_dict
 
 from bod_keras.decoupling import HIDDEN, NAMED, WIDTH, Decoupling
 
-_TYPES = {"threshold": float, "dynamic_weight": float}
+_TYPES = {"threshold": float}
 
 
 def framework(name):

@@ -89,7 +89,7 @@ positive = some.sampled_from([1e-3, 0.1, 2.0])
             "heads": some.sampled_from([1, 2]),
             "bilevel": some.none() | some.builds(bod_keras.BiLevel, some.integers(1, 3), positive),
             "dynamic_temperature": some.none() | positive,
-            "dynamic_weight": some.none() | some.just(0.0) | positive,
+            "dynamic_weight": some.just(0.0) | positive,
             "base_weight": some.just(0.0) | positive,
             "standardize": some.booleans(),
             "motion_view": some.sampled_from([None, "background_swap"]),

@@ -30,7 +30,7 @@ def test_the_first_block_of_the_readme_runs(tmp_path):
 
     names = {"clips": clips}
     exec(code.replace("bod_keras.VMoCo(", "VMoCo("), {"VMoCo": VMoCo, **names}, names)
-    recommended = bod_keras.Decoupling(dynamic_weight=0.5, static_view=None)
+    recommended = bod_keras.Decoupling(static_view=None)
     assert made["None"] is None and made["True"] == recommended
     assert made["paper"] == bod_keras.Decoupling.named("paper")
     assert made["Decoupling"].ridge == 0.3 and made["Decoupling"].motion_view is None

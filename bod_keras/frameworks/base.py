@@ -52,10 +52,9 @@ class ContrastiveModel(BiLevelModel):
     * has its arguments as attributes of the same names, and calls ``set_losses(make)`` in its constructor, with
       ``make(part)`` the loss of "static", "dynamic" or "base";
     * implements ``part_loss(part, views, targets, training)``;
-    * says in class attributes what `Decoupling` has to know: ``compares_with_negatives`` (negatives lower the
-      weight of the dynamic loss and bring its temperatures into play), ``standardized_parts``, and
-      ``in_epochs``: arguments that count steps, which a config counts in epochs, with their value there (None:
-      the whole run).
+    * says in class attributes what `Decoupling` has to know: ``compares_with_negatives`` (then it has
+      temperatures), ``standardized_parts``, and ``in_epochs``: arguments that count steps, which a config counts
+      in epochs, with their value there (None: the whole run).
 
     Args:
         encoder: a built Keras model, clips (B, T, H, W, 3) to frame features (B, T', C).
@@ -104,7 +103,7 @@ class ContrastiveModel(BiLevelModel):
     ):
         super().__init__(**kwargs)
         _check_encoder(encoder)
-        decoupling = _settled(decoupling, self.compares_with_negatives, encoder)
+        decoupling = _settled(decoupling, encoder)
         self.encoder = encoder
         self.decoupling = decoupling
         self.augmenter = augmenter
@@ -179,7 +178,7 @@ class ContrastiveModel(BiLevelModel):
 
     @property
     def _has_own_views(self):
-        """Whether the dynamic part sees other views than the rest: the last two."""
+        """Whether the dynamic part sees other views than the rest."""
         return self.motion_view is not None or self.static_view is not None
 
     def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
@@ -325,10 +324,25 @@ class ContrastiveModel(BiLevelModel):
         embeddings = self.projection_head(features, training=training)
         parts, split = self.split_views(embeddings, self.split, views)
         losses = {
-            part: share(self.part_loss(part, seen, targets[part] if targets else None, training))
+            part: share(self._loss_of(part, seen, targets[part] if targets else None, training))
             for part, seen in parts.items()
         }
         return losses, embeddings, parts, split
+
+    def _loss_of(self, part, views, targets, training):
+        """`part_loss`; of the dynamic part the mean over the pairs of a view that is in order and the last."""
+        if part != "dynamic" or not self._has_own_views:
+            return self.part_loss(part, views, targets, training)
+        losses = [
+            self.part_loss(
+                part,
+                [views[i], views[-1]],
+                [targets[i], targets[-1]] if targets else None,
+                training,
+            )
+            for i in range(len(views) - 1)
+        ]
+        return sum(losses) / len(losses)
 
     def upper_loss(
         self, features: Any, targets: Any, views: int, training: bool
@@ -363,7 +377,8 @@ class ContrastiveModel(BiLevelModel):
             parts["base"] = ops.mean(ops.cast(embeddings, "float32"), axis=1)
         seen = {part: ops.split(x, views, axis=0) for part, x in parts.items()}
         if self._has_own_views:
-            seen = {part: x[-2:] if part == "dynamic" else x[:-1] for part, x in seen.items()}
+            ordered = 0 if self.static_view is None else views - 2  # the others are shuffled
+            seen = {part: x[ordered:] if part == "dynamic" else x[:-1] for part, x in seen.items()}
         # Of all replicas, each of which then computes the loss of the joint batch.
         seen = {part: [gather(view) for view in x] for part, x in seen.items()}
         if split is not None and self.decoupling.standardize:
@@ -422,7 +437,7 @@ class ContrastiveModel(BiLevelModel):
         return cls(**config)
 
 
-def _settled(decoupling, compares_with_negatives, encoder):
+def _settled(decoupling, encoder):
     """The `Decoupling` of a framework and an encoder, with everything decided; None of a plain one."""
     if decoupling is None or decoupling is False:
         return None
@@ -435,9 +450,6 @@ def _settled(decoupling, compares_with_negatives, encoder):
             'decoupling must be None, True, "paper", "reference-code" or a bod_keras.Decoupling(...). '
             f"Received: {decoupling!r}"
         )
-    if decoupling.dynamic_weight is None:
-        weight = 0.5 if compares_with_negatives else 1.0
-        decoupling = dataclasses.replace(decoupling, dynamic_weight=weight)
     if decoupling.static_view == "auto":
         mixes = mixes_frames(encoder)
         if mixes and pads_time_with_zeros(encoder):

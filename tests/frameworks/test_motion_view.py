@@ -26,7 +26,7 @@ def with_motion_view(name="vsimclr", **settings):
     return make_framework(name, simple(motion_view=bod_keras.BackgroundSwap(0.1), **settings))
 
 
-def test_the_dynamic_part_sees_the_last_view_and_the_motion_view():
+def test_the_dynamic_part_sees_all_views_and_the_motion_view():
     views = make_moving_views(5)
     model = with_motion_view(base_weight=1.0)
     clips = make_clips(np.concatenate([views, numpy(SWAP(views[:, -1]))[:, None]], axis=1))
@@ -41,12 +41,31 @@ def test_the_dynamic_part_sees_the_last_view_and_the_motion_view():
     seen, (static, dynamic) = in_training(model, seen), in_training(model, embeddings)
     assert {part: len(embeddings) for part, embeddings in seen.items()} == {
         "static": 2,
-        "dynamic": 2,
+        "dynamic": 3,
         "base": 2,
     }
     np.testing.assert_array_equal(np.concatenate(seen["static"]), static[:10])
-    np.testing.assert_array_equal(np.concatenate(seen["dynamic"]), dynamic[5:])
-    assert np.abs(dynamic[:5] - dynamic[10:]).max() > 1e-3  # it is another view
+    np.testing.assert_array_equal(np.concatenate(seen["dynamic"]), dynamic)
+    assert np.abs(dynamic[5:10] - dynamic[10:]).max() > 1e-3  # it is another view
+
+
+@pytest.mark.parametrize("name", ["vsimclr", "vmoco"])  # without targets and with
+def test_the_dynamic_loss_is_the_mean_over_the_views_against_the_motion_view(name):
+    model = with_motion_view(name)
+    views, targets = (
+        [rng.normal(size=(6, 9)) for _ in range(3)]
+        for rng in (np.random.default_rng(0), np.random.default_rng(1))
+    )
+    seen = []
+    model.part_loss = lambda part, v, t, training: seen.append((v, t)) or float(v[0][0, 0])
+    loss = model._loss_of("dynamic", views, targets if name == "vmoco" else None, True)
+    assert loss == pytest.approx((views[0][0, 0] + views[1][0, 0]) / 2)
+    for i, (v, t) in enumerate(seen):
+        assert v[0] is views[i] and v[1] is views[2]
+        assert t is None if name == "vsimclr" else (t[0] is targets[i] and t[1] is targets[2])
+    seen.clear()
+    model._loss_of("static", views[:2], None, True)
+    assert len(seen) == 1 and len(seen[0][0]) == 2
 
 
 @pytest.mark.parametrize(
