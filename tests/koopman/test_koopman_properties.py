@@ -4,6 +4,7 @@ import json
 
 import keras
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -12,6 +13,9 @@ from bod_keras.koopman import linalg
 from tests import references
 from tests.tiny_models import numpy
 
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="it compiles every operation for every shape"
+)
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 thresholds = some.none() | some.sampled_from([0.05, 0.1, 0.5])
 ridges = some.sampled_from([1e-3, 0.01, 0.1, 1.0])

@@ -4,6 +4,7 @@ import json
 
 import keras
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -11,6 +12,9 @@ from bod_keras import losses
 from tests import references
 from tests.tiny_models import numpy
 
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="it compiles every operation for every shape"
+)
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 sizes = some.tuples(some.integers(2, 6), some.integers(2, 7), some.integers(0, 99))
 temperatures = some.sampled_from([0.07, 0.3, 1.0, 4.0])
