@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.tiers import slow
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -21,6 +23,7 @@ def campaign(*flags, code="faults.main()"):
     )
 
 
+@slow
 def test_a_short_campaign_finds_nothing_wrong():
     kinds = ("video", "shard", "list", "pickle", "name")
     done = campaign(f"--only={','.join(kinds)}", "--times=0.03", "--workers=1")
