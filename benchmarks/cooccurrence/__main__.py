@@ -13,8 +13,9 @@ How to read it: a digit stands still (static, 10 classes), a disc drifts (dynami
 the direction is tied to the digit with probability rho, in the probe's videos both are independent. "static"
 and "dynamic" are the accuracies of a linear probe from the part that tells most ("pooled" features, "static
 part", "dynamic part"; a plain model's parts come from an untrained split), min is the smaller of the two, mean
-± sample standard deviation over seeds. "supervised" is the ceiling: the same encoder, with labels, on
-independent factors.
+± sample standard deviation over seeds. "excess" is how far the part of the other factor is above chance,
+"swap" how often static part of A and dynamic part of B find the clip that has both. "supervised" is the
+ceiling: the same encoder, with labels, on independent factors.
 """
 
 import csv
@@ -35,7 +36,7 @@ from tqdm import tqdm  # noqa: E402
 _STUDY = flags.DEFINE_string(
     "study",
     "claim",
-    "claim, encoders, frameworks, rho, grid, gradients, fashion, physics, real or characters.",
+    "claim, encoders, frameworks, rho, grid, gradients, fashion, physics, real, characters or sprites.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds, from 0.", lower_bound=1)
 _JOBS = flags.DEFINE_integer("jobs", 2, "Runs side by side, one thread each.", lower_bound=1)
@@ -61,7 +62,7 @@ _FILES = flags.DEFINE_string(
     "files",
     "data/real",
     "Folder of what was fetched for --study=real (tools/fetch_real_videos.py) or fashion "
-    "(tools/fetch_fashion_mnist.py), or of the .glb files of --study=characters.",
+    "(tools/fetch_fashion_mnist.py), of the .glb files of --study=characters or the sheets of --study=sprites.",
 )
 _SMOKE = flags.DEFINE_bool("smoke", False, "Four steps of each run: does it work?")
 
@@ -169,7 +170,7 @@ def write_csv(results, path):
     rows = []
     for result in results:
         row = dict(result["case"], seconds_per_step=result.get("seconds_per_step"))
-        for factor, parts in result["probes"].items():
+        for factor, parts in (result["probes"] | result.get("factors", {})).items():
             row |= {f"{factor} from {part}": value for part, value in parts.items()}
         rows.append(row)
     with open(path, "w", newline="") as file:

@@ -10,17 +10,27 @@ import numpy as np  # noqa: E402
 from bod_keras.evaluation import format_table, summarize  # noqa: E402
 
 _KEYS = ("regime", "encoder", "framework", "rho", "variant")
+# Of a factor: accuracy from each part, chance, and how far the other factor's part is above it.
+_READINGS = ("pooled", "static", "dynamic", "chance", "excess")
 _COLORS = {"static": "tab:blue", "dynamic": "tab:orange", "min": "black"}
 
 
 def rows_of(results):
     """One row a case, mean and deviation over its seeds."""
+    known = all("chance" in result for result in results)  # older runs have not measured it
     runs = []
     for result in results:
         scores = {factor: max(parts.values()) for factor, parts in result["probes"].items()}
         scores["min"] = min(scores.values())
         for factor, parts in result["probes"].items():
             scores |= {f"{factor}: {part}": value for part, value in parts.items()}
+        if known:
+            for factor, other in (("static", "dynamic"), ("dynamic", "static")):
+                level = scores[f"{factor}: chance"] = result["chance"][factor]
+                if other in result["probes"][factor]:
+                    scores[f"{factor}: excess"] = result["probes"][factor][other] - level
+        if "swap" in result:
+            scores["swap"] = result["swap"]
         if "seconds_per_step" in result:
             scores["s/step"] = result["seconds_per_step"]
         name = "|".join(str(result["case"][key]) for key in _KEYS)
@@ -36,7 +46,8 @@ def table(results):
     rows = rows_of(results)
     columns = {key: key for key in _KEYS if len({row[key] for row in rows}) > 1 or key == "variant"}
     columns |= {"runs": "seeds", "static": "static", "dynamic": "dynamic", "min": "min"}
-    parts = [f"{f}: {p}" for f in ("static", "dynamic") for p in ("pooled", "static", "dynamic")]
+    parts = [f"{f}: {p}" for f in ("static", "dynamic") for p in _READINGS]
+    parts.append("swap")
     columns |= {part: part for part in parts if any(part in row for row in rows)}
     columns |= {"s/step": "s/step"} if any("s/step" in row for row in rows) else {}
     return format_table(rows, columns)

@@ -19,9 +19,18 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import layers, ops  # noqa: E402
 
-from benchmarks.cooccurrence.scenes import PROBE_VIDEOS, classes, clip_shape, load_scenes  # noqa: E402
+from benchmarks.cooccurrence.lpc_sprites import ATTRIBUTES  # noqa: E402
+from benchmarks.cooccurrence.scenes import (  # noqa: E402
+    PROBE_VIDEOS,
+    SPRITES,
+    clip_shape,
+    factors,
+    load_scenes,
+)
+from benchmarks.cooccurrence.swap_retrieval import swap_retrieval  # noqa: E402
 from benchmarks.cooccurrence.variants import build_model  # noqa: E402
 from bod_keras.evaluation import linear_probe  # noqa: E402
+from bod_keras.evaluation.probes.classification import chance  # noqa: E402
 from bod_keras.training import Monitors  # noqa: E402
 
 LEARNING_RATE = 2e-3
@@ -72,7 +81,7 @@ def _contrastive(case, scenes):
     variant = "default" if untrained else case.variant
     model = build_model(variant, case.framework, case.encoder, case.steps, clip_shape(case.regime))
     if untrained:
-        return {"probes": _probes(model, scenes)}
+        return _probes(model, scenes, case.regime)
     model.compile(_optimizer(case.steps))
     monitors, curve = None, []
     if case.curve:
@@ -83,14 +92,14 @@ def _contrastive(case, scenes):
     seconds = []
     for step, views in enumerate(_batches(scenes, case)):
         if case.curve and step % case.curve == 0:
-            curve.append({"step": step, **_measure(monitors, model, scenes)})
+            curve.append({"step": step, **_measure(monitors, model, scenes, case.regime)})
         start = time.perf_counter()
         logs = model.train_on_batch(views, return_dict=True)
         seconds.append(time.perf_counter() - start)
     if case.curve:
-        curve.append({"step": case.steps, **_measure(monitors, model, scenes)})
+        curve.append({"step": case.steps, **_measure(monitors, model, scenes, case.regime)})
     return {
-        "probes": _probes(model, scenes),
+        **_probes(model, scenes, case.regime),
         "logs": {name: float(value) for name, value in logs.items()},
         "seconds_per_step": float(np.median(seconds)),
         **({"curve": curve} if curve else {}),
@@ -98,7 +107,7 @@ def _contrastive(case, scenes):
 
 
 def _supervised(case, scenes):
-    """The same networks with labels: linear classifiers of the pooled features and of the dynamic part."""
+    """The same networks with labels: a linear classifier a factor, of pooled features or the dynamic part."""
     model = build_model(
         "default", case.framework, case.encoder, case.steps, clip_shape(case.regime)
     )
@@ -107,11 +116,10 @@ def _supervised(case, scenes):
     motion = layers.BatchNormalization()(
         model.split(model.part_embeddings(model.projection_head(features))[-1])[1]
     )
+    parts = {"static": ops.mean(features, axis=1), "dynamic": motion}
     outputs = {
-        "static": layers.Dense(classes(case.regime)[0])(
-            layers.Dropout(0.3)(ops.mean(features, axis=1))
-        ),
-        "dynamic": layers.Dense(classes(case.regime)[1])(layers.Dropout(0.3)(motion)),
+        name: layers.Dense(count)(layers.Dropout(0.3)(parts[part]))
+        for name, (part, count) in factors(case.regime).items()
     }
     model = keras.Model(clips, outputs)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -122,11 +130,11 @@ def _supervised(case, scenes):
         model.train_on_batch(clips, labels)
     test = scenes["probe_test"][0].astype("float32") / 255
     predicted = model.predict(test, batch_size=_PROBE_BATCH, verbose=0)
-    probes = {}
-    for name, scores in predicted.items():
-        right = scores.argmax(axis=1) == scenes[f"probe_test_{name}"]
-        probes[name] = {"supervised": float(right.mean())}
-    return {"probes": probes}
+    accuracies = {}
+    for name in outputs:
+        right = predicted[name].argmax(axis=1) == scenes[f"probe_test_{name}"]
+        accuracies[name] = {"supervised": float(right.mean())}
+    return _by_part(accuracies, scenes, case.regime)
 
 
 def _optimizer(steps):
@@ -155,19 +163,19 @@ def _views(scenes, videos, pair):
     return np.stack(clips, axis=1).astype("float32") / 255
 
 
-def _measure(monitors, model, scenes):
+def _measure(monitors, model, scenes, regime):
     logs = {}
     monitors.on_epoch_end(0, logs)
     logs = {name: float(value) for name, value in logs.items()}
-    return {"probes": _probes(model, scenes), "monitors": logs}
+    return {**_probes(model, scenes, regime), "monitors": logs}
 
 
-def _probes(model, scenes):
+def _probes(model, scenes, regime):
     """Accuracy of a linear probe for each factor and part, on videos in which the factors are independent."""
     features = {
         name: model.embed(scenes[name][0], _PROBE_BATCH) for name in ("probe_train", "probe_test")
     }
-    return {
+    accuracies = {
         factor: {
             part: linear_probe(
                 features["probe_train"][part],
@@ -177,8 +185,29 @@ def _probes(model, scenes):
             )
             for part in features["probe_train"]
         }
-        for factor in ("static", "dynamic")
+        for factor in factors(regime)
     }
+    result = _by_part(accuracies, scenes, regime)
+    if regime == SPRITES:
+        looks = np.stack([scenes[f"probe_test_{name}"] for name in ATTRIBUTES], axis=1)
+        looks = np.unique(looks, axis=0, return_inverse=True)[1].ravel()
+        parts = [features["probe_test"][part] for part in ("static", "dynamic")]
+        result["swap"] = swap_retrieval(*parts, looks, scenes["probe_test_action"])
+    return result
+
+
+def _by_part(accuracies, scenes, regime):
+    """The factors' accuracies, their means over the factors of each part, and the chance of these means."""
+    members = {}
+    for factor, (part, _) in factors(regime).items():
+        level = {"chance": chance(scenes[f"probe_test_{factor}"])}
+        members.setdefault(part, []).append({**accuracies[factor], **level})
+    probes = {
+        part: {key: float(np.mean([member[key] for member in group])) for key in group[0]}
+        for part, group in members.items()
+    }
+    levels = {part: means.pop("chance") for part, means in probes.items()}
+    return {"probes": probes, "chance": levels, "factors": accuracies}
 
 
 if __name__ == "__main__":

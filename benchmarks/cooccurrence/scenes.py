@@ -2,7 +2,7 @@
 
 More regimes have other things in their place, as many classes: "fashion" garments in that of the digits
 (`garments.py`), "mujoco" rendered bodies and laws of motion (`physics.py`), "real" files and pans of a camera
-(`real.py`).
+(`real.py`), "sprites" characters of four attributes and their actions (`lpc_sprites.py`).
 """
 
 import contextlib
@@ -17,6 +17,14 @@ import numpy as np
 from benchmarks.cooccurrence.characters import CLASSES as CHARACTER_CLASSES
 from benchmarks.cooccurrence.characters import CharacterScenes
 from benchmarks.cooccurrence.garments import garment_masks
+from benchmarks.cooccurrence.lpc_sprites import (
+    ACTIONS,
+    ATTRIBUTES,
+    KINDS,
+    LpcScenes,
+    attributes_of,
+    draw_sequences,
+)
 from benchmarks.cooccurrence.physics import PhysicsScenes
 from benchmarks.cooccurrence.real import RealScenes
 from bod_keras.data import augmentation, render_clip, sample_factors
@@ -29,11 +37,12 @@ VIDEOS = 1024
 PROBE_VIDEOS = 4480
 _GRAY, _INK = 0.25, 0.7
 _VERSION = 2  # of the files in the cache
-FASHION, MUJOCO, REAL = "fashion", "mujoco", "real"
+FASHION, MUJOCO, REAL, SPRITES = "fashion", "mujoco", "real", "sprites"
 CHARACTERS = ("characters-static-easy", "characters-dynamic-easy")
-_VERSIONS = {FASHION: 1, MUJOCO: 5, REAL: 1, **dict.fromkeys(CHARACTERS, 2)}
+_VERSIONS = {FASHION: 1, MUJOCO: 5, REAL: 1, SPRITES: 1, **dict.fromkeys(CHARACTERS, 2)}
 _CHARACTER_FRAMES, _CHARACTER_SIZE = 12, 32
-_FEW_CLIPS = 8  # of a training video: they take long to render
+_FEW_CLIPS = 8  # of a training video: they take long to render, or differ only in their first frame
+_SPRITE_VIDEOS = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,36 +75,45 @@ def clip_shape(regime):
     return (FRAMES, SIZE, SIZE, 3)
 
 
-def classes(regime):
-    """Numbers of static and dynamic classes of a regime."""
+def factors(regime):
+    """Names of a regime's factors, each with its part, "static" or "dynamic", and its number of classes."""
+    if regime == SPRITES:
+        return {**dict.fromkeys(ATTRIBUTES, ("static", KINDS)), "action": ("dynamic", ACTIONS)}
+    return {part: (part, count) for part, count in zip(("static", "dynamic"), _classes(regime))}
+
+
+def _classes(regime):
     return CHARACTER_CLASSES if regime in CHARACTERS else (10, 8)
 
 
-def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VIDEOS, files=None):
+def load_scenes(regime, rho, seed, folder, videos=None, probe_videos=PROBE_VIDEOS, files=None):
     """The clips of one experiment, made once and kept in `folder`, a file a split.
 
     Args:
-        regime: a key of `REGIMES`, "fashion", "mujoco" or "real".
-        rho: probability that the direction of a training video is tied to its digit; in the two splits of
+        regime: a key of `REGIMES`, "fashion", "mujoco", "real", "sprites" or one of `CHARACTERS`.
+        rho: probability that the direction of a training video is tied to its digit (of "sprites": the hair
+            to the action); in the two splits of
             the probe they are independent.
         seed: of everything.
         folder: the cache.
-        videos, probe_videos: how many; the latter of each split of the probe.
-        files: folder of what was fetched for "fashion" or "real".
+        videos: how many; None: 1,024, of "sprites" 2,000.
+        probe_videos: how many in each split of the probe; the test of "sprites" has all of its 2,664 sequences.
+        files: folder of what was fetched for "fashion", "real", "sprites" or `CHARACTERS`.
 
     Returns:
         A dict of arrays: of "train", "probe_train" and "probe_test" each NAME (clips, videos, T, H, W, 3) uint8
-        and its classes NAME_static, NAME_dynamic (videos,). The digits of "probe_test" are other pictures,
-        of "real" another half of the files.
+        and its classes NAME_FACTOR (videos,) of each of `factors`. The digits of "probe_test" are other
+        pictures, of "real" it is another half of the files, of "sprites" other characters.
 
     Raises:
         ImportError: if the regime is "mujoco", its clips are not in `folder`, and MuJoCo is missing.
-        FileNotFoundError: the same of "fashion" and "real" and their files.
+        FileNotFoundError: the same of the files of the others.
     """
-    slow = regime == MUJOCO or regime in CHARACTERS
+    few = regime in (MUJOCO, SPRITES, *CHARACTERS)
+    videos = videos or (_SPRITE_VIDEOS if regime == SPRITES else VIDEOS)
     splits = {
-        "train": (videos, _FEW_CLIPS if slow else CLIPS, rho, "train", "motion"),
-        "probe_train": (probe_videos, 1, 0.0, "train", "none"),
+        "train": (videos, _FEW_CLIPS if few else CLIPS, rho, "train", "motion"),
+        "probe_train": (probe_videos, 1, 0.0, "fit" if regime == SPRITES else "train", "none"),
         "probe_test": (probe_videos, 1, 0.0, "test", "none"),
     }
     arrays = {}
@@ -104,10 +122,10 @@ def load_scenes(regime, rho, seed, folder, videos=VIDEOS, probe_videos=PROBE_VID
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             with _open_scenes(regime, files) as scenes:
-                made = _make_split(scenes, regime, *split, seed=(seed, stream))
+                clips, labels = _make_split(scenes, regime, *split, seed=(seed, stream))
             # Jobs in parallel make the same.
             part = path.with_name(f"{path.name}.{os.getpid()}.npz")
-            np.savez(part, **dict(zip((name, f"{name}_static", f"{name}_dynamic"), made)))
+            np.savez(part, **{name: clips}, **{f"{name}_{key}": labels[key] for key in labels})
             os.replace(part, path)
         with np.load(path) as file:
             arrays |= file
@@ -125,6 +143,8 @@ def _open_scenes(regime, files):
     if regime in CHARACTERS:
         kind = regime.removeprefix("characters-")
         return CharacterScenes(kind, _CHARACTER_FRAMES, _CHARACTER_SIZE, files)
+    if regime == SPRITES:
+        return LpcScenes(SIZE, files)
     if regime == MUJOCO:
         return PhysicsScenes(FRAMES, SIZE)
     if regime == REAL:
@@ -168,13 +188,18 @@ class SpriteScenes(contextlib.nullcontext):
 
 def _make_split(scenes, regime, videos, clips, rho, images, recipe, seed):
     rng = np.random.default_rng(seed)
-    static, dynamic = sample_factors(videos, rho, rng, classes(regime))
+    if regime == SPRITES:
+        static, dynamic = draw_sequences(videos, rho, images, rng)
+        labels = dict(zip(factors(regime), (*attributes_of(static), dynamic)))
+    else:
+        static, dynamic = sample_factors(videos, rho, rng, _classes(regime))
+        labels = {"static": static, "dynamic": dynamic}
     shape = clip_shape(regime)
     augment = augmentation(recipe, shape[1])
-    result = np.empty((clips, videos, *shape), np.uint8)
-    for i, factors in enumerate(zip(static.tolist(), dynamic.tolist())):
+    result = np.empty((clips, len(static), *shape), np.uint8)
+    for i, pair in enumerate(zip(static.tolist(), dynamic.tolist())):
         rng = np.random.default_rng([*seed, i + 1])
-        draw_clip = scenes.video(*factors, images, rng)
+        draw_clip = scenes.video(*pair, images, rng)
         for clip in range(clips):
             result[clip, i] = augment(draw_clip(), rng, view=clip % 2)
-    return result, static, dynamic
+    return result, labels

@@ -3,7 +3,7 @@
 import itertools
 
 from benchmarks.cooccurrence.run_case import Case
-from benchmarks.cooccurrence.scenes import CHARACTERS, FASHION, MUJOCO, REAL, REGIMES
+from benchmarks.cooccurrence.scenes import CHARACTERS, FASHION, MUJOCO, REAL, REGIMES, SPRITES
 from benchmarks.cooccurrence.variants import ENCODERS, FRAMEWORKS, VARIANTS
 
 RHOS = (0.0, 0.5, 0.8, 0.95, 1.0)
@@ -71,6 +71,12 @@ def characters(seeds):
     return _every(seeds, regime=CHARACTERS, variant=variants)
 
 
+def sprites(seeds):
+    """LPC Sprites, hair and action independent or tied."""
+    variants = (*BEYOND, "background swap", "paper")
+    return _every(seeds, regime=(SPRITES,), rho=(0.0, 0.95), variant=variants)
+
+
 def _every(seeds, **axes):
     """A case for each combination of the values, seed by seed, the last axis changing first."""
     return [
@@ -82,5 +88,8 @@ def _every(seeds, **axes):
 
 STUDIES = {
     f.__name__: f
-    for f in (claim, encoders, frameworks, rho, grid, gradients, fashion, physics, real, characters)
+    for f in (
+        *(claim, encoders, frameworks, rho, grid, gradients),
+        *(fashion, physics, real, characters, sprites),
+    )
 }
