@@ -15,14 +15,14 @@ def check_features(features: Any, what: str) -> np.ndarray:
     features = np.asarray(features)
     if features.ndim != 2 or 0 in features.shape:
         raise UserError(
-            f"{what} must be a matrix (N, K) with at least one row and one column, received shape "
+            f"{what} must be a matrix (N, K) with at least one row and one column. Received: shape "
             f"{features.shape}. Average over views and time, or flatten, first."
         )
     features = features.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if bad.size:
         raise UserError(
-            f"{what} must be finite, received NaN or infinity in {bad.size} of {len(features)} "
+            f"{what} must be finite. Received: NaN or infinity in {bad.size} of {len(features)} "
             f"rows, first in row {bad[0]}. Look at the training losses and at that video."
         )
     return features
@@ -32,7 +32,7 @@ def check_widths(one: np.ndarray, other: np.ndarray, what: str) -> None:
     """Raise unless two matrices of features have equally many columns."""
     if one.shape[1] != other.shape[1]:
         raise UserError(
-            f"{what} must have the same number of columns, received {one.shape[1]} and "
+            f"{what} must have the same number of columns. Received: {one.shape[1]} and "
             f"{other.shape[1]}. Extract both with the same model."
         )
 
@@ -42,7 +42,7 @@ def check_labels(labels: ArrayLike, rows: int, what: str) -> np.ndarray:
     labels = np.asarray(labels)
     if labels.shape != (rows,):
         raise UserError(
-            f"{what} must hold one class per row of the features, shape ({rows},), received shape "
+            f"{what} must hold one class per row of the features, shape ({rows},). Received: shape "
             f"{labels.shape}. Order the labels by the index that came with the features."
         )
     return labels
@@ -53,13 +53,13 @@ def check_classes(train_y: np.ndarray, test_y: np.ndarray, what: str) -> None:
     known = np.unique(train_y)
     if known.size < 2:
         raise UserError(
-            f"{what} must have at least two classes in train, received {known.tolist()} alone. "
+            f"{what} must have at least two classes in train. Received: {known.tolist()} alone. "
             "A label that never changes cannot be probed: leave it out."
         )
     missing = np.setdiff1d(test_y, known)
     if missing.size:
         raise UserError(
-            f"{what}: every class of test must occur in train, received {missing.tolist()} in "
+            f"{what}: every class of test must occur in train. Received: {missing.tolist()} in "
             f"test only; train has {known.tolist()}. Split so that both hold each class."
         )
 
@@ -70,12 +70,12 @@ def check_columns(labels: np.ndarray, classes: ArrayLike, what: str) -> np.ndarr
     order = np.argsort(classes, kind="stable")
     if classes.ndim != 1 or (classes[order][1:] == classes[order][:-1]).any():
         raise UserError(
-            f"classes must name each class once, in the order of the columns, received {classes}."
+            f"classes must name each class once, in the order of the columns. Received: {classes}."
         )
     unknown = np.setdiff1d(labels, classes)
     if unknown.size:
         raise UserError(
-            f"{what} must hold only what classes names, received {unknown.tolist()[:5]} besides; "
+            f"{what} must hold only what classes names. Received: {unknown.tolist()[:5]} besides; "
             f"classes has {len(classes)} entries. Give the classes of both splits."
         )
     return order[np.searchsorted(classes, labels, sorter=order)]

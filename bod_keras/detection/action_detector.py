@@ -77,13 +77,13 @@ class ActionDetector(LabeledModel):
         shape = getattr(features, "output_shape", None)
         if not isinstance(shape, tuple) or len(shape) != 5:
             raise UserError(
-                "features must be a model from clips to maps (B, T, H, W, C), received one with the outputs "
+                "features must be a model from clips to maps (B, T, H, W, C). Received: one with the outputs "
                 f"{shape}. Make it with bod_keras.encoders.feature_map(encoder)."
             )
         for name, pool in (("time_pool", time_pool), ("bin_pool", bin_pool)):
             check_choice(name, pool, _POOLS)
         if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
-            raise UserError(f"classes must be a positive integer, received {classes!r}.")
+            raise UserError(f"classes must be a positive integer. Received: {classes!r}.")
         self.autocast = False  # the encoder casts for itself; half precision would move the boxes
         self.features = features
         self.classes, self.multi_label = classes, bool(multi_label)

@@ -47,7 +47,7 @@ def compare_runs(
         [{'run': 'a', 'knn: accuracy': None}, {'run': 'b', 'knn: accuracy': 0.5}]
     """
     if not reports:
-        raise UserError("reports must hold at least one run, received none.")
+        raise UserError("reports must hold at least one run. Received: none.")
     settings = {run: _settings(report) for run, report in reports.items()}
     results = {run: _results(report) for run, report in reports.items()}
     differing: dict[tuple, str] = {}

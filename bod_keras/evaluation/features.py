@@ -51,8 +51,8 @@ def iterate_features(
                 values = outputs[part]
                 if values.ndim != 2 or len(values) != videos * count:
                     raise UserError(
-                        f"read_out must give one vector per clip, shape ({videos * count}, K), "
-                        f"received {values.shape} for part {part!r}. Pool over time and space."
+                        f"read_out must give one vector per clip, shape ({videos * count}, K). "
+                        f"Received: {values.shape} for part {part!r}. Pool over time and space."
                     )
                 check_features(values, f"part {part!r} of the videos {index.tolist()}")
                 means = values.reshape((videos, count, -1)).mean(axis=1)
@@ -65,19 +65,19 @@ def _checked(batch: Mapping, seen: list[int]) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(batch, Mapping) or not {"views", "index"} <= set(batch):
         received = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
         raise UserError(
-            f'dataset must yield dicts with "views" and "index", received {received}. '
+            f'dataset must yield dicts with "views" and "index". Received: {received}. '
             "Use the evaluation form of the data set."
         )
     views, index = np.asarray(batch["views"]), np.asarray(batch["index"], np.int64)
     if views.ndim != 6 or index.shape != views.shape[:1]:
         raise UserError(
-            '"views" must have shape (b, V, T, H, W, 3) and "index" shape (b,), received '
+            '"views" must have shape (b, V, T, H, W, 3) and "index" shape (b,). Received: '
             f"{views.shape} and {index.shape}. A single clip per video is V = 1."
         )
     numbers, counts = np.unique([*seen, *index], return_counts=True)
     if (counts > 1).any():
         raise UserError(
-            f"dataset must yield each video once, received the indices {numbers[counts > 1].tolist()} "
+            f"dataset must yield each video once. Received: the indices {numbers[counts > 1].tolist()} "
             "again. Use the evaluation form of the data set, which ends after one pass."
         )
     return views, index

@@ -47,7 +47,7 @@ def provenance(protocol: Mapping, subject: Any, seconds: float) -> dict:
     absent = [name for name in ("name", "version") if name not in settings]
     if absent:
         raise UserError(
-            f"a protocol must have a name and a version, received {sorted(settings)} without "
+            f"a protocol must have a name and a version. Received: {sorted(settings)} without "
             f"{' and '.join(absent)}. Give it both: a number without them cannot be compared."
         )
     data, lists = subject.config.get("data", {}), subject.config.get("probe", {})
@@ -94,7 +94,7 @@ def file_list_hash(records: Sequence[Record]) -> str:
         True
     """
     if not records:
-        raise UserError("records must hold at least one video, received an empty list.")
+        raise UserError("records must hold at least one video. Received: an empty list.")
     paths = [record.path.replace("\\", "/").split("/") for record in records]
     shared = len(os.path.commonprefix([path[:-1] for path in paths]))
     lines = [
@@ -124,7 +124,7 @@ def model_hash(model: keras.Model) -> str:
     """
     if not model.weights:
         raise UserError(
-            f"model must have variables, received {model.name!r} with none. Build it first, by a call."
+            f"model must have variables. Received: {model.name!r} with none. Build it first, by a call."
         )
     digest = hashlib.sha256()
     try:

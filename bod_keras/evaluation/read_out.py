@@ -33,12 +33,12 @@ class ReadOut(keras.Model):
         check_choice("read_out", kind, READ_OUTS)
         if kind == "projected" and not hasattr(model, "projection_head"):
             raise UserError(
-                f"The read-out 'projected' needs a framework with a projection head, received "
+                f"The read-out 'projected' needs a framework with a projection head. Received: "
                 f"{model.name!r}, an encoder. Choose 'pooled'."
             )
         if time_steps != 1 and kind != "pooled":
             raise UserError(
-                f"Only the read-out 'pooled' keeps time steps, received {time_steps} with {kind!r}."
+                f"Only the read-out 'pooled' keeps time steps. Received: {time_steps} with {kind!r}."
             )
         self.model = model
         self.kind = kind
@@ -57,7 +57,7 @@ class ReadOut(keras.Model):
         if len(features.shape) != 3:
             raise UserError(
                 "model must be a framework, or an encoder that returns frame "
-                f"features (batch, time, channels), received an output of shape "
+                f"features (batch, time, channels). Received: an output of shape "
                 f"{tuple(features.shape)}. Pass the framework model or its encoder."
             )
         return {"pooled": _time_mean(features, self.time_steps)}
@@ -67,7 +67,7 @@ def _time_mean(features, spans: int):
     steps, width = features.shape[1:]
     if steps % spans:
         raise UserError(
-            f"time_steps must divide the {steps} time steps of the encoder's features, received "
+            f"time_steps must divide the {steps} time steps of the encoder's features. Received: "
             f"{spans}. Choose another number."
         )
     features = ops.cast(features, "float32")

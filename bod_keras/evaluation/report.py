@@ -75,12 +75,12 @@ def read_report(path: str | os.PathLike) -> dict:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError, IsADirectoryError) as error:
         raise UserError(
-            f"{path} must hold JSON, received text that does not parse ({error}). Restore it from a copy, or "
+            f"{path} must hold JSON. Received: text that does not parse ({error}). Restore it from a copy, or "
             "move the file away."
         ) from error
     if type(report) is not dict:
         raise UserError(
-            f"{path} must hold a JSON object, received a {type(report).__name__}. Restore it from a copy, or "
+            f"{path} must hold a JSON object. Received: a {type(report).__name__}. Restore it from a copy, or "
             "move the file away."
         )
     return report
@@ -137,7 +137,7 @@ def _plain(value, place: str):
     if isinstance(value, (list, tuple)):
         return [_plain(item, f"{place}[{i}]") for i, item in enumerate(value)]
     raise TypeError(
-        f"{place} must be a number, a string, None, an array, or a dict or list of these, received "
+        f"{place} must be a number, a string, None, an array, or a dict or list of these. Received: "
         f"a {type(value).__name__}. Convert it first, tensors with keras.ops.convert_to_numpy."
     )
 

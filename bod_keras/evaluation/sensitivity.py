@@ -38,7 +38,7 @@ def sensitivity(original: ArrayLike, changed: ArrayLike) -> float:
     check_widths(original, changed, "original and changed")
     if len(original) != len(changed) or len(original) < 2:
         raise UserError(
-            f"original and changed must be of the same videos, two or more, received {len(original)} and "
+            f"original and changed must be of the same videos, two or more. Received: {len(original)} and "
             f"{len(changed)}. Pass the clips in one order."
         )
     squares = np.sum(original**2, axis=1)

@@ -57,7 +57,7 @@ def operator_eigenvalues(
         if seen >= clips:
             break
     if not found:
-        raise UserError("dataset must yield at least one batch, received none.")
+        raise UserError("dataset must yield at least one batch. Received: none.")
     return {name: np.concatenate(values) for name, values in found.items()}
 
 

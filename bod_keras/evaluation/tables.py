@@ -53,7 +53,7 @@ def format_table(
     absent = [name for name in headers if name not in known]
     if not headers or (rows and absent):
         raise UserError(
-            f"columns must name entries of the rows, received {list(headers)}; no row has "
+            f"columns must name entries of the rows. Received: {list(headers)}; no row has "
             f"{absent}. The rows have {sorted(known, key=str)}."
         )
     table = []
@@ -93,7 +93,7 @@ def summarize(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for position, run in enumerate(runs):
         if "name" not in run:
             raise UserError(
-                f'every run must have a "name", received {sorted(run, key=str)} in run {position}. '
+                f'every run must have a "name". Received: {sorted(run, key=str)} in run {position}. '
                 "Runs of one name are averaged."
             )
         groups.setdefault(run["name"], []).append(numbers_of(run, without=["seed"]))
@@ -104,7 +104,7 @@ def summarize(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             values = [member[metric] for member in members if metric in member]
             if len(values) < len(members):
                 raise UserError(
-                    f"runs of one name must hold the same numbers, received {metric!r} in "
+                    f"runs of one name must hold the same numbers. Received: {metric!r} in "
                     f"{len(values)} of the {len(members)} runs named {name!r}. Leave out runs "
                     "that did not finish."
                 )

@@ -42,7 +42,7 @@ def sensitivity_verdicts(
     """
     if not 0 <= unchanged < changed:
         raise UserError(
-            f"unchanged must be below changed, received unchanged={unchanged}, changed={changed}."
+            f"unchanged must be below changed. Received: unchanged={unchanged}, changed={changed}."
         )
     sentences = []
     for change, part, must, expectation in _SHOULD:

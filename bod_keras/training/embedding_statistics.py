@@ -56,7 +56,7 @@ def embedding_statistics(views: Sequence[np.ndarray]) -> dict[str, float]:
     shapes = [view.shape for view in rows]
     if len(rows) < 2 or len(set(shapes)) > 1 or shapes[0][0] < 2:
         raise UserError(
-            "views must hold at least two arrays of one shape (B, D) with B at least 2, received shapes "
+            "views must hold at least two arrays of one shape (B, D) with B at least 2. Received: shapes "
             f"{shapes}. Stack as many clips of every video, of at least two videos."
         )
     x = np.concatenate(rows)

@@ -98,7 +98,7 @@ def test_half_precision_leaves_boxes_and_logits_in_float32():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match=r"maps .*received one with the outputs \(None, 4, 8\)"):
+    with pytest.raises(ValueError, match=r"maps .*Received: one with the outputs \(None, 4, 8\)"):
         ActionDetector(FrameCNN(CLIPS, widths=(4, 8)), 3, True)
     with pytest.raises(ValueError, match="bin_pool must be one of mean, max. Received: 'sum'"):
         make_detector(bin_pool="sum")

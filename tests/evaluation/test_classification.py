@@ -84,17 +84,17 @@ def test_picture_grows_with_the_classes(tmp_path, classes):
     assert picture.shape[0] > {2: 400, 101: 2000, 174: 800}[classes]
     gray = np.all(np.abs(picture.astype(int) - 217) < 3, axis=-1)
     assert gray.sum() > 500
-    with pytest.raises(ValueError, match=rf"shape \({classes}, {classes}\).*received \(1, 1\)"):
+    with pytest.raises(ValueError, match=rf"shape \({classes}, {classes}\).*Received: \(1, 1\)"):
         plot_confusion([[1]], [f"name {i}" for i in range(classes)], tmp_path / "c.png")
 
 
 def test_errors_of_the_scores():
     scores, labels, names = data()
-    with pytest.raises(ValueError, match="name the 8 columns of scores, received 7 names"):
+    with pytest.raises(ValueError, match="name the 8 columns of scores. Received: 7 names"):
         classification_scores(scores, labels, names[:7])
-    with pytest.raises(ValueError, match=r"labels must be integers of shape \(200,\), .*float64"):
+    with pytest.raises(ValueError, match=r"labels must be integers of shape \(200,\). .*float64"):
         classification_scores(scores, labels.astype(float), names)
-    with pytest.raises(ValueError, match="columns of scores, 0 to 7, received 0 to 8"):
+    with pytest.raises(ValueError, match="columns of scores, 0 to 7. Received: 0 to 8"):
         classification_scores(scores, np.where(labels == 6, 8, labels), names)
     with pytest.raises(ValueError, match="scores must be finite"):
         classification_scores(scores * np.inf, labels, names)
@@ -122,13 +122,13 @@ def test_errors_of_low_shot():
     with pytest.raises(ValueError, match=r"at least per_class=5 .* fewer: \{'0': 3\}. Lower"):
         low_shot(labels, per_class=5)
     for arguments in ({}, {"per_class": 1, "share": 0.1}):
-        with pytest.raises(ValueError, match="Give one of per_class .* received per_class="):
+        with pytest.raises(ValueError, match="Give one of per_class .* Received: per_class="):
             low_shot(labels, **arguments)
-    with pytest.raises(ValueError, match=r"share must lie in \(0, 1\], received 10. Ten per cent"):
+    with pytest.raises(ValueError, match=r"share must lie in \(0, 1\]. Received: 10. Ten per cent"):
         low_shot(labels, share=10)
-    with pytest.raises(ValueError, match="per_class must be at least 1, received 0"):
+    with pytest.raises(ValueError, match="per_class must be at least 1. Received: 0"):
         low_shot(labels, per_class=0)
-    with pytest.raises(ValueError, match=r"shape \(N,\), received shape \(0,\)"):
+    with pytest.raises(ValueError, match=r"shape \(N,\). Received: shape \(0,\)"):
         low_shot([], per_class=1)
 
 

@@ -29,9 +29,9 @@ def test_frames_and_colors(tmp_path):
 
 def test_errors(tmp_path):
     frame = np.zeros((8, 8, 3), np.uint8)
-    with pytest.raises(ValueError, match=r"received 1, 1 and 1 queries with \[\(2, 2, 3\)\]"):
+    with pytest.raises(ValueError, match=r"Received: 1, 1 and 1 queries with \[\(2, 2, 3\)\]"):
         contact_sheet([[frame] * 2], [["a", "b"]], [[True, True]], tmp_path / "a.png")
-    with pytest.raises(ValueError, match="received 0, 0 and 0 queries"):
+    with pytest.raises(ValueError, match="Received: 0, 0 and 0 queries"):
         contact_sheet([], [], [], tmp_path / "a.png")
 
 

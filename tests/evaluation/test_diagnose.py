@@ -60,7 +60,7 @@ def test_sensitivity_is_what_loops_over_videos_give():
     assert sensitivity(x, y) == pytest.approx(moved / np.mean(between))
     assert sensitivity(3 * x, 3 * y) == pytest.approx(sensitivity(x, y))
     assert np.isnan(sensitivity(np.ones((3, 2)), np.zeros((3, 2))))
-    with pytest.raises(ValueError, match="two or more, received 1 and 1"):
+    with pytest.raises(ValueError, match="two or more. Received: 1 and 1"):
         sensitivity(x[:1], y[:1])
 
 
@@ -122,7 +122,7 @@ def test_verdicts():
 
 
 def test_no_eigenvalue(tmp_path):
-    with pytest.raises(ValueError, match=r"received \{'embedding': 0\}"):
+    with pytest.raises(ValueError, match=r"Received: \{'embedding': 0\}"):
         plot_distances({"embedding": np.ones(0)}, 0.1, tmp_path / "d.png")
 
 
@@ -229,6 +229,6 @@ def test_a_plain_run_says_that_its_parts_are_not_its_own(split, tmp_path):
 def test_an_encoder_alone_is_refused(split, tmp_path):
     model = make_model()
     with pytest.raises(
-        ValueError, match="diagnose reads the parts of a framework .* received the enc"
+        ValueError, match="diagnose reads the parts of a framework .* Received: the enc"
     ):
         diagnose(split, tmp_path, model.encoder)

@@ -124,19 +124,19 @@ def test_half_precision_models_give_float32():
 
 
 def test_errors_of_the_dataset():
-    with pytest.raises(ValueError, match=r'dicts with "views" and "index", received \[.views.\]'):
+    with pytest.raises(ValueError, match=r'dicts with "views" and "index". Received: \[.views.\]'):
         extract_features(encoder(), [{"views": clips(2)}])
-    with pytest.raises(ValueError, match=r"received \(2, 4, 3, 3, 3\) and \(2,\)"):
+    with pytest.raises(ValueError, match=r"Received: \(2, 4, 3, 3, 3\) and \(2,\)"):
         extract_features(encoder(), [{"views": clips(2)[:, 0], "index": np.arange(2)}])
-    with pytest.raises(ValueError, match=r"each video once, received the indices \[0, 1\] again"):
+    with pytest.raises(ValueError, match=r"each video once. Received: the indices \[0, 1\] again"):
         extract_features(encoder(), batches(clips(2), [2]) * 2)
 
 
 def test_errors_of_the_model():
-    with pytest.raises(ValueError, match="a framework, or an encoder.*received an output"):
+    with pytest.raises(ValueError, match="a framework, or an encoder.*Received: an output"):
         extract_features(keras.Sequential([keras.layers.Flatten()]), batches(clips(2), [2]))
     with pytest.raises(
-        ValueError, match=r"shape \(2, K\), received \(2, 4, 27\) for part 'static'"
+        ValueError, match=r"shape \(2, K\). Received: \(2, 4, 27\) for part 'static'"
     ):
         extract_features(Framework("rank"), batches(clips(2), [2]))
     with pytest.raises(ValueError, match=r"part 'dynamic' of the videos \[0, 1\] must be finite"):

@@ -76,8 +76,8 @@ def test_the_network_never_chooses_on_test():
 @pytest.mark.parametrize(
     ("measures", "message"),
     [
-        (("linaer",), r"one or more of linear, knn, mlp, received \['linaer'\]"),
-        ((), r"received \[\]"),
+        (("linaer",), r"one or more of linear, knn, mlp. Received: \['linaer'\]"),
+        ((), r"Received: \[\]"),
     ],
 )
 def test_unknown_measures(measures, message):
@@ -94,7 +94,7 @@ def test_errors_of_the_table(tmp_path):
         ValueError, match=r"lacks \['static', 'dynamic'\]; the factors are \['digit'\]"
     ):
         factor_table({"digit": cells}, ["shape"], [], ["linear"])
-    with pytest.raises(ValueError, match=r"received the factors \['digit'\], and parts for \[\]"):
+    with pytest.raises(ValueError, match=r"Received: the factors \['digit'\], and parts for \[\]"):
         plot_factor_table({"linear": {"static": {"digit": 0.5}}}, {}, tmp_path / "t.png")
 
 

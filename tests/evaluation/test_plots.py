@@ -57,7 +57,7 @@ def test_history_with_gaps_one_row_and_no_step(tmp_path):
 @pytest.mark.parametrize("rows", [[], [(1, 2.0)]])
 def test_history_without_losses(tmp_path, rows):
     source = write_history(tmp_path / "h.csv", "step,seconds", rows)
-    with pytest.raises(ValueError, match=rf"received {len(rows)} rows of \['step', 'seconds'\]"):
+    with pytest.raises(ValueError, match=rf"Received: {len(rows)} rows of \['step', 'seconds'\]"):
         plot_history(source, tmp_path / "h.png")
 
 
@@ -113,10 +113,10 @@ def test_spectrum(tmp_path):
 @pytest.mark.parametrize(
     "eigenvalues, threshold, message",
     [
-        (np.ones(0), 0.1, r"received shape \(0,\)"),
-        (np.ones((2, 3)), 0.1, r"received shape \(2, 3\)"),
+        (np.ones(0), 0.1, r"Received: shape \(0,\)"),
+        (np.ones((2, 3)), 0.1, r"Received: shape \(2, 3\)"),
         (np.array([1.0, np.nan]), 0.1, "with 1 not finite"),
-        (np.ones(2), 0.0, "threshold must be positive .* received 0.0"),
+        (np.ones(2), 0.0, "threshold must be positive .* Received: 0.0"),
     ],
 )
 def test_spectrum_errors(tmp_path, eigenvalues, threshold, message):
@@ -136,7 +136,7 @@ def test_factors(tmp_path):
 def test_factors_errors(tmp_path):
     with pytest.raises(ValueError, match=r"Factors without: \['motion'\]"):
         plot_factors({"a": {"motion": {"pooled": (0.2, 0.0)}}}, {}, tmp_path / "f.png")
-    with pytest.raises(ValueError, match=r"received factors \[\], parts \[\]"):
+    with pytest.raises(ValueError, match=r"Received: factors \[\], parts \[\]"):
         plot_factors({}, {}, tmp_path / "f.png")
 
 

@@ -85,29 +85,29 @@ def test_knn_survives_many_rows_tiny_temperatures_and_extreme_lengths():
 
 @pytest.mark.parametrize("bad", [{"k": 0}, {"temperature": 0.0}, {"temperature": float("nan")}])
 def test_knn_arguments(bad):
-    with pytest.raises(ValueError, match=f"{next(iter(bad))} must be .*received"):
+    with pytest.raises(ValueError, match=f"{next(iter(bad))} must be .*Received:"):
         knn_accuracy(*blobs(8), *blobs(8), **bad)
 
 
 @pytest.mark.parametrize("probe", [linear_probe, knn_accuracy, mlp_probe])
 def test_errors_of_the_probes(probe):
     x, y = blobs(8)
-    with pytest.raises(ValueError, match=r"train_x must be a matrix .* received shape \(8,\)"):
+    with pytest.raises(ValueError, match=r"train_x must be a matrix .* Received: shape \(8,\)"):
         probe(x[:, 0], y, x, y)
-    with pytest.raises(ValueError, match="received 6 and 5"):
+    with pytest.raises(ValueError, match="Received: 6 and 5"):
         probe(x, y, x[:, :5], y)
     with pytest.raises(
-        ValueError, match=r"test_y must hold one class .*\(8,\), received shape \(7,\)"
+        ValueError, match=r"test_y must hold one class .*\(8,\). Received: shape \(7,\)"
     ):
         probe(x, y, x, y[:7])
-    with pytest.raises(ValueError, match=r"at least two classes in train, received \[0\] alone"):
+    with pytest.raises(ValueError, match=r"at least two classes in train. Received: \[0\] alone"):
         probe(x, 0 * y, x, 0 * y)
-    with pytest.raises(ValueError, match=r"must occur in train, received \[9\] in test only"):
+    with pytest.raises(ValueError, match=r"must occur in train. Received: \[9\] in test only"):
         probe(x, y, x, np.where(y == 1, 9, y))
     broken = x.copy()
     broken[3, 1] = np.nan
     with pytest.raises(
-        ValueError, match="test_x must be finite, .* in 1 of 8 rows, first in row 3"
+        ValueError, match="test_x must be finite. .* in 1 of 8 rows, first in row 3"
     ):
         probe(x, y, broken, y)
 
@@ -149,10 +149,10 @@ def test_errors_of_the_factor_probes():
         ValueError, match=r"same factors.*\['shape', 'motion'\] in train and \['shape'\]"
     ):
         factor_probes((features, labels), (test[0], without))
-    with pytest.raises(ValueError, match="same parts, at least one, received"):
+    with pytest.raises(ValueError, match="same parts, at least one. Received:"):
         factor_probes((features, labels), ({"pooled": test[0]["pooled"]}, test[1]))
     with pytest.raises(
-        ValueError, match=r"factor 'motion': every class .* received \[5\] in test only"
+        ValueError, match=r"factor 'motion': every class .* Received: \[5\] in test only"
     ):
         factor_probes((features, labels), (test[0], {**test[1], "motion": test[1]["motion"] * 5}))
     with pytest.raises(ValueError, match="factor 'shape' must have at least two classes"):

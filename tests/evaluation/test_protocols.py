@@ -227,7 +227,7 @@ def test_time_steps_are_laid_side_by_side(shared, tmp_path):
     (batch,) = subject.test.clips(batch_size=6).evaluation_numpy()
     frames = keras.ops.convert_to_numpy(subject.encoder(batch["views"][:, 0], training=False))
     np.testing.assert_allclose(features["pooled"], frames.reshape(6, -1), rtol=1e-4, atol=1e-6)
-    with pytest.raises(ValueError, match="divide the 4 time steps .*received 3"):
+    with pytest.raises(ValueError, match="divide the 4 time steps .*Received: 3"):
         subject.features(subject.test, kind="pooled", time_steps=3)
 
 

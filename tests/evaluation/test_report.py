@@ -40,7 +40,7 @@ def test_numpy_paths_and_non_finite_numbers(tmp_path):
 
 def test_an_unknown_kind_names_its_place_and_changes_nothing(tmp_path):
     path = write_report(tmp_path / "r.json", old=1)
-    with pytest.raises(TypeError, match=r"metrics\.a\[1\] must be a number.*received a object"):
+    with pytest.raises(TypeError, match=r"metrics\.a\[1\] must be a number.*Received: a object"):
         write_report(path, metrics={"a": [1, object()]})
     assert json.loads(path.read_text()) == {"old": 1}
 
@@ -60,7 +60,7 @@ def test_a_failed_write_keeps_the_old_report(tmp_path, monkeypatch, failing):
     assert [file.name for file in tmp_path.iterdir()] == ["r.json"]
 
 
-@pytest.mark.parametrize("text, message", [("{oops", "does not parse"), ("[1]", "received a list")])
+@pytest.mark.parametrize("text, message", [("{oops", "does not parse"), ("[1]", "Received: a list")])
 def test_a_file_that_is_no_report_is_kept(tmp_path, text, message):
     path = tmp_path / "r.json"
     path.write_text(text)
@@ -161,7 +161,7 @@ def test_summarize():
 
 
 def test_summarize_errors():
-    with pytest.raises(ValueError, match=r'must have a "name", received \[.x.\] in run 0'):
+    with pytest.raises(ValueError, match=r'must have a "name". Received: \[.x.\] in run 0'):
         summarize([{"x": 1.0}])
-    with pytest.raises(ValueError, match="received 'x' in 1 of the 2 runs named 'a'"):
+    with pytest.raises(ValueError, match="Received: 'x' in 1 of the 2 runs named 'a'"):
         summarize([{"name": "a", "x": 1.0}, {"name": "a"}])

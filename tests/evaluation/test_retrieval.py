@@ -84,18 +84,18 @@ def test_recalls_beyond_the_gallery_are_left_out_and_text_classes_work():
 def test_errors():
     x, y = samples(12, 0)
     with pytest.raises(
-        ValueError, match="k must be between 1 and the rows of the gallery, 12, re.* 13"
+        ValueError, match="k must be between 1 and the rows of the gallery, 12. Re.* 13"
     ):
         nearest_neighbors(x, x, 13)
-    with pytest.raises(ValueError, match="gallery and queries .* received 5 and 4. Extract"):
+    with pytest.raises(ValueError, match="gallery and queries .* Received: 5 and 4. Extract"):
         nearest_neighbors(x, x[:, :4], 1)
-    with pytest.raises(ValueError, match="queries must be finite, .* 1 of 12 rows, first in row 2"):
+    with pytest.raises(ValueError, match="queries must be finite. .* 1 of 12 rows, first in row 2"):
         nearest_neighbors(x, np.where(np.arange(12)[:, None] == 2, np.nan, x), 1)
-    with pytest.raises(ValueError, match=r"ks must be numbers .* gallery, 12, received \(20, 50\)"):
+    with pytest.raises(ValueError, match=r"ks must be numbers .* gallery, 12. Received: \(20, 50\)"):
         retrieval_recalls(x, y, x, y, ks=(20, 50))
-    with pytest.raises(ValueError, match=r"ks must be numbers .* received \(0, 1\)"):
+    with pytest.raises(ValueError, match=r"ks must be numbers .* Received: \(0, 1\)"):
         retrieval_recalls(x, y, x, y, ks=(0, 1))
-    with pytest.raises(ValueError, match=r"queries \(test\): every class .* received \[9\]"):
+    with pytest.raises(ValueError, match=r"queries \(test\): every class .* Received: \[9\]"):
         retrieval_recalls(x, y, x, np.where(y == 1, 9, y))
-    with pytest.raises(ValueError, match=r"gallery_y must hold one class .*\(12,\), .*\(11,\)"):
+    with pytest.raises(ValueError, match=r"gallery_y must hold one class .*\(12,\). .*\(11,\)"):
         retrieval_recalls(x, y[:11], x, y)

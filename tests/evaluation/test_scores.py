@@ -63,7 +63,7 @@ def test_what_few_need_is_imported_when_it_is_used():
 def test_errors():
     train_x, train_y, test_x, _ = split()
     for scores in (linear_scores, knn_scores):
-        with pytest.raises(ValueError, match=r"train_y must hold only .* received \[4\] besides"):
+        with pytest.raises(ValueError, match=r"train_y must hold only .* Received: \[4\] besides"):
             scores(train_x, train_y, test_x, range(4))
         with pytest.raises(ValueError, match="classes must name each class once"):
             scores(train_x, train_y, test_x, [0, 1, 2, 3, 4, 4])

@@ -44,8 +44,8 @@ def plot_confusion(
     classes = len(class_names)
     if confusion.shape != (classes, classes):
         raise UserError(
-            f"confusion must have shape ({classes}, {classes}), as there are {classes} names, "
-            f"received {confusion.shape}."
+            f"confusion must have shape ({classes}, {classes}), as there are {classes} names. "
+            f"Received: {confusion.shape}."
         )
     total = confusion.sum(axis=1, keepdims=True)
     share = confusion / np.maximum(total, 1)

@@ -46,7 +46,7 @@ def contact_sheet(
     counts = {len(frames), len(captions), len(right)}
     if not sizes or len(counts) > 1 or len({n for row in sizes for n in row}) > 1:
         raise UserError(
-            "frames and captions must hold 1 + k entries for each query, right k, received "
+            "frames and captions must hold 1 + k entries for each query, right k. Received: "
             f"{len(frames)}, {len(captions)} and {len(right)} queries with {sizes[:3]} entries "
             "(right counted with the query)."
         )

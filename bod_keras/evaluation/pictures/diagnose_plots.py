@@ -23,7 +23,7 @@ def plot_distances(
     """
     if not eigenvalues or any(len(values) == 0 for values in eigenvalues.values()):
         sizes = {name: len(values) for name, values in eigenvalues.items()}
-        raise UserError(f"eigenvalues must hold at least one of each name, received {sizes}.")
+        raise UserError(f"eigenvalues must hold at least one of each name. Received: {sizes}.")
     figure = _figure(6.4, 3.6)
     axis = figure.subplots()
     for name, values in eigenvalues.items():

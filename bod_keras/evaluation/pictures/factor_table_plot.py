@@ -39,7 +39,7 @@ def plot_factor_table(
     factors = list(next(iter(rows.values()), {}))
     if not factors or not set(factors) <= set(own):
         raise UserError(
-            f"table must hold measures, parts and factors, each of which `own` gives to a part; received "
+            f"table must hold measures, parts and factors, each of which `own` gives to a part. Received: "
             f"the factors {factors}, and parts for {list(own)}."
         )
     width = 1.15 * len(factors) + 0.9

@@ -178,13 +178,13 @@ def plot_spectrum(
     for values in panels.values():
         if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
             raise UserError(
-                "eigenvalues must be finite, of shape (N,) with N at least 1, received shape "
+                "eigenvalues must be finite, of shape (N,) with N at least 1. Received: shape "
                 f"{values.shape} with {int((~np.isfinite(values)).sum())} not finite. "
                 "Flatten those of several clips with .reshape(-1)."
             )
     if not threshold > 0:
         raise UserError(
-            f"threshold must be positive (a distance from 1), received {threshold!r}. "
+            f"threshold must be positive (a distance from 1). Received: {threshold!r}. "
             "Use the split's own threshold."
         )
     figure = _figure(6.4 * len(panels), 6.4)
@@ -222,7 +222,7 @@ def plot_factors(
     missing = [factor for factor in factors if factor not in chance]
     if not parts or missing:
         raise UserError(
-            f"table must hold accuracies and chance a level for each factor, received factors "
+            f"table must hold accuracies and chance a level for each factor. Received: factors "
             f"{factors}, parts {parts}, chance for {list(chance)}. Factors without: {missing}."
         )
     figure = _figure(1.6 + len(factors) * max(3.2, 0.45 * len(parts) * len(table)), 4.2)
@@ -297,7 +297,7 @@ def _read_columns(
     }
     if not found:
         raise UserError(
-            f"{path} must have at least one row and one column of {what}, received {len(rows)} rows of "
+            f"{path} must have at least one row and one column of {what}. Received: {len(rows)} rows of "
             f"{header}. Check that training wrote its history."
         )
     return axis_name, position, found

@@ -52,16 +52,16 @@ def classification_scores(scores: ArrayLike, labels: ArrayLike, class_names: Seq
     samples, classes = scores.shape
     if len(class_names) != classes:
         raise UserError(
-            f"class_names must name the {classes} columns of scores, received {len(class_names)} names."
+            f"class_names must name the {classes} columns of scores. Received: {len(class_names)} names."
         )
     if labels.shape != (samples,) or not np.issubdtype(labels.dtype, np.integer):
         raise UserError(
-            f"labels must be integers of shape ({samples},), received {labels.dtype} of shape "
+            f"labels must be integers of shape ({samples},). Received: {labels.dtype} of shape "
             f"{labels.shape}."
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise UserError(
-            f"labels must be columns of scores, 0 to {classes - 1}, received {labels.min()} to "
+            f"labels must be columns of scores, 0 to {classes - 1}. Received: {labels.min()} to "
             f"{labels.max()}. Give the position of each class in class_names."
         )
     ranked = np.argsort(-scores, axis=1, kind="stable")

@@ -60,7 +60,7 @@ def factor_probes(
     unknown = [measure for measure in measures if measure not in MEASURES]
     if unknown or not measures:
         raise UserError(
-            f"measures must name one or more of {', '.join(MEASURES)}, received {list(measures)}."
+            f"measures must name one or more of {', '.join(MEASURES)}. Received: {list(measures)}."
         )
     _check_splits(train, test)
     results: dict[str, dict] = {}
@@ -83,7 +83,7 @@ def _check_splits(train: _Split, test: _Split) -> None:
         in_train, in_test = list(train[position]), list(test[position])
         if not in_train or set(in_train) != set(in_test):
             raise UserError(
-                f"train and test must have the same {what}, at least one, received {in_train} in "
+                f"train and test must have the same {what}, at least one. Received: {in_train} in "
                 f"train and {in_test} in test. Read both with the same model and label file."
             )
     for (features, labels), where in ((train, "train"), (test, "test")):

@@ -81,10 +81,10 @@ def knn_scores(
         [[0.0, 1.0]]
     """
     if k < 1:
-        raise UserError(f"k must be at least 1 (neighbors that vote), received {k!r}. Try k=20.")
+        raise UserError(f"k must be at least 1 (neighbors that vote). Received: {k!r}. Try k=20.")
     if not temperature > 0:
         raise UserError(
-            f"temperature must be positive, received {temperature!r}. Try temperature=0.07."
+            f"temperature must be positive. Received: {temperature!r}. Try temperature=0.07."
         )
     train_x, test_x = check_features(train_x, "train_x"), check_features(test_x, "test_x")
     columns = check_columns(check_labels(train_y, len(train_x), "train_y"), classes, "train_y")

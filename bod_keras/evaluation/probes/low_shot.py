@@ -39,22 +39,22 @@ def low_shot(
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.size == 0:
         raise UserError(
-            f"labels must hold one class per sample, shape (N,), received shape {labels.shape}."
+            f"labels must hold one class per sample, shape (N,). Received: shape {labels.shape}."
         )
     if (per_class is None) == (share is None):
         raise UserError(
-            "Give one of per_class (samples of each class) and share (of each class), received "
+            "Give one of per_class (samples of each class) and share (of each class). Received: "
             f"per_class={per_class}, share={share}."
         )
     if per_class is not None and per_class < 1:
-        raise UserError(f"per_class must be at least 1, received {per_class}.")
+        raise UserError(f"per_class must be at least 1. Received: {per_class}.")
     if share is not None and not 0 < share <= 1:
-        raise UserError(f"share must lie in (0, 1], received {share}. Ten per cent are share=0.1.")
+        raise UserError(f"share must lie in (0, 1]. Received: {share}. Ten per cent are share=0.1.")
     classes, counts = np.unique(labels, return_counts=True)
     if per_class is not None and counts.min() < per_class:
         small = {str(c): int(n) for c, n in zip(classes, counts) if n < per_class}
         raise UserError(
-            f"Every class needs at least per_class={per_class} samples, received classes with "
+            f"Every class needs at least per_class={per_class} samples. Received: classes with "
             f"fewer: {dict(list(small.items())[:5])}{' ...' if len(small) > 5 else ''}. Lower "
             "per_class, or leave these classes out of both splits."
         )

@@ -44,7 +44,7 @@ def nearest_neighbors(
     check_widths(gallery, queries, "gallery and queries")
     if not 1 <= k <= len(gallery):
         raise UserError(
-            f"k must be between 1 and the rows of the gallery, {len(gallery)}, received {k!r}. "
+            f"k must be between 1 and the rows of the gallery, {len(gallery)}. Received: {k!r}. "
             "Ask for fewer neighbors, or give a larger gallery."
         )
     if center:

@@ -58,7 +58,7 @@ def retrieval_recalls(
     if not possible or min(possible) < 1:
         raise UserError(
             "ks must be numbers of neighbors, at least 1, one of them no larger than the gallery, "
-            f"{len(gallery)}, received {tuple(ks)}."
+            f"{len(gallery)}. Received: {tuple(ks)}."
         )
     index, _ = nearest_neighbors(gallery, queries, max(possible), center)
     hits = np.cumsum(gallery_y[index] == queries_y[:, None], axis=1) > 0

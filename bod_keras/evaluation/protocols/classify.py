@@ -67,7 +67,7 @@ def labeled_splits(subject: Any, protocol: Any) -> list[tuple[dict, dict, np.nda
     columns = [sorted(labels) for _, labels, _ in splits]
     if columns[0] != columns[1]:
         raise UserError(
-            f"train and test must have the same label columns, received {columns[0]} and {columns[1]}. Give "
+            f"train and test must have the same label columns. Received: {columns[0]} and {columns[1]}. Give "
             "both the same kind of list."
         )
     return splits

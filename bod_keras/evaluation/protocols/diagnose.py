@@ -56,7 +56,7 @@ def run_diagnose(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     model = subject.model
     if not hasattr(model, "reading_split"):
         raise UserError(
-            f"{protocol.name} reads the parts of a framework (bod_keras.VSimCLR, ...), received the encoder "
+            f"{protocol.name} reads the parts of a framework (bod_keras.VSimCLR, ...). Received: the encoder "
             f"{model.name!r}. Give the run's folder with its model.keras."
         )
     parts, clips = _measure(subject, protocol)
@@ -131,7 +131,7 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
     seen = sum(map(len, clips["replaced"]))
     if seen < 2:
         raise UserError(
-            f"{protocol.name} compares different videos and needs at least 2 that can be read, received "
+            f"{protocol.name} compares different videos and needs at least 2 that can be read. Received: "
             f"{seen} of {len(rows)}."
         )
     clips = {**_joined(clips), "eigenvalues": _joined(spectra)}

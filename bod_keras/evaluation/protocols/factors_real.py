@@ -51,7 +51,7 @@ def run_factors_real(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     files = np.unique([split.records[kept[i]].path for i in index], return_inverse=True)[1]
     if files.max() + 1 < _LEAST:
         raise UserError(
-            f"{protocol.name} needs at least {_LEAST} readable files, received {files.max() + 1}."
+            f"{protocol.name} needs at least {_LEAST} readable files. Received: {files.max() + 1}."
         )
     parts = list(dict.fromkeys(name.split()[-1] for name in features))
     table = {
