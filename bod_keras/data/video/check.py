@@ -17,7 +17,7 @@ from bod_keras.data.video.video import (
 from bod_keras.data.video.video_file import VideoError
 from bod_keras.data.video.video_index import video_index
 
-# Seconds by which a frame time of a constant rate may be off: its rounding to milliseconds, as in .webm and .mkv.
+# Seconds by which a frame time of a constant rate may be off: .webm and .mkv round them to milliseconds.
 _JITTER, _JITTER_SHARE = 0.002, 0.1
 # Where an edit or a container's own rounding shows, the rate is still constant.
 _ODD, _ODD_SHARE = 3, 0.01
