@@ -16,9 +16,11 @@
 # make bench            speed of the Koopman split against the D x D route, and of a training step against plain
 # make bench-input      clips a second from files and shards beside PyAV and decord, and memory over 2,000 openings
 # make exactness        every frame of a corpus of videos asked for by a seek, with a table (two minutes)
+# make faults           damaged files, odd names, killed and full-disk commands, counted (two to five minutes)
+# make mutants          how many of 500 small faults the tests notice (ten minutes)
 # make bench-encoders   speed, memory, size and parity of the encoders beside PyTorch, on each backend (hours)
 # make lint             ruff, and the layers of pyproject.toml
-# Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core; 0 for none beside pytest's)
+# Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core)
 
 PYTHON ?= python3
 # Some images set it: then each process compiles all that it imports anew, seven seconds with TensorFlow.
@@ -50,7 +52,7 @@ ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
 .PHONY: train test test-all test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks fashion physics \
-  real bench bench-input exactness bench-encoders lint clean
+  real bench bench-input exactness faults mutants bench-encoders lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \
@@ -123,6 +125,12 @@ bench-input: $(VENV)/installed
 
 exactness: $(VENV)/installed
 	SVT_LOG=1 $(RUN) benchmarks/exactness.py
+
+faults: $(VENV)/installed
+	$(RUN) benchmarks/faults.py
+
+mutants: .venv-latest/installed
+	.venv-latest/bin/python tools/mutants.py --write docs/mutants.md
 
 bench-encoders: .venv-latest/installed
 	for backend in tensorflow jax torch; do \

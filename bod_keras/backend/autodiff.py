@@ -28,6 +28,14 @@ else:
     )
 
 
+def to_complex(x: Any, dtype: str) -> Any:
+    """A cast, of whose gradient TensorFlow does not warn."""
+    if BACKEND != "tensorflow" or tf.as_dtype(x.dtype).is_complex:
+        return ops.cast(x, dtype)
+    x = ops.cast(x, {"complex64": "float32", "complex128": "float64"}[dtype])
+    return tf.complex(x, tf.zeros_like(x))
+
+
 def functional_call(fn: Callable, variables: list, values: list) -> tuple[Any, list]:
     """Run ``fn()`` with each variable's value replaced; nothing is assigned for real.
 

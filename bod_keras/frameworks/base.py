@@ -402,7 +402,7 @@ class ContrastiveModel(BiLevelModel):
     def own_arguments(cls) -> dict[str, Any]:
         """Return the arguments that a framework adds to those of this class, with their defaults."""
         shared = inspect.signature(ContrastiveModel.__init__).parameters
-        kinds = [kind for kind in cls.__mro__ if issubclass(kind, ContrastiveModel)]
+        kinds = [kind for kind in reversed(cls.__mro__) if issubclass(kind, ContrastiveModel)]
         found = [inspect.signature(kind.__init__).parameters for kind in kinds]
         return {
             name: argument.default

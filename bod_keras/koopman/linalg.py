@@ -14,6 +14,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from bod_keras.backend import autodiff
+
 # What only keeps a solver from refusing a clip of zeros.
 _TINY = 1e-12
 # Frames whose largest number is below this have no direction that float32 holds.
@@ -222,7 +224,7 @@ def change_of(matrix):
 
 def to_complex(real):
     """Real numbers as complex ones of `EXACT` digits."""
-    return ops.cast(real, _EXACT_COMPLEX)
+    return autodiff.to_complex(real, _EXACT_COMPLEX)
 
 
 def divided_differences(step, values):

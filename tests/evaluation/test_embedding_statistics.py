@@ -78,7 +78,10 @@ def test_rounding_noise_around_a_point_is_no_rank():
     ("views", "message"),
     [
         (random_views(views=1), r"at least two arrays .* Received: shapes \[\(5, 7\)\]"),
-        (random_views(videos=1), r"B at least 2. Received: shapes \[\(1, 7\), \(1, 7\), \(1, 7\)\]"),
+        (
+            random_views(videos=1),
+            r"B at least 2. Received: shapes \[\(1, 7\), \(1, 7\), \(1, 7\)\]",
+        ),
         ([np.ones((3, 2)), np.ones((4, 2))], r"Received: shapes \[\(3, 2\), \(4, 2\)\]"),
         ([], r"Received: shapes \[\]"),
         ([np.ones(3), np.ones(3)], r"views\[0\] must be a matrix"),

@@ -60,7 +60,9 @@ def test_a_failed_write_keeps_the_old_report(tmp_path, monkeypatch, failing):
     assert [file.name for file in tmp_path.iterdir()] == ["r.json"]
 
 
-@pytest.mark.parametrize("text, message", [("{oops", "does not parse"), ("[1]", "Received: a list")])
+@pytest.mark.parametrize(
+    "text, message", [("{oops", "does not parse"), ("[1]", "Received: a list")]
+)
 def test_a_file_that_is_no_report_is_kept(tmp_path, text, message):
     path = tmp_path / "r.json"
     path.write_text(text)

@@ -91,7 +91,9 @@ def test_errors():
         nearest_neighbors(x, x[:, :4], 1)
     with pytest.raises(ValueError, match="queries must be finite. .* 1 of 12 rows, first in row 2"):
         nearest_neighbors(x, np.where(np.arange(12)[:, None] == 2, np.nan, x), 1)
-    with pytest.raises(ValueError, match=r"ks must be numbers .* gallery, 12. Received: \(20, 50\)"):
+    with pytest.raises(
+        ValueError, match=r"ks must be numbers .* gallery, 12. Received: \(20, 50\)"
+    ):
         retrieval_recalls(x, y, x, y, ks=(20, 50))
     with pytest.raises(ValueError, match=r"ks must be numbers .* Received: \(0, 1\)"):
         retrieval_recalls(x, y, x, y, ks=(0, 1))

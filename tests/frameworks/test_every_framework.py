@@ -269,6 +269,8 @@ def test_the_defaults_are_those_of_the_documents():
 
     assert own_arguments(bod_keras.MomentumModel) == momentum
     swav = {"temperature": 0.1, "prototypes": 1000, "epsilon": 0.05, "iterations": 3}
+    for _, kind in FRAMEWORKS.items():
+        assert kind.own_arguments() == own_arguments(kind)  # its own, not those of a base class
     assert {name: own_arguments(FRAMEWORKS[name]) for name in FRAMEWORKS} == {
         "vsimclr": {"temperature": 0.1},
         "vmoco": {"temperature": 0.1, "queue_size": 65536, "wait_for_queue": False}

@@ -142,7 +142,7 @@ WRONG_USE = {
     ),
     "view": (
         lambda: bod_keras.Decoupling(motion_view="background"),
-        "motion_view must be one of background_swap. Received: 'background'. Did you mean",
+        "motion_view must be one of appearance_swap, background_swap. Received: 'background'. Did you mean",
     ),
     "weight": (
         lambda: bod_keras.Decoupling(base_weight=-0.5),
