@@ -92,8 +92,7 @@ def load_scenes(regime, rho, seed, folder, videos=None, probe_videos=PROBE_VIDEO
     Args:
         regime: a key of `REGIMES`, "fashion", "mujoco", "real", "sprites" or one of `CHARACTERS`.
         rho: probability that the direction of a training video is tied to its digit (of "sprites": the hair
-            to the action); in the two splits of
-            the probe they are independent.
+            to the action); in the two splits of the probe they are independent.
         seed: of everything.
         folder: the cache.
         videos: how many; None: 1,024, of "sprites" 2,000.
