@@ -33,13 +33,13 @@ sys.path.insert(0, str(ROOT))
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
+from bod_keras.data.loading.worker_pool import WorkerPool  # noqa: E402
 
 from bod_keras.data import read_catalog  # noqa: E402
 from bod_keras.data.augment.augment import augmentation  # noqa: E402
-from bod_keras.data.open_store import open_store  # noqa: E402
 from bod_keras.data.loading.clips import sample_rng, sample_views  # noqa: E402
 from bod_keras.data.loading.reader import ClipReader, Task  # noqa: E402
-from bod_keras.data.loading.worker_pool import WorkerPool  # noqa: E402
+from bod_keras.data.open_store import open_store  # noqa: E402
 from bod_keras.data.shards.shard_writer import ShardSettings  # noqa: E402
 from bod_keras.data.shards.shards import write_shards  # noqa: E402
 from bod_keras.data.video.video import read_frames  # noqa: E402

@@ -94,9 +94,9 @@ class Decoupling:
         base_weight: weight of the framework's ordinary loss on the time mean of z.
         standardize: bring the static part to mean 0 and variance 1 over the batch first. Otherwise an encoder
             that learns the motion first makes s constant across videos, so that L(s) stays at chance level.
-        motion_view: what shows the same motion and another appearance: the dynamic part of what it makes of
-            the last view is contrasted with those of the views. ``"appearance_swap"``, ``"background_swap"``, None (then the
-            views are contrasted with each other), or a Keras layer.
+        motion_view: what shows the same motion and another appearance: L(d) contrasts what this
+            makes of the last view with every view whose frames are in order. ``"appearance_swap"``,
+            ``"background_swap"``, None (L(d) contrasts the views with each other), or a Keras layer.
         swap_threshold: least change, of values in [0, 1], that counts as motion in these two.
         static_view: what shows the same appearance and another motion: the static part sees it instead of
             every view but the last. ``"auto"`` (`FrameShuffle` for encoders that mix frames, None for others),

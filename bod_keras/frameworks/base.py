@@ -53,8 +53,8 @@ class ContrastiveModel(BiLevelModel):
       ``make(part)`` the loss of "static", "dynamic" or "base";
     * implements ``part_loss(part, views, targets, training)``;
     * says in class attributes what `Decoupling` has to know: ``compares_with_negatives`` (then it has
-      temperatures), ``standardized_parts``, and ``in_epochs``: arguments that count steps, which a config counts
-      in epochs, with their value there (None: the whole run).
+      temperatures), ``standardized_parts``, and ``in_epochs``: arguments that count steps, which a config
+      counts in epochs, with their value there (None: the whole run).
 
     Args:
         encoder: a built Keras model, clips (B, T, H, W, 3) to frame features (B, T', C).
