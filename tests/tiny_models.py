@@ -97,6 +97,9 @@ def make_framework(
     model = framework(encoder, simple() if decoupling == "simple" else decoupling, **kwargs)
     for directions in getattr(model, "directions", []):
         directions.state.assign([seed, 0])
+    if getattr(model.motion_view, "seed", 0) is None:
+        for state in model._seeds():
+            state.assign([seed, 0])
     rng = np.random.default_rng(seed)
     for network in (encoder, model.projection_head, *part_networks(model)):
         draw_matrices(network, rng)

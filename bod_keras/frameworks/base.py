@@ -324,13 +324,15 @@ class ContrastiveModel(BiLevelModel):
         embeddings = self.projection_head(features, training=training)
         parts, split = self.split_views(embeddings, self.split, views)
         losses = {
-            part: share(self._loss_of(part, seen, targets[part] if targets else None, training))
+            part: share(
+                self.contrasted_loss(part, seen, targets[part] if targets else None, training)
+            )
             for part, seen in parts.items()
         }
         return losses, embeddings, parts, split
 
-    def _loss_of(self, part, views, targets, training):
-        """`part_loss`; of the dynamic part the mean over the pairs of a view that is in order and the last."""
+    def contrasted_loss(self, part, views, targets, training):
+        """Return `part_loss`; of the dynamic part its mean over the pairs of a view in order and the motion view."""
         if part != "dynamic" or not self._has_own_views:
             return self.part_loss(part, views, targets, training)
         losses = [

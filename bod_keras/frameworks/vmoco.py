@@ -39,7 +39,7 @@ class VMoCo(MomentumModel):
         >>> views = np.random.default_rng(0).random((8, 2, 4, 16, 16, 3), "float32")
         >>> history = model.fit(views, batch_size=8, verbose=0)
         >>> {part: int(queue.filled) for part, queue in model.queues.items()}
-        {'static': 16, 'dynamic': 16}
+        {'static': 16, 'dynamic': 24}
 
     Reference:
         Feichtenhofer et al., arXiv 2104.14558 (rho-MoCo); He et al., arXiv 1911.05722.

@@ -90,7 +90,11 @@ class Monitors(keras.callbacks.Callback):
                 f"{type(model).__name__}"
             )
         super().set_model(model)
+        seeds = model._seeds()  # the run draws as it would without this
+        before = [ops.convert_to_numpy(seed).copy() for seed in seeds]
         views = ops.convert_to_numpy(model.all_views(self._batch))
+        for seed, value in zip(seeds, before):
+            seed.assign(value)
         self._views = views.shape[1]
         self._clips = np.concatenate(list(np.swapaxes(views, 0, 1)))  # view after view
 
@@ -154,7 +158,8 @@ class Monitors(keras.callbacks.Callback):
             features = model.backbone(clips, training=True)
             embeddings = model.projection_head(features, training=True)
             parts, _ = model.split_views(embeddings, model.split, views)
-            loss = model.part_loss(part, parts[part], targets and targets[part], training=True)
+            seen = targets and targets[part]
+            loss = model.contrasted_loss(part, parts[part], seen, training=True)
             return loss * scale, parts
 
         if not backbone:

@@ -44,7 +44,7 @@ class AppearanceSwap(BackgroundSwap):
     Example:
         >>> import numpy as np, bod_keras
         >>> clips = np.random.default_rng(0).uniform(size=(2, 4, 8, 8, 3)).astype("float32")
-        >>> bod_keras.AppearanceSwap(seed=0)(clips, training=True).shape
+        >>> tuple(bod_keras.AppearanceSwap(seed=0)(clips, training=True).shape)
         (2, 4, 8, 8, 3)
 
     Reference:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import re
@@ -163,7 +164,7 @@ def test_what_is_known_of_a_video_survives(videos, tmp_path):
     packed = read_catalog(tmp_path / "s")
     for one, other in zip(known, packed, strict=True):
         assert other.path.endswith("#" + os.path.basename(one.path))
-        assert Record(**{**vars(other), "path": one.path}) == one
+        assert dataclasses.replace(other, path=one.path) == one
     assert manifest["totals"]["videos"] == 2 and manifest["videos"][0]["labels"] == [3, 5]
     catalog = read_source(tmp_path / "s", split="val")
     assert (catalog.class_names, catalog.flip_safe) == (["a", "b"], False)

@@ -58,13 +58,13 @@ def test_the_dynamic_loss_is_the_mean_over_the_views_against_the_motion_view(nam
     )
     seen = []
     model.part_loss = lambda part, v, t, training: seen.append((v, t)) or float(v[0][0, 0])
-    loss = model._loss_of("dynamic", views, targets if name == "vmoco" else None, True)
+    loss = model.contrasted_loss("dynamic", views, targets if name == "vmoco" else None, True)
     assert loss == pytest.approx((views[0][0, 0] + views[1][0, 0]) / 2)
     for i, (v, t) in enumerate(seen):
         assert v[0] is views[i] and v[1] is views[2]
         assert t is None if name == "vsimclr" else (t[0] is targets[i] and t[1] is targets[2])
     seen.clear()
-    model._loss_of("static", views[:2], None, True)
+    model.contrasted_loss("static", views[:2], None, True)
     assert len(seen) == 1 and len(seen[0][0]) == 2
 
 

@@ -28,7 +28,8 @@ def test_the_package_imports_without_opencv_matplotlib_scikit_learn_and_its_load
         text=True,
     )
     assert found.returncode == 0, found.stderr
-    assert found.stdout == "[]\n"  # protobuf among others is what these would import
+    # Protobuf among others is what more would import.
+    assert found.stdout == "['bod_keras.data.record', 'bod_keras.data.open_store']\n"
 
 
 @pytest.mark.parametrize("name", bod_keras.data.__all__)
