@@ -81,6 +81,7 @@ def seeds_and_policy():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy(policy)
+    os.environ.pop("BOD_KERAS_READER", None)  # a command that was asked for --help has set it
 
 
 @pytest.fixture

@@ -331,8 +331,8 @@ class ContrastiveModel(BiLevelModel):
         }
         return losses, embeddings, parts, split
 
-    def contrasted_loss(self, part, views, targets, training):
-        """Return `part_loss`; of the dynamic part its mean over the pairs of a view in order and the motion view."""
+    def contrasted_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
+        """Return `part_loss`; of the dynamic part its mean over the pairs of each view and the motion view."""
         if part != "dynamic" or not self._has_own_views:
             return self.part_loss(part, views, targets, training)
         losses = [
