@@ -11,6 +11,7 @@ from bod_keras.backend import replicas
 from bod_keras.backend.replicas import own_rows
 from bod_keras.decoupling import SWAP_THRESHOLD
 from bod_keras.views.background_swap import BackgroundSwap
+from bod_keras.views.hue import hue_rotations
 
 _GAINS = (0.6, 1.2)
 
@@ -65,7 +66,7 @@ class AppearanceSwap(BackgroundSwap):
         joint = (ops.shape(clips)[0] * replicas.count(), 2)
         draws = own_rows(keras.random.uniform(joint, dtype="float32", seed=self._generator))
         angles, gains = 2 * math.pi * draws[:, 0], _GAINS[0] + (_GAINS[1] - _GAINS[0]) * draws[:, 1]
-        turns = ops.cast(gains[:, None, None] * _rotations(angles), swapped.dtype)
+        turns = ops.cast(gains[:, None, None] * hue_rotations(angles), swapped.dtype)
         shape = ops.shape(swapped)
         centered = ops.reshape(swapped - 0.5, (shape[0], -1, 3))
         turned = ops.matmul(centered, ops.transpose(turns, (0, 2, 1)))
@@ -73,10 +74,3 @@ class AppearanceSwap(BackgroundSwap):
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
-
-
-def _rotations(angles):
-    """Rotations (B, 3, 3) of colors about the gray axis."""
-    cos, sin = ops.cos(angles)[:, None, None], ops.sin(angles)[:, None, None]
-    cross = ops.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], "float32") / math.sqrt(3)
-    return cos * ops.eye(3) + (1 - cos) * (ops.ones((3, 3)) / 3) + sin * cross

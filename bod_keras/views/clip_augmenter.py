@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 from keras import ops
 
 from bod_keras.backend import replicas
@@ -14,6 +13,7 @@ from bod_keras.backend.replicas import own_rows
 from bod_keras.errors import UserError
 from bod_keras.views.augmentation_law import AugmentationLaw
 from bod_keras.views.color import GRAY_WEIGHTS
+from bod_keras.views.hue import hue_rotations
 from bod_keras.views.recipes import recipe_settings
 
 
@@ -216,16 +216,13 @@ class ClipAugmenter(keras.layers.Layer):
     def _color(self, x, drawn):
         """`jitter_matrix` of every clip, applied and limited to [0, 1]."""
         gray_weights = ops.convert_to_tensor(GRAY_WEIGHTS, "float32")
-        ones, eye = np.full((3, 3), 1 / 3, "float32"), np.eye(3, dtype="float32")
-        cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], "float32") / math.sqrt(3)
         to_gray = ops.tile(gray_weights[None], (3, 1))
         mean_gray = ops.einsum("bvtijc,c->bv", x, gray_weights) / math.prod(x.shape[2:5])
         b, c, s = (
             drawn[name][..., None, None] for name in ("brightness", "contrast", "saturation")
         )
-        angle = 2 * math.pi * drawn["hue"][..., None, None]
-        rotation = ops.cos(angle) * eye + (1 - ops.cos(angle)) * ones + ops.sin(angle) * cross
-        after = ops.matmul(rotation, s * eye + (1 - s) * to_gray)
+        rotation = hue_rotations(2 * math.pi * drawn["hue"])
+        after = ops.matmul(rotation, s * ops.eye(3) + (1 - s) * to_gray)
         after = ops.where(drawn["gray"][..., None, None], ops.matmul(to_gray, after), after)
         offset = ops.sum(after, axis=-1) * ((1 - c) * b)[..., 0] * mean_gray[..., None]
         x = ops.einsum("bvdc,bvtijc->bvtijd", after * (b * c), x)
