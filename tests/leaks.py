@@ -62,9 +62,14 @@ def _children():
 
 
 def _temporary():
-    # TensorFlow leaves the text of converted functions there, and imports it.
-    ignored = ("__autograph", "__pycache__")
-    return [n for n in os.listdir(tempfile.gettempdir()) if not n.startswith(ignored)]
+    # TensorFlow leaves the text of converted functions there, and imports it; PyTorch's ONNX exporter a file.
+    ignored = ("__autograph", "__pycache__", ".ses")
+    with os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            # Keras saves by way of such a folder, and leaves it where a save fails or is killed.
+            of_keras = entry.name.startswith("tmp") and entry.is_dir()
+            if not of_keras and not entry.name.startswith(ignored):
+                yield entry.name
 
 
 def _open_files():

@@ -109,7 +109,8 @@ SIGNALS = {"killed": signal.SIGKILL, "silent": signal.SIGSTOP}
 
 
 @pytest.mark.parametrize("end", ["killed", pytest.param("silent", marks=slow)])
-def test_the_others_end_when_a_process_is(end, videos, tmp_path):
+def test_the_others_end_when_a_process_is(end, videos, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # what is killed cannot tidy up
     running = start(videos, tmp_path, 400)
     wait_for_checkpoint(tmp_path, running)
     running[1].send_signal(SIGNALS[end])

@@ -28,13 +28,14 @@ import bod_keras
 # where the lower level moves the backbone, and higher for the plain model: its gradient is ten times smaller,
 # and the steps would be near the rounding of the weights.
 MOMENTUM = 0.9
-RATES = {"plain": 2.0**-5, "recommended": 2.0**-9, "paper": 2.0**-11, "custom": 2.0**-9}
+RATES = {"plain": 2.0**-5, "recommended": 2.0**-11, "paper": 2.0**-11, "custom": 2.0**-9}
 STEPS, BATCH, FRAMES, SIZE = 3, 4, 6, 8
 
 # Name: the `decoupling` of a framework.
 CASES = {
     "plain": None,
-    "recommended": bod_keras.Decoupling(),
+    # Backends draw other numbers, and so other colors.
+    "recommended": bod_keras.Decoupling(motion_view="background_swap"),
     # With a ridge: without it the pseudo-inverse multiplies rounding by a million. And a lower inner rate, as
     # the finite difference adds the rounding of two passes through the whole network.
     "paper": dataclasses.replace(
@@ -44,6 +45,7 @@ CASES = {
     ),
     "custom": bod_keras.Decoupling(
         threshold=0.3,
+        dynamic_weight=0.5,
         base_weight=0.5,
         read_out="mean",
         bilevel=bod_keras.BiLevel(2, 0.1),

@@ -102,16 +102,13 @@ def test_clips_of_any_length_and_size_in_onnx(tmp_path):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4 * np.abs(want).max())
 
 
-# One of each family: what it is made of differs (GELU, gates, learned positions, a convolution for each image).
+# One of each family: what it is made of differs (GELU, gates, a convolution for each image).
 FAMILIES = {
     "resnet": lambda: encoders.R2Plus1D18(SHAPE, width=2),
     "c3d": lambda: encoders.C3D(SHAPE, width=2),
     "s3dg": lambda: encoders.S3D((4, 32, 32, 3), width=2, gating=True),
     "slow_only": lambda: encoders.SlowOnlyR50((4, 32, 32, 3), width=2),
     "vit": lambda: encoders.VideoViT((4, 16, 16, 3), patch=8, width=12, depth=1, heads=2),
-    "learned positions": lambda: encoders.VideoViT(
-        (4, 16, 16, 3), patch=8, width=12, depth=1, heads=2, positions="separable"
-    ),
     "frame_cnn": lambda: encoders.FrameCNN(SHAPE, widths=(2, 4)),
     "remat": lambda: encoders.FrameCNN(SHAPE, widths=(2, 4), remat=True),
 }
