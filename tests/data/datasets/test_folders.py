@@ -58,6 +58,7 @@ def test_a_class_that_is_a_link_to_nothing_is_told(tmp_path, target):
 
 _AS_NOBODY = """
 import os, sys
+os.environ["BOD_KERAS_READER"] = "1"  # imports no Keras
 from bod_keras.data.datasets.folders import VideoFiles, read_folder
 os.setgid(65534), os.setuid(65534)
 for read in (read_folder, VideoFiles):

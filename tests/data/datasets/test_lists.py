@@ -71,6 +71,11 @@ def test_list_file(tmp_path):
         # Names that begin as a comment does.
         ("#437_Ride_0.avi 3", "#437_Ride_0.avi", 3),
         ('"# 1.avi" 3', "# 1.avi", 3),
+        # Quoted, as shells do.
+        ("'a b.mp4' 3", "a b.mp4", 3),
+        ("'a b.mp4',run fast", "a b.mp4", 0),
+        ("'some dir'\t3", "some dir", 3),
+        ("it's.mp4 3", "it's.mp4", 3),
     ],
 )
 def test_lines_of_a_list(tmp_path, name, line, path, label):
@@ -133,6 +138,8 @@ def test_names_that_contradict_the_numbers_are_not_used(tmp_path):
         "path,label,clip\na.mp4,1,x\nb.mp4,2,\n",
         "path|label\na.mp4|1\nb.mp4|2\n",
         "path,label\n# a comment\na.mp4,1\n# c.mp4,1\nb.mp4,2\n",
+        "sep=;\npath;label\na.mp4;1\nb.mp4;2\n",
+        "path,label\n'a.mp4',1\n'b.mp4',2\n",
     ],
 )
 @pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.tsv"])
@@ -143,6 +150,48 @@ def test_headers_and_empty_rows_are_no_videos(tmp_path, name, text):
 def test_paths_with_spaces_under_a_header_with_spaces(tmp_path):
     catalog = read(tmp_path, 'path label\na b.mp4 1\n"c d.mp4" 2\n')
     assert rows(catalog) == [("a b.mp4", 1), ("c d.mp4", 2)]
+
+
+def test_names_of_several_words_under_a_header_with_spaces(tmp_path):
+    catalog = read(tmp_path, "path label\na b.mp4 run fast\nc.mp4 jump\n")
+    assert rows(catalog) == [("a b.mp4", 1), ("c.mp4", 0)]
+    assert catalog.class_names == ["jump", "run fast"]
+
+
+@pytest.mark.parametrize(
+    "names, said",
+    [
+        (("Run", "run", "hop"), "Run, run"),
+        (("caf\xe9", "cafe\u0301", "x"), "cafe\u0301, caf\xe9"),
+        (("\uff41", "a", "b"), "a, \uff41"),
+    ],
+)
+def test_classes_that_differ_only_in_their_spelling_are_named(tmp_path, names, said):
+    text = "path,label\n" + "".join(f"{i}.mp4,{name}\n" for i, name in enumerate(names))
+    assert read(tmp_path, text).remarks == [f"classes {said} differ only in their spelling"]
+
+
+def test_rows_of_no_split_and_of_another_spelling_are_named(tmp_path):
+    catalog = read(tmp_path, "path,split\na.mp4,test\nb.mp4,Test\nc.mp4,\n", split="test")
+    assert catalog.remarks == [
+        "splits Test, test differ only in their spelling",
+        "1 of no split left out",
+    ]
+
+
+@pytest.mark.parametrize("text", ["{} 1\n", "path,label\n{},1\n", '"{}",1\n'])
+def test_separators_of_windows(tmp_path, text):
+    touch(tmp_path, "a b/c.mp4")
+    catalog = read(tmp_path, text.format("a b\\c.mp4"), root=None)
+    assert os.path.exists(catalog.records[0].path) and "read as /" in catalog.remarks[0]
+    touch(tmp_path, "a b\\c.mp4")
+    assert not read(tmp_path, text.format("a b\\c.mp4"), root=None).remarks
+
+
+def test_a_header_without_path_over_folders_is_refused(tmp_path):
+    touch(tmp_path, "u/00001.jpg", "v/00001.jpg")
+    with pytest.raises(ValueError, match="line 1: 'clip' names no video"):
+        read(tmp_path, "clip,mood\nu,happy\nv,sad\n", root=None)
 
 
 def test_csv_file(tmp_path):
@@ -295,7 +344,24 @@ def test_comments_may_stand_before_names_with_a_number_sign(tmp_path):
         ("path,label\na.avi,run\nb.avi,nan\n", "line 3: labels must be integers or names.*'nan'"),
         ("a.avi,1,train\n", "line 1: expected a path and a label. .*Give the list a header"),
         ('"a.avi"b 1\n', "line 1: expected a separator after the quoted path"),
+        # Labels before paths, and cells that are no name of one class.
+        (
+            "1 a.avi\n0 b.avi\n",
+            "line 1: expected a path, and its label after it. Received: '1 a.avi'",
+        ),
+        ("run,a.avi\njump,b.avi\n", "line 1: .*the label 'run,' stand before the path"),
+        ("run\tx/a.avi\njump\tx/b.avi\n", "line 1: .*stand before the path"),
+        ("path,label\na.avi,run\nb.avi,NA\n", "line 3: a label must be the name of one.*'NA'"),
+        ("path,label\na.avi,null\nb.avi,run\n", "line 2: a label must be the name of one.*'null'"),
+        ("path,labels\na.avi,run;jump\nb.avi,run\n", "line 2: .*number the classes.*'run;jump'"),
+        ('path,labels\na.avi,"[""run"", ""hop""]"\n', "line 2: a label must be the name of one"),
+        ('path,label\na.avi,"1,000"\nb.avi,"2,000"\n', "line 2: .*thousands. Received: '1,000'"),
+        ('{"path": "a.avi", "label": 1}\n{"path": "b.avi"}\n', " is JSON. .*write it as CSV"),
+        ('[{"path": "a.avi", "label": 1}]', " is JSON"),
+        ('{\n "a.avi": 1,\n "b.avi": 2\n}\n', " is JSON"),
         # Lists that break off.
+        ("path,label\na.avi,running\nb.avi,run", "line 3: the list seems to break off.*'running'"),
+        ("a.avi jump high\nb.avi jump", "line 2: the list seems to break off.*'jump high'"),
         ('path,label\n"a.avi",1\n"b b', "line 3: unexpected end of data"),
         ("path,label\na.avi,1\nb.a", "line 3: expected 2 cells .*breaks off"),
         ('"a.avi" 1\n"b.avi', "line 2: a path in double quotes does not end"),

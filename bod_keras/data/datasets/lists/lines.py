@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bod_keras.data.datasets.lists.list_file import (
     EXTENSION,
@@ -20,6 +20,9 @@ from bod_keras.data.video.frame_folders import is_frame
 from bod_keras.storage import remote
 
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_SINGLE = re.compile(r"'([^']+)'(?=[ \t,;]|$)")  # as shells quote
+# A number, or a word and a separator, before what has the extension of a video.
+_BEFORE = re.compile(r"(-?\d+[ \t,;]|[^\"',;\t/]+[,;\t]).*\.\w+$", re.DOTALL)
 _PROBED = 20  # folders of frames that are counted to tell numbers of frames from labels
 
 
@@ -47,7 +50,7 @@ def read_lines(file: ListFile, lines: Sequence[str]) -> list[Row]:
                 continue
             waiting, text = [], "".join(waiting).strip()
         path, _, label = text.rpartition(" ")
-        if label.isdigit() and label.isascii() and names_video(path) and text[0] != '"':
+        if label.isdigit() and label.isascii() and names_video(path) and text[0] not in "\"'":
             rows.append(Row(first, path, (label,)))  # as in most lists
             continue
         path, labels, counted = _parse(file, text, first)
@@ -70,7 +73,10 @@ def read_lines(file: ListFile, lines: Sequence[str]) -> list[Row]:
 
 def _parse(file: ListFile, text: str, line: int) -> tuple[str, tuple[str, ...], bool]:
     """Part a line into path and labels; say whether it held a number of frames, too."""
-    if text.startswith('"'):
+    single = _SINGLE.match(text)
+    if single and not file.exists(single[0]):
+        path, rest = single[1], text[single.end() :]
+    elif text.startswith('"'):
         quoted = _QUOTED.match(text)
         path, rest = quoted[1].replace('""', '"'), text[quoted.end() :]
         if rest and rest[0] not in " \t,;":
@@ -137,12 +143,14 @@ def _numbers_are_frames(file: ListFile, rows: Sequence[Row]) -> bool:
 
 
 def check_ends(file: ListFile, rows: Sequence[Row], text: str) -> None:
-    """Refuse a first line that is a header, and a last one that breaks off."""
+    """Refuse labels before paths, a first line that is a header, and a last one that breaks off."""
     if len(rows) < 2:
         return
+    _check_order(file, rows)
     like_videos = [names_video(row.path) for row in rows]
     first, last = rows[0], rows[-1]
-    if not like_videos[0] and all(like_videos[1:]) and not file.exists(first.path):
+    odd_first = not like_videos[0] and not file.exists(first.path)
+    if odd_first and (all(like_videos[1:]) or all(map(_is_there(file), rows[1 : _PROBED + 1]))):
         raise file.error(
             first.line,
             f"{first.path!r} names no video, as all other lines do. If it is a header, the column of the "
@@ -165,3 +173,37 @@ def check_ends(file: ListFile, rows: Sequence[Row], text: str) -> None:
             f"{'no label' if short else 'no extension of a video'}, as all others have. Copy the list "
             "again; or end its last line.",
         )
+
+
+def _is_there(file: ListFile) -> Callable[[Row], bool]:
+    return lambda row: file.exists(row.path)
+
+
+def _check_order(file: ListFile, rows: Sequence[Row]) -> None:
+    """Refuse a list in which something stands before every path."""
+    if remote.is_remote(file.base) or any(row.labels for row in rows):
+        return
+    parts = [_BEFORE.match(row.path) for row in rows]
+    if all(parts) and not any(file.exists(row.path) for row in rows[:_PROBED]):
+        first = parts[0]
+        raise file.error(
+            rows[0].line,
+            f"expected a path, and its label after it. Received: {rows[0].path[:80]!r}. Does the label "
+            f"{first[1]!r} stand before the path? Exchange them, or give the list a header such as "
+            "'label,path'. Put a path that begins so in double quotes.",
+        )
+
+
+def check_last_label(file: ListFile, rows: Sequence[Row], text: str) -> None:
+    """Refuse a last line without a line end whose label, of no other line, begins the name of another class."""
+    if not rows or text.endswith(("\n", "\r")):
+        return
+    others = {row.labels[0] for row in rows[:-1] if row.labels}
+    for name in rows[-1].labels:
+        longer = [other for other in others if other.startswith(name)]
+        if longer and name not in others and to_integer(name) is None:
+            raise file.error(
+                rows[-1].line,
+                f"the list seems to break off there: it has no line end, and its label {name!r} begins the "
+                f"name {longer[0]!r}. Copy the list again; or end its last line.",
+            )

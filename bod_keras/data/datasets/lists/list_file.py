@@ -46,7 +46,7 @@ class ListFile:
         self.remarks: list[str] = []
         self.names: dict[int, str] = {}  # of integer labels, from a second column
         self.numbering: set[int] = set()  # columns that a repeated row need not repeat
-        self.comments = self.empty = 0
+        self.comments = self.empty = self.slashes = 0
 
     def error(self, line: int, message: str) -> UserError:
         """Make an error that names file and line."""

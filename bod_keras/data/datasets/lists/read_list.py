@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
 
-from bod_keras.data.datasets.lists.lines import check_ends, read_lines
+from bod_keras.data.datasets.lists.lines import check_ends, check_last_label, read_lines
 from bod_keras.data.datasets.lists.list_file import ListFile, Row
 from bod_keras.data.datasets.lists.table import find_header, read_table
 from bod_keras.data.datasets.text import read_text, split_lines, to_integer
@@ -14,6 +17,10 @@ from bod_keras.errors import UserError
 from bod_keras.storage import remote
 
 _HIGHEST = 2**31 - 1
+_NAMES = re.compile(r"[;|]")
+_QUOTED_LIST = re.compile(r"\[\s*['\"]")  # as Python and JSON write lists
+# What pandas and databases write where there is no value.
+_NOTHING = {"NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "Null"}
 
 
 def read_list(source: str, base: str, split: str | None = None) -> Catalog:
@@ -41,6 +48,7 @@ def read_list(source: str, base: str, split: str | None = None) -> Catalog:
             that breaks off; one without a video.
     """
     text = read_text(source)
+    _refuse_json(source, text)
     lines = split_lines(text)
     file = ListFile(source, base)
     start, delimiter = find_header(file, lines)
@@ -49,11 +57,15 @@ def read_list(source: str, base: str, split: str | None = None) -> Catalog:
     else:
         rows = read_lines(file, lines)
         check_ends(file, rows, text)
+    check_last_label(file, rows, text)
     if not rows:
         raise UserError(f"{source} lists no video. Expected one video a line.")
     labels, class_names = number_labels(file, rows)
+    _alike(file, "splits", {row.split for row in rows if row.split is not None})
     if split is not None:
         kept = [i for i, row in enumerate(rows) if row.split == split]
+        if bare := sum(row.split is None for row in rows):
+            file.remarks.append(f"{bare} of no split left out")
         if not kept:
             names = sorted({row.split for row in rows if row.split is not None})
             raise no_such_split(source, split, names)
@@ -94,12 +106,59 @@ def number_labels(file: ListFile, rows: Sequence[Row]) -> tuple[list[tuple[int, 
                 f"{odd.path!r}",
             )
         names = sorted({row.labels[0] for row in rows if row.labels})
+        _check_names(file, rows, names)
         number = {name: i for i, name in enumerate(names)}
         labels = [(number[row.labels[0]],) if row.labels else () for row in rows]
     else:
         labels = [_integers(file, row, values) for row in rows]
         names = [file.names[i] for i in range(len(file.names))]
     return labels, names
+
+
+def _check_names(file: ListFile, rows: Sequence[Row], names: Sequence[str]) -> None:
+    """Refuse names of classes that are none: several in one cell, or what programs write for "nothing"."""
+    known = set(names)
+
+    def is_odd(name: str) -> bool:
+        parts = [part.strip() for part in _NAMES.split(name)]
+        several = len(parts) > 1 and not known.isdisjoint(parts)
+        return several or name in _NOTHING or _QUOTED_LIST.match(name) is not None
+
+    odd = {name for name in names if is_odd(name)}
+    if odd:
+        row = next(row for row in rows if odd & set(row.labels))
+        raise file.error(
+            row.line,
+            "a label must be the name of one class; leave the cell empty where there is none, and number the "
+            f"classes where a video has several ('3 7'). Received: {row.labels[0]!r} for {row.path!r}",
+        )
+    _alike(file, "classes", names)
+
+
+def _alike(file: ListFile, what: str, names: Iterable[str]) -> None:
+    """Remark on names that differ only in case, or in the coding of their letters."""
+    spelled: dict[str, list[str]] = {}
+    for name in sorted(names):
+        spelled.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
+    if same := next((found for found in spelled.values() if len(found) > 1), None):
+        file.remarks.append(f"{what} {some(same)} differ only in their spelling")
+
+
+def _refuse_json(source: str, text: str) -> None:
+    """Refuse what is JSON, whole or line by line: as a list it would be one odd name."""
+    begin = text.lstrip()[:1]
+    if not begin or begin not in "[{":
+        return
+    for part in (text.strip().partition("\n")[0], text):
+        try:
+            found = json.loads(part)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, (dict, list)):
+            raise UserError(
+                f"{source} is JSON. Expected one video a line, or a table with a 'path' column: write it "
+                "as CSV."
+            )
 
 
 def _integers(file: ListFile, row: Row, values: dict[str, int]) -> tuple[int, ...]:
@@ -142,6 +201,8 @@ def merge(file: ListFile, rows: Sequence[Row], labels: Sequence[tuple[int, ...]]
         label = found[0] if len(found) == 1 else None
         many = found if len(found) > 1 else ()
         records.append(Record(path, label, row.factors or {}, row.split, many))
+    if file.slashes:
+        file.remarks.append(f"\\ read as / in {file.slashes} paths")
     if again:
         said = f"{len(again)} repeated row{'s' * (len(again) > 1)} merged (line {some(again)})"
         file.remarks.append(said + (", though of another split" if splits else ""))
@@ -156,6 +217,9 @@ def _content(file: ListFile, row: Row) -> list[str]:
 
 def _path(file: ListFile, row: Row) -> str:
     path = row.path if remote.is_remote(row.path) else os.path.join(file.base, row.path)
+    if "\\" in path and not file.exists(row.path) and file.exists(row.path.replace("\\", "/")):
+        file.slashes += 1
+        path = path.replace("\\", "/")
     if path.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in path):
         return path
     if remote.is_remote(path) or not os.path.lexists(path):

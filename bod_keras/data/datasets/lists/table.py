@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Iterable, Sequence
 
-from bod_keras.data.datasets.lists.list_file import MANY, ListFile, Row, names_video
+from bod_keras.data.datasets.lists.list_file import EXTENSION, MANY, ListFile, Row, names_video
 from bod_keras.data.datasets.text import csv_rows, to_integer
 from bod_keras.data.record import some
 from bod_keras.errors import UserError
@@ -32,13 +32,15 @@ _NO_LABEL = re.compile(
     r"(start|end|begin|stop|first|last)(_?(frame|time|sec|second)s?)?|(frame|time)_?(start|end|begin|stop)|"
     r"len|length|duration(_.*)?|seconds|fps|width|height|(file_?)?size|bytes|year"
 )
+_NAMES_DELIMITER = re.compile(r'"?sep=.?"?', re.IGNORECASE)  # Excel's first line
+_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
 _LONGEST_HEADER = 2**20  # letters
 
 
 def find_header(file: ListFile, lines: Sequence[str]) -> tuple[int, str | None]:
     """Find the first line that holds something, and the delimiter if it is a header."""
     for start, line in enumerate(lines):
-        if not line.strip() or file.is_comment(line):
+        if not line.strip() or file.is_comment(line) or _NAMES_DELIMITER.fullmatch(line.strip()):
             continue
         if len(line) > _LONGEST_HEADER:
             return start, None
@@ -86,7 +88,11 @@ def read_table(file: ListFile, lines: Sequence[str], start: int, delimiter: str)
             file.comments += 1
             continue
         if delimiter == " " and len(cells) > len(keys) and path == 0:
-            cells = lines[line - 1].strip().rsplit(None, len(keys) - 1)
+            text = lines[line - 1].strip()
+            cells = text.rsplit(None, len(keys) - 1)
+            ends = [found.end() for found in EXTENSION.finditer(text)]
+            if len(keys) == 2 and ends and not names_video(cells[0]):  # a label of several words
+                cells = [text[: ends[-1]], text[ends[-1] :]]
         if len(cells) != len(keys):
             raise file.error(
                 line,
@@ -94,6 +100,8 @@ def read_table(file: ListFile, lines: Sequence[str], start: int, delimiter: str)
                 "Put paths with commas in double quotes; the last line may be where the list breaks off.",
             )
         cells = [cell.strip() for cell in cells]
+        if re.fullmatch("'[^']+'", cells[path]) and not file.exists(cells[path]):
+            cells[path] = cells[path][1:-1]
         if not cells[path]:
             raise file.error(line, f"the cell of the path is empty. Received: {cells}")
         kept.append((line, cells))
@@ -122,6 +130,8 @@ def _rows(file: ListFile, columns: list[str], keys: list[str], kept: list) -> li
         )
     numbering = {i for i in ignored if re.fullmatch(r"(unnamed(:.*)?|index)?", keys[i])}
     file.numbering = {path, *numbering}
+    if label is not None:
+        _check_thousands(file, kept, label)
     several = functools.cache(_several)
     return [
         Row(
@@ -157,6 +167,17 @@ def _label_column(
         return words, numbers  # numbers with gaps, or from 1 on
     file.names = names
     return numbers, words
+
+
+def _check_thousands(file: ListFile, kept: list, label: int) -> None:
+    """Refuse a column of labels whose commas stand before every third digit: 1,000 is no two labels."""
+    commas = [(line, cells[label]) for line, cells in kept if "," in cells[label]]
+    if commas and all(_THOUSANDS.fullmatch(cell) for _, cell in commas):
+        raise file.error(
+            commas[0][0],
+            f"expected a label without a separator of thousands. Received: {commas[0][1]!r}. Part several "
+            "labels by spaces.",
+        )
 
 
 def _several(cell: str) -> tuple[str, ...]:
