@@ -6,6 +6,7 @@ tensorflow-io's own reader fails on servers without ranges, and waits a minute f
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import re
 import urllib.error
@@ -108,7 +109,7 @@ def _open(url: str, seconds: float, method: str, headers=()) -> http.client.HTTP
         raise RemoteError(
             repr(url)[1:-1], "an address must not hold line ends or other control characters"
         )
-    parts = urllib.parse.urlsplit(url)
+    parts = _parted(url)
     if "@" in parts.netloc:
         raise RemoteError(
             url,
@@ -120,7 +121,7 @@ def _open(url: str, seconds: float, method: str, headers=()) -> http.client.HTTP
     address = urllib.parse.urlunsplit((parts.scheme, parts.netloc, path, query, ""))
     request = urllib.request.Request(address, method=method, headers=dict(headers))
     try:
-        return urllib.request.urlopen(request, timeout=seconds)
+        return _opener().open(request, timeout=seconds)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -135,3 +136,28 @@ def _open(url: str, seconds: float, method: str, headers=()) -> http.client.HTTP
         broke = isinstance(reason, (ConnectionResetError, http.client.HTTPException))
         kind = _BrokeOffError if broke else RemoteError
         raise kind(url, f"cannot be reached: {reason}") from None
+
+
+def _parted(url: str) -> urllib.parse.SplitResult:
+    """The parts of an address that has a host and a port, if any, that exists: systems take 99999 for 34463."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise RemoteError(url, f"the address cannot be understood: {error}") from None
+    if not parts.hostname or port == 0:
+        raise RemoteError(url, "expected an address with a host, and no port or one of 1 to 65535")
+    return parts
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follow redirects to addresses that can be."""
+
+    def redirect_request(self, request, answer, code, message, headers, address):
+        _parted(address)
+        return super().redirect_request(request, answer, code, message, headers, address)
+
+
+@functools.cache
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_Redirects)

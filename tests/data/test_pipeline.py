@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bod_keras.data import ClipDataset, Record, clip_indices, even_views, read_frames
+from bod_keras.data.processes import worker_pool
 from tests.leaks import Leaks
 
 OPTIONS = {"frames": 4, "size": 16, "batch_size": 2, "recipe": "cvrl"}
@@ -49,6 +50,35 @@ def test_a_stream_that_nobody_has_any_more_takes_its_processes_along(kind, video
     assert [kind for kind, _ in before.found(patience=0.0)] == ["process"] * 2
     del stream
     assert before.found() == []
+
+
+def test_processes_end_without_anything_to_do_and_start_again(videos, tmp_path, monkeypatch):
+    """Keras and TensorFlow keep a generator after `fit`, so that it is never closed."""
+    whole, _ = collect(ClipDataset(records_of(videos), **OPTIONS, workers=1), steps=8)
+    monkeypatch.setattr(worker_pool, "_IDLE_SECONDS", 1.0)
+    before = Leaks(tmp_path)
+    dataset = ClipDataset(records_of(videos), **OPTIONS, workers=2, timeout=60)
+    stream = dataset.training_numpy()
+    found = [next(stream)[0]["views"]]
+    assert before.found(patience=30.0) == []  # the stream is still there
+    found += [next(stream)[0]["views"] for _ in range(7)]
+    np.testing.assert_array_equal(np.concatenate(found), whole)
+    assert dataset.skipped == {}
+    stream.close()
+
+
+def test_of_too_few_videos_the_broken_ones_are_named_first(videos, broken, tmp_path):
+    names = ("sick.avi", "sick.mp4", "gone.mkv")
+    (tmp_path / "sick.avi").write_bytes(b"no video at all")
+    (tmp_path / "sick.mp4").touch()
+    for name, reason in zip(names, ("no video stream", "the file is empty", "No such file")):
+        for others in ([], videos[:2]):
+            records = records_of([str(tmp_path / name), *others])
+            message = f"1 of {len(records)} videos cannot be read: .*{name}: {reason}.*batch_size"
+            with pytest.raises(ValueError, match=message):
+                ClipDataset(records, **{**OPTIONS, "batch_size": 4})
+    with pytest.raises(ValueError, match="^batch_size must be between 1 and the number of videos"):
+        ClipDataset(records_of(videos[:2]), **{**OPTIONS, "batch_size": 4})
 
 
 def test_resuming_continues_bit_for_bit(videos):

@@ -150,3 +150,30 @@ def test_line_ends_never_reach_a_header(ending):
             with pytest.raises(RemoteError, match="control characters"):
                 remote.read_bytes(bad)
         assert not requests
+
+
+@pytest.mark.parametrize("more", [2**16, 2**17, -1])
+def test_a_port_that_does_not_exist_is_not_another_one(more):
+    """The system's resolver takes port 65536 + n for n."""
+    with server(whole) as (url, requests):
+        port = int(url.split(":")[2].split("/")[0])
+        wrong = url.replace(f":{port}/", f":{port + more if more > 0 else more}/")
+        with pytest.raises(RemoteError, match="cannot be understood: Port"):
+            remote.read_bytes(wrong)
+        assert not requests
+
+        def elsewhere(method, *rest):
+            return headers(0, "302 Found", Location=wrong)
+
+        with server(elsewhere) as (other, _), pytest.raises(RemoteError, match="Port"):
+            remote.read_bytes(other)
+        assert not requests
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[::1/a.mp4", "http://:80/a.mp4", "http:///a.mp4", "http://h:0/a", "http://h:x/a"],
+)
+def test_addresses_that_cannot_be_are_one_line(url):
+    with pytest.raises(RemoteError, match="the address cannot be understood|with a host"):
+        remote.size(url)

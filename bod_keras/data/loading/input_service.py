@@ -196,7 +196,7 @@ def answer(key: bytes, number: int) -> tuple[np.ndarray, bool, bytes, bytes]:
 
 def _is_address(address: str) -> bool:
     host, _, port = address.removeprefix("grpc://").rpartition(":")
-    known = port.isascii() and port.isdigit() and 0 < int(port) < 2**16
+    known = port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 2**16
     return address.startswith("grpc://") and known and bool(host) and host.isprintable()
 
 

@@ -19,9 +19,13 @@ from bod_keras.data.loading.input_service import InputService
 from bod_keras.data.loading.order import EpochOrder, video_numbers
 from bod_keras.data.loading.reader import ClipReader, Task
 from bod_keras.data.loading.sample_source import Sample, SampleSource
+from bod_keras.data.processes.process_map import process_map
 from bod_keras.data.record import Record
+from bod_keras.data.shards.shard_store import SHARD_KEY
 from bod_keras.data.video.array_store import ArrayRecord
+from bod_keras.data.video.check import check_video
 from bod_keras.errors import UserError
+from bod_keras.storage.remote import is_remote
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
 
 _LARGEST_BATCH = 2**38  # bytes, 256 GiB
+_CHECKED = 16  # files that are opened where there are too few of them
 # Epochs without a whole batch after which there will be none.
 _PATIENCE = 10
 
@@ -124,9 +129,10 @@ class ClipDataset:
         # Arrays would have to be copied into every worker.
         arrays = [record for record in self.records if isinstance(record, ArrayRecord)]
         self._workers = 0 if arrays else self.loading.workers
-        self._order = EpochOrder(
-            len(self.records), batch_size, seed, shard, video_numbers(self.records)
-        )
+        numbers = video_numbers(self.records)
+        if not arrays and len(set(numbers)) < batch_size * shard[1]:
+            self._refuse_broken(batch_size)
+        self._order = EpochOrder(len(self.records), batch_size, seed, shard, numbers)
         self.failure: str | None = None
         self._skipped: dict[str, str] = {}
         self._looped: set[str] = set()
@@ -142,6 +148,22 @@ class ClipDataset:
             addresses = self.loading.service.split(",")
             self._training_source = InputService(
                 addresses, self.records, self._order, reader, timeout
+            )
+
+    def _refuse_broken(self, batch_size: int) -> None:
+        """Of fewer videos than a batch holds, name those that cannot be read: a larger list will not help."""
+        paths = dict.fromkeys(r.path for r in self.records if not is_remote(r.path))
+        paths = [path for path in paths if SHARD_KEY not in path][:_CHECKED]
+        checks = process_map(check_video, paths, 1, lambda path: self.loading.timeout)
+        broken = {}
+        for path, result, failure in checks:
+            if failure or result["state"] != "ok":
+                broken[path] = failure or result["reason"]
+        if broken:
+            named = "; ".join(f"{path}: {reason}" for path, reason in broken.items())
+            raise UserError(
+                f"{len(broken)} of {len(self.records)} videos cannot be read: {named}. Besides, a batch holds "
+                f"{batch_size} different videos: mend or add some, or lower batch_size."
             )
 
     def _make_reader(self, arrays: list[ArrayRecord]) -> ClipReader:

@@ -19,17 +19,21 @@ import numpy as np
 
 from bod_keras.data.video.video_file import VideoError
 
+# The exit code of a process that has had nothing to do.
+IDLE = 75
 
-def main(channel: int, memory: int) -> None:
+
+def main(channel: int, memory: int, patience: float) -> None:
     """Serve a `WorkerPool` until it hangs up.
 
     Args:
         channel: file descriptor of the connection to the parent.
         memory: file descriptor of the shared memory.
+        patience: seconds without an item after which the process ends; its pool starts another if it is needed.
 
     Example:
         >>> from bod_keras.data.processes.worker import main
-        >>> main(channel=3, memory=4)  # doctest: +SKIP
+        >>> main(channel=3, memory=4, patience=60.0)  # doctest: +SKIP
     """
     # Ctrl-C reaches the whole process group; the parent saves first, and hangs up when it is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -42,7 +46,10 @@ def main(channel: int, memory: int) -> None:
     connection.send("ready")
     shared = None
     while True:
-        message = inbox.get()
+        try:
+            message = inbox.get(timeout=patience)
+        except queue.Empty:
+            os._exit(IDLE)
         if message is None:  # what was queued before it is dealt with
             dropped.clear()
             continue

@@ -19,19 +19,23 @@ from typing import Any
 import numpy as np
 
 from bod_keras.data.processes.awake_clock import awake_seconds
+from bod_keras.data.processes.worker import IDLE
 from bod_keras.errors import UserError
 
 _START = """
 import json, sys
-channel, memory, sys.path[:] = json.loads(sys.argv[1])
+channel, memory, patience, sys.path[:] = json.loads(sys.argv[1])
 from bod_keras.data.processes.worker import main
-main(channel, memory)
+main(channel, memory, patience)
 """
 # By it `bod_keras` imports no Keras, which a process that only reads videos does not need.
 _ENVIRONMENT = {"BOD_KERAS_READER": "1"}
 _START_SECONDS = 120.0
 _STARTS = 5  # processes that may end one after the other while they start, until that is told
 _END_SECONDS = 5.0
+# A process that is not asked for this long ends: a stream may be kept by what will never ask again, such as
+# Keras' and TensorFlow's wrapping of a generator after `fit`.
+_IDLE_SECONDS = 300.0
 # An item goes to the worker that has met its file, unless that one is this many items behind.
 _HOME_LEAD = 3
 
@@ -78,7 +82,8 @@ class WorkerPool:
     The processes are started afresh (no fork, no import of the main script), import no TensorFlow,
     and end when this process ends, however it ends. An item that keeps a worker busy for longer than
     its `timeout` is given up: the worker is killed and replaced. So is a worker that died; the item
-    that it was at is tried once more. Time in which this process is stopped does not count.
+    that it was at is tried once more. Time in which this process is stopped does not count. Processes that
+    have had nothing to do for five minutes end, and are started again when there is.
 
     Args:
         function: of an item, or of an item and a uint8 array to write into; it is pickled.
@@ -245,7 +250,7 @@ class WorkerPool:
                 )
         self._workers[self._workers.index(worker)] = _Worker(self._function, self._memory)
         for position, (ticket, job) in enumerate(worker.jobs.items()):
-            if position == 0 and worker.ready:
+            if position == 0 and worker.ready and code != IDLE:
                 job.attempts += 1
                 if job.attempts == 2 and reason is None:
                     reason = f"the process that read it died twice ({_named(code)})"
@@ -283,7 +288,7 @@ class _Worker:
         self.connection, theirs = Pipe()
         with theirs:
             files = (theirs.fileno(), memory.file)
-            settings = json.dumps([*files, sys.path])
+            settings = json.dumps([*files, _IDLE_SECONDS, sys.path])
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START, settings],
                 pass_fds=files,
