@@ -97,10 +97,14 @@ class Decoupling:
         motion_view: what shows the same motion and another appearance: L(d) contrasts what this
             makes of the last view with every view whose frames are in order. ``"appearance_swap"``,
             ``"background_swap"``, None (L(d) contrasts the views with each other), or a Keras layer.
-        swap_threshold: least change, of values in [0, 1], that counts as motion in these two.
+        swap_threshold: least change, of values in [0, 1], that counts as motion in these two and `static_mix`.
         static_view: what shows the same appearance and another motion: the static part sees it instead of
             every view but the last. ``"auto"`` (`FrameShuffle` for encoders that mix frames, None for others),
             ``"frame_shuffle"``, None, or a Keras layer.
+        static_mix: a in [0, 1). What moves in every view but the last stands over the background of another
+            video (`BackgroundSwap`), and the static part of such a view belongs to both videos:
+            L(s) = a L(s, video of what moves) + (1 - a) L(s, video of the background). 0: views keep their
+            backgrounds, which may then be all that s learns.
 
     Raises:
         ValueError: a setting out of its range.
@@ -129,6 +133,7 @@ class Decoupling:
     motion_view: Any = "appearance_swap"
     swap_threshold: float = SWAP_THRESHOLD
     static_view: Any = "auto"
+    static_mix: float = 0.5
 
     def __post_init__(self):
         if isinstance(self.bilevel, dict):
@@ -144,6 +149,8 @@ class Decoupling:
         for name in ("base_weight", "dynamic_weight"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name} must not be negative. Received: {getattr(self, name)}")
+        if not 0 <= self.static_mix < 1:
+            raise UserError(f"static_mix must lie in [0, 1). Received: {self.static_mix}")
 
     @classmethod
     def named(cls, name: str) -> Decoupling:
@@ -195,6 +202,7 @@ _PAPER = {
     "standardize": False,
     "motion_view": None,
     "static_view": None,
+    "static_mix": 0.0,
 }
 NAMED: dict[str, dict[str, Any]] = {
     "recommended": {},

@@ -66,9 +66,10 @@ def real(seeds):
 
 
 def characters(seeds):
-    """Characters that act."""
-    variants = (*BEYOND, "background swap", "no motion view", "paper")
-    return _every(seeds, regime=CHARACTERS, variant=variants)
+    """Characters that act, seen by one mean over space or by four."""
+    variants = (*BEYOND, "no static mix", "background swap", "no motion view", "paper")
+    encoders = ("per-frame", "per-frame regions")
+    return _every(seeds, encoder=encoders, regime=CHARACTERS, variant=variants)
 
 
 def sprites(seeds):

@@ -15,6 +15,7 @@ WIDTHS = (16, 32, 64, 128)
 # Temporal extent of each stage's kernels.
 ENCODERS = {
     "per-frame": (1, 1, 1, 1),
+    "per-frame regions": (1, 1, 1, 1),
     "late 3-D": (1, 1, 1, 3),
     "3-D": (1, 3, 3, 3),
     "3-D repeated edges": (1, 3, 3, 3),
@@ -59,6 +60,7 @@ VARIANTS = {
     # What the default adds to a split, one at a time left out.
     "no bi-level": _decoupled(bilevel=None),
     "background swap": _decoupled(motion_view="background_swap"),
+    "no static mix": _decoupled(static_mix=0.0),
     "no motion view": _decoupled(motion_view=None),
     "no static view": _decoupled(static_view=None),  # encoders with temporal kernels have one
     "not standardized": _decoupled(standardize=False),
@@ -86,12 +88,14 @@ def description(variant, framework="VSimCLR"):
 def build_encoder(name, shape=(FRAMES, SIZE, SIZE, 3)):
     """A small convolutional network, its kernels as `ENCODERS` says, clips to frame features (T, 128).
 
-    With "repeated edges" the first and the last frame are repeated beyond a clip's ends, which otherwise are
-    padded with zeros.
+    With "regions" each quarter of a frame has a mean of its own (T, 512). With "repeated edges" the first and
+    the last frame are repeated beyond a clip's ends, which otherwise are padded with zeros.
     """
     temporal = ENCODERS[name]
     if max(temporal) == 1:
-        return bod_keras.encoders.FrameCNN(shape, WIDTHS)
+        return bod_keras.encoders.FrameCNN(
+            shape, WIDTHS, regions=2 if name.endswith("regions") else 1
+        )
     x = clips = keras.Input(shape)
     x = keras.layers.Rescaling(4.0, offset=-1.0)(x)
     for stage, (width, extent) in enumerate(zip(WIDTHS, temporal), start=1):

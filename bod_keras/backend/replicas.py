@@ -68,6 +68,15 @@ def next_rows(x: Any) -> Any:
     return ops.concatenate([x[1:], first[following : following + 1]], axis=0)
 
 
+def previous_rows(x: Any) -> Any:
+    """For each row of the joint batch the one before it; for the first the last."""
+    if not is_replica():
+        return ops.roll(x, 1, axis=0)
+    last = gather(x[-1:])
+    before = (_rank() - 1 + count()) % count()
+    return ops.concatenate([last[before : before + 1], x[:-1]], axis=0)
+
+
 def sum_over_replicas(tensors: Iterable) -> Any:
     """The sums of equally shaped tensors; differentiable. The tensors themselves outside of a replica."""
     if not tensors or not is_replica():

@@ -41,10 +41,11 @@ class UnfoldTime(layers.Layer):
 def FrameCNN(  # noqa: N802
     input_shape: tuple[int | None, ...] = (8, 32, 32, 3),
     widths: Sequence[int] = (16, 32, 64, 128),
+    regions: int = 1,
     remat: bool = False,
     name: str = "frame_cnn",
 ) -> keras.Model:
-    """A per-frame CNN: strided convolutions, batch normalization and ReLU, then the mean over space.
+    """A per-frame CNN: strided convolutions, batch normalization and ReLU, then means over space.
 
     It has no temporal receptive field: what changes in time changes in its features, which is what the
     Koopman split needs.
@@ -53,16 +54,19 @@ def FrameCNN(  # noqa: N802
         input_shape: (T, H, W, 3); T, H and W may be None.
         widths: channels of the stages; each halves height and width. The first has 5 x 5 kernels, the
             others 3 x 3.
+        regions: r: space is divided into r x r regions, and each has a mean of its own. One mean forgets where
+            in a frame something is. More than 1 needs a known height and width, of maps that r divides.
         remat: whether training keeps few activations and computes the others again
             (`RematModel`): less memory, more time, the same results.
         name: of the model.
 
     Returns:
         A Functional `keras.Model`: clips (B, T, H, W, 3), RGB in [0, 1], to frame features
-        (B, T, widths[-1]), float32.
+        (B, T, regions^2 widths[-1]), float32.
 
     Raises:
-        ValueError: an input shape that is not (T, H, W, 3), no stage, or a `remat` that is no bool.
+        ValueError: an input shape that is not (T, H, W, 3), no stage, regions that do not fit the last maps, or
+            a `remat` that is no bool.
 
     Example:
         >>> import bod_keras
@@ -83,6 +87,17 @@ def FrameCNN(  # noqa: N802
         x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"stage{i}_norm")(x)
         x = layers.Activation("relu", name=f"stage{i}_relu")(x)
     # In float32 under every policy: the split reads small differences between frames.
-    x = layers.GlobalAveragePooling2D(name="space_mean", dtype="float32")(x)
+    if regions == 1:
+        x = layers.GlobalAveragePooling2D(name="space_mean", dtype="float32")(x)
+    else:
+        height, width = x.shape[1:3]
+        if regions < 1 or not height or not width or height % regions or width % regions:
+            raise UserError(
+                f"regions must be at least 1 and divide the last maps of {height} x {width} numbers. "
+                f"Received: regions={regions}, input_shape={tuple(input_shape)}"
+            )
+        window = (height // regions, width // regions)
+        x = layers.AveragePooling2D(window, name="region_means", dtype="float32")(x)
+        x = layers.Flatten(name="space_mean", dtype="float32")(x)
     features = UnfoldTime(name="unfold_time", dtype="float32")(x, clips)
     return encoder_model(clips, features, name, remat)

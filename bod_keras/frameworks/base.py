@@ -118,7 +118,7 @@ class ContrastiveModel(BiLevelModel):
         embeddings = self.projection_head.compute_output_shape(features)
         self.parts = {"base": embeddings[-1]}
         embeddings = (*embeddings[:-1], embeddings[-1] // self._heads)
-        self.split = self.motion_view = self.static_view = None
+        self.split = self.motion_view = self.static_view = self.mix = None
         if decoupling is not None:
             self.bilevel = decoupling.bilevel
             self.split = self.make_split()
@@ -131,7 +131,10 @@ class ContrastiveModel(BiLevelModel):
                 self.motion_view = _SWAPS[self.motion_view](decoupling.swap_threshold)
             shuffles = decoupling.static_view == "frame_shuffle"
             self.static_view = FrameShuffle() if shuffles else decoupling.static_view
-            for layer in (self.motion_view, self.static_view):
+            if decoupling.static_mix:
+                # Not of the clip whose background the motion view has: L(d) would find it in both.
+                self.mix = BackgroundSwap(decoupling.swap_threshold, donor="previous")
+            for layer in (self.motion_view, self.static_view, self.mix):
                 if layer is not None and not layer.built:
                     layer.build(encoder.input_shape)
         if self.bilevel is not None:
@@ -308,16 +311,19 @@ class ContrastiveModel(BiLevelModel):
     # -- the loss ------------------------------------------------------------------------------------------
 
     def all_views(self, views: Any) -> Any:
-        if not self._has_own_views:
+        if not self._has_own_views and self.mix is None:
             return views
         clips = [views[:, i] for i in range(views.shape[1])]
         # In evaluation, too: without its draws a loss would be another one.
-        motion = clips[0]
-        if self.motion_view is not None:
-            motion = self.motion_view(clips[-1], training=True)
+        motion = []
+        if self._has_own_views:
+            own = self.motion_view is not None
+            motion = [self.motion_view(clips[-1], training=True) if own else clips[0]]
+        if self.mix is not None:
+            clips = [*map(self.mix, clips[:-1]), clips[-1]]
         if self.static_view is not None:
             clips = [*(self.static_view(x, training=True) for x in clips[:-1]), clips[-1]]
-        return ops.stack([*clips, motion], axis=1)
+        return ops.stack([*clips, *motion], axis=1)
 
     def part_losses(self, features: Any, targets: Any, views: int, training: bool) -> tuple:
         """Return every part's loss, a dict of scalars; the embeddings; the parts; and the split or None."""
@@ -332,19 +338,30 @@ class ContrastiveModel(BiLevelModel):
         return losses, embeddings, parts, split
 
     def contrasted_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
-        """Return `part_loss`; of the dynamic part its mean over the pairs of each view and the motion view."""
-        if part != "dynamic" or not self._has_own_views:
-            return self.part_loss(part, views, targets, training)
-        losses = [
-            self.part_loss(
-                part,
-                [views[i], views[-1]],
-                [targets[i], targets[-1]] if targets else None,
-                training,
-            )
-            for i in range(len(views) - 1)
-        ]
-        return sum(losses) / len(losses)
+        """Return `part_loss`, a scalar, over all that the views are compared with.
+
+        Of the dynamic part it is the mean over the pairs of each view and the motion view; of the others
+        that over the two videos of a view whose background is another one's, weighted by `static_mix`.
+        """
+        if part == "dynamic":
+            if not self._has_own_views:
+                return self.part_loss(part, views, targets, training)
+            losses = [
+                self.part_loss(
+                    part,
+                    [views[i], views[-1]],
+                    [targets[i], targets[-1]] if targets else None,
+                    training,
+                )
+                for i in range(len(views) - 1)
+            ]
+            return sum(losses) / len(losses)
+        loss = self.part_loss(part, views, targets, training)
+        if self.mix is None:
+            return loss
+        own = self.decoupling.static_mix
+        views, targets = (x and [*x[:-1], ops.roll(x[-1], 1, axis=0)] for x in (views, targets))
+        return own * loss + (1 - own) * self.part_loss(part, views, targets, training)
 
     def upper_loss(
         self, features: Any, targets: Any, views: int, training: bool
@@ -414,9 +431,20 @@ class ContrastiveModel(BiLevelModel):
         }
 
     def get_config(self):
-        """Return all arguments: those of a subclass are attributes of the same names."""
+        """Return all arguments: those of a subclass are attributes of the same names.
+
+        Raises:
+            UserError: one is no attribute, and no `get_config` of the class that has it says what it is.
+        """
         serialize = keras.saving.serialize_keras_object
         own = [name for name in self.own_arguments() if hasattr(self, name)]
+        writer = next(kind for kind in type(self).__mro__ if "get_config" in vars(kind))
+        written = {*own, *inspect.signature(writer.__init__).parameters}
+        if missing := [name for name in self.own_arguments() if name not in written]:
+            raise UserError(
+                f"{type(self).__name__} cannot be saved: its argument {missing[0]!r} is no attribute of this "
+                f"name. Keep it in __init__ (self.{missing[0]} = {missing[0]}), or override get_config."
+            )
         return {
             **super().get_config(),
             **{name: getattr(self, name) for name in own},

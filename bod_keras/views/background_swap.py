@@ -5,18 +5,20 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from bod_keras.backend.replicas import next_rows
+from bod_keras.backend.replicas import next_rows, previous_rows
 from bod_keras.decoupling import SWAP_THRESHOLD
-from bod_keras.errors import UserError
+from bod_keras.errors import UserError, check_choice
+
+_ROWS = {"next": next_rows, "previous": previous_rows}
 
 
 @keras.saving.register_keras_serializable("bod_keras")
 class BackgroundSwap(keras.layers.Layer):
-    """Put what moves in a clip over the background of the next clip of the batch, that of all replicas.
+    """Put what moves in a clip over the background of another clip of the batch, that of all replicas.
 
     The background b of a clip x is the median of its frames, pixel by pixel. What differs from it moves:
 
-        y_t = x_t where max_c |x_t - b| > threshold, elsewhere b of the next clip.
+        y_t = x_t where max_c |x_t - b| > threshold, elsewhere b of the other clip.
 
     Two clips that share their motion and not their background cannot be matched by appearance, so a dynamic
     part that is contrasted between them has to know the motion: `motion_view` of `Decoupling`. It
@@ -24,6 +26,7 @@ class BackgroundSwap(keras.layers.Layer):
 
     Args:
         threshold: least difference from the background, of values in [0, 1], that counts as moving.
+        donor: whose background it is: that of the ``"next"`` clip or of the ``"previous"`` one.
 
     Call arguments:
         clips: (B, T, H, W, 3) in [0, 1], B >= 2, or one clip keeps its background; T >= 3.
@@ -49,11 +52,13 @@ class BackgroundSwap(keras.layers.Layer):
         Foreground-background Merging", CVPR 2022, arXiv 2109.15130, whose mask is another one.
     """
 
-    def __init__(self, threshold: float = SWAP_THRESHOLD, **kwargs):
+    def __init__(self, threshold: float = SWAP_THRESHOLD, donor: str = "next", **kwargs):
         super().__init__(**kwargs)
+        check_choice("donor", donor, tuple(_ROWS))
         if not 0 < threshold < 1:
             raise UserError(f"threshold must lie in (0, 1), 0.08 is usual. Received: {threshold}")
         self.threshold = threshold
+        self.donor = donor
 
     def call(self, clips):
         if len(clips.shape) != 5 or clips.shape[1] is None:
@@ -63,13 +68,13 @@ class BackgroundSwap(keras.layers.Layer):
             )
         background = _median_frame(clips)
         change = ops.max(ops.abs(clips - background), axis=-1, keepdims=True)
-        return ops.where(change > self.threshold, clips, next_rows(background))
+        return ops.where(change > self.threshold, clips, _ROWS[self.donor](background))
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "threshold": self.threshold}
+        return {**super().get_config(), "threshold": self.threshold, "donor": self.donor}
 
 
 def _median_frame(clips):

@@ -40,6 +40,7 @@ SIMPLE = {
     "standardize": False,
     "motion_view": None,
     "static_view": None,
+    "static_mix": 0.0,
 }
 HALF = {"temperature": 0.5}
 CASES = {

@@ -1,5 +1,6 @@
 """`FrameCNN`: no look across time, shapes, and the encoders as Keras layers."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -36,6 +37,24 @@ def test_fold_time_keeps_the_frames_of_a_clip_together_and_unfold_time_undoes_it
     np.testing.assert_array_equal(frames[4 * 2 + 1], clips[2, 1])
     features = frames.mean((1, 2))
     np.testing.assert_array_equal(numpy(UnfoldTime()(features, clips))[2, 1], features[4 * 2 + 1])
+
+
+def test_each_region_has_a_mean_of_its_own():
+    whole = encoders.FrameCNN((4, 16, 16, 3), widths=(4, 6))
+    parts = encoders.FrameCNN((4, 16, 16, 3), widths=(4, 6), regions=2)
+    parts.set_weights(whole.get_weights())
+    maps = keras.Model(whole.input, whole.get_layer("stage2_relu").output)
+    clips = make_clips(size=16)
+    expected = numpy(maps(clips)).reshape(2, 4, 2, 2, 2, 2, 6).mean((3, 5)).reshape(2, 4, 24)
+    np.testing.assert_allclose(numpy(parts(clips)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "regions, shape", [(3, (4, 16, 16, 3)), (2, (4, None, 16, 3)), (0, (4, 16, 16, 3))]
+)
+def test_regions_that_do_not_fit_are_refused(regions, shape):
+    with pytest.raises(ValueError, match=f"regions must be.*regions={regions}"):
+        encoders.FrameCNN(shape, widths=(4, 6), regions=regions)
 
 
 @pytest.mark.parametrize("widths", [(5,), (4, 8, 12)])

@@ -8,22 +8,23 @@ from tests.layer_harness import check_layer
 from tests.tiny_models import numpy
 
 
-def truth(clips, threshold):
+def truth(clips, threshold, donor):
     backgrounds = [np.sort(clip, axis=0)[len(clip) // 2] for clip in clips]
     result = np.empty_like(clips)
     for i, clip in enumerate(clips):
-        other = backgrounds[(i + 1) % len(clips)]
+        other = backgrounds[(i + donor) % len(clips)]
         for t, y, x in np.ndindex(clip.shape[:3]):
             moves = np.abs(clip[t, y, x] - backgrounds[i][y, x]).max() > threshold
             result[i, t, y, x] = clip[t, y, x] if moves else other[y, x]
     return result
 
 
+@pytest.mark.parametrize("donor, offset", [("next", 1), ("previous", -1)])
 @pytest.mark.parametrize("frames", [3, 4, 7])
-def test_it_equals_the_slow_truth(frames):
+def test_it_equals_the_slow_truth(frames, donor, offset):
     clips = np.random.default_rng(0).random((3, frames, 4, 5, 3), "float32")
-    swapped = numpy(bod_keras.BackgroundSwap(0.3)(clips))
-    np.testing.assert_array_equal(swapped, truth(clips, 0.3))
+    swapped = numpy(bod_keras.BackgroundSwap(0.3, donor)(clips))
+    np.testing.assert_array_equal(swapped, truth(clips, 0.3, offset))
     assert 0.1 < np.mean(swapped == clips) < 0.9  # neither nothing nor everything moves
 
 
@@ -46,15 +47,17 @@ def test_one_clip_keeps_its_background():
 
 def test_it_is_a_keras_layer(tmp_path):
     check_layer(
-        lambda: bod_keras.BackgroundSwap(0.2),
+        lambda: bod_keras.BackgroundSwap(0.2, "previous"),
         (4, 5, 5, 3),
         tmp_path=tmp_path,
-        arguments={"threshold": 0.2},
+        arguments={"threshold": 0.2, "donor": "previous"},
     )
 
 
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match=r"threshold must lie in \(0, 1\).*Received: 0"):
         bod_keras.BackgroundSwap(0)
+    with pytest.raises(ValueError, match=r"donor must be.*next.*previous.*Received: .*last"):
+        bod_keras.BackgroundSwap(donor="last")
     with pytest.raises(ValueError, match=r"expects clips.*Received: \(2, 2, 4, 8, 8, 3\)"):
         bod_keras.BackgroundSwap()(np.zeros((2, 2, 4, 8, 8, 3), "float32"))
