@@ -66,6 +66,7 @@ def simple(**changes):
         "standardize": False,
         "motion_view": None,
         "static_view": None,
+        "static_mix": 0.0,
     }
     return bod_keras.Decoupling(**{**settings, **changes})
 
@@ -138,6 +139,13 @@ def part_networks(model):
     for attribute in ("predictors", "expanders", "clusters"):
         networks += getattr(model, attribute, {}).values()
     return networks
+
+
+def run_steps_eagerly(monkeypatch):
+    """Until `monkeypatch` is undone, TensorFlow compiles no training step; JAX would compile each operation."""
+    if keras.backend.backend() == "tensorflow":
+        always = property(lambda model: True, lambda model, value: None)
+        monkeypatch.setattr(keras.Model, "run_eagerly", always)
 
 
 def train(model, views, epochs=1, batch_size=4, **kwargs):
