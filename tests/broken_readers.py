@@ -13,7 +13,7 @@ def misbehave(path):
     if name.startswith("hang"):
         time.sleep(600)
     if name.startswith("slow"):
-        time.sleep(1.5)
+        time.sleep(0.4)
     if name.startswith("die"):
         os.abort()
     if name.startswith("once") and not os.path.exists(marker := name + ".marker"):

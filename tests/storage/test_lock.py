@@ -28,6 +28,7 @@ def holder(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "run")],
         cwd=ROOT,
+        env={**os.environ, "BOD_KERAS_READER": "1"},  # imports no Keras
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,4 +1,4 @@
-"""`import bod_keras` needs nothing that only reading videos, plots or probes need."""
+"""`import bod_keras` needs nothing that only reading videos, plots or probes need, nor do the evaluations."""
 
 import os
 import subprocess
@@ -15,6 +15,8 @@ sys.modules.update({name: None for name in ("cv2", "matplotlib", "sklearn")})
 import bod_keras, bod_keras.data
 augmenter = bod_keras.ClipAugmenter.from_recipe("cvrl", 8)
 print([name for name in sys.modules if name.startswith("bod_keras.data.")])
+del sys.modules["cv2"]
+import bod_keras.evaluation, bod_keras.evaluation.protocols
 """
 
 
