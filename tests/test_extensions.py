@@ -120,3 +120,42 @@ def test_a_name_is_registered_once():
     registry.register("a")(Spread)
     with pytest.raises(bod_keras.UserError, match="already"):
         registry.register("a")(VMean)
+
+
+@keras.saving.register_keras_serializable("tests")
+class VHidden(VMean):
+    """A framework whose argument is kept under another name."""
+
+    def __init__(self, encoder, decoupling=None, sharpness=1.0, **kwargs):
+        super().__init__(encoder, decoupling, **kwargs)
+        self._sharpness = sharpness
+
+
+@keras.saving.register_keras_serializable("tests")
+class VChild(VHidden):
+    """It inherits the argument, and adds one that it keeps."""
+
+    def __init__(self, encoder, decoupling=None, weight=2.0, **kwargs):
+        super().__init__(encoder, decoupling, **kwargs)
+        self.weight = weight
+
+
+@keras.saving.register_keras_serializable("tests")
+class VTold(VHidden):
+    """It says itself what the argument is."""
+
+    def __init__(self, encoder, decoupling=None, sharpness=1.0, **kwargs):
+        super().__init__(encoder, decoupling, sharpness=sharpness, **kwargs)
+
+    def get_config(self):
+        return {**super().get_config(), "sharpness": self._sharpness}
+
+
+def test_an_argument_that_would_not_be_saved_is_told(tmp_path):
+    for kind in (VHidden, VChild):
+        model = kind(build_encoder((4, 8, 8, 3)), sharpness=3.0)
+        with pytest.raises(bod_keras.UserError, match=r"argument 'sharpness' .*self.sharpness ="):
+            model.save(tmp_path / "model.keras")
+    model = VTold(build_encoder((4, 8, 8, 3)), sharpness=3.0)
+    model.save(tmp_path / "model.keras")
+    assert keras.models.load_model(tmp_path / "model.keras")._sharpness == 3.0

@@ -30,8 +30,9 @@ def parse_flags(name: str, argv: list[str]) -> list[str]:
         known = flags.FLAGS.get_key_flags_for_module(
             flags.FLAGS.find_module_defining_flag("traceback")
         )
-        near = nearest(error.flagname, (flag.name for flag in known))
-        hint = f" Did you mean --{near}?" if near else ""
+        flag, dot, key = error.flagname.partition(".")
+        near = nearest(flag, (flag.name for flag in known))
+        hint = f" Did you mean --{near}{dot}{key}?" if near else ""
         sys.exit(f"{name}: there is no flag --{error.flagname}.{hint} See --help.")
     except flags.Error as error:
         if "--traceback" in argv:

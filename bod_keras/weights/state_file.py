@@ -122,6 +122,11 @@ def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
             f"{file} must hold float16, bfloat16, float32, float64 or integer tensors. Received: {error}. Save "
             "it in one of these."
         ) from error
+    odd = [key for key, array in state.items() if np.issubdtype(array.dtype, np.complexfloating)]
+    if odd:
+        raise UserError(
+            f"{file} must hold real numbers. Received: {odd[0]} of {state[odd[0]].dtype}"
+        )
     return {key: _full_precision(array) for key, array in state.items()}
 
 
@@ -143,9 +148,12 @@ def _read_pickled(file: Path) -> dict[str, np.ndarray]:
             "or give a .pth or .safetensors file."
         ) from error
     try:
-        return _flat(saved, torch, most=2 * file.stat().st_size)
+        return _flat(saved, torch, most=_EXPANSION * file.stat().st_size)
     except (MemoryError, RuntimeError, TypeError) as error:
-        raise UserError(f"{file} holds a tensor that NumPy cannot hold ({error}).") from error
+        raise UserError(
+            f"{file} holds a tensor that an encoder cannot take ({error}). Let PyTorch save dense tensors of "
+            "real numbers, each under a name of its own."
+        ) from error
     except OverflowError as error:
         raise UserError(
             f"{file} must hold tensors in a few levels of dicts, no larger than the file. {error} Let PyTorch "
@@ -185,15 +193,18 @@ def _plain_values():
 
 def _flat(saved, torch, most: int) -> dict[str, np.ndarray]:
     """The tensors of dicts in dicts, in their order; an OverflowError where there is no end of them."""
-    found, waiting, visited = {}, [("", saved, 0)], 0
+    found, waiting, visited, numbers = {}, [("", saved, 0)], 0, 0
     while waiting:
         name, value, depth = waiting.pop()
         visited += 1
         if depth > _DEEPEST or visited > _MOST:
             raise OverflowError("One of them holds itself, or there are too many.")
         if isinstance(value, torch.Tensor):
-            if value.numel() > most:
-                raise OverflowError(f"{name} claims {value.numel()} numbers.")
+            numbers += value.numel()
+            if numbers > most:
+                raise OverflowError(f"{name} and those before it claim {numbers} numbers.")
+            if value.is_complex() or name in found:
+                raise TypeError(f"{name} is complex, or there twice")
             value = value.detach()
             # NumPy has no bfloat16.
             found[name] = (value.float() if value.is_floating_point() else value).numpy()

@@ -11,7 +11,7 @@ from bod_keras.data import VideoError
 from bod_keras.errors import UserError
 from bod_keras.storage.remote_error import RemoteError
 from bod_keras.training import NotFiniteError
-from tests.typed_commands import ROOT
+from tests.typed_commands import ROOT, run_here
 
 
 def fail(error):
@@ -86,6 +86,20 @@ def test_help_lists_flags_and_keys_and_imports_no_keras():
     assert "  --config.decoupling.ridge=0.1" in lines
     above = lines.index("  --config.optimizer.reference_batch=None")
     assert lines[above - 2].startswith("  The batch size that learning_rate was published for")
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [
+        ("--confg.seed=1", "--config.seed"),
+        ("--conifg.clips.frames=8", "--config.clips.frames"),
+        ("--config_.epochs=1", "--config.epochs"),
+        ("--init_form=runs/a", "--init_from"),
+    ],
+)
+def test_a_wrong_flag_of_a_key_is_told_with_its_key(flag, meant, capsys):
+    done = run_here(capsys, "train.py", "--config=configs/demo.py", flag)
+    assert done.returncode == 1 and f"Did you mean {meant}?" in done.stderr
 
 
 def test_every_key_is_listed_once():

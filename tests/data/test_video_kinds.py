@@ -3,6 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -17,6 +18,7 @@ from bod_keras.data.video.video import count_frames, frame_times
 from bod_keras.data.video.video_index import video_index
 from tests.remote_servers import serve_folder
 from tests.stamped_videos import (
+    FRAMES,
     copy_video,
     join_videos,
     read_stamp,
@@ -325,6 +327,63 @@ def test_packets_that_are_lost_without_a_trace_are_told_by_the_gap(
         assert re.match(r"\d+ frames? missing, the first after \d", check_video(path, full)["gaps"])
     found = verify(Catalog([Record(str(path))]), journal=tmp_path / "journal")
     assert found["counts"]["gaps"] == 1 and found["counts"]["truncated"] == 0
+
+
+def uneven(frames=FRAMES):
+    """Times of a rate that varies: 40 to 50 ms; then 20 a second after 25 a second."""
+    rng = np.random.default_rng(1)
+    return [
+        np.cumsum(rng.integers(4, 6, frames)).tolist(),
+        np.cumsum([4] * (frames // 2) + [5] * (frames // 2)).tolist(),
+    ]
+
+
+@pytest.mark.parametrize("times", uneven())
+@pytest.mark.parametrize("lost", [[30], [7, 41, 42], [13, 27, 50]])
+def test_packets_that_are_lost_at_a_rate_that_varies(tmp_path, times, lost):
+    whole = write_video(tmp_path / "a.mkv", "mpeg4", times, gop=1)
+    assert check_video(whole)["gaps"] is None
+    path = copy_video(whole, tmp_path / "lost.mkv", without=lost)
+    assert check_video(path)["gaps"].startswith(f"{len(lost)} frame")
+
+
+def test_many_packets_that_are_lost_at_a_constant_rate(tmp_path):
+    lost = list(range(9, 60, 12))  # more than 1 % of the frames
+    path = copy_video(
+        write_video(tmp_path / "a.mkv", "mpeg4", gop=1), tmp_path / "b.mkv", without=lost
+    )
+    assert check_video(path)["gaps"] == f"{len(lost)} frames missing, the first after 0.32 s"
+
+
+@pytest.mark.parametrize(
+    "name, codec, said",
+    [
+        ("a.mkv", "libx265", "the first 9 frames lean on others"),
+        ("a.mp4", "libx264", "the first frame leans on others"),  # it has a key frame more
+        ("a.mkv", "mpeg4", "the first 9 frames lean on others"),
+        ("a.ts", "mpeg2video", "the first 9 frames lean on others"),
+        ("a.avi", "mpeg4", "the first 9 frames lean on others"),
+    ],
+)
+def test_a_file_that_begins_between_key_frames(tmp_path, name, codec, said):
+    whole = write_video(tmp_path / name, codec, gop=12)
+    path = copy_video(whole, tmp_path / f"late-{name}", first=3)
+    assert said in check_video(path)["gaps"]
+
+
+def test_a_picture_that_begins_long_after_the_sound(tmp_path):
+    times = [100 + 4 * n for n in range(FRAMES)]
+    path = write_video(tmp_path / "a.mkv", "libx264", times, sound=3)
+    assert "the picture begins 1.0" in check_video(path)["gaps"]
+    assert check_video(write_video(tmp_path / "b.mkv", "libx264", sound=3))["gaps"] is None
+
+
+def test_parts_of_packets_that_are_lost(tmp_path):
+    path = write_video(tmp_path / "a.ts", "libx264", times_of("jitter"))
+    data = Path(path).read_bytes()
+    middle = len(data) // 188 // 2 * 188
+    Path(path).write_bytes(data[:middle] + data[middle + 3 * 188 :])
+    assert re.search(r"a part of \d+ frames? is missing", check_video(path)["gaps"])
 
 
 @pytest.mark.parametrize("kind", ["jitter", "dropped", "late", "constant"])

@@ -162,6 +162,7 @@ class VideoFiles:
                 records.append(dataclasses.replace(record, path=path))
         missing = [name for name, path in places.items() if path is None]
         records, remarks = without_repeats(records)
+        remarks += _contradictions(records)
         return Catalog(records, class_names, flip_safe, missing, remarks=remarks)
 
 
@@ -178,6 +179,23 @@ def without_repeats(records: Iterable[Record]) -> tuple[list[Record], list[str]]
             kept.append(record)
     said = f"{len(again)} repeated annotation{'s' * (len(again) > 1)} merged ({some(again)})"
     return kept, [said] if again else []
+
+
+def _contradictions(records: Iterable[Record]) -> list[str]:
+    """Say which videos are annotated twice, with different labels or in different splits."""
+    first: dict[tuple, Record] = {}
+    labels, splits = {}, {}
+    for record in records:
+        before = first.setdefault((record.path, record.span), record)
+        if before.label != record.label:
+            labels[os.path.basename(record.path)] = None
+        elif before.split != record.split:
+            splits[os.path.basename(record.path)] = None
+    return [
+        f"{len(found)} annotated with two {what} ({some(list(found))})"
+        for what, found in (("labels", labels), ("splits", splits))
+        if found
+    ]
 
 
 def _find(folder: str) -> list[tuple[str, bool]]:

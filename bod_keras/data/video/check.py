@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -15,12 +16,15 @@ from bod_keras.data.video.video import (
     readable_frames,
 )
 from bod_keras.data.video.video_file import VideoError
-from bod_keras.data.video.video_index import video_index
+from bod_keras.data.video.video_index import VideoIndex, video_index
 
 # Seconds by which a frame time of a constant rate may be off: .webm and .mkv round them to milliseconds.
 _JITTER, _JITTER_SHARE = 0.002, 0.1
 # Where an edit or a container's own rounding shows, the rate is still constant.
 _ODD, _ODD_SHARE = 3, 0.01
+# A frame is missing where this many distances on either side are alike, up to a share, but for a few.
+_AROUND, _ALIKE, _FEW = 12, 0.35, 0.125
+_LATE = 5  # frames by which the picture may begin after the sound
 
 
 def check_video(path: str, full: bool = False) -> dict:
@@ -34,8 +38,8 @@ def check_video(path: str, full: bool = False) -> dict:
     Returns:
         A dict: `state`, "ok", "truncated" or "unreadable"; `reason`, why, or None; `declared` and
         `frames`, the header's number of frames and that of those that can be decoded; `fps`;
-        `variable_rate`, or None where that was not looked for; `gaps`, which frames seem to be lost: at a
-        constant rate distances of frames are a whole number of times the usual one. What is not known is None.
+        `variable_rate`, or None where that was not looked for; `gaps`, which frames seem to be lost, or None.
+        What is not known is None.
 
     Example:
         >>> from bod_keras.data.video.check import check_video
@@ -51,8 +55,8 @@ def check_video(path: str, full: bool = False) -> dict:
         info = probe(path)
         result |= {"declared": info.frames, "fps": info.fps}
         result["frames"] = readable_frames(path)
-        times = video_index(path).times
-        result["gaps"] = None if times is None else _gaps(times)
+        index = video_index(path)
+        times, result["gaps"] = index.times, _gaps(index)
         if full:
             check_frames(path)
             result["variable_rate"] = times is not None and _is_variable(times)
@@ -105,22 +109,43 @@ def _odd(times: np.ndarray) -> np.ndarray:
     return np.flatnonzero(abs(gaps - usual) > max(_JITTER, _JITTER_SHARE * usual))
 
 
-def _gaps(times: np.ndarray) -> str | None:
-    """Say how many frames are missing where the rate is constant: packets that were lost, or frames dropped."""
-    if _is_variable(times):
-        return None
-    gaps = np.diff(times)
-    usual = np.median(gaps) if len(gaps) else 0
-    found = [(n, round(gaps[n] / usual) - 1) for n in _odd(times)] if usual else []
-    found = [
-        (n, lost)
-        for n, lost in found
-        if lost > 0 and abs(gaps[n] - (lost + 1) * usual) <= max(_JITTER, _JITTER_SHARE * usual)
-    ]
-    if not found:
-        return None
-    frames = sum(lost for _, lost in found)
-    return f"{frames} frame{'s' * (frames > 1)} missing, the first after {times[found[0][0]]:.2f} s"
+def _gaps(index: VideoIndex) -> str | None:
+    """Say which frames seem to be missing: packets that were lost, or frames that the camera dropped."""
+    said = []
+    if index.times is not None and len(index.times) > 1:
+        found = list(_holes(np.diff(index.times)))
+        if frames := sum(lost for _, lost in found):
+            plural = "s" * (frames > 1)
+            first = index.times[found[0][0]]
+            said.append(f"{frames} frame{plural} missing, the first after {first:.2f} s")
+        if index.times[0] > _LATE * np.median(np.diff(index.times)):
+            said.append(f"the picture begins {index.times[0]:.2f} s after the file")
+    if index.headless:
+        first = f"{index.headless} frames lean" if index.headless > 1 else "frame leans"
+        said.append(f"the first {first} on others that are not in the file")
+    if index.damaged:
+        said.append(f"a part of {index.damaged} frame{'s' * (index.damaged > 1)} is missing")
+    return "; ".join(said) or None
+
+
+def _holes(gaps: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Give the distances that stand out from those around them, and the frames that each of them lacks.
+
+    Where those around are steady, a distance with missing frames is a whole number of times theirs; where they
+    vary, it is only longer than they are. Where they are unlike each other, nothing can be said.
+    """
+    beside = np.minimum(np.append(gaps[1:], np.inf), np.append(np.inf, gaps[:-1]))
+    for n in np.flatnonzero(gaps > 1.5 * beside).tolist():
+        around = np.concatenate([gaps[max(0, n - _AROUND) : n], gaps[n + 1 : n + 1 + _AROUND]])
+        usual = np.median(around)
+        off = abs(around - usual)
+        alike = off <= max(_JITTER, _ALIKE * usual)
+        if usual <= 0 or alike.sum() < (1 - _FEW) * len(around):
+            continue
+        lost = round(gaps[n] / usual) - 1
+        slack = max(_JITTER, _JITTER_SHARE * usual, 2 * off[alike].max())
+        if lost > 0 and abs(gaps[n] - (lost + 1) * usual) <= slack:
+            yield n, lost
 
 
 def _check_images(folder: str, full: bool) -> int:

@@ -137,13 +137,15 @@ class VideoFile:
         codec: name of the track's codec.
         formats: FFmpeg's names of the container.
         lost: packets so far that could not be decoded.
+        damaged: packets so far of which the container says that a part is missing.
 
     Raises:
         VideoError: if there is no picture track, or no decoder for it.
     """
 
     def __init__(self, path: str, container: av.container.InputContainer, source: Any = None):
-        self.path, self.container, self.lost, self._source = path, container, 0, source
+        self.path, self.container, self._source = path, container, source
+        self.lost = self.damaged = 0
         self.formats = set(container.format.name.split(","))
         pictures = av.stream.Disposition.attached_pic
         tracks = [t for t in container.streams.video if not t.disposition & pictures]
@@ -173,6 +175,7 @@ class VideoFile:
         """
         with contextlib.suppress(av.error.FFmpegError):
             for packet in self.container.demux(self.stream):
+                self.damaged += bool(packet.size and packet.is_corrupt)
                 if packet.size and not packet.is_corrupt:
                     yield packet
 

@@ -53,6 +53,8 @@ class VideoIndex:
         keys: packets from which decoding can begin, in order.
         picture: how frames become arrays.
         codec: name.
+        headless: packets, or frames, at the start that lean on others which are not in the file.
+        damaged: packets of which a part is missing.
     """
 
     count: int
@@ -64,6 +66,8 @@ class VideoIndex:
     keys: tuple[KeyPacket, ...]
     picture: Picture
     codec: str
+    headless: int = 0
+    damaged: int = 0
 
     def key_before(self, number: int) -> KeyPacket | None:
         """Give the last packet from which decoding reaches a frame; None for the start of the file."""
@@ -242,7 +246,12 @@ def _index(video, packets, frames, numbers, count: int, times, pts) -> VideoInde
         times = np.arange(count) / fps
     promised = _promised(video, packets, count + video.lost, times)
     keys = tuple(sorted(keys))
-    return VideoIndex(count, promised, fps, times, pts, numbers, keys, video.picture, video.codec)
+    begin = next((frame.ordinal for frame in frames if frame.is_key), frames[0].ordinal) or 0
+    return VideoIndex(
+        *(count, promised, fps, times, pts, numbers, keys, video.picture, video.codec),
+        headless=sum(packet.shown for packet in packets[:begin]),
+        damaged=video.damaged,
+    )
 
 
 def _promised(video: VideoFile, packets: list[_Packet], count: int, times) -> int:

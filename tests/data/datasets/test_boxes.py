@@ -112,6 +112,8 @@ def test_ava_rows_without_an_action_are_boxes_without_labels(ava, action):
         (f"{ROW},12", "expected 'video,second,x1"),
         (ROW.replace("0902", "inf") + ",12,3", "expected 'video,second,x1"),
         (ROW.replace("0.077", "nan") + ",12,3", "expected 'video,second,x1"),
+        (ROW.replace("0902", "902.5") + ",12,3", "expected 'video,second,x1"),
+        (ROW.replace("0.283", "283") + ",12,3", "shares of width and height.*Divide pixels"),
     ],
 )
 def test_ava_rows_that_cannot_be_understood(ava, row, expected):
@@ -133,6 +135,17 @@ def test_ava_rows_that_cannot_be_understood(ava, row, expected):
         ("ava_action_list_v2.2.pbtxt", 'item { name: "x" id: 81 }', "Received the ids: 81"),
         ("ava_action_list_v2.2.pbtxt", 'item { name: "x" id: 0 }', "Received the ids: 0"),
         ("ava_action_list_v2.2.pbtxt", "nothing", "Received the ids: none"),
+        ("ava_train_excluded_timestamps_v2.2.csv", "a,902.5\n", "line 1: expected 'VIDEO,SECOND'"),
+        (
+            "ava_action_list_v2.2.pbtxt",
+            'item { name: "x" id: 3 }\nitem { name: "y" id: 3 }',
+            "each once. Received the ids: 3, 3",
+        ),
+        (
+            "ava_action_list_v2.2.pbtxt",
+            "item { name: \"x\" id: 3 }\nitem { name: 'y' id: 4 }",
+            "name in double quotes.*Received the ids: 3",
+        ),
     ],
 )
 def test_other_files_of_ava_that_cannot_be_understood(ava, name, text, expected):
@@ -172,6 +185,8 @@ def test_ava_predictions_need_a_score(tmp_path, score):
         ({"v,0902": [1]}, "'v,0902': expected an array of rows x1 y1 x2 y2 score"),
         ({"v,0902": np.zeros((1, 4))}, "'v,0902': expected an array of rows"),
         ({"v,0902": np.full((1, 5), np.nan)}, "'v,0902': boxes and scores must be finite"),
+        ({"v,0902": np.full((1, 5), 300.0)}, "'v,0902': boxes must be shares"),
+        ({"v,0902": np.ones((1, 5), bool)}, "'v,0902': boxes and scores must be finite"),
     ],
 )
 def test_proposals_that_cannot_be_understood(tmp_path, content, expected):
@@ -258,6 +273,8 @@ def test_ucf101_24_that_is_something_else(tmp_path, frames):
         ({"gttubes": {NAME: {0: [np.full((1, 5), np.inf)]}}}, "not finite"),
         ({"gttubes": {NAME: {0: [np.zeros((1, 5))]}}}, "frames must be integers from 0"),
         ({"gttubes": {NAME: {0: ["text"]}}}, "nor pyannot.pkl"),
+        ({"gttubes": {NAME: {0: [np.array([[1.5, 9, 9, 20, 20]])]}}}, "has a frame 1.5"),
+        ({"gttubes": {NAME: {0: [np.array([[1, 0.1, 0.2, 0.5, 1.0]])]}}}, "in pixels, not shares"),
         ({"resolution": {NAME: (0, 320)}}, "size"),
         ({"train_videos": [["Other/x"]]}, "KeyError 'Other/x'"),
         ({"train_videos": []}, "IndexError"),

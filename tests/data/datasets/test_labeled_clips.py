@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -137,6 +138,9 @@ def test_hmdb51(tmp_path):
     with pytest.raises(
         ValueError, match="clap_test_split1.txt, line 1: expected 'FILE 0', 1 or 2. Received"
     ):
+        read_dataset("hmdb51", root, lists)
+    os.unlink(os.path.join(lists, "clap_test_split1.txt"))
+    with pytest.raises(FileNotFoundError, match="no clap_test_split1.txt.*labels .* would move"):
         read_dataset("hmdb51", root, lists)
 
 
@@ -356,6 +360,7 @@ def test_ssv2_that_cannot_be_understood(ssv2, file, content, expected):
         ("[{", "train.json is not valid JSON"),
         ("{}", "must hold a list. Received: dict"),
         ('[{"name": 1}]', "expected objects with id. Received: {'name': 1}"),
+        ('[{"id": 1, "id": 2}]', "train.json is not valid JSON: the key 'id' is there twice"),
     ],
 )
 def test_json_that_cannot_be_read(ssv2, text, expected):
@@ -466,12 +471,39 @@ def test_finegym_variants_and_errors(tmp_path, finegym):
     for line, expected in (
         (ELEMENT, "expected 'VIDEO_E_START_END_A_START_END LABEL' with a label below 2"),
         (f"{ELEMENT} 2", "Received: 'A0xAXXysHUo_E_.* 2'"),
-        (f"{ELEMENT[:-1]}9 0", "no times for .*0039. Are list and info of the same version"),
+        (f"{ELEMENT[:-1]}9 0", "no times for .*0039, .*Are list and info of the same version"),
         ("A0xAXXysHUo_E_003000_003010_A_0001_0002 0", "no times for"),
     ):
         write_files(finegym, {"gym99_train_element_v1.1.txt": line})
         with pytest.raises(ValueError, match=expected):
             read_dataset("gym99", root, finegym, "train")
+
+
+@pytest.mark.parametrize("times", [[36.82, 35.46], [35.46, 35.46], [-1, 2], [35.46, float("nan")]])
+def test_finegym_times_that_cannot_be(tmp_path, finegym, times):
+    root = touch(tmp_path / "v", "A0xAXXysHUo.mp4")
+    file = Path(finegym, "finegym_annotation_info_v1.1.json")
+    info = json.loads(file.read_text())
+    event = info["A0xAXXysHUo"]["E_002184_002237"]
+    event["segments"]["A_0035_0036"]["timestamps"] = [times]
+    file.write_text(json.dumps(info))
+    with pytest.raises(ValueError, match="A_0035_0036, or its end is not after its start"):
+        read_dataset("gym99", root, finegym, "train")
+
+
+def test_videos_that_are_annotated_twice_are_named(kinetics):
+    root, tables = kinetics
+    table = Path(tables, "train.csv")
+    with open(table, "a") as stream:
+        stream.write(
+            "abseiling,_dbcJuKJQNs,40,50,train,0\nair drumming,-3B32lodo2M,59,69,train,0\n"
+        )
+    catalog = read_dataset("kinetics400", root, tables, "train")
+    video = "_dbcJuKJQNs_000040_000050.mkv"
+    assert catalog.remarks == [f"1 annotated with two labels ({video})"]
+    write_files(tables, {"validate.csv": table.read_text()})
+    both = read_dataset("kinetics400", root, tables)
+    assert "3 annotated with two splits" in both.summary()
 
 
 def test_errors_of_every_data_set(tmp_path, ucf101):

@@ -52,13 +52,22 @@ def annotation_file(folder: str, pattern: str, needed: str) -> str:
 
 
 def read_json(path: str) -> Any:
-    """Read a JSON file; what is wrong with it is said with its name."""
+    """Read a JSON file; what is wrong with it, such as two values of one key, is said with its name."""
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path} is not valid JSON: {error}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} is there twice in one object")
+    return found
 
 
 def read_entries(path: str, *keys: str) -> list[dict[str, Any]]:

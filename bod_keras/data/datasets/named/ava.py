@@ -7,7 +7,7 @@ import functools
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -118,8 +118,10 @@ def _proposals(rows: object, key: str, path: str) -> tuple[Box, ...]:
         raise UserError(
             f"{path}, {key!r}: expected an array of rows x1 y1 x2 y2 score. Received: {str(rows)[:80]}"
         )
-    if not np.isfinite(rows).all():
+    if rows.dtype.kind not in "iuf" or not np.isfinite(rows).all():
         raise UserError(f"{path}, {key!r}: boxes and scores must be finite numbers.")
+    for row in rows.tolist():
+        _check_shares(row[:4], f"{path}, {key!r}")
     time = float(_proposal_key(key, path)[1])
     return tuple(Box(tuple(row[:4]), time=time, score=row[4]) for row in rows.tolist())
 
@@ -145,7 +147,10 @@ def read_ava_excluded(annotations: str, split: str, version: str) -> set[tuple[s
     for line, text in lines_of(source):
         video, _, second = text.rpartition(",")
         place = f"{source}, line {line}"
-        excluded.add((video, int(_number(second, place, "'VIDEO,SECOND'"))))
+        number = _number(second, place, "'VIDEO,SECOND'")
+        if number % 1 or not video:
+            raise UserError(f"{place}: expected 'VIDEO,SECOND'. Received: {text!r}")
+        excluded.add((video, int(number)))
     return excluded
 
 
@@ -221,9 +226,18 @@ def _rows(source: str) -> Iterator[tuple]:
             numbers = [float(cell) for cell in (second, *corners)]
         except ValueError:
             raise _unlike_ava(place, cells) from None
-        if not video or not all(map(math.isfinite, numbers)):
+        if not video or not all(map(math.isfinite, numbers)) or numbers[0] % 1:
             raise _unlike_ava(place, cells)
+        _check_shares(numbers[1:], place)
         yield place, video, int(numbers[0]), tuple(numbers[1:]), action, last
+
+
+def _check_shares(corners: Sequence[float], place: str) -> None:
+    if not all(-1 <= corner <= 2 for corner in corners):
+        raise UserError(
+            f"{place}: boxes must be shares of width and height, 0 to 1. Received: {some(corners, 4)}. "
+            "Divide pixels by the size of the picture."
+        )
 
 
 def _unlike_ava(place: str, cells: list[str]) -> UserError:
@@ -251,11 +265,14 @@ def _class_names(annotations: str, version: str) -> list[str]:
     except FileNotFoundError:
         pattern = rf"ava_action_list_v{dotted}_for_activitynet_\d+\.pbtxt(\.txt)?"
         source = annotation_file(annotations, pattern, name)
-    names = {to_integer(number): text for text, number in _ACTIONS.findall(read_text(source))}
-    if not names or not all(number in range(1, _CLASSES + 1) for number in names):
+    content = read_text(source)
+    found = [(to_integer(number), text) for text, number in _ACTIONS.findall(content)]
+    names = dict(found)
+    whole = len(names) == len(found) == len(re.findall(r"\bname:", content))
+    if not names or not whole or not all(number in range(1, _CLASSES + 1) for number in names):
         raise UserError(
-            f"{source} must name actions, in blocks with a name and an id of 1 to {_CLASSES}. "
-            f"Received the ids: {some(sorted(names, key=str), 8) or 'none'}"
+            f"{source} must name actions, in blocks with a name in double quotes and then an id of 1 to "
+            f"{_CLASSES}, each once. Received the ids: {some([number for number, _ in found], 8) or 'none'}"
         )
     return [names.get(number, f"action {number}") for number in range(1, _CLASSES + 1)]
 

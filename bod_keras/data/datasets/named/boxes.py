@@ -68,6 +68,8 @@ def tube_videos(
                         raise ValueError("frames must be integers from 0")
                     if not all(math.isfinite(side) for box in tube["boxes"] for side in box):
                         raise ValueError("boxes must be finite numbers")
+                    if tube["boxes"] and all(abs(s) <= 1 for box in tube["boxes"] for s in box):
+                        raise ValueError(f"boxes must be in pixels, not shares: {tube['boxes'][0]}")
                 tube_boxes(video)
                 yield name, split, video
     except UserError:

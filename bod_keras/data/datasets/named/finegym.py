@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Iterator
 
@@ -87,10 +88,12 @@ def _locate(files: VideoFiles, record: Record, times: dict) -> Record | None:
         stages = event["segments"][parts["in_event"]]["timestamps"]
         start, end = float(stages[0][0]), float(stages[-1][1])
         offset = float(event["timestamps"][0][0])
+        if not 0 <= start < end < math.inf or not 0 <= offset < math.inf:
+            raise ValueError("no times")
     except (KeyError, IndexError, TypeError, ValueError):
         raise UserError(
-            f"finegym_annotation_info has no times for {record.path}. Are list and info of the same "
-            "version?"
+            f"finegym_annotation_info has no times for {record.path}, or its end is not after its start. Are "
+            "list and info of the same version?"
         ) from None
     for name, first in ((parts["event"], 0.0), (parts["video"], offset)):
         path = files.find(name)

@@ -41,8 +41,14 @@ def read_hmdb51(files: VideoFiles, annotations: str, splits: tuple[str, ...], fo
         f"HMDB51's brush_hair_test_split{fold}.txt",
     )
     folder = os.path.dirname(first)
-    lists = [re.fullmatch(rf"(.+)_test_split{fold}\.txt", name) for name in os.listdir(folder)]
-    class_names = sorted(match[1] for match in lists if match)
+    lists = [re.fullmatch(r"(.+)_test_split([123])\.txt", name) for name in os.listdir(folder)]
+    class_names = sorted(match[1] for match in lists if match and match[2] == str(fold))
+    absent = sorted({match[1] for match in lists if match} - set(class_names))
+    if absent:
+        raise FileNotFoundError(
+            f"{folder} holds no {absent[0]}_test_split{fold}.txt, but a list of this class for another fold: "
+            "the labels of all later classes would move. Copy the lists again."
+        )
     return files.catalog(_listed(folder, splits, fold, class_names), class_names)
 
 

@@ -117,7 +117,10 @@ def _from_tubes(content: dict) -> dict:
         for label, found in by_label.items():
             for tube in map(np.asarray, found):
                 # Columns: frame, counted from 1, and x1 y1 x2 y2.
-                frames = (_finite(tube)[:, 0].astype(int) - 1).tolist()
+                frames = _finite(tube)[:, 0] - 1
+                if (frames % 1).any():
+                    raise ValueError(f"{name} has a frame {frames[frames % 1 > 0][0] + 1:g}")
+                frames = frames.astype(int).tolist()
                 tubes.append(
                     {"label": int(label), "frames": frames, "boxes": tube[:, 1:5].tolist()}
                 )
