@@ -12,8 +12,57 @@ from bod_keras.errors import UserError
 from bod_keras.storage import remote
 
 VIDEO_EXTENSIONS = (
-    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
-    *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
+    *(
+        ".3g2",
+        ".3gp",
+        ".asf",
+        ".avi",
+        ".divx",
+        ".f4v",
+        ".flv",
+        ".m2ts",
+        ".m2v",
+        ".m4v",
+        ".mkv",
+        ".mov",
+    ),
+    *(
+        ".mp4",
+        ".mpe",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".mxf",
+        ".ogv",
+        ".qt",
+        ".rm",
+        ".ts",
+        ".vob",
+        ".webm",
+        ".wmv",
+    ),
+)
+# What lies beside videos and is none.
+_OTHERS = (
+    *(
+        ".bib",
+        ".cfg",
+        ".csv",
+        ".db",
+        ".doc",
+        ".docx",
+        ".html",
+        ".ini",
+        ".json",
+        ".jsonl",
+        ".log",
+        ".md",
+    ),
+    *(".pdf", ".py", ".rst", ".sh", ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".yml"),
+    *(".h5", ".mat", ".npy", ".npz", ".pbtxt", ".pkl", ".srt", ".vtt", ".ass", ".sub"),
+    *(".7z", ".bz2", ".gz", ".rar", ".tar", ".xz", ".zip"),
+    *(".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"),
+    *(".bmp", ".jpeg", ".jpg", ".png", ".svg", ".webp"),
 )
 
 
@@ -50,7 +99,8 @@ def read_folder(folder: str) -> Catalog:
     Raises:
         UserError: if there is no video, or a folder cannot be read.
     """
-    found = _find(folder)
+    other: list[str] = []
+    found = _find(folder, other)
     names = [name for name, is_folder in found if not is_folder]
     images = [name for name, is_folder in found if is_folder]
     remarks = []
@@ -64,6 +114,8 @@ def read_folder(folder: str) -> Catalog:
             f"There is no video in the folder {folder!r} or below it. "
             f"Known extensions: {' '.join(VIDEO_EXTENSIONS)}; or folders of numbered images."
         )
+    if other:
+        remarks.append(f"{len(other)} files of other extensions ignored ({some(other)})")
     tops = [name.split(os.sep, 1)[0] for name in names]
     outside = [name for name in names if os.sep not in name]
     if outside and len(outside) < len(names):
@@ -198,8 +250,8 @@ def _contradictions(records: Iterable[Record]) -> list[str]:
     ]
 
 
-def _find(folder: str) -> list[tuple[str, bool]]:
-    """Relative paths of videos, and whether each is a folder of images."""
+def _find(folder: str, other: list[str] | None = None) -> list[tuple[str, bool]]:
+    """Relative paths of videos, and whether each is a folder of images; what else may be one goes to `other`."""
     if remote.is_remote(folder):
         return [
             (name, False)
@@ -232,6 +284,11 @@ def _find(folder: str) -> list[tuple[str, bool]]:
                     f"{entry.path} is a link that leads nowhere. If it is a folder of videos, all labels would "
                     "move: make its target reachable, or remove the link."
                 )
+            elif other is not None and os.path.splitext(entry.name)[1].lower() not in (
+                "",
+                *_OTHERS,
+            ):
+                other.append(os.path.join(inside, entry.name))
         found += [(os.path.join(inside, name), False) for name in sorted(files)]
         if images:
             found.append((inside or ".", True))

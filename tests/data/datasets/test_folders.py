@@ -103,3 +103,21 @@ def test_one_video_is_a_source(tmp_path, name, codec):
         read_source(path, split="train")
     with pytest.raises(FileNotFoundError):
         read_source(tmp_path / "nowhere.mp4")
+
+
+def test_files_that_may_be_videos_and_are_not_read_are_named(tmp_path):
+    touch(
+        tmp_path,
+        "run/a.MXF",
+        "run/b.vob",
+        "run/c.mp4.part",
+        "jump/d.qt",
+        "jump/e.gif",
+        "jump/f.tiff",
+    )
+    touch(tmp_path, "readme.md", "run/cover.jpg", "jump/d.srt", "jump/Makefile")
+    catalog = read_source(tmp_path)
+    names = [os.path.basename(record.path) for record in catalog.records]
+    assert names == ["d.qt", "a.MXF", "b.vob"]
+    said = "3 files of other extensions ignored (jump/e.gif, jump/f.tiff, run/c.mp4.part)"
+    assert catalog.remarks == [said]
