@@ -130,6 +130,18 @@ def test_boxes_without_area_are_left_out():
     assert frame_average_precision(boxes(("a", UNIT, 0)), found, [0]) == {0: 1.0}
 
 
+def test_rows_and_boxes_may_be_any_sequences():
+    truth = boxes(("a", UNIT, 0), ("b", UNIT, 1), ("c", (0, 0, 1, 1), 2))
+    for rows in ([2, 0], (2, 0), np.array([2, 0]), range(2, -1, -2)):
+        taken = truth.take(rows)
+        assert taken.frames == ["c", "a"] and taken.labels.tolist() == [2, 0]
+        assert taken.corners[:, 2].tolist() == [1, 4]
+    assert truth.take([]).corners.shape == (0, 4)
+    lists = FrameBoxes(("a", "a"), [UNIT, (0, 0, 4, 2)], [0, 0], [0.5, 0.9])
+    annotated = FrameBoxes(("a",), [UNIT], [0])
+    assert frame_average_precision(annotated, lists, [0], threshold=0.6) == {0: 0.5}
+
+
 def test_no_detection_at_all():
     nothing = FrameBoxes([], np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))
     assert frame_average_precision(boxes(("a", UNIT, 0)), nothing, [0]) == {0: 0.0}

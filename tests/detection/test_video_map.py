@@ -71,6 +71,7 @@ def test_video_average_precision_by_hand():
     # Class 0: hit, false, hit of 2 at 0.5. Class 1: hit first; the tubes in v are behind it.
     assert result[0.5] == {0: pytest.approx(1 / 2 + 1 / 2 * 2 / 3), 1: 1.0}
     assert result[0.75] == {0: pytest.approx(1 / 2), 1: 0.0}
+    assert list(video_average_precision(truth, found, [0])) == [0.2, 0.5]
 
 
 def test_video_map_over_thresholds():

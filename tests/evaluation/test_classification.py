@@ -107,6 +107,7 @@ def test_low_shot_takes_so_many_of_each_class_and_nests():
     assert set(low_shot(labels, per_class=1, seed=3)) < set(five)
     assert five.tolist() == sorted(five) == low_shot(labels, per_class=5, seed=3).tolist()
     assert five.tolist() != low_shot(labels, per_class=5, seed=4).tolist()
+    assert low_shot(labels, 5).tolist() == low_shot(labels, 5, seed=0).tolist()
     share = low_shot(labels, share=0.1)
     assert np.unique(labels[share], return_counts=True)[1].tolist() == [1, 4, 10]
     assert np.unique(labels[low_shot(labels, share=0.01)], return_counts=True)[1].tolist() == [
@@ -124,8 +125,11 @@ def test_errors_of_low_shot():
     for arguments in ({}, {"per_class": 1, "share": 0.1}):
         with pytest.raises(ValueError, match="Give one of per_class .* Received: per_class="):
             low_shot(labels, **arguments)
-    with pytest.raises(ValueError, match=r"share must lie in \(0, 1\]. Received: 10. Ten per cent"):
-        low_shot(labels, share=10)
+    for share in (10, 1.01, 0):
+        with pytest.raises(
+            ValueError, match=rf"must lie in \(0, 1\]. Received: {share}. Ten per c"
+        ):
+            low_shot(labels, share=share)
     with pytest.raises(ValueError, match="per_class must be at least 1. Received: 0"):
         low_shot(labels, per_class=0)
     with pytest.raises(ValueError, match=r"shape \(N,\). Received: shape \(0,\)"):

@@ -1,9 +1,14 @@
 """Linear probe, nearest neighbors and the factor table: known answers, determinism, errors."""
 
+import inspect
+import warnings
+
 import numpy as np
 import pytest
+from sklearn import linear_model, neural_network
 
-from bod_keras.evaluation import factor_probes, knn_accuracy, linear_probe, mlp_probe
+from bod_keras.evaluation import factor_probes, knn_accuracy, linear_probe, linear_scores, mlp_probe
+from bod_keras.evaluation.probes.held_out import choose, held_out_mask
 
 
 def blobs(count, classes=4, width=6, spread=0.3, seed=0):
@@ -54,7 +59,12 @@ def test_linear_probe_ignores_offset_and_scale_of_each_feature():
 
 
 def test_linear_probe_with_one_sample_per_class():
-    assert linear_probe(np.eye(3), np.arange(3), 2 * np.eye(3), np.arange(3)) == 1.0
+    """Without a warning that so many classes look like numbers."""
+    for classes in (3, 30):
+        labels, x = np.arange(classes), np.eye(classes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert linear_probe(x, labels, 2 * x, labels) == 1.0
 
 
 def test_linear_probe_never_looks_at_the_test_labels():
@@ -162,3 +172,66 @@ def test_errors_of_the_factor_probes():
     test[0]["dynamic"][4] = np.inf
     with pytest.raises(ValueError, match="part 'dynamic' of test must be finite.*first in row 4"):
         factor_probes((features, labels), test)
+
+
+def test_a_quarter_of_each_class_is_held_out():
+    labels = np.repeat(list("abcde"), [1, 2, 3, 8, 21])
+    masks = [held_out_mask(labels, seed) for seed in (0, 0, 1)]
+    for mask in masks:
+        assert [int(mask[labels == label].sum()) for label in "abcde"] == [0, 1, 1, 2, 5]
+    assert (masks[0] == masks[1]).all() and (masks[0] != masks[2]).any()
+
+
+def test_the_choice_is_the_one_that_answers_best_on_what_is_held_out():
+    x, y = np.arange(40.0)[:, None], np.repeat([0, 1], 20)
+    asked = []
+
+    def answers(choice, train_x, train_y, test_x):
+        asked.append((choice, len(train_x), len(train_y), len(test_x)))
+        return (test_x[:, 0] >= choice).astype(int)
+
+    assert choose((5, 20), None, answers, x, y, seed=0) == 20  # of two
+    assert choose((30, 19.5, 20), None, answers, x, y, seed=0) == 19.5  # the first of equals
+    assert all(sizes == [30, 30, 10] for _, *sizes in asked)
+    asked.clear()
+    assert choose((20,), "usual", answers, x, y, seed=0) == "usual"
+    assert choose((5, 20), "usual", answers, x[19:21], y[19:21], seed=0) == "usual"
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("probe", "kind", "settings", "choices", "usual"),
+    [
+        (
+            linear_probe,
+            linear_model.LogisticRegression,
+            ["C"],
+            [[10.0**n] for n in range(-3, 2)],
+            3,
+        ),
+        (
+            mlp_probe,
+            neural_network.MLPClassifier,
+            ["hidden_layer_sizes", "alpha"],
+            [[(32,), 10.0], [(128,), 10.0], [(128,), 0.1]],
+            0,
+        ),
+    ],
+)
+def test_what_is_chosen_from(probe, kind, settings, choices, usual, monkeypatch):
+    """Every choice is fitted, then one of them again; without two samples of a class the usual one alone."""
+    fitted, fit = [], kind.fit
+
+    def recorded(classifier, x, y):
+        fitted.append([getattr(classifier, name) for name in settings])
+        return fit(classifier, x, y)
+
+    monkeypatch.setattr(kind, "fit", recorded)
+    x, y = blobs(40)
+    probe(x, y, x, y)
+    assert fitted[:-1] == choices and fitted[-1] in choices
+    fitted.clear()
+    probe(x[:4], y[:4], x, y)
+    assert fitted == [choices[usual]]
+    for function in (probe, linear_scores):
+        assert inspect.signature(function).parameters["seed"].default == 0

@@ -44,6 +44,14 @@ def test_neighbors_equal_the_slow_loop(k, center):
     assert np.all(np.diff(similarity, axis=1) <= 0) and np.all(np.abs(similarity) <= 1)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_lengths_whose_squares_are_out_of_range(scale):
+    (gallery, _), (queries, _) = samples(60, 0), samples(25, 1)
+    index, similarity = nearest_neighbors(scale * gallery, queries / scale, 5)
+    assert index.tolist() == slow_neighbors(gallery, queries, 5)
+    assert np.abs(similarity).max() > 0.5
+
+
 def test_neighbors_in_blocks_are_the_same(monkeypatch):
     (gallery, _), (queries, _) = samples(60, 0), samples(25, 1)
     whole = nearest_neighbors(gallery, queries, 9)
