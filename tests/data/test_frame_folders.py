@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bod_keras.data import ClipDataset, FrameFolderStore, VideoError, frame_names, read_catalog
+from bod_keras.data.video.check import check_video
 
 
 @pytest.fixture
@@ -159,3 +160,33 @@ def test_a_dataset_over_frame_folders(tmp_path, write_frames):
 def test_wrong_rate():
     with pytest.raises(ValueError, match="fps must be above 0, or None .*Received: fps=0"):
         FrameFolderStore(fps=0)
+
+
+@pytest.mark.parametrize(
+    "pattern, step, lost, said",
+    [
+        ("img_{:05d}.jpg", 1, [4], "1 image missing, the first after img_00004.jpg"),
+        ("{:06d}.png", 1, [3, 4, 8], "3 images missing, the first after 000003.png"),
+        ("f{}.bmp", 5, [6], "1 image missing, the first after f26.bmp"),
+        ("{}.jpg", 1, [0], None),  # it may begin anywhere
+        ("{}.jpg", 3, [], None),
+    ],
+)
+def test_images_that_are_missing_are_told(tmp_path, write_frames, pattern, step, lost, said):
+    folder = write_frames(tmp_path / "all", "{}.jpg", count=1)
+    (image,) = os.listdir(folder)
+    (tmp_path / "a").mkdir()
+    for number in set(range(12)) - set(lost):
+        picture = cv2.imread(os.path.join(folder, image))
+        cv2.imwrite(str(tmp_path / "a" / pattern.format(1 + step * number)), picture)
+    for full in (False, True):
+        found = check_video(str(tmp_path / "a"), full)
+        assert (found["state"], found["frames"], found["gaps"]) == ("ok", 12 - len(lost), said)
+
+
+@pytest.mark.parametrize("twin", ["img_1.jpg", "img_00001.png", "img_0001.JPG"])
+def test_two_images_of_one_number_are_refused(tmp_path, write_frames, twin):
+    folder = write_frames(tmp_path / "a", "img_{:05d}.jpg")
+    (tmp_path / "a" / twin).write_bytes((tmp_path / "a" / "img_00001.jpg").read_bytes())
+    with pytest.raises(VideoError, match="two images have one number: img_"):
+        frame_names(folder)

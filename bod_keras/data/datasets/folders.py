@@ -251,7 +251,7 @@ def _contradictions(records: Iterable[Record]) -> list[str]:
 
 
 def _find(folder: str, other: list[str] | None = None) -> list[tuple[str, bool]]:
-    """Relative paths of videos, and whether each is a folder of images; what else may be one goes to `other`."""
+    """Relative paths of videos, and whether each is a folder of images; what may be one goes to `other`."""
     if remote.is_remote(folder):
         return [
             (name, False)

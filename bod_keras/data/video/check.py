@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bod_keras.data.video.frame_folder_store import FrameFolderStore
+from bod_keras.data.video.frame_folders import frame_names, frame_number
 from bod_keras.data.video.video import (
     check_frames,
     count_frames,
@@ -49,7 +50,8 @@ def check_video(path: str, full: bool = False) -> dict:
     result = dict.fromkeys(("reason", "declared", "frames", "fps", "variable_rate", "gaps"))
     try:
         if os.path.isdir(path):
-            return {**result, "state": "ok", "frames": _check_images(path, full)}
+            frames = _check_images(path, full)
+            return {**result, "state": "ok", "frames": frames, "gaps": _missing_images(path)}
         with open(path, "rb"):
             pass
         info = probe(path)
@@ -146,6 +148,18 @@ def _holes(gaps: np.ndarray) -> Iterator[tuple[int, int]]:
         slack = max(_JITTER, _JITTER_SHARE * usual, 2 * off[alike].max())
         if lost > 0 and abs(gaps[n] - (lost + 1) * usual) <= slack:
             yield n, lost
+
+
+def _missing_images(folder: str) -> str | None:
+    names = frame_names(folder)
+    numbers = [frame_number(name) for name in names]
+    steps = [after - before for before, after in zip(numbers, numbers[1:])]
+    usual = sorted(steps)[len(steps) // 2] if steps else 1
+    count = sum(step // usual - 1 for step in steps)
+    if not count or any(step % usual for step in steps):
+        return None
+    first = next(name for name, step in zip(names, steps) if step > usual)
+    return f"{count} image{'s' * (count > 1)} missing, the first after {first}"
 
 
 def _check_images(folder: str, full: bool) -> int:

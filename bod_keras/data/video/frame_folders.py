@@ -24,7 +24,7 @@ def frame_names(folder: str | os.PathLike) -> list[str]:
         File names, at least one.
 
     Raises:
-        VideoError: if it is no folder, holds no image, or those of several videos.
+        VideoError: if it is no folder, holds no image, two of one number, or those of several videos.
 
     Example:
         >>> from bod_keras.data import frame_names
@@ -55,7 +55,24 @@ def frame_names(folder: str | os.PathLike) -> list[str]:
             f"the folder holds {len(series)} series of images ({examples}); one video is expected",
         )
     (names,) = series.values()
-    return [name for _, name in sorted(names)]
+    names.sort()
+    twice = next((n for n in range(1, len(names)) if names[n][0] == names[n - 1][0]), None)
+    if twice:
+        raise VideoError(
+            folder, f"two images have one number: {names[twice - 1][1]} and {names[twice][1]}"
+        )
+    return [name for _, name in names]
+
+
+def frame_number(name: str) -> int:
+    """Give the number in the name of a frame.
+
+    Example:
+        >>> from bod_keras.data.video.frame_folders import frame_number
+        >>> frame_number("img_00012_rgb.jpg")
+        12
+    """
+    return int(_NAME.fullmatch(os.path.splitext(name)[0])[2])
 
 
 def is_frame(name: str) -> bool:
