@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
-from bod_keras.data.processes.process_map import process_map
+from bod_keras.data.processes.process_map import check_timeout, process_map
 from bod_keras.data.record import Catalog
 from bod_keras.data.video.check import check_video, content_hash
 from bod_keras.errors import UserError
@@ -50,7 +50,7 @@ def verify(
         `frames`, their sum; `rates`, frames a second -> number of files.
 
     Raises:
-        ValueError: if `workers` is below 1, or a path is remote.
+        UserError: if `workers`, `timeout` or `min_frames` is out of range, or a path is remote.
         RuntimeError: if processes cannot start; see `process_map`.
 
     Example:
@@ -64,6 +64,9 @@ def verify(
         ...     verify(Catalog([Record("gone.avi")]), journal=journal)["missing"]
         ['gone.avi']
     """
+    check_timeout(timeout)
+    if min_frames < 0:
+        raise UserError(f"min_frames must not be negative. Received: {min_frames}")
     paths = dict.fromkeys(record.path for record in catalog.records)
     if away := [path for path in paths if is_remote(path)]:
         raise UserError(f"Only local files are verified. Received: {away[0]}. Copy them first.")

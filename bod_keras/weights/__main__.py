@@ -14,6 +14,7 @@ docs/weights.md says which backend writes which.
 import argparse
 import sys
 
+from bod_keras.errors import UserError
 from bod_keras.storage.clean_exit import clean_exit
 
 
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> None:
     try:
         model = (load if options.parts else load_encoder)(options.encoder)
         export(model, options.output)
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, UserError) as error:
         sys.exit(f"python -m bod_keras.weights: {error}")
     encoder = getattr(model, "encoder", model)
     outputs = (

@@ -1,5 +1,6 @@
 """python -m bod_keras.data verify, on real files, whole and broken."""
 
+import importlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from bod_keras.data import Catalog, Record, read_blocklist, write_shards
 from bod_keras.data.__main__ import main
 from bod_keras.data.verify import verify
 from bod_keras.data.video.check import check_video, content_hash
+from bod_keras.errors import UserError
 from tests.tiers import slow
 from tests.video_files import make_ramp_clip, save_video, write_broken
 
@@ -228,6 +230,37 @@ def test_wrong_flags_get_a_clear_message(flags, expected, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(flags)
     assert expected in str(stopped.value) + capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "settings, expected",
+    [
+        ({"timeout": 0}, "timeout must be more than 0 seconds"),
+        ({"timeout": -1.0}, "timeout must be more than 0 seconds"),
+        ({"timeout": float("nan")}, "timeout must be more than 0 seconds"),
+        ({"timeout": float("inf")}, "timeout must be .* at most 1,000,000"),
+        ({"min_frames": -1}, "min_frames must not be negative"),
+        ({"workers": 10**6}, "workers must be at most 1024"),
+    ],
+)
+def test_numbers_without_sense_blame_no_file(tmp_path, settings, expected):
+    video = save_video(tmp_path / "a.avi", make_ramp_clip(20))
+    with pytest.raises(UserError, match=expected):
+        verify(Catalog([Record(video)]), journal=tmp_path / "journal", **settings)
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(tmp_path, monkeypatch):
+    def fail(*arguments, **settings):
+        raise ValueError("shapes do not match")
+
+    for name in ("verify", "shards"):
+        command = importlib.import_module(f"bod_keras.data.commands.{name}")
+        monkeypatch.setattr(command, "verify" if name == "verify" else "write_shards", fail)
+        flags = ["--report=r.json"] if name == "verify" else ["--output=s"]
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "list.txt").write_text("a.mp4 1\n")
+        with pytest.raises(ValueError, match="shapes do not match"):
+            main([name, "--source=list.txt", *flags])
 
 
 def test_help_names_the_commands(capsys):

@@ -24,6 +24,7 @@ from bod_keras.data.datasets.folders import find_videos
 from bod_keras.data.record import Record
 from bod_keras.data.shards.shard_writer import ShardSettings
 from bod_keras.data.shards.shards import write_shards
+from bod_keras.data.video.video_file import VideoError
 from bod_keras.errors import UserError
 
 _NAMED = 20  # skipped videos that are printed; the manifest names all
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> None:
         manifest = _write(options)
     except KeyboardInterrupt:
         sys.exit("\nStopped. The same command continues from here.")
-    except (ValueError, OSError) as error:
+    except (UserError, VideoError, OSError) as error:
         sys.exit(f"python -m bod_keras.data shards: {error}")
     totals, skipped = manifest["totals"], manifest["skipped"]
     print(

@@ -18,6 +18,7 @@ from bod_keras.data.datasets import read_source
 from bod_keras.data.datasets.blocklist import write_blocklist
 from bod_keras.data.shards.shard_manifest import is_shard_folder
 from bod_keras.data.verify import KINDS, verify
+from bod_keras.data.video.video_file import VideoError
 from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.version import __version__
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> None:
         _verify(options)
     except KeyboardInterrupt:
         sys.exit("\nStopped. The same command continues from here.")
-    except (ValueError, OSError) as error:
+    except (UserError, VideoError, OSError) as error:
         sys.exit(f"python -m bod_keras.data verify: {error}")
 
 

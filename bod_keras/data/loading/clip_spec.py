@@ -7,9 +7,8 @@ import math
 from typing import Any
 
 from bod_keras.data.augment.augment import augmentation
+from bod_keras.data.processes.process_map import MOST_WORKERS, check_timeout
 from bod_keras.errors import UserError, check_choice
-
-_LONGEST = 10**6  # seconds, eleven days: the system waits no longer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,12 +127,8 @@ class Loading:
     max_bad_share: float = 0.1
 
     def __post_init__(self):
-        _check_ranges(self, workers=(0, 1024), cache_mb=(0, 2**24))
-        if not 0 < self.timeout <= _LONGEST:
-            raise UserError(
-                f"timeout must be more than 0 seconds, and at most {_LONGEST:,}. "
-                f"Received: timeout={self.timeout}"
-            )
+        _check_ranges(self, workers=(0, MOST_WORKERS), cache_mb=(0, 2**24))
+        check_timeout(self.timeout)
         if not 0 <= self.max_bad_share <= 1:
             raise UserError(
                 f"max_bad_share must lie in [0, 1]. Received: max_bad_share={self.max_bad_share}"

@@ -10,6 +10,17 @@ from typing import Any
 from bod_keras.data.processes.worker_pool import WorkerPool
 from bod_keras.errors import UserError
 
+MOST_WORKERS = 1024
+LONGEST = 10**6  # seconds, eleven days: the system waits no longer
+
+
+def check_timeout(timeout: float) -> None:
+    """Raise a `UserError` if a time limit is no number of seconds that can be waited."""
+    if not 0 < timeout <= LONGEST:
+        raise UserError(
+            f"timeout must be more than 0 seconds, and at most {LONGEST:,}. Received: timeout={timeout}"
+        )
+
 
 def process_map(
     function: Callable[[Any], Any],
@@ -33,7 +44,7 @@ def process_map(
         in another order than `items`.
 
     Raises:
-        ValueError: if `workers` is below 1.
+        UserError: if `workers` is below 1 or above 1024.
         WorkersNotStartedError: if the processes cannot be started.
 
     Example:
@@ -41,8 +52,9 @@ def process_map(
         >>> [result for _, result, _ in process_map(abs, [-3], 1, lambda item: 60.0)]
         [3]
     """
-    if workers < 1:
-        raise UserError(f"workers must be at least 1. Received: workers={workers}")
+    if not 1 <= workers <= MOST_WORKERS:
+        bound = "at least 1" if workers < 1 else f"at most {MOST_WORKERS}"
+        raise UserError(f"workers must be {bound}. Received: workers={workers}")
     return _map(function, iter(items), workers, timeout)
 
 

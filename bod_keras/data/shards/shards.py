@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bod_keras.data.processes.process_map import process_map
+from bod_keras.data.processes.process_map import check_timeout, process_map
 from bod_keras.data.record import Record
 from bod_keras.data.shards.shard_manifest import (
     FORMAT,
@@ -92,11 +92,9 @@ def write_shards(
     """
     if not records:
         raise UserError("records must hold at least one video. Received: an empty list")
-    if workers < 0 or not timeout > 0:
-        raise UserError(
-            "workers must be at least 0 and timeout above 0 seconds. "
-            f"Received: workers={workers}, timeout={timeout}"
-        )
+    check_timeout(timeout)
+    if workers < 0:
+        raise UserError(f"workers must be at least 0. Received: workers={workers}")
     settings = settings or ShardSettings()
     if is_remote(folder):
         raise UserError(
