@@ -14,7 +14,8 @@ the direction is tied to the digit with probability rho, in the probe's videos b
 and "dynamic" are the accuracies of a linear probe from the part that tells most ("pooled" features, "static
 part", "dynamic part"; a plain model's parts come from an untrained split), min is the smaller of the two, mean
 ± sample standard deviation over seeds. "excess" is how far the part of the other factor is above chance,
-"swap" how often static part of A and dynamic part of B find the clip that has both. "supervised" is the
+"swap" how often static part of A and dynamic part of B find the clip that has both, "modularity" and the next
+two are DCI's (dci.py). "supervised" is the
 ceiling: the same encoder, with labels, on independent factors.
 """
 

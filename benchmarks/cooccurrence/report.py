@@ -30,7 +30,7 @@ def rows_of(results):
                 if other in result["probes"][factor]:
                     scores[f"{factor}: excess"] = result["probes"][factor][other] - level
         if "swap" in result:
-            scores["swap"] = result["swap"]
+            scores |= {"swap": result["swap"], **result["dci"]}
         if "seconds_per_step" in result:
             scores["s/step"] = result["seconds_per_step"]
         name = "|".join(str(result["case"][key]) for key in _KEYS)
@@ -47,7 +47,7 @@ def table(results):
     columns = {key: key for key in _KEYS if len({row[key] for row in rows}) > 1 or key == "variant"}
     columns |= {"runs": "seeds", "static": "static", "dynamic": "dynamic", "min": "min"}
     parts = [f"{f}: {p}" for f in ("static", "dynamic") for p in _READINGS]
-    parts.append("swap")
+    parts += ["swap", "modularity", "compactness", "explicitness"]
     columns |= {part: part for part in parts if any(part in row for row in rows)}
     columns |= {"s/step": "s/step"} if any("s/step" in row for row in rows) else {}
     return format_table(rows, columns)

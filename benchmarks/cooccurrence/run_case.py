@@ -19,6 +19,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import layers, ops  # noqa: E402
 
+from benchmarks.cooccurrence.dci import dci  # noqa: E402
 from benchmarks.cooccurrence.lpc_sprites import ATTRIBUTES  # noqa: E402
 from benchmarks.cooccurrence.scenes import (  # noqa: E402
     PROBE_VIDEOS,
@@ -191,8 +192,10 @@ def _probes(model, scenes, regime):
     if regime == SPRITES:
         looks = np.stack([scenes[f"probe_test_{name}"] for name in ATTRIBUTES], axis=1)
         looks = np.unique(looks, axis=0, return_inverse=True)[1].ravel()
-        parts = [features["probe_test"][part] for part in ("static", "dynamic")]
-        result["swap"] = swap_retrieval(*parts, looks, scenes["probe_test_action"])
+        parts = {part: features["probe_test"][part] for part in ("static", "dynamic")}
+        result["swap"] = swap_retrieval(*parts.values(), looks, scenes["probe_test_action"])
+        labels = {name: scenes[f"probe_test_{name}"] for name in factors(regime)}
+        result["dci"] = dci(parts, labels)
     return result
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.cooccurrence import report, run_case, scenes
+from benchmarks.cooccurrence.dci import dci
 from benchmarks.cooccurrence.lpc_sprites import LpcScenes, draw_sequences
 from benchmarks.cooccurrence.run_case import Case
 from benchmarks.cooccurrence.swap_retrieval import swap_retrieval
@@ -15,6 +16,7 @@ LAYERS = ("body", "bottomwear", "topwear", "hair", "shoes")
 # From left to right, front and right: walk, spellcard, slash.
 TILES = {0: [125, 118, 119, 120, 121, 122, 123, 124], 4: [26, 27, 28, 29, 30, 31, 30, 32]}
 TILES[8] = [195, 196, 197, 198, 199, 200, 199, 195]
+pytestmark = pytest.mark.xdist_group("sprites")  # one process: they share the clips
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,10 @@ def folder(tmp_path_factory):
                 number = np.arange(21 * 13).reshape(21, 1, 13, 1)
                 sheet[:, 32:56, :, 8:56, 1] = number.astype(np.uint16) * 255 // 272
                 sheet[:, 32:56, :, 8:56, 3] = 255
-            cv2.imwrite(str(place / name / f"{kind}.png"), sheet.reshape(21 * 64, 13 * 64, 4))
+            picture = sheet.reshape(21 * 64, 13 * 64, 4)
+            cv2.imwrite(
+                str(place / name / f"{kind}.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 1]
+            )
     return place
 
 
@@ -115,6 +120,25 @@ def test_a_swap_finds_what_has_both():
     assert swap_retrieval(nothing, d, looks, motions, 200) < 0.5
 
 
+def test_importances_tell_which_part_holds_which_factor():
+    looks, motions = (np.tile(grid.ravel(), 10) for grid in np.mgrid[:4, :4])
+    noise = np.random.default_rng(0).normal(size=(2, 160, 3))
+    s, d = np.eye(4)[looks], np.eye(4)[motions]
+    factors = {"looks": looks, "motion": motions}
+
+    def scores(first, second):
+        return dci({"static": first, "dynamic": second}, factors, trees=10)
+
+    assert min(scores(s, d).values()) > 0.99 and min(scores(d, s).values()) > 0.99
+    both = np.concatenate([s, d], axis=1)
+    one = scores(both, noise[0])  # a part that holds all of both is compact, not modular
+    assert one["modularity"] < 0.1 and one["compactness"] > 0.95 and one["explicitness"] > 0.99
+    # Each part holds half of each factor.
+    half = scores(np.c_[s[:, :2], d[:, :2]], np.c_[s[:, 2:], d[:, 2:]])
+    assert half["modularity"] < 0.1 and half["compactness"] < 0.2 and half["explicitness"] > 0.99
+    assert scores(*noise)["explicitness"] < 0.8  # of training, which is learned by heart, and test
+
+
 def test_cases_are_trained_probed_and_tabled(arrays, monkeypatch, eagerly):
     few = {name: x[:, :90] if x.ndim > 1 else x[:90] for name, x in arrays.items()}  # 10 characters
     monkeypatch.setattr(run_case, "load_scenes", lambda *args, **kwargs: few)
@@ -130,5 +154,6 @@ def test_cases_are_trained_probed_and_tabled(arrays, monkeypatch, eagerly):
     assert results[1]["chance"]["dynamic"] == pytest.approx(1 / 9)
     assert 0 <= results[1]["swap"] <= 1
     header, _, supervised, decoupled = report.table(results).splitlines()
-    assert header.split()[-2:] == ["swap", "s/step"]
+    assert header.split()[-5:] == ["swap", "modularity", "compactness", "explicitness", "s/step"]
+    assert set(results[1]["dci"]) == {"modularity", "compactness", "explicitness"}
     assert "dynamic: excess" in header and "0.389" in decoupled and "0.389" not in supervised

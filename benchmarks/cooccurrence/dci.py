@@ -1,0 +1,60 @@
+"""Modularity, compactness and explicitness of parts: does each hold some factors and no others?"""
+
+import numpy as np
+from sklearn.ensemble import GradientBoostingClassifier
+
+
+def dci(parts, factors, trees=20, seed=0):
+    """The three scores of DCI, with a whole part in the place of a single number.
+
+    A gradient-boosted classifier of each factor f reads all parts side by side. Its importances, summed over
+    the numbers of a part j, are R[j, f]. With p_f = R[j, f] / sum_f R[j, f] and p_j = R[j, f] / sum_j R[j, f]
+
+        modularity   = sum_j w_j (1 + sum_f p_f log_F p_f),   w_j = sum_f R[j, f] / sum R
+        compactness  = mean_f (1 + sum_j p_j log_D p_j)
+        explicitness = mean over the factors, training and test of the classifiers' accuracy
+
+    with F factors and D parts. Several factors belong to one part here, so that modularity stays below 1 for
+    parts that are perfectly apart: with 4 factors of looks, one of motion and R = 1 it is 0.311.
+
+    Args:
+        parts: arrays (N, K_j) by name.
+        factors: classes (N,) by name. Four fifths of the clips are for training.
+        trees: rounds of boosting, of depth 3.
+        seed: of the division and the classifiers.
+
+    Returns:
+        A dict of the three scores.
+
+    Reference:
+        Eastwood and Williams, "A Framework for the Quantitative Evaluation of Disentangled Representations",
+        ICLR 2018.
+    """
+    x = np.concatenate([np.asarray(part, "float32") for part in parts.values()], axis=1)
+    ends = np.cumsum([np.shape(part)[1] for part in parts.values()])[:-1]
+    order = np.random.default_rng(seed).permutation(len(x))
+    test, train = np.split(order, [len(x) // 5])
+    importance, accuracies = [], []
+    for labels in factors.values():
+        labels = np.asarray(labels)
+        trained = GradientBoostingClassifier(n_estimators=trees, max_depth=3, random_state=seed)
+        trained.fit(x[train], labels[train])
+        shares = np.split(trained.feature_importances_, ends)
+        importance.append([share.sum() for share in shares])
+        accuracies += [trained.score(x[rows], labels[rows]) for rows in (train, test)]
+    matrix = np.transpose(importance)
+    return {
+        "modularity": float(np.sum(_purity(matrix, 1) * matrix.sum(axis=1)) / matrix.sum()),
+        "compactness": float(np.mean(_purity(matrix, 0))),
+        "explicitness": float(np.mean(accuracies)),
+    }
+
+
+def _purity(matrix, axis):
+    """One minus the entropy of the shares along an axis, in units of its largest."""
+    total = matrix.sum(axis=axis, keepdims=True)
+    p = np.divide(
+        matrix, total, out=np.full_like(matrix, 1.0 / matrix.shape[axis]), where=total > 0
+    )
+    logs = np.log(p, out=np.zeros_like(p), where=p > 0)
+    return 1.0 + np.sum(p * logs, axis=axis) / np.log(matrix.shape[axis])
