@@ -11,6 +11,7 @@ from keras import ops
 from bod_keras.decoupling import RIDGE, USUAL_THRESHOLD
 from bod_keras.errors import UserError
 from bod_keras.koopman import linalg
+from bod_keras.koopman.closest_projector import closest_projector
 from bod_keras.koopman.read_outs import READ_OUTS, DynamicOperator, ReadOut, mean_prediction
 
 
@@ -107,7 +108,7 @@ class KoopmanSplit(keras.layers.Layer):
             )
         self.projector_gradient = projector_gradient
         # XLA has no eigensolver for non-symmetric matrices on TensorFlow; JAX has one.
-        if keras.backend.backend() == "tensorflow" and self._needs_eigenvalues:
+        if keras.backend.backend() == "tensorflow" and projector_gradient:
             self.supports_jit = False
 
     def build(self, input_shape):
@@ -145,21 +146,20 @@ class KoopmanSplit(keras.layers.Layer):
         Returns:
             P (B, n, n) and distances (B,).
         """
-        if not self.projector_gradient:
-            matrix = ops.stop_gradient(matrix)
-        if not self._needs_eigenvalues:
-            nearest = linalg.nearest_distance(matrix)
-            radius = linalg.threshold_radius(nearest, self.threshold)
-            return linalg.resolvent_projector(matrix, radius), nearest
-        spectrum = linalg.eigendecomposition(matrix)
-        distances = linalg.distances_to_one(matrix, spectrum)
-        nearest = distances[..., 0]
-        if self.threshold is None:
-            radius = linalg.closest_radius(distances)
-        else:
-            radius = linalg.threshold_radius(nearest, self.threshold)
         if self.projector_gradient:
+            spectrum = linalg.eigendecomposition(matrix)
+            distances = linalg.distances_to_one(matrix, spectrum)
+            nearest = distances[..., 0]
+            if self.threshold is None:
+                radius = linalg.closest_radius(distances)
+            else:
+                radius = linalg.threshold_radius(nearest, self.threshold)
             return linalg.eig_projector(matrix, radius, spectrum), nearest
+        matrix = ops.stop_gradient(matrix)
+        if self.threshold is None:
+            return closest_projector(matrix)
+        nearest = linalg.nearest_distance(matrix)
+        radius = linalg.threshold_radius(nearest, self.threshold)
         return linalg.resolvent_projector(matrix, radius), nearest
 
     def statistics(self, split: Split) -> dict[str, Any]:
@@ -175,10 +175,6 @@ class KoopmanSplit(keras.layers.Layer):
             "no_static": ops.mean(ops.cast(split.nearest > threshold, "float32")),
             "spectral_radius": ops.mean(linalg.spectral_radius(split.matrix)),
         }
-
-    @property
-    def _needs_eigenvalues(self):
-        return self.threshold is None or self.projector_gradient
 
     def _check_width(self, shape):
         if len(shape) != 3 or shape[-1] is None:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bod_keras.backend import autodiff
+from bod_keras.backend import autodiff, small_matrices
 
 # What only keeps a solver from refusing a clip of zeros.
 _TINY = 1e-12
@@ -36,6 +36,8 @@ LEAST_RIDGE = {"float32": 1e-5, "float64": 1e-11}[EXACT]
 # Added to eigenvectors before they are inverted, and the largest inverse that is still taken for one.
 _EIG_SHIFT = {"float32": 1e-7, "float64": 1e-12}[EXACT]
 _LARGEST_INVERSE = 1e4
+# This many squarings of a matrix of norm 1 stay above this norm, unless it is nilpotent.
+_SQUARINGS_IN_RANGE = {"float32": (2, 1e-30), "float64": (5, 1e-300)}
 # The resolvent's filter starts from a trapezoid rule of this order, and doubles it from there.
 _FIRST_ORDER = 4
 
@@ -47,7 +49,7 @@ def inverse(a):
     so are also in what it is multiplied by, so they still reach the loss, where they are reported.
     """
     finite = ops.all(ops.isfinite(a), axis=(-2, -1), keepdims=True)
-    return ops.inv(ops.where(finite, a, ops.eye(a.shape[-1], dtype=a.dtype)))
+    return small_matrices.inverse(ops.where(finite, a, ops.eye(a.shape[-1], dtype=a.dtype)))
 
 
 def normalize_frames(frames):
@@ -58,9 +60,13 @@ def normalize_frames(frames):
     largest = ops.stop_gradient(ops.max(ops.abs(frames), axis=-1, keepdims=True))
     alive = largest > _SMALLEST_FRAME
     # Two `where`: the inner one keeps the branch that is not taken finite, and its gradient too.
-    frames = frames / ops.where(alive, largest, 1.0)
+    one = ops.ones_like(
+        largest
+    )  # of the device: PyTorch copies a number of Python's to it, and waits
+    frames = frames / ops.where(alive, largest, one)
     square = ops.sum(ops.square(frames), axis=-1, keepdims=True)
-    return frames * ops.where(alive, ops.rsqrt(ops.where(alive, square, 1.0)), 0.0)
+    length = ops.rsqrt(ops.where(alive, square, one))
+    return frames * ops.where(alive, length, ops.zeros_like(length))
 
 
 def transitions(embeddings):
@@ -92,7 +98,7 @@ def pseudo_inverse(past, ridge):
     gram = clean @ transposed(clean)
     level = ridge * ops.trace(gram, axis1=-2, axis2=-1) / frames + _TINY
     gram = gram + level[..., None, None] * ops.eye(gram.shape[-1], dtype=dtype)
-    solution = ops.cast(ops.solve(gram, side), "float32")
+    solution = ops.cast(small_matrices.solve(gram, side), "float32")
     return transposed(solution) if frames <= width else solution
 
 
@@ -146,6 +152,31 @@ def closest_radius(distances):
     return ops.sqrt(ops.maximum(last, _DISTANCE_FLOOR) * ops.maximum(first, _DISTANCE_FLOOR))
 
 
+def normalized_power(matrix, squarings):
+    """``M^(2^squarings)``, scaled to a Frobenius norm of 1, and the logarithm of its norm, (...,)."""
+    power, log_norm = finite_or_zero(matrix), 0.0
+    in_range, least = _SQUARINGS_IN_RANGE[keras.backend.standardize_dtype(matrix.dtype)]
+    for k in range(squarings + 1):
+        if k:
+            power = power @ power
+            log_norm = 2.0 * log_norm
+        if k % in_range == 0 or k == squarings:
+            norm = frobenius(power) + least
+            power = power / norm
+            log_norm = log_norm + ops.log(norm)
+    return power, log_norm[..., 0, 0]
+
+
+def frobenius(matrix):
+    """Frobenius norm, (..., 1, 1)."""
+    return ops.sqrt(inner_product(matrix, matrix))
+
+
+def inner_product(one, other):
+    """``tr(A' B)``, (..., 1, 1)."""
+    return ops.sum(one * other, axis=(-2, -1), keepdims=True)
+
+
 def spectral_radius(matrix, squarings=7):
     """max |lambda| by Gelfand's formula ``|M^(2^k)|^(1/2^k)``; for normal M at most n^(1/2^k) too large.
 
@@ -157,25 +188,21 @@ def spectral_radius(matrix, squarings=7):
     Returns:
         (...,), without gradient.
     """
-    power = finite_or_zero(ops.stop_gradient(matrix))
-    log_norm = 0.0
-    for k in range(squarings + 1):
-        if k:
-            power = ops.matmul(power, power)
-            log_norm = 2.0 * log_norm
-        if k % 2 == 0 or k == squarings:  # two squarings of a matrix of norm 1 stay in range
-            norm = ops.sqrt(ops.sum(ops.square(power), axis=(-2, -1))) + 1e-30
-            power = power / norm[..., None, None]
-            log_norm = log_norm + ops.log(norm)
+    _, log_norm = normalized_power(ops.stop_gradient(matrix), squarings)
     return ops.exp(log_norm / 2.0**squarings)
 
 
 def nearest_distance(matrix):
     """Smallest |lambda - 1|, as 1 / spectral radius of (I - M)^-1, without eigensolver or gradient. (...,)."""
-    matrix = finite_or_zero(ops.stop_gradient(matrix))
-    identity = ops.eye(matrix.shape[-1], dtype=matrix.dtype)
+    return 1.0 / spectral_radius(resolvent(ops.stop_gradient(matrix)))
+
+
+def resolvent(matrix):
+    """``(I - M)^-1``, whose largest eigenvalues are those of M closest to 1."""
+    matrix = finite_or_zero(matrix)
     # The shift keeps the system regular where an eigenvalue is 1 to the last bit.
-    return 1.0 / spectral_radius(inverse((1.0 + 1e-5) * identity - matrix))
+    identity = ops.eye(matrix.shape[-1], dtype=matrix.dtype)
+    return small_matrices.inverse((1.0 + 1e-5) * identity - matrix)
 
 
 def threshold_radius(nearest, threshold):
@@ -274,7 +301,7 @@ def resolvent_projector(matrix, radius, order=64):
     result = _trapezoid(scaled, first)
     for _ in range(round(math.log2(order // first))):
         square = ops.matmul(result, result)
-        result = ops.matmul(square, ops.inv(identity + 2.0 * (square - result)))
+        result = ops.matmul(square, small_matrices.inverse(identity + 2.0 * (square - result)))
     return result
 
 
