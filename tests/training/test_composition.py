@@ -150,9 +150,8 @@ def test_a_compiled_step_equals_an_eager_one(name):
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="XLA on TensorFlow lacks an eigensolver")
-@pytest.mark.parametrize("decoupling", [True, "paper"])
-def test_what_xla_cannot_compile_is_refused(decoupling):
-    model = make_model(decoupling)
+def test_what_xla_cannot_compile_is_refused():
+    model = make_model("paper")
     with pytest.raises(bod_keras.UserError, match="no eigensolver, which koopman_split"):
         model.compile("sgd", jit_compile=True)
     model.compile("sgd")  # as Keras chooses
