@@ -43,10 +43,14 @@ def unit_floats(clips: Any) -> Any:
 
 def check_range(farthest: float) -> None:
     """Refuse clips of which a value lies out of [0, 1] by more than 0.05: `farthest` from 0.5."""
-    if farthest > 0.5 + TOLERANCE:
+    if not farthest <= 0.5 + TOLERANCE:
         raise UserError(
             f"Clips must be floats in [0, 1] or uint8. Received values as far out as {farthest + 0.5:.4g}: "
-            "divide them by 255, or pass uint8."
+            + (
+                "divide them by 255, or pass uint8."
+                if farthest < np.inf
+                else "mend what makes them."
+            )
         )
 
 

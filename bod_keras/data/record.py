@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bod_keras.storage.remote_error import without_secrets
+
 
 @dataclass(frozen=True, slots=True)  # a data set has up to a million
 class Box:
@@ -109,14 +111,15 @@ class Catalog:
 
 
 def some(names: Sequence[object], most: int = 3) -> str:
-    """Name the first of many things.
+    """Name the first of many things, on one line and without what signs an address.
 
     Example:
         >>> from bod_keras.data.record import some
         >>> some([4, 7, 9, 12])
         '4, 7, 9 ...'
     """
-    return ", ".join(map(str, names[:most])) + (" ..." if len(names) > most else "")
+    shown = (without_secrets(str(name)) for name in names[:most])
+    return ", ".join(shown) + (" ..." if len(names) > most else "")
 
 
 def _count(number: int, noun: str) -> str:

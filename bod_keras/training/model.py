@@ -16,6 +16,8 @@ from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
 from bod_keras.training.seed_states import SeedStates
 from bod_keras.training.step import Step
 
+_ENDLESS = "endless_batches"  # the generator of `ClipDataset.training_numpy`
+
 
 class BiLevelModel(SeedStates, keras.Model):
     """Base of models that train by a bi-level update around a backbone.
@@ -195,7 +197,7 @@ class BiLevelModel(SeedStates, keras.Model):
         if without:
             raise UserError(
                 f"jit_compile=True: XLA on TensorFlow has no eigensolver, which {', '.join(without)} uses. "
-                'Use a Decoupling with a threshold, the JAX backend, or jit_compile="auto".'
+                'Use projector_gradient=False, the JAX backend, or jit_compile="auto".'
             )
 
     def get_compile_config(self):
@@ -228,15 +230,21 @@ class BiLevelModel(SeedStates, keras.Model):
         """As `keras.Model.fit`, after checks of what would go wrong in silence.
 
         Raises:
-            ValueError: clips that are not in [0, 1], an endless data set without `steps_per_epoch`, or an
-                optimizer whose schedule has ended at a learning rate of 0.
+            ValueError: a model that is not compiled, clips that are not in [0, 1], an endless data set without
+                `steps_per_epoch`, or an optimizer whose schedule has ended at a learning rate of 0.
         """
+        if not self.compiled:
+            raise UserError(
+                "fit: the model has no optimizer yet. Compile it first, such as "
+                "model.compile(keras.optimizers.AdamW(1e-3))."
+            )
         clips = _views_of(x)
         check_array(clips)
         if isinstance(clips, np.ndarray) and len(clips) % (kwargs.get("batch_size") or 32) == 1:
             self._check_videos(1, clips)
         cardinality = getattr(x, "cardinality", None)
-        if steps_per_epoch is None and callable(cardinality) and int(cardinality()) == -1:
+        endless = callable(cardinality) and int(cardinality()) == -1
+        if steps_per_epoch is None and (endless or getattr(x, "__name__", "") == _ENDLESS):
             raise UserError(
                 "fit: the data set is endless. Pass steps_per_epoch, such as the number of videos divided by "
                 "the batch size."

@@ -7,8 +7,9 @@ from keras import ops
 
 import bod_keras
 from bod_keras.backend.autodiff import value_and_grad
+from bod_keras.data import ClipDataset, array_records
 from bod_keras.training.bilevel import BiLevel, bilevel_gradient
-from tests.tiny_models import numpy
+from tests.tiny_models import SIZE, make_model, make_views, numpy
 from tests.unrolled import hypergradient
 
 
@@ -202,3 +203,25 @@ def test_wrong_settings_are_named(arguments, message):
     with pytest.raises(bod_keras.UserError) as error:
         BiLevel(**arguments)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_clips_that_are_not_finite_are_refused(value):
+    views = make_views()
+    views[0, 0, 0, 0, 0, 0] = value
+    with pytest.raises(bod_keras.UserError, match="as far out as (nan|inf): mend what makes them"):
+        make_model(eager=True).fit(views, verbose=0)
+
+
+def test_a_model_without_an_optimizer_says_so():
+    model = bod_keras.VSimCLR(make_model().encoder)
+    with pytest.raises(bod_keras.UserError, match="fit: the model has no optimizer yet. Compile"):
+        model.fit(make_views(), verbose=0)
+
+
+def test_an_endless_stream_of_arrays_needs_to_be_told_where_to_stop():
+    records = array_records(np.zeros((4, 8, SIZE, SIZE, 3), np.uint8))
+    data = ClipDataset(records, frames=4, size=SIZE, batch_size=2)
+    with pytest.raises(bod_keras.UserError, match="the data set is endless. Pass steps_per_epoch"):
+        make_model(eager=True).fit(data.training_numpy(), verbose=0)
+    assert len(list(data.training_numpy(steps=3))) == 3

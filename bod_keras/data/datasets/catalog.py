@@ -10,6 +10,7 @@ from bod_keras.data.datasets.lists import no_such_split, read_list
 from bod_keras.data.record import Catalog, Record
 from bod_keras.data.shards.shard_manifest import is_shard_folder, read_manifest, shard_records
 from bod_keras.storage import remote
+from bod_keras.storage.remote_error import without_secrets
 
 
 def read_source(
@@ -50,10 +51,10 @@ def read_source(
         '2 videos, 2 labels, 2 classes; column num_frames ignored'
     """
     source = os.fspath(source)
-    away = remote.is_remote(source)
+    away, shown = remote.is_remote(source), without_secrets(source)
     if not (remote.exists if away else os.path.exists)(source):
         raise FileNotFoundError(
-            f"There is no folder or list file {source!r}. Give a folder of videos, a list file "
+            f"There is no folder or list file {shown!r}. Give a folder of videos, a list file "
             "with one 'path label' a line, or a .csv file with a 'path' column."
             + (" Access that is refused looks the same: check the credentials." if away else "")
         )
@@ -104,7 +105,7 @@ def read_catalog(
     """
     catalog = read_source(source, root, split)
     if catalog.remarks:
-        warnings.warn(f"{os.fspath(source)}: {catalog.summary()}", stacklevel=2)
+        warnings.warn(f"{without_secrets(os.fspath(source))}: {catalog.summary()}", stacklevel=2)
     return catalog.records
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from bod_keras.errors import UserError
 from bod_keras.storage import remote
+from bod_keras.storage.remote_error import without_secrets
 
 _MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF8, "utf-8"),
@@ -55,14 +56,16 @@ def read_text(path: str | os.PathLike) -> str:
             try:
                 text = data[len(mark) :].decode(encoding)
             except UnicodeDecodeError as error:
-                raise UserError(f"{path} begins as {encoding} and is damaged: {error}") from None
+                raise UserError(
+                    f"{without_secrets(path)} begins as {encoding} and is damaged: {error}"
+                ) from None
             break
     else:
         text = data.decode("utf-8", "surrogateescape")
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise UserError(
-            f"{path}, line {line}: expected text, found a zero byte. Save the file as UTF-8."
+            f"{without_secrets(path)}, line {line}: expected text, found a zero byte. Save the file as UTF-8."
         )
     return text
 

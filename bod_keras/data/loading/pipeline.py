@@ -280,8 +280,16 @@ class ClipDataset:
         """
         _check_position(position)
         convert = (lambda views: views) if self.clips.on_device else _to_float
-        batches = self._training_batches(position, steps)
-        return (({**batch, "views": convert(batch["views"])},) for batch in batches)
+
+        def endless_batches():  # by whose name `fit` knows that it must be told where to stop
+            with contextlib.closing(self._training_batches(position, steps)) as batches:
+                for batch in batches:
+                    yield ({**batch, "views": convert(batch["views"])},)
+
+        found = endless_batches()
+        if steps is not None:
+            found.__name__ = "batches"
+        return found
 
     def evaluation(self, views: int = 1, crops: int = 1) -> tf.data.Dataset:
         """Stream every readable record once, in order, without randomness, with tf.data.

@@ -70,6 +70,10 @@ def test_list_file(tmp_path):
         ("some/dir\trun", "some/dir", 0),
         # Names that begin as a comment does.
         ("#437_Ride_0.avi 3", "#437_Ride_0.avi", 3),
+        # Signed addresses, which end with no extension.
+        ("https://h/a b.mp4?x=1,2&y=.mp4 3", "https://h/a b.mp4?x=1,2&y=.mp4", 3),
+        ("https://h/a.mp4?x=1 run fast", "https://h/a.mp4?x=1", 0),
+        ("HTTP://h/a?x=1\t3", "HTTP://h/a?x=1", 3),
         ('"# 1.avi" 3', "# 1.avi", 3),
         # Quoted, as shells do.
         ("'a b.mp4' 3", "a b.mp4", 3),
@@ -426,3 +430,35 @@ def test_patterns_are_linear_in_a_lines_length(tmp_path):
     # A pattern that is quadratic would take hours.
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert len(ran.stdout.splitlines()) == len(lines), ran.stderr
+
+
+SIGNED = "https://h/{}.mp4?X-Amz-Signature=hidden&b=hidden"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{SIGNED.format('a')} 1\n{SIGNED.format('b')}\n",
+        f"path,label\n{SIGNED.format('a')},1\n{SIGNED.format('a')},2\n",
+        f"path,label\n{SIGNED.format('a')},1\n{SIGNED.format('b')}\n",
+        f"path,label\n{SIGNED.format('a')},run\n{SIGNED.format('b')},NA\n",
+        f"{SIGNED.format('a')} 0.5\n",
+        f'"{SIGNED.format("a")}"b 1\n',
+        f"some/dir 1\n{SIGNED.format('a')} 1\nnone 1\nnone2 3\n{SIGNED.format('b')} -2\n",
+    ],
+)
+def test_what_signs_an_address_is_not_told(tmp_path, text):
+    try:
+        said = read(tmp_path, text).summary()
+    except ValueError as error:
+        said = str(error)
+    assert "hidden" not in said and ("https://h/" in said or ".mp4" in said)
+
+
+def test_what_is_said_of_a_list_is_one_line(tmp_path):
+    text = 'path,label,a\x1bnote\n"two\nlines.mp4",,x\nb.mp4,1,y\n'
+    said = read(tmp_path, text).summary()
+    assert said == (
+        "2 videos, 1 label, 1 class; column a\\x1bnote ignored; "
+        "1 without a label (line 2: two\\nlines.mp4)"
+    )

@@ -18,9 +18,11 @@ from bod_keras.data.datasets.text import csv_rows, to_integer
 from bod_keras.data.record import some
 from bod_keras.data.video.frame_folders import is_frame
 from bod_keras.storage import remote
+from bod_keras.storage.remote_error import without_secrets
 
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _SINGLE = re.compile(r"'([^']+)'(?=[ \t,;]|$)")  # as shells quote
+_SIGNED = re.compile(r"https?://[^?]*\?\S*(?=[ \t])", re.IGNORECASE)  # spaces end a query
 # A number, or a word and a separator, before what has the extension of a video.
 _BEFORE = re.compile(r"(-?\d+[ \t,;]|[^\"',;\t/]+[,;\t]).*\.\w+$", re.DOTALL)
 _PROBED = 20  # folders of frames that are counted to tell numbers of frames from labels
@@ -83,7 +85,10 @@ def _parse(file: ListFile, text: str, line: int) -> tuple[str, tuple[str, ...], 
             raise file.error(line, f"expected a separator after the quoted path: {text[:80]!r}")
     else:
         ends = [found.end() for found in EXTENSION.finditer(text)]
-        if ends:
+        signed = _SIGNED.match(text)
+        if signed:
+            path, rest = signed[0], text[signed.end() :]
+        elif ends:
             path, rest = text[: ends[-1]], text[ends[-1] :]
         else:
             path, rest = part_folder(text)
@@ -160,7 +165,7 @@ def check_ends(file: ListFile, rows: Sequence[Row], text: str) -> None:
     if len(odd) < len(rows) / 2:
         absent = [row for row in odd[:MANY] if not file.exists(row.path)]
         if absent:
-            where = some([f"line {row.line}: {row.path[:40]}" for row in absent])
+            where = some([f"line {row.line}: {without_secrets(row.path)[:40]}" for row in absent])
             file.remarks.append(f"{len(odd)} without a video's extension ({where})")
     if text.endswith(("\n", "\r")):
         return

@@ -11,6 +11,7 @@ from bod_keras.data.datasets.folders import VIDEO_EXTENSIONS
 from bod_keras.data.datasets.text import to_integer
 from bod_keras.errors import UserError
 from bod_keras.storage import remote
+from bod_keras.storage.remote_error import without_secrets
 
 # From here on rows show what is rare and what is usual.
 MANY = 8
@@ -18,6 +19,7 @@ MANY = 8
 EXTENSION = re.compile(
     rf"(?:{'|'.join(map(re.escape, VIDEO_EXTENSIONS))})(?=[ \t,;]|$)", re.IGNORECASE
 )
+_QUERY = re.compile(r"(?<=://)([^\s?'\"]*)\?[^\s'\"]*")
 _SEPARATORS = re.compile(r"([ \t,]+)")
 
 
@@ -42,14 +44,15 @@ class ListFile:
     """
 
     def __init__(self, source: str, base: str):
-        self.source, self.base = source, base
+        self.source, self.base = without_secrets(source), base
         self.remarks: list[str] = []
         self.names: dict[int, str] = {}  # of integer labels, from a second column
         self.numbering: set[int] = set()  # columns that a repeated row need not repeat
         self.comments = self.empty = self.slashes = 0
 
     def error(self, line: int, message: str) -> UserError:
-        """Make an error that names file and line."""
+        """Make an error that names file and line, and no query of a web address, which may be a signature."""
+        message = _QUERY.sub(r"\1", message)
         return UserError(f"{self.source}, line {line}: {message}")
 
     def exists(self, path: str) -> bool:

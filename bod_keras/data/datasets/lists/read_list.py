@@ -15,6 +15,7 @@ from bod_keras.data.datasets.text import read_text, split_lines, to_integer
 from bod_keras.data.record import Catalog, Record, some
 from bod_keras.errors import UserError
 from bod_keras.storage import remote
+from bod_keras.storage.remote_error import without_secrets
 
 _HIGHEST = 2**31 - 1
 _NAMES = re.compile(r"[;|]")
@@ -48,7 +49,7 @@ def read_list(source: str, base: str, split: str | None = None) -> Catalog:
             that breaks off; one without a video.
     """
     text = read_text(source)
-    _refuse_json(source, text)
+    _refuse_json(without_secrets(source), text)
     lines = split_lines(text)
     file = ListFile(source, base)
     start, delimiter = find_header(file, lines)
@@ -59,7 +60,7 @@ def read_list(source: str, base: str, split: str | None = None) -> Catalog:
         check_ends(file, rows, text)
     check_last_label(file, rows, text)
     if not rows:
-        raise UserError(f"{source} lists no video. Expected one video a line.")
+        raise UserError(f"{file.source} lists no video. Expected one video a line.")
     labels, class_names = number_labels(file, rows)
     _alike(file, "splits", {row.split for row in rows if row.split is not None})
     if split is not None:
@@ -68,7 +69,7 @@ def read_list(source: str, base: str, split: str | None = None) -> Catalog:
             file.remarks.append(f"{bare} of no split left out")
         if not kept:
             names = sorted({row.split for row in rows if row.split is not None})
-            raise no_such_split(source, split, names)
+            raise no_such_split(file.source, split, names)
         rows, labels = [rows[i] for i in kept], [labels[i] for i in kept]
     return Catalog(merge(file, rows, labels), class_names, remarks=file.remarks)
 
@@ -197,7 +198,7 @@ def merge(file: ListFile, rows: Sequence[Row], labels: Sequence[tuple[int, ...]]
                 )
             continue
         if not found:
-            bare.append(f"line {row.line}: {os.path.basename(row.path)}")
+            bare.append(f"line {row.line}: {os.path.basename(without_secrets(row.path))}")
         label = found[0] if len(found) == 1 else None
         many = found if len(found) > 1 else ()
         records.append(Record(path, label, row.factors or {}, row.split, many))

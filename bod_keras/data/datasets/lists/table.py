@@ -100,7 +100,8 @@ def read_table(file: ListFile, lines: Sequence[str], start: int, delimiter: str)
                 "Put paths with commas in double quotes; the last line may be where the list breaks off.",
             )
         cells = [cell.strip() for cell in cells]
-        if re.fullmatch("'[^']+'", cells[path]) and not file.exists(cells[path]):
+        quoted = cells[path].startswith("'") and re.fullmatch("'[^']+'", cells[path])
+        if quoted and not file.exists(cells[path]):
             cells[path] = cells[path][1:-1]
         if not cells[path]:
             raise file.error(line, f"the cell of the path is empty. Received: {cells}")
@@ -126,7 +127,7 @@ def _rows(file: ListFile, columns: list[str], keys: list[str], kept: list) -> li
     named = [columns[i] or "without a name" for i in ignored]
     if named:
         file.remarks.append(
-            f"{'column' if len(named) == 1 else 'columns'} {', '.join(named)} ignored"
+            f"{'column' if len(named) == 1 else 'columns'} {some(named, len(named))} ignored"
         )
     numbering = {i for i in ignored if re.fullmatch(r"(unnamed(:.*)?|index)?", keys[i])}
     file.numbering = {path, *numbering}
