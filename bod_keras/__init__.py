@@ -45,13 +45,20 @@ if not os.environ.get("BOD_KERAS_READER"):
     from bod_keras.losses import *  # noqa: F403
     from bod_keras.losses import __all__ as _losses
     from bod_keras.training import BiLevelModel
-    from bod_keras.views import AppearanceSwap, BackgroundSwap, ClipAugmenter, FrameShuffle
+    from bod_keras.views import (
+        AppearanceSwap,
+        BackgroundMix,
+        BackgroundSwap,
+        ClipAugmenter,
+        FrameShuffle,
+    )
     from bod_keras.weights import load, load_encoder
 
     __all__ += [  # noqa: PLE0604
         *_frameworks,
         *_losses,
         "AppearanceSwap",
+        "BackgroundMix",
         "BackgroundSwap",
         "BiLevelModel",
         "ClipAugmenter",

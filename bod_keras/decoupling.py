@@ -102,7 +102,7 @@ class Decoupling:
             every view but the last. ``"auto"`` (`FrameShuffle` for encoders that mix frames, None for others),
             ``"frame_shuffle"``, None, or a Keras layer.
         static_mix: a in [0, 1). What moves in every view but the last stands over the background of another
-            video (`BackgroundSwap`), and the static part of such a view belongs to both videos:
+            video (`BackgroundMix`), and the static part of such a view belongs to both videos:
             L(s) = a L(s, video of what moves) + (1 - a) L(s, video of the background). 0: views keep their
             backgrounds, which may then be all that s learns.
 
@@ -112,7 +112,7 @@ class Decoupling:
     Example:
         >>> import bod_keras
         >>> bod_keras.Decoupling(ridge=0.3, motion_view=None).dynamic_temperature
-        0.2
+        0.1
 
     Reference:
         Song et al., arXiv 2407.14069; docs/findings.md says what each default is founded on.
@@ -126,7 +126,7 @@ class Decoupling:
     heads: int = 2
     bilevel: BiLevel | None = dataclasses.field(default_factory=BiLevel)
     static_temperature: float | None = 0.5
-    dynamic_temperature: float | None = 0.2
+    dynamic_temperature: float | None = 0.1
     dynamic_weight: float = 1.0
     base_weight: float = 0.0
     standardize: bool = True

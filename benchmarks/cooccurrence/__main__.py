@@ -145,10 +145,14 @@ def file_of(case, folder):
 
 
 def show_clips(cases, png):
-    """Four training clips of each regime, as they were augmented."""
+    """Four training clips of each regime, as they were augmented, and what the default's views make of them."""
+    from keras.ops import convert_to_numpy
+
     from benchmarks.cooccurrence import report
     from benchmarks.cooccurrence.scenes import load_scenes
+    from bod_keras import AppearanceSwap, BackgroundMix
 
+    mixed, motion = BackgroundMix(), AppearanceSwap(seed=0)
     first = {}
     for case in cases:
         first.setdefault(case.regime, case)
@@ -163,7 +167,15 @@ def show_clips(cases, png):
         )
         for regime, case in first.items()
     }
-    report.show_clips({regime: s["train"][0, :4] for regime, s in scenes.items()}, png)
+    rows = {}
+    for regime, arrays in scenes.items():
+        clips = arrays["train"][0, :4].astype("float32") / 255
+        rows |= {
+            regime: clips,
+            f"{regime}: over the background of the one before": mixed(clips),
+            f"{regime}: motion view": motion(clips, training=True),
+        }
+    report.show_clips({title: convert_to_numpy(x) for title, x in rows.items()}, png)
 
 
 def write_csv(results, path):

@@ -29,6 +29,7 @@ from bod_keras.losses.koopman_prediction import KoopmanPrediction
 from bod_keras.registry import Registry
 from bod_keras.training.model import BiLevelModel
 from bod_keras.views.appearance_swap import AppearanceSwap
+from bod_keras.views.background_mix import BackgroundMix
 from bod_keras.views.background_swap import BackgroundSwap
 from bod_keras.views.frame_shuffle import FrameShuffle
 
@@ -133,7 +134,7 @@ class ContrastiveModel(BiLevelModel):
             self.static_view = FrameShuffle() if shuffles else decoupling.static_view
             if decoupling.static_mix:
                 # Not of the clip whose background the motion view has: L(d) would find it in both.
-                self.mix = BackgroundSwap(decoupling.swap_threshold, donor="previous")
+                self.mix = BackgroundMix(decoupling.swap_threshold)
             for layer in (self.motion_view, self.static_view, self.mix):
                 if layer is not None and not layer.built:
                     layer.build(encoder.input_shape)

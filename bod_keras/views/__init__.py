@@ -5,10 +5,11 @@ The layers are imported when they are used, because reader processes need only t
 
 import importlib
 
-__all__ = ["AppearanceSwap", "BackgroundSwap", "ClipAugmenter", "FrameShuffle"]
+__all__ = ["AppearanceSwap", "BackgroundMix", "BackgroundSwap", "ClipAugmenter", "FrameShuffle"]
 
 _MODULES = {
     "AppearanceSwap": "appearance_swap",
+    "BackgroundMix": "background_mix",
     "BackgroundSwap": "background_swap",
     "ClipAugmenter": "clip_augmenter",
     "FrameShuffle": "frame_shuffle",

@@ -18,7 +18,7 @@ _GAINS = (0.6, 1.2)
 
 @keras.saving.register_keras_serializable("bod_keras")
 class AppearanceSwap(BackgroundSwap):
-    """Put what moves in a clip over the background of another clip, and turn all colors.
+    """Put what moves in a clip over the background of the next clip, and turn all colors.
 
     With y the clip that `BackgroundSwap` makes, each clip's colors are
 
@@ -30,7 +30,6 @@ class AppearanceSwap(BackgroundSwap):
 
     Args:
         threshold: least difference from the background, of values in [0, 1], that counts as moving.
-        donor: as in `BackgroundSwap`.
         seed: an integer; None for a random one. The state of the draws is saved with a model.
 
     Call arguments:
@@ -53,14 +52,8 @@ class AppearanceSwap(BackgroundSwap):
         As `BackgroundSwap`; that the colors turn is ours, docs/findings.md tells what it brings.
     """
 
-    def __init__(
-        self,
-        threshold: float = SWAP_THRESHOLD,
-        donor: str = "next",
-        seed: int | None = None,
-        **kwargs,
-    ):
-        super().__init__(threshold, donor, **kwargs)
+    def __init__(self, threshold: float = SWAP_THRESHOLD, seed: int | None = None, **kwargs):
+        super().__init__(threshold, **kwargs)
         self.seed = seed
         self._generator = keras.random.SeedGenerator(seed)
         self.built = True

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
-from bod_keras.backend.replicas import next_rows, previous_rows
+from bod_keras.backend.replicas import next_rows
 from bod_keras.decoupling import SWAP_THRESHOLD
-from bod_keras.errors import UserError, check_choice
+from bod_keras.errors import UserError
 
-_ROWS = {"next": next_rows, "previous": previous_rows}
+# What moves is grown by this part of the frame's shorter side, at least by a pixel.
+_GROWN = 1 / 32
 
 
 @keras.saving.register_keras_serializable("bod_keras")
 class BackgroundSwap(keras.layers.Layer):
-    """Put what moves in a clip over the background of another clip of the batch, that of all replicas.
+    """Put what moves in a clip over the background of the next clip of the batch, that of all replicas.
 
-    The background b of a clip x is the median of its frames, pixel by pixel. What differs from it moves:
+    The background b of a clip x is the median of its frames, pixel by pixel. What differs from it in any frame
+    has moved; so has what lies within 1/32 of the frame's shorter side of that:
 
-        y_t = x_t where max_c |x_t - b| > threshold, elsewhere b of the other clip.
+        y_t = x_t where max_(t, c) |x_t - b| > threshold, grown, elsewhere b of the next clip.
 
-    Two clips that share their motion and not their background cannot be matched by appearance, so a dynamic
+    One region for all frames holds a body that acts in place as a whole, not only its limbs.
+
+    Two clips that share their motion and not their background cannot be matched by it, so a dynamic
     part that is contrasted between them has to know the motion: `motion_view` of `Decoupling`. It
     supposes a camera at rest: where that moves, almost everything counts as moving and stays as it is.
 
     Args:
         threshold: least difference from the background, of values in [0, 1], that counts as moving.
-        donor: whose background it is: that of the ``"next"`` clip or of the ``"previous"`` one.
 
     Call arguments:
         clips: (B, T, H, W, 3) in [0, 1], B >= 2, or one clip keeps its background; T >= 3.
@@ -35,7 +40,7 @@ class BackgroundSwap(keras.layers.Layer):
         Clips of the same shape and dtype.
 
     Raises:
-        ValueError: a threshold out of (0, 1), or an input of another rank or of unknown time.
+        ValueError: a threshold out of (0, 1), or an input of another rank or of unknown time, height or width.
 
     Example:
         >>> import numpy as np, bod_keras
@@ -52,29 +57,42 @@ class BackgroundSwap(keras.layers.Layer):
         Foreground-background Merging", CVPR 2022, arXiv 2109.15130, whose mask is another one.
     """
 
-    def __init__(self, threshold: float = SWAP_THRESHOLD, donor: str = "next", **kwargs):
+    def __init__(self, threshold: float = SWAP_THRESHOLD, **kwargs):
         super().__init__(**kwargs)
-        check_choice("donor", donor, tuple(_ROWS))
         if not 0 < threshold < 1:
             raise UserError(f"threshold must lie in (0, 1), 0.08 is usual. Received: {threshold}")
         self.threshold = threshold
-        self.donor = donor
 
     def call(self, clips):
-        if len(clips.shape) != 5 or clips.shape[1] is None:
+        if len(clips.shape) != 5 or None in clips.shape[1:4]:
             raise UserError(
-                "BackgroundSwap expects clips (batch, time, height, width, channels) of a known time. "
+                f"{type(self).__name__} expects clips (batch, time, height, width, channels) of a known size. "
                 f"Received: {tuple(clips.shape)}"
             )
         background = _median_frame(clips)
-        change = ops.max(ops.abs(clips - background), axis=-1, keepdims=True)
-        return ops.where(change > self.threshold, clips, _ROWS[self.donor](background))
+        kept = self.kept(self._moving(clips, background))
+        return ops.where(kept, clips, self.others(background))
+
+    def others(self, backgrounds: Any) -> Any:
+        """Return for each clip the background that it gets."""
+        return next_rows(backgrounds)
+
+    def kept(self, moving: Any) -> Any:
+        """Return where a clip stays as it is; both are booleans (B, 1, H, W, 1)."""
+        return moving
+
+    def _moving(self, clips, background):
+        change = ops.max(ops.abs(clips - background), axis=(1, 4), keepdims=True)
+        moving = ops.cast(change > self.threshold, "float32")
+        window = 2 * max(1, round(_GROWN * min(clips.shape[2:4]))) + 1
+        grown = ops.max_pool(moving[:, 0], window, 1, "same", data_format="channels_last")
+        return grown[:, None] > 0.5
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "threshold": self.threshold, "donor": self.donor}
+        return {**super().get_config(), "threshold": self.threshold}
 
 
 def _median_frame(clips):

@@ -39,7 +39,7 @@ def soft_info_nce(a, b, belongs, temperature):
 def test_all_views_but_the_last_stand_over_the_background_of_the_video_before(motion_view, count):
     views = make_moving_views(4)[:, [0, 1, 0][:count]]
     made = numpy(mixed(motion_view=motion_view).all_views(views))
-    before = bod_keras.BackgroundSwap(0.1, "previous")
+    before = bod_keras.BackgroundMix(0.1)
     expected = [numpy(before(views[:, i])) for i in range(count - 1)] + [views[:, -1]]
     if motion_view is not None:
         expected.append(numpy(motion_view(views[:, -1])))
@@ -50,7 +50,7 @@ def test_all_views_but_the_last_stand_over_the_background_of_the_video_before(mo
 def test_a_static_view_shuffles_what_is_mixed():
     views = make_moving_views(4)
     model = mixed(static_view=bod_keras.FrameShuffle(seed=1))
-    swapped = numpy(bod_keras.BackgroundSwap(0.1, "previous")(views[:, 0]))
+    swapped = numpy(bod_keras.BackgroundMix(0.1)(views[:, 0]))
     expected = numpy(bod_keras.FrameShuffle(seed=1)(swapped, training=True))
     np.testing.assert_array_equal(numpy(model.all_views(views))[:, 0], expected)
 

@@ -1,4 +1,4 @@
-"""`BackgroundSwap`: against a slow truth, on a clip with a known background, and as a Keras layer."""
+"""`BackgroundSwap` and `BackgroundMix`: against a slow truth, over a known background, and as Keras layers."""
 
 import numpy as np
 import pytest
@@ -8,35 +8,64 @@ from tests.layer_harness import check_layer
 from tests.tiny_models import numpy
 
 
+def moving(clip, threshold):
+    """Where one clip moves (H, W), grown by one pixel."""
+    background = np.sort(clip, axis=0)[len(clip) // 2]
+    height, width = clip.shape[1:3]
+    grown = np.zeros((height, width), bool)
+    for t, y, x in np.ndindex(clip.shape[:3]):
+        if np.abs(clip[t, y, x] - background[y, x]).max() > threshold:
+            grown[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = True
+    return background, grown
+
+
 def truth(clips, threshold, donor):
-    backgrounds = [np.sort(clip, axis=0)[len(clip) // 2] for clip in clips]
+    backgrounds, regions = zip(*(moving(clip, threshold) for clip in clips))
     result = np.empty_like(clips)
     for i, clip in enumerate(clips):
+        kept = regions[i]
+        if donor == -1 and kept.mean() > 0.9:  # the mix: both are to be seen
+            kept = np.broadcast_to(np.arange(clip.shape[2]) < clip.shape[2] // 2, kept.shape)
         other = backgrounds[(i + donor) % len(clips)]
-        for t, y, x in np.ndindex(clip.shape[:3]):
-            moves = np.abs(clip[t, y, x] - backgrounds[i][y, x]).max() > threshold
-            result[i, t, y, x] = clip[t, y, x] if moves else other[y, x]
+        result[i] = np.where(kept[None, :, :, None], clip, other[None])
     return result
 
 
-@pytest.mark.parametrize("donor, offset", [("next", 1), ("previous", -1)])
+SWAPS = {1: bod_keras.BackgroundSwap, -1: bod_keras.BackgroundMix}
+
+
+@pytest.mark.parametrize("donor", SWAPS)
 @pytest.mark.parametrize("frames", [3, 4, 7])
-def test_it_equals_the_slow_truth(frames, donor, offset):
-    clips = np.random.default_rng(0).random((3, frames, 4, 5, 3), "float32")
-    swapped = numpy(bod_keras.BackgroundSwap(0.3, donor)(clips))
-    np.testing.assert_array_equal(swapped, truth(clips, 0.3, offset))
-    assert 0.1 < np.mean(swapped == clips) < 0.9  # neither nothing nor everything moves
+@pytest.mark.parametrize("threshold", [0.5, 0.75])
+def test_it_equals_the_slow_truth(frames, donor, threshold):
+    rng = np.random.default_rng(0)
+    clips = np.repeat(rng.random((3, 1, 7, 9, 3), "float32"), frames, axis=1)
+    # Few pixels change in the first clip, some in the second, all in the third.
+    for clip, share in zip(clips, (0.01, 0.05, 1.0)):
+        changed = rng.random(clip.shape[:3]) < share
+        clip[changed] = rng.random((changed.sum(), 3))
+    swapped = numpy(SWAPS[donor](threshold)(clips))
+    np.testing.assert_array_equal(swapped, truth(clips, threshold, donor))
+    assert 0.1 < np.mean(swapped == clips) < 0.95  # neither nothing nor everything moves
 
 
 def test_what_moves_is_kept_and_the_rest_is_of_the_next_clip():
-    backgrounds = np.random.default_rng(0).uniform(0, 0.6, (3, 1, 8, 8, 3)).astype("float32")
+    backgrounds = np.random.default_rng(0).uniform(0, 0.6, (3, 1, 8, 12, 3)).astype("float32")
     clips = np.repeat(backgrounds, 5, axis=1)
-    expected = np.repeat(np.roll(backgrounds, -1, axis=0), 5, axis=1)
     for t in range(5):
-        for array in (clips, expected):
-            array[:, t, 2:4, t : t + 2] = 0.9  # it covers a pixel in two frames of five
+        clips[:, t, 2:4, t : t + 2] = 0.9  # it covers a pixel in two frames of five
+    expected = np.repeat(np.roll(backgrounds, -1, axis=0), 5, axis=1)
+    expected[:, :, 1:5, :7] = clips[:, :, 1:5, :7]  # its way, and a pixel around
+    np.testing.assert_array_equal(numpy(bod_keras.BackgroundSwap()(clips)), expected)
+
+
+def test_what_moves_grows_with_the_size_of_the_frame():
+    clips = np.zeros((2, 3, 64, 96, 3), "float32")
+    clips[0, 0, 30, 40] = 1.0
+    clips[1] = 0.5
     swapped = numpy(bod_keras.BackgroundSwap()(clips))
-    np.testing.assert_array_equal(swapped, expected)
+    kept = np.argwhere(swapped[0, 1, :, :, 0] == 0)
+    assert kept.min(axis=0).tolist() == [28, 38] and kept.max(axis=0).tolist() == [32, 42]
 
 
 def test_one_clip_keeps_its_background():
@@ -45,19 +74,13 @@ def test_one_clip_keeps_its_background():
     np.testing.assert_array_equal(swapped, np.repeat(np.median(clip, 1, keepdims=True), 5, 1))
 
 
-def test_it_is_a_keras_layer(tmp_path):
-    check_layer(
-        lambda: bod_keras.BackgroundSwap(0.2, "previous"),
-        (4, 5, 5, 3),
-        tmp_path=tmp_path,
-        arguments={"threshold": 0.2, "donor": "previous"},
-    )
+@pytest.mark.parametrize("layer", SWAPS.values())
+def test_it_is_a_keras_layer(tmp_path, layer):
+    check_layer(lambda: layer(0.2), (4, 5, 5, 3), tmp_path=tmp_path, arguments={"threshold": 0.2})
 
 
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match=r"threshold must lie in \(0, 1\).*Received: 0"):
         bod_keras.BackgroundSwap(0)
-    with pytest.raises(ValueError, match=r"donor must be.*next.*previous.*Received: .*last"):
-        bod_keras.BackgroundSwap(donor="last")
     with pytest.raises(ValueError, match=r"expects clips.*Received: \(2, 2, 4, 8, 8, 3\)"):
         bod_keras.BackgroundSwap()(np.zeros((2, 2, 4, 8, 8, 3), "float32"))
