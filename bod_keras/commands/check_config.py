@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
+from bod_keras.data.loading.clip_spec import with_settings
 from bod_keras.errors import UserError
 from bod_keras.flatten import flatten
 
@@ -25,7 +26,10 @@ _AT_LEAST = {
     **{f"optimizer.{k}": 0 for k in ("warmup_epochs", "weight_decay", "momentum")},
     **{f"optimizer.{k}": 0 for k in ("warmup_learning_rate", "final_learning_rate")},
 }
-_MORE_THAN = dict.fromkeys(("clips.timeout", "optimizer.learning_rate", "optimizer.clipnorm"), 0)
+_MORE_THAN = {
+    **dict.fromkeys(("clips.timeout", "optimizer.learning_rate", "optimizer.clipnorm"), 0),
+    **dict.fromkeys(("framework.temperature", "framework.epsilon"), 0),
+}
 _AT_MOST = {
     **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho"), 1),
     "optimizer.momentum": 1,
@@ -40,7 +44,8 @@ _AT_MOST = {
     **{f"built_in.{k}": 10**6 for k in ("train", "probe_train", "probe_test")},
     **dict.fromkeys(("epochs", "clips.batch_size", "clips.timeout", "monitors.videos"), 10**6),
     **{f"optimizer.{k}": 10**6 for k in ("warmup_epochs", "reference_batch")},
-    **{f"optimizer.{k}": 1000 for k in ("learning_rate", "weight_decay")},
+    **{f"optimizer.{k}": 1000 for k in ("learning_rate", "warmup_learning_rate", "weight_decay")},
+    "probe.crops": 3,
     "decoupling.bilevel.inner_steps": 1000,
     "clips.cache_mb": 2**24,
 }
@@ -69,6 +74,11 @@ def check_config(config: Mapping[str, Any]) -> None:
             wanted = f"at most {_AT_MOST[key]}"
         if wanted:
             raise UserError(f"config.{key} must be {wanted}. Received: {value}")
+    clips = config.get("clips", {}).items()
+    try:
+        with_settings(None, None, {k: v for k, v in clips if k not in ("batch_size", "shard")})
+    except UserError as error:
+        raise UserError(f"config.clips.{error}") from None
     name = config["name"]
     if name in ("", ".", "..") or re.search(r"[/\\\x00-\x1f\x7f]", name):
         raise UserError(

@@ -36,6 +36,7 @@ _PULLED = (
     *("evaluation/*/training-*", "evaluation/*/detector-*"),
 )
 
+_SECTIONS = ("data", "clips", "probe")  # of a config, without which nothing can be evaluated
 _Found = tuple[str, list[dict]]  # name of a run, and the results of splits and seeds
 
 
@@ -51,6 +52,10 @@ def evaluate_runs(folders: Sequence[str], options: Options, protocols_folder: st
         UserError: a wrong option, protocol, run or list of videos.
         TrainingStoppedError: a signal has stopped fine-tuning.
     """
+    if options.per_class is not None and options.per_class < 1:
+        raise UserError(f"--per_class must be at least 1. Received: {options.per_class}")
+    if options.share is not None and not 0 < options.share <= 1:
+        raise UserError(f"--share must lie above 0, and at most at 1. Received: {options.share}")
     protocols = [
         change_protocol(read_protocol(name, protocols_folder), options.set)
         for names in options.protocol
@@ -83,10 +88,11 @@ def _results(folder: RunFolder, protocols: list[ConfigDict], options: Options) -
             "Let train.py finish it first."
         )
     config = evaluation.read_report(saved).get("config")
-    if not isinstance(config, dict):
+    parts = config if isinstance(config, dict) else {}
+    if not all(isinstance(parts.get(name), dict) for name in _SECTIONS) or "seed" not in parts:
         raise UserError(
-            f"{folder}/report.json holds no config: it is damaged, or of a run whose folder was deleted while "
-            "it went on. Restore it from a copy."
+            f"{folder}/report.json holds no whole config: it is damaged, or of a run whose folder was deleted "
+            "while it went on. Restore it from a copy."
         )
     sweep_parts(folder.path)
     model = load_model(folder.path / "model.keras")

@@ -146,7 +146,7 @@ def folds(config: Mapping, options: Options) -> list[int | None]:
 
 def seeds(config: Mapping, options: Options) -> list[int]:
     """The seeds to evaluate with."""
-    return _integers("seeds", options.seeds, 0) if options.seeds else [config["seed"]]
+    return _integers("seeds", options.seeds, 0, 2**32 - 1) if options.seeds else [config["seed"]]
 
 
 def _integers(flag: str, texts: Sequence[str], low: int, high: float = math.inf) -> list[int]:

@@ -1,5 +1,6 @@
 """Values without sense are refused by their key, before anything is written."""
 
+import json
 import math
 
 import keras
@@ -8,6 +9,8 @@ import pytest
 import train
 from bod_keras import experiment
 from bod_keras.commands.check_config import check_config
+from bod_keras.commands.evaluate import evaluate_runs
+from bod_keras.commands.probed_videos import Options, seeds
 from bod_keras.errors import UserError
 from configs import base, demo, videos
 
@@ -37,6 +40,13 @@ BAD = [
     ("optimizer.clipnorm", -1.0),
     ("optimizer.momentum", math.inf),
     ("framework.temperature", math.nan),
+    ("framework.temperature", 0.0),
+    ("framework.temperature", -1.0),
+    ("optimizer.warmup_learning_rate", 1e9),
+    ("probe.crops", 10),
+    ("clips.augment", "gpu"),
+    ("clips.recipe", "cvlr"),
+    ("clips.device_size", 10**6),
     ("decoupling.ridge", math.inf),
     ("checkpoint.keep", 0),
     ("monitors.every", -1),
@@ -124,3 +134,35 @@ def test_a_wrong_callback_is_told_before_anything_is_written(address, reason, tm
 
 def test_of_an_older_config_there_are_no_callbacks():
     assert experiment.own_callbacks({}) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"per_class": 0}, "--per_class must be at least 1. Received: 0"),
+        ({"per_class": -3}, "--per_class must be at least 1. Received: -3"),
+        ({"share": 0.0}, "--share must lie above 0, and at most at 1. Received: 0.0"),
+        ({"share": math.nan}, "--share must lie above 0.*nan"),
+        ({"share": 1.5}, "--share must lie above 0.*1.5"),
+    ],
+)
+def test_flags_of_an_evaluation_without_sense_are_refused(flags, said):
+    with pytest.raises(UserError, match=said):
+        evaluate_runs([], Options(**flags), "configs/protocols")
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "99999999999", "one"])
+def test_seeds_that_are_none_are_refused(text):
+    with pytest.raises(UserError, match="--seeds must be numbers, 0 to 4294967295"):
+        seeds({"seed": 0}, Options(seeds=["0", text]))
+
+
+@pytest.mark.parametrize(
+    "report",
+    [{}, {"config": {}}, {"config": {"seed": 0}}, {"config": {"seed": 0, "data": 3, "clips": {}}}],
+)
+def test_a_report_without_a_whole_config_is_named(report, tmp_path):
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(UserError, match="report.json holds no whole config"):
+        evaluate_runs([str(tmp_path)], Options(), "configs/protocols")

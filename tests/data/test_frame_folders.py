@@ -7,6 +7,7 @@ import pytest
 
 from bod_keras.data import ClipDataset, FrameFolderStore, VideoError, frame_names, read_catalog
 from bod_keras.data.video.check import check_video
+from bod_keras.data.video.decode_image import _claimed_size
 
 
 @pytest.fixture
@@ -117,13 +118,25 @@ def _claim(name, height, width):
     if name == ".png":
         data[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
         data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    elif name == ".bmp":
+        data[18:26] = width.to_bytes(4, "little") + (-height).to_bytes(4, "little", signed=True)
+    elif name == ".webp":
+        sides = b"".join(max(0, side - 1).to_bytes(3, "little") for side in (width, height))
+        chunk = b"VP8X" + (10).to_bytes(4, "little") + bytes(4) + sides
+        data = (
+            b"RIFF"
+            + (4 + len(chunk) + len(data)).to_bytes(4, "little")
+            + b"WEBP"
+            + chunk
+            + data[12:]
+        )
     else:
         at = data.index(b"\xff\xc0")
         data[at + 5 : at + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
     return bytes(data)
 
 
-@pytest.mark.parametrize("name", [".jpg", ".png"])
+@pytest.mark.parametrize("name", [".jpg", ".png", ".bmp", ".webp"])
 @pytest.mark.parametrize("size", [(65500, 65500), (30000, 30000), (1, 0), (9000, 9000)], ids=str)
 def test_a_header_that_claims_a_giant_picture_costs_no_memory(name, size, tmp_path):
     import resource
@@ -134,6 +147,16 @@ def test_a_header_that_claims_a_giant_picture_costs_no_memory(name, size, tmp_pa
     with pytest.raises(VideoError, match=f"0{name}"):
         FrameFolderStore().length(str(tmp_path))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+
+
+@pytest.mark.parametrize(
+    "name, quality", [(".jpg", 90), (".png", 3), (".bmp", 0), (".webp", 50), (".webp", 101)]
+)
+def test_the_size_in_the_header_of_a_picture(name, quality):
+    flags = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}
+    image = np.random.default_rng(0).integers(0, 255, (37, 53, 3), np.uint8)
+    data = cv2.imencode(name, image, [flags[name], quality] if name in flags else [])[1].tobytes()
+    assert _claimed_size(data) == (37, 53)
 
 
 def test_catalogs_of_frame_folders(tmp_path, write_frames):

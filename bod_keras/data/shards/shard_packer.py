@@ -100,7 +100,7 @@ class ShardPacker:
             keys = [job.key for job in self._jobs[begin : begin + len(shard["videos"])]]
             mine = keys == [video["key"] for video in shard["videos"]]
             return shard if mine and size == shard["bytes"] else None
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
 
     def _shard_summary(self, number: int) -> Path:

@@ -140,7 +140,7 @@ def read_summary(part: Path) -> dict | None:
         if part.stat().st_size != summary["bytes"]:
             return None
         read_records(part, summary["offsets"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     return summary
 

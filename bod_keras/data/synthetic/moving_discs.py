@@ -93,8 +93,8 @@ def _is_complete(folder: Path, settings: dict) -> bool:
     if not folder.exists():
         return False
     try:
-        found = json.loads((folder / _MANIFEST).read_text()).get("made_with")
-    except (OSError, ValueError):
+        found = json.loads((folder / _MANIFEST).read_text())["made_with"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         found = None
     if found != settings:
         raise UserError(

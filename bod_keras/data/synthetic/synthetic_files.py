@@ -109,8 +109,8 @@ def _is_complete(folder: Path, manifest: dict) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
-        found = json.loads((folder / _MANIFEST).read_text())
-    except (OSError, ValueError):
+        found = dict(json.loads((folder / _MANIFEST).read_text()))
+    except (OSError, ValueError, TypeError, RecursionError):
         raise UserError(
             f"{folder} holds files, but no data set of write_digit_drift. "
             "Give a new or empty folder."

@@ -7,12 +7,14 @@ import numpy as np
 
 _MOST_PIXELS = 2**26  # twice an 8K frame; 0.2 GB
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+# Where WebP's three kinds have their sides: first byte, bytes, and bits from the width to the height.
+_WEBP = {b"VP8 ": (26, 4, 16), b"VP8L": (21, 4, 14), b"VP8X": (24, 6, 24)}
 # Markers of JPEG that begin a frame, and hold its size.
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """Decode a JPEG or PNG picture, or another kind that OpenCV knows.
+    """Decode a JPEG, PNG, BMP or WebP picture, or another kind that OpenCV knows.
 
     Args:
         data: the bytes of the file.
@@ -43,10 +45,19 @@ def decode_image(data: bytes) -> np.ndarray:
 
 
 def _claimed_size(data: bytes) -> tuple[int, int]:
-    """Height and width in the header of a JPEG or PNG picture; zeros of anything else."""
+    """Height and width in the header of a JPEG, PNG, BMP or WebP picture; zeros of anything else."""
     if data.startswith(_PNG):
         width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
         return height, width
+    if data.startswith(b"BM"):
+        width, height = (int.from_bytes(data[p : p + 4], "little", signed=True) for p in (18, 22))
+        return abs(height), abs(width)  # a negative height: from top to bottom
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        at, size, apart = _WEBP.get(data[12:16], (0, 0, 0))
+        sides = int.from_bytes(data[at : at + size], "little")
+        side = 2 ** (apart if apart == 24 else 14)
+        less = apart != 16  # written as sides less one
+        return (sides >> apart) % side + less, sides % side + less
     at = len(_JPEG) if data.startswith(_JPEG) else len(data)
     while at + 9 <= len(data) and data[at] == 0xFF:
         if data[at + 1] in _FRAMES:
