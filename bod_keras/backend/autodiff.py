@@ -156,9 +156,16 @@ def after_all(tensors: Iterable) -> contextlib.AbstractContextManager:
     return contextlib.nullcontext()
 
 
-def check(condition: Any, message: str, value: Any) -> None:
-    """Raise an error with the message and the value where a tensor of TensorFlow's is false."""
-    tf.debugging.Assert(condition, [message, "Received:", value])
+def check(condition: Any, message: str, value: Any, then: Any = None) -> Any:
+    """Raise an error with the message and the value where a tensor of TensorFlow's is false.
+
+    Return the tensor `then`, which in a graph is there only after the check.
+    """
+    asserted = tf.debugging.Assert(condition, [message, "Received:", value])
+    if then is None or asserted is None:  # None: checked at once
+        return then
+    with tf.control_dependencies([asserted]):
+        return tf.identity(then)
 
 
 def compiled(fn: Callable) -> Callable:

@@ -89,21 +89,23 @@ def vjp_in_chunks(
     return _joined(outputs, views), last, pullback
 
 
-def check_chunks(clips: Any, views: int, chunks: int) -> None:
-    """Raise an error if `chunks` does not divide the number of videos."""
+def check_chunks(clips: Any, views: int, chunks: int) -> Any:
+    """Return the clips; raise an error if `chunks` does not divide the number of videos."""
     advice = "Choose a batch size (of each replica) that it divides, or other chunks."
     if clips.shape[0] is None:
         videos = ops.shape(clips)[0] // views
-        autodiff.check(
+        return autodiff.check(
             videos % chunks == 0,
             f"chunks={chunks} must divide the batch of videos. {advice}",
             videos,
+            clips,
         )
-    elif clips.shape[0] // views % chunks:
+    if clips.shape[0] // views % chunks:
         raise UserError(
             f"chunks={chunks} must divide the batch of videos. Received: {clips.shape[0] // views} videos. "
             f"{advice}"
         )
+    return clips
 
 
 def _chunk(x, views, chunks, index):

@@ -47,7 +47,7 @@ class Step:
 
     @classmethod
     def begin(cls, model: Any, clips: Any, views: int) -> Step:
-        check_chunks(clips, views, model.chunks)
+        clips = check_chunks(clips, views, model.chunks)
         head = model.lower_weights()
         inside = {id(v) for v in head}
         outer = [v for v in model.trainable_variables if id(v) not in inside]
