@@ -6,11 +6,13 @@ import math
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 import bod_keras
 import train
 from bod_keras import experiment
+from tests.tiers import slow_unless
 
 FOLDER = Path(__file__).parents[1] / "configs"
 RECIPES = sorted(p.stem for p in FOLDER.glob("v*_*.py"))
@@ -26,9 +28,15 @@ def workspace(tmp_path_factory):
     return tmp_path_factory.mktemp("configs")
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(
+    "recipe",
+    [pytest.param(r, marks=slow_unless(r in ("vsimclr_k400", "vmoco_ucf101"))) for r in RECIPES],
+)
 def test_the_smoke_form_trains_two_steps(recipe, workspace, eagerly):
-    """Decoupled once, and plain: what decoupling adds to each framework has tests of its own."""
+    """Decoupled once, and plain: what decoupling adds to each framework has tests of its own.
+
+    In the first tier two of them, of either kind and data set: all are built below.
+    """
     kind = "bod" if recipe == "vsimclr_k400" else "plain"
     config = get_config(recipe, f"{kind},smoke")
     config.output, config.built_in.folder = str(workspace), str(workspace / "data")
@@ -86,6 +94,19 @@ def test_kinetics_learning_rates_are_published_ones_and_grow_with_the_batch(
         assert float(rate(0)) == pytest.approx(1e-3)
         assert float(rate(350)) == pytest.approx(peak * factor)  # 35 epochs of warm-up
         assert float(rate(2000)) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_form_is_built_with_what_trains_it(recipe):
+    for kind in ("plain", "bod"):
+        config = get_config(recipe, f"{kind},smoke").to_dict()
+        experiment.check_settings(config)
+        model = experiment.build_model(config, steps_per_epoch=2)
+        model.compile(experiment.build_optimizer(config, steps_per_epoch=2))
+        assert type(model).__name__.lower() == recipe.split("_")[0]
+        assert (model.decoupling is not None) == (kind == "bod")
+        width = 32 if kind == "bod" else 16  # two heads
+        assert model(np.zeros((2, *model.encoder.input_shape[1:]))).shape == (2, 4, width)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -78,7 +78,10 @@ def steps_of(run):
     return [int(line.split(",")[1]) for line in (run / "history.csv").read_text().split("\n")[1:-1]]
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", '{"config": 5}', "\0\0", None])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "{}", "[1]", '{"config": 5}', None, *(pytest.param(t, marks=slow) for t in ("", "\0\0"))],
+)
 def test_a_damaged_report_is_set_aside_and_the_run_goes_on(text, run, folder_of_videos, capsys):
     """Its config is in the checkpoints; also if the report is gone."""
     if text is None:
@@ -110,7 +113,12 @@ def test_without_any_config_the_damage_is_named(run, folder_of_videos):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"head__width": 8}, {"framework__temperature": 0.3}, {"seed": 1}], ids=str
+    "changes",
+    [
+        {"framework__temperature": 0.3},
+        *(pytest.param(c, marks=slow) for c in ({"head__width": 8}, {"seed": 1})),
+    ],
+    ids=str,
 )
 def test_a_checkpoint_of_another_config_is_passed_over(changes, run, folder_of_videos, capsys):
     other = run.parent.parent / "other"

@@ -9,6 +9,7 @@ import pytest
 
 from bod_keras.data import ClipDataset, Record, read_catalog
 from tests.broken_readers import BrokenReader
+from tests.leaks import children
 from tests.video_files import make_ramp_clip, save_video
 
 ROOT = Path(__file__).parents[2]
@@ -56,10 +57,10 @@ def test_a_file_that_vanishes_during_training_is_skipped_and_named(tmp_path):
     assert dataset.skipped == {paths[2]: "there is no such file"}
 
 
-def test_a_file_that_hangs_is_skipped_named_and_counted(tmp_path):
+def test_a_file_that_hangs_is_skipped_named_and_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr("bod_keras.data.loading.pipeline.ClipReader", BrokenReader)
     paths = [str(tmp_path / name) for name in ("0.avi", "1.avi", "hang.avi", "3.avi", "die.avi")]
     dataset = ClipDataset([Record(p) for p in paths], **OPTIONS, timeout=1.0, max_bad_share=0.4)
-    dataset._source._reader.__class__ = BrokenReader
     used = {p for batch in read(dataset, 6) for g in batch["position"] for p in dataset.files(g, g)}
     assert used == {paths[0], paths[1], paths[3]}
     assert dataset.skipped == {
@@ -67,7 +68,6 @@ def test_a_file_that_hangs_is_skipped_named_and_counted(tmp_path):
         paths[4]: "the process that read it died twice (SIGABRT)",
     }
     dataset = ClipDataset([Record(p) for p in paths], **OPTIONS, timeout=1.0, max_bad_share=0.1)
-    dataset._source._reader.__class__ = BrokenReader
     with pytest.raises(ValueError, match="1 of 5 video files cannot be read"):
         read(dataset, 6)
 
@@ -116,15 +116,6 @@ def resident(pid):
     return (resident - shared) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def children():
-    """Numbers of the processes that this one has started."""
-    return {
-        int(pid)
-        for thread in Path("/proc/self/task").iterdir()
-        for pid in (thread / "children").read_text().split()
-    }
-
-
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory in /proc")
 def test_memory_does_not_grow_with_openings(tmp_path):
     """2,400 openings; benchmarks/input.py --opens=2000 does it with real files."""
@@ -138,7 +129,7 @@ def test_memory_does_not_grow_with_openings(tmp_path):
     for _ in range(3):
         for _ in range(400):
             next(stream)
-        (worker,) = children() - before
+        (worker,) = children().keys() - before
         grown.append((resident(worker), resident("self")))
     stream.close()
     (worker, here), (worker_end, here_end) = grown[0], grown[2]
