@@ -127,6 +127,12 @@ def test_a_name_that_is_no_utf8(tmp_path, capsys):
     assert list(read_blocklist(bad, tmp_path / "v")) == [str(tmp_path / "v" / name)]
 
 
+def test_a_line_break_in_a_name_breaks_no_line(tmp_path, capsys):
+    (tmp_path / "two\nlines\x1b[2J.avi").write_bytes(b"no video")
+    main(["verify", f"--source={tmp_path}", f"--report={tmp_path / 'r.json'}", "--workers=1"])
+    assert "two\\nlines\\x1b[2J.avi: no video stream" in capsys.readouterr().out
+
+
 @slow
 def test_a_killed_run_goes_on_where_it_was(tmp_path, capsys):
     videos = tmp_path / "videos"

@@ -26,6 +26,7 @@ from bod_keras.data.shards.shard_writer import ShardSettings
 from bod_keras.data.shards.shards import write_shards
 from bod_keras.data.video.video_file import VideoError
 from bod_keras.errors import UserError
+from bod_keras.storage.remote_error import without_secrets
 
 _NAMED = 20  # skipped videos that are printed; the manifest names all
 
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> None:
         more = f", {_NAMED} of {len(skipped)}" if len(skipped) > _NAMED else ""
         print(f"\nskipped{more}, all are named in {os.path.join(options.output, 'manifest.json')}:")
         for video in skipped[:_NAMED]:
-            line = f"  {video['source']}: {video['reason']}"
+            line = f"  {without_secrets(video['source'])}: {video['reason']}"
             print(line.encode(errors="backslashreplace").decode())  # names that are no UTF-8
     if not totals["videos"]:
         sys.exit("python -m bod_keras.data shards: not one video could be read.")

@@ -21,6 +21,7 @@ from bod_keras.data.verify import KINDS, verify
 from bod_keras.data.video.video_file import VideoError
 from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.storage.remote_error import without_secrets
 from bod_keras.version import __version__
 
 _NAMED = 5  # files that are named at the prompt for each kind; the report has all
@@ -131,5 +132,5 @@ def _print(found: dict, min_frames: int) -> None:
             more = f", {_NAMED} of {len(files)}" if len(files) > _NAMED else ""
             print(f"\n{kind}{more}:")
             for path, reason in list(files.items())[:_NAMED]:
-                line = f"  {path}{reason}"
+                line = f"  {without_secrets(path)}{reason}"
                 print(line.encode(errors="backslashreplace").decode())  # names that are no UTF-8
