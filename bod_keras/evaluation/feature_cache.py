@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -122,17 +121,21 @@ class FeatureCache:
         rows, skipped = {}, {}
         for file in sorted(folder.glob("[!.]*.npz")):
             try:
-                with np.load(file, allow_pickle=False) as arrays:
+                # NumPy leaves a damaged file open that it has opened itself.
+                with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                     keys = arrays["keys"].tolist()
                     parts = {name: arrays[f"part {name}"] for name in arrays["parts"].tolist()}
                     failed = dict(zip(arrays["skipped"].tolist(), arrays["reasons"].tolist()))
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                found = {
+                    key: {name: values[row] for name, values in parts.items()}
+                    for row, key in enumerate(keys)
+                }
+            except Exception as error:  # of a damaged file, zipfile raises what it happens to meet
                 self.damaged[str(file)] = str(error)
                 print(f"{file} is damaged ({error}); its features are computed again.", flush=True)
                 file.unlink()
                 continue
-            for row, key in enumerate(keys):
-                rows[key] = {name: values[row] for name, values in parts.items()}
+            rows |= found
             skipped |= failed
         return rows, skipped
 

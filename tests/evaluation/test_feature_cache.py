@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from bod_keras.data import ClipDataset, Record, array_records, read_catalog, write_shards
+from bod_keras.errors import UserError
 from bod_keras.evaluation import feature_cache
 from bod_keras.evaluation.feature_cache import FeatureCache
 from bod_keras.evaluation.features import iterate_features
+from bod_keras.evaluation.protocols.finetune import read_result
 from bod_keras.evaluation.read_out import ReadOut
 from tests.video_files import make_ramp_clip, save_video, write_broken
 
@@ -158,6 +160,38 @@ def test_a_damaged_file_is_named_and_computed_again(records, tmp_path, capsys, d
     assert list(cache.damaged) == [str(file)]
     np.testing.assert_array_equal(again["pooled"], whole["pooled"])
     assert reader.read(FeatureCache(tmp_path / "cache"), records)[2] == []
+
+
+def test_damage_in_the_directory_of_a_file_is_damage(records, tmp_path, capsys):
+    """Any byte of what zipfile reads first may be wrong: each is told, or harmless."""
+    cache, reader = FeatureCache(tmp_path / "cache"), Reader()
+    whole, _, _ = reader.read(cache, records)
+    (file,) = (tmp_path / "cache").rglob("*.npz")
+    data = file.read_bytes()
+    begin, rng = data.index(b"PK\x01\x02"), np.random.default_rng(0)
+    for at in rng.choice(np.arange(begin, len(data)), 60, replace=False).tolist():
+        broken = bytearray(data)
+        broken[at] ^= 1 << int(rng.integers(8))
+        file.write_bytes(broken)
+        found, _ = FeatureCache(tmp_path / "cache")._read(file.parent)
+        for row in found.values():
+            assert any(np.array_equal(row["pooled"], one) for one in whole["pooled"])
+
+
+@pytest.mark.parametrize("damage", ["cut", "directory", "empty", "text", "other"])
+def test_a_damaged_result_of_fine_tuning_is_named(tmp_path, damage):
+    file = tmp_path / "result.npz"
+    np.savez(file, probabilities=np.ones((2, 3)), index=np.arange(2), about='{"a": 1}')
+    assert read_result(file)[2] == {"a": 1}
+    data = bytearray(file.read_bytes())
+    flipped = data.copy()
+    flipped[data.index(b"PK\x01\x02") + 8] ^= 1  # it says that the file is encrypted
+    np.savez(tmp_path / "other.npz", index=np.arange(2))
+    other = (tmp_path / "other.npz").read_bytes()
+    damaged = {"cut": data[:-40], "directory": flipped, "empty": b"", "text": b"no", "other": other}
+    file.write_bytes(damaged[damage])
+    with pytest.raises(UserError, match="result.npz is damaged .* trained again"):
+        read_result(file)
 
 
 def test_what_was_done_before_a_kill_is_kept(records, tmp_path, monkeypatch):

@@ -71,9 +71,7 @@ def run_finetune(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
             print(f"Trained before: read from {file}", flush=True)
         else:
             _train_and_test(subject, protocol, (train_y, test_y), len(classes), folder, file)
-    with np.load(file) as stored:
-        probabilities, index = stored["probabilities"], stored["index"]
-        about = json.loads(str(stored["about"]))
+    probabilities, index, about = read_result(file)
     for split in (subject.train, subject.test):
         split.skip(about["skipped"][split.name])
     results = classification_scores(probabilities, test_y[index], names)
@@ -86,6 +84,23 @@ def run_finetune(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
         **about["training"],
         "warnings": [_ON_TEST.format(protocol.name)] if protocol.checkpoint == "test" else [],
     }
+
+
+def read_result(file: Path) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Return the probabilities of a trained classifier, the videos that they are of, and what is known of it.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            about = json.loads(str(stored["about"]))
+            return stored["probabilities"], stored["index"], about
+    except Exception as error:  # of a damaged file, zipfile raises what it happens to meet
+        raise UserError(
+            f"{file} is damaged ({type(error).__name__}: {error}). Restore it from a copy; or delete it, and "
+            "the classifier is trained again."
+        ) from None
 
 
 def _train_and_test(subject, protocol, labels, classes, folder, file):
