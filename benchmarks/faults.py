@@ -1,24 +1,29 @@
 """A campaign of faults: damaged files and killed commands, and what comes of each.
 
-    python benchmarks/faults.py                        # all kinds, two to five minutes
+    python benchmarks/faults.py                        # all kinds, ten minutes of one core
     python benchmarks/faults.py --only=video,list --times=20 --seed=7
+    FAULTS_SECONDS=600 python benchmarks/faults.py     # on a busy machine
 
-Every trial damages a file of the campaign's own (flipped bits, a cut, a hole, a repetition) or stops a command
-at a random moment, and looks at the result: "right", "refused" (one line that names the file), or WRONG: other
-frames, records, arrays or weights than before, a traceback, a crash, a hang, a run that does not go on. Exits
-with 1 if anything was wrong; each such trial is named, and its seed repeats it.
+Every trial damages a file of the campaign's own (flipped bits, a cut, a hole, a repetition), makes a hostile
+one, closes a folder to writing, or stops a command at a random moment, and looks at the result: "right",
+"refused" (one line that names the file), or WRONG: other frames, records, arrays or weights than before, a
+traceback, a crash, a hang, a run that does not go on. Exits with 1 if anything was wrong; each such trial is
+named, and its seed repeats it.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import dataclasses
+import importlib.util
 import json
 import os
 import pickle
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -61,7 +66,10 @@ VIDEOS = {
 }
 LETTERS = list("ab 1._-#%$&'\"\\[](){}@!;,:=+~^äß動画\t\n")
 COMMANDS = ("shards", "verify")
-SECONDS = 60.0  # of a damaged file: then it hangs
+PROTOCOLS = ("knn", "retrieval")
+RUN = Path("runs", "a-seed0")
+TYPES = ("F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "C64", "BF16", "F16", "F32", "I8", "BOOL", "X9")
+SECONDS = float(os.environ.get("FAULTS_SECONDS", "60"))  # of a damaged file: then it hangs
 
 
 def damaged(data: bytes, rng: np.random.Generator) -> bytes:
@@ -190,6 +198,102 @@ def load_weights(load_model):
     return lambda path: dict(enumerate(load_model(path).get_weights()))
 
 
+def hostile(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """A file of weights made to do harm is refused, or gives as many numbers as it has bytes at most."""
+    from bod_keras.weights.state_file import read_state
+
+    kinds = [odd_types, lying_header]
+    if importlib.util.find_spec("torch"):
+        kinds += [holds_itself, unfolds, expands, calls]
+    path = kinds[rng.integers(len(kinds))](own, rng)
+    found = read_state(path)
+    if sum(array.size for array in found.values()) > 8 * path.stat().st_size:
+        return "WRONG: more numbers than the file has bits"
+    if (own / "trap").exists():
+        return "WRONG: its code ran"
+    return "right" if all(array.dtype.kind in "fiub" for array in found.values()) else "WRONG: type"
+
+
+def odd_types(own: Path, rng: np.random.Generator) -> Path:
+    return write_safetensors(own, str(rng.choice(TYPES)), [2, 4], [0, 8 * int(rng.integers(1, 9))])
+
+
+def lying_header(own: Path, rng: np.random.Generator) -> Path:
+    shape = [(-1, 0, 1, 3, 2**40, 2**62)[n] for n in rng.integers(6, size=2)]
+    places = sorted((0, 4, 12, 2**40, 2**63)[n] for n in rng.integers(5, size=2))
+    return write_safetensors(own, "F32", shape, places[:: 1 - 2 * int(rng.integers(2))])
+
+
+def write_safetensors(own: Path, dtype: str, shape: list, places: list) -> Path:
+    """A file by the specification of the format: length, header, data."""
+    header = json.dumps({"a": {"dtype": dtype, "shape": shape, "data_offsets": places}}).encode()
+    path = own / "a.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(min(max(places), 999)))
+    return path
+
+
+def holds_itself(own: Path, rng: np.random.Generator) -> Path:
+    import torch
+
+    held = {"w": torch.ones(2)}
+    inner = held
+    for _ in range(rng.integers(3)):
+        inner["next"] = inner = {"v": torch.ones(1)}
+    inner["next"] = held
+    return save_pth(own, held)
+
+
+def unfolds(own: Path, rng: np.random.Generator) -> Path:
+    held: dict = {}
+    for _ in range(rng.integers(25, 200)):
+        held = {"a": held, "b": held}
+    return save_pth(own, held)
+
+
+def expands(own: Path, rng: np.random.Generator) -> Path:
+    import torch
+
+    one = torch.ones(1, dtype=torch.float16 if rng.integers(2) else torch.float32)
+    return save_pth(own, {str(n): one.expand(10 ** int(rng.integers(5, 13))) for n in range(9)})
+
+
+def calls(own: Path, rng: np.random.Generator) -> Path:
+    return save_pth(own, {"w": Call(own / "trap")})
+
+
+class Call:
+    """What runs code where it is unpickled."""
+
+    def __init__(self, trap: Path):
+        self.trap = str(trap)
+
+    def __reduce__(self):
+        return open, (self.trap, "w")
+
+
+def save_pth(own: Path, held: object) -> Path:
+    import torch
+
+    torch.save(held, own / "a.pth")
+    return own / "a.pth"
+
+
+def model_of_run(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """A damaged model of a run gives the weights that were saved, or is refused."""
+    import bod_keras
+
+    name = str(rng.choice(["model.keras", "encoder.keras"]))
+    path = Path(shutil.copy(base / RUN / name, own))
+    if rng.integers(2):
+        path.write_bytes(path.read_bytes()[: int(rng.integers(path.stat().st_size))])
+    else:
+        spoil(path, rng)
+    found = bod_keras.load(path).get_weights()
+    sound = np.load(base / f"{name}.npz")
+    equal = all(np.array_equal(one, sound[str(n)]) for n, one in enumerate(found))
+    return "right" if equal and len(found) == len(sound) else "WRONG: other weights"
+
+
 def name(base: Path, own: Path, rng: np.random.Generator) -> str:
     """A video of any name is found, read, packed, blocked."""
     folder = own / "in"
@@ -237,6 +341,96 @@ def full_disk(base: Path, own: Path, rng: np.random.Generator) -> str:
     return "refused" if found == "right" and process.returncode else found
 
 
+def read_only(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """A command that may not write where it should says so in a line, and goes on elsewhere."""
+    command = str(rng.choice([*COMMANDS, "train", "run", "features"]))
+    target = own / "closed"
+    if command in ("run", "features"):
+        shutil.copytree(base / RUN, own / RUN)
+        target = own / RUN if command == "run" else own / RUN / "features"
+    target.mkdir(exist_ok=True)
+    below_a_file = command in (*COMMANDS, "train") and rng.integers(2)
+    if below_a_file:
+        target = target / "file"
+        target.touch()
+    if command in COMMANDS:
+        arguments = data_command(base, target, command)
+    else:
+        arguments = train_command(base, target) if command == "train" else evaluate_command(own)
+    with contextlib.nullcontext() if below_a_file else closed(target):
+        process = start(arguments)
+        output = process.communicate(timeout=4 * SECONDS)[0]
+    if "Traceback" in output or (process.returncode and str(target.name) not in output):
+        return f"WRONG: {output[-300:]!r}"
+    if not process.returncode:
+        done = command == "features" and evaluated(own) == evaluated(base)
+        return "right" if done else "WRONG: it says nothing"
+    if command in COMMANDS and (found := ended(base, own, command)) != "right":
+        return found
+    return "refused"
+
+
+@contextlib.contextmanager
+def closed(folder: Path):
+    """While the block runs, nobody can write to a folder, not even the superuser."""
+    ways = [(["chattr", "+i", folder], ["chattr", "-i", folder])]
+    ways.append((["mount", "--bind", "-o", "ro", folder, folder], ["umount", folder]))
+    if os.getuid():
+        ways = [(["chmod", "a-w", folder], ["chmod", "u+w", folder])]
+    quiet = {"stderr": subprocess.DEVNULL}
+    back = next((undo for close, undo in ways if not subprocess.run(close, **quiet).returncode), 0)
+    if not back:
+        raise UserError(f"{folder} cannot be closed to writing on this system")
+    try:
+        yield
+    finally:
+        subprocess.run(back, check=True)
+
+
+def evaluate(base: Path, own: Path, rng: np.random.Generator) -> str:
+    """Evaluations that are killed, run two at a time, or find a damaged report lose no number."""
+    shutil.copytree(base / RUN, own / RUN, ignore=shutil.ignore_patterns("features", "evaluation"))
+    report = own / RUN / "report.json"
+    shutil.copy(base / "trained.json", report)
+    kind = rng.integers(3)
+    if kind == 0:
+        for _ in range(2):
+            process = start(evaluate_command(own))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(rng.uniform(0.3, 1.0) * float((base / "evaluate").read_text()))
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)
+            process.communicate()
+        both = [start(evaluate_command(own))]
+    elif kind == 1:
+        both = [start(evaluate_command(own, one)) for one in PROTOCOLS]
+    else:
+        spoil(report, rng)
+        both = [start(evaluate_command(own))]
+    before = report.read_bytes()
+    outputs = [process.communicate(timeout=10 * SECONDS)[0] for process in both]
+    if any("Traceback" in output for output in outputs):
+        return f"WRONG: {outputs[0][-300:]!r}"
+    if any(process.returncode for process in both):
+        told = kind == 2 and "report.json" in outputs[0] and report.read_bytes() == before
+        return "refused" if told else f"WRONG: does not go on: {outputs[0][-300:]!r}"
+    return "right" if evaluated(own) == evaluated(base) else "WRONG: other numbers"
+
+
+def evaluate_command(folder: Path, protocols: str = ",".join(PROTOCOLS)) -> list[str]:
+    return [sys.executable, "evaluate.py", f"--model={folder / RUN}", f"--protocol={protocols}"]
+
+
+def evaluated(folder: Path) -> dict:
+    """The numbers of a run's evaluations, without times and places."""
+    report = json.loads((folder / RUN / "report.json").read_text())
+    found = {name: report[f"evaluation_{name}"] for name in PROTOCOLS}
+    return {
+        name: {key: one[key] for key in one.keys() - {"provenance", "files", "seconds"}}
+        for name, one in found.items()
+    }
+
+
 def data_command(base: Path, own: Path, command: str) -> list[str]:
     source = [sys.executable, "-m", "bod_keras.data", command, f"--source={base / 'list.csv'}"]
     target = f"--output={own / 'out'}" if command == "shards" else f"--report={own / 'out.json'}"
@@ -275,13 +469,14 @@ def train(base: Path, own: Path, rng: np.random.Generator) -> str:
 
 def train_command(base: Path, own: Path) -> list[str]:
     flags = {"output": own / "runs", "name": "a", "built_in.folder": base / "built-in", "epochs": 3}
-    flags |= {"built_in.train": 64, "clips.batch_size": 16, "monitors.every": 0}
+    flags |= {"built_in.train": 64, "built_in.probe_train": 48, "built_in.probe_test": 24}
+    flags |= {"clips.batch_size": 16, "monitors.every": 0}
     command = [sys.executable, "train.py", "--config=configs/demo.py:bod,smoke"]
     return [*command, *(f"--config.{key}={value}" for key, value in flags.items())]
 
 
 def trained(folder: Path) -> tuple:
-    run = folder / "runs" / "a-seed0"
+    run = folder / RUN
     rows = [line.split(",") for line in (run / "history.csv").read_text().splitlines()]
     at = rows[0].index("seconds")
     with zipfile.ZipFile(run / "model.keras") as archive:
@@ -290,7 +485,7 @@ def trained(folder: Path) -> tuple:
 
 def start(command: list[str], **options) -> subprocess.Popen:
     environment = dict(os.environ)
-    if "train.py" in command:
+    if {"train.py", "evaluate.py"} & set(command):
         del environment["BOD_KERAS_READER"]
     return subprocess.Popen(
         command,
@@ -316,7 +511,11 @@ KINDS = {
     "name": (name, 40, SECONDS),
     "kill": (kill, 6, 10 * SECONDS),
     "disk": (full_disk, 6, 10 * SECONDS),
+    "hostile": (hostile, 60, SECONDS),
+    "model": (model_of_run, 30, 5 * SECONDS),
+    "read-only": (read_only, 10, 20 * SECONDS),
     "train": (train, 2, 30 * SECONDS),
+    "evaluate": (evaluate, 6, 30 * SECONDS),
 }
 
 
@@ -383,13 +582,29 @@ def prepare(base: Path, kinds: list[str]) -> None:
         model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16)])
         save_model(model, base / "model.keras")
         write_state(base / "weights.safetensors", {"a": np.ones((8, 16), np.float32)})
-    if {"kill", "disk"} & set(kinds):
+    if {"kill", "disk", "read-only"} & set(kinds):
         for command in COMMANDS:
-            start(data_command(base, base, command)).wait()
-    if "train" in kinds:
-        begin = time.monotonic()
-        start(train_command(base, base)).wait()
-        (base / "seconds").write_text(str(time.monotonic() - begin))
+            start(data_command(base, base, command)).communicate()
+    if {"train", "model", "read-only", "evaluate"} & set(kinds):
+        (base / "seconds").write_text(str(timed(train_command(base, base))))
+    if "model" in kinds:
+        import bod_keras
+
+        for name in ("model.keras", "encoder.keras"):
+            arrays = bod_keras.load(base / RUN / name).get_weights()
+            np.savez(base / f"{name}.npz", **{str(n): one for n, one in enumerate(arrays)})
+    if {"read-only", "evaluate"} & set(kinds):
+        shutil.copy(base / RUN / "report.json", base / "trained.json")
+        (base / "evaluate").write_text(str(timed(evaluate_command(base))))
+
+
+def timed(command: list[str]) -> float:
+    """Seconds of a command that nobody stops."""
+    begin, process = time.monotonic(), start(command)
+    output = process.communicate()[0]
+    if process.returncode:
+        raise RuntimeError(f"{command} failed:\n{output}")
+    return time.monotonic() - begin
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ def campaign(*flags, code="faults.main()"):
 
 @slow
 def test_a_short_campaign_finds_nothing_wrong():
-    kinds = ("video", "shard", "list", "pickle", "name")
+    kinds = ("video", "shard", "list", "pickle", "name", "hostile")
     done = campaign(f"--only={','.join(kinds)}", "--times=0.03", "--workers=1")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")][1:]
