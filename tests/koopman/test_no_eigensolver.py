@@ -1,4 +1,4 @@
-"""A training step of the recommended setting: no eigensolver in it, XLA compiles it, PyTorch's device runs free."""
+"""A recommended training step: no eigensolver in it, XLA compiles it, the split lets PyTorch's device run."""
 
 import contextlib
 import warnings
