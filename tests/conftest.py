@@ -41,6 +41,7 @@ def backend_for_tests():
 
     if keras.backend.backend() == "tensorflow":
         _without_tuning_of_pipelines()
+        _without_forgetting_of_kernels()
     elif keras.backend.backend() == "jax":
         import jax
 
@@ -63,6 +64,18 @@ def _without_tuning_of_pipelines():
     options, iterate = tf.data.Options(), tf.data.Dataset.__iter__
     options.autotune.enabled = False
     tf.data.Dataset.__iter__ = lambda dataset: iterate(dataset.with_options(options))
+
+
+def _without_forgetting_of_kernels():
+    """With each seed TensorFlow drops all kernels of eager operations, and a step takes three times as long.
+
+    Keras' random numbers do not depend on that seed, which is set once.
+    """
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)
+    tf.random.set_seed = lambda seed: None
 
 
 @pytest.fixture(autouse=True)
@@ -90,14 +103,9 @@ def eagerly(monkeypatch):
 
     It saves the seconds in which a step is compiled. JAX would compile each operation.
     """
-    import keras
+    from tests.tiny_models import run_steps_eagerly
 
-    if keras.backend.backend() == "tensorflow":
-        monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda self: True, _ignore))
-
-
-def _ignore(*_):
-    pass
+    run_steps_eagerly(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from bod_keras.training import NotFiniteError
 from configs import demo, videos
 from tests.outputs import read_picture
 from tests.tiers import slow
+from tests.tiny_models import run_steps_eagerly
 from tests.typed_commands import ROOT, run_here
 from tests.typed_commands import run as command
 from tests.video_files import make_ramp_clip, save_video, write_broken
@@ -67,9 +68,12 @@ def flags_of(workspace, kind="bod", **changes):
 
 @pytest.fixture(scope="session")
 def runs(workspace):
-    """A finished plain run and a finished decoupled one: their folders. Tests read them, or add to them."""
+    """A finished plain run, compiled, and a finished decoupled one: folders that tests read or add to."""
     for kind, epochs in EPOCHS.items():
-        train.train(config_of(workspace, kind, epochs=epochs).to_dict())
+        with pytest.MonkeyPatch.context() as patch:
+            if kind == "bod":
+                run_steps_eagerly(patch)
+            train.train(config_of(workspace, kind, epochs=epochs).to_dict())
     return [workspace / f"demo-{kind}-smoke-seed0" for kind in EPOCHS]
 
 
@@ -571,9 +575,11 @@ def test_broken_videos_are_skipped_counted_and_named(mixed_folder, tmp_path, cap
     ]
 
 
-def test_too_many_broken_videos_stop_the_run(mixed_folder, tmp_path):
-    """In a process, which ends while the stream of videos is open."""
-    done = command(*small_run(mixed_folder[0], tmp_path, 0.1))
+@pytest.mark.parametrize("process", [False, pytest.param(True, marks=slow)])
+def test_too_many_broken_videos_stop_the_run(process, mixed_folder, tmp_path, capsys, eagerly):
+    """Also in a process, which ends while the stream of videos is open."""
+    arguments = small_run(mixed_folder[0], tmp_path, 0.1)
+    done = command(*arguments) if process else run_here(capsys, *arguments)
     assert done.returncode == 1
     assert "video files cannot be read (max_bad_share=0.1)" in done.stderr
     assert "Traceback" not in done.stderr

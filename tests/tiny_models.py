@@ -148,12 +148,19 @@ def run_steps_eagerly(monkeypatch):
         monkeypatch.setattr(keras.Model, "run_eagerly", always)
 
 
-def train(model, views, epochs=1, batch_size=4, **kwargs):
+def train_on_array(model, views, batch_size=4, **kwargs):
     """``fit`` in the given order; returns the history."""
-    history = model.fit(
-        views, batch_size=batch_size, epochs=epochs, shuffle=False, verbose=0, **kwargs
-    )
-    return history.history
+    return model.fit(views, batch_size=batch_size, shuffle=False, verbose=0, **kwargs).history
+
+
+def train(model, views, batch_size=4, **kwargs):
+    """As `train_on_array`, on TensorFlow from a data set, for which Keras compiles nothing: half the time."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        views = tf.data.Dataset.from_tensor_slices(views).batch(batch_size)
+        batch_size = None
+    return train_on_array(model, views, batch_size, **kwargs)
 
 
 def weights_of(layer):

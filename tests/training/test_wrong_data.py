@@ -12,9 +12,9 @@ from tests.tiny_models import (
     make_framework,
     make_model,
     make_views,
-    train,
     weights_of,
 )
+from tests.tiny_models import train_on_array as train
 
 EAGER = pytest.mark.parametrize("eager", [True, False])
 
