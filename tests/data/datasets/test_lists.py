@@ -143,6 +143,7 @@ def test_names_that_contradict_the_numbers_are_not_used(tmp_path):
         "path|label\na.mp4|1\nb.mp4|2\n",
         "path,label\n# a comment\na.mp4,1\n# c.mp4,1\nb.mp4,2\n",
         "sep=;\npath;label\na.mp4;1\nb.mp4;2\n",
+        "| path | label |\n|---|:---:|\n| a.mp4 | 1 |\n| b.mp4 | 2 |\n",
         "path,label\n'a.mp4',1\n'b.mp4',2\n",
     ],
 )
@@ -168,6 +169,7 @@ def test_names_of_several_words_under_a_header_with_spaces(tmp_path):
         (("Run", "run", "hop"), "Run, run"),
         (("caf\xe9", "cafe\u0301", "x"), "cafe\u0301, caf\xe9"),
         (("\uff41", "a", "b"), "a, \uff41"),
+        (("run_fast", "run fast", "x"), "run fast, run_fast"),
     ],
 )
 def test_classes_that_differ_only_in_their_spelling_are_named(tmp_path, names, said):
@@ -312,6 +314,9 @@ def test_numbers_of_frames_are_told_from_labels_by_the_images(tmp_path):
     touch(tmp_path, *(f"{name}/{i:05d}.jpg" for name in ("u", "v") for i in range(1, 32)))
     frames = read(tmp_path, "u,31\nv,31\n", root=None)
     assert frames.summary() == "2 videos, no labels; frame counts ignored"
+    (tmp_path / "w").mkdir()
+    (tmp_path / "x").mkdir()
+    assert [r.label for r in read(tmp_path, "w,1\nx,0\n", root=None).records] == [1, 0]
     labels = read(tmp_path, "u,2\nv,31\n", root=None)
     assert [r.label for r in labels.records] == [2, 31]
 
@@ -362,6 +367,9 @@ def test_comments_may_stand_before_names_with_a_number_sign(tmp_path):
         ('path,label\na.avi,"1,000"\nb.avi,"2,000"\n', "line 2: .*thousands. Received: '1,000'"),
         ('{"path": "a.avi", "label": 1}\n{"path": "b.avi"}\n', " is JSON. .*write it as CSV"),
         ('[{"path": "a.avi", "label": 1}]', " is JSON"),
+        ("<!DOCTYPE html>\n<html>Sign in</html>\n", " is a page of HTML or XML"),
+        ("\n <HTML><body>404</body></HTML>", " is a page of HTML or XML"),
+        ("<?xml version='1.0'?><Error/>", " is a page of HTML or XML"),
         ('{\n "a.avi": 1,\n "b.avi": 2\n}\n', " is JSON"),
         # Lists that break off.
         ("path,label\na.avi,running\nb.avi,run", "line 3: the list seems to break off.*'running'"),

@@ -143,7 +143,7 @@ def _numbers_are_frames(file: ListFile, rows: Sequence[Row]) -> bool:
             continue
         if abs(images - to_integer(row.labels[0])) > 1:
             return False
-        found += 1
+        found += images > 0
     return found > 0
 
 
@@ -209,6 +209,6 @@ def check_last_label(file: ListFile, rows: Sequence[Row], text: str) -> None:
         if longer and name not in others and to_integer(name) is None:
             raise file.error(
                 rows[-1].line,
-                f"the list seems to break off there: it has no line end, and its label {name!r} begins the "
-                f"name {longer[0]!r}. Copy the list again; or end its last line.",
+                f"the list seems to break off there: it has no line end, and its label {name[:80]!r} begins "
+                f"the name {longer[0][:80]!r}. Copy the list again; or end its last line.",
             )

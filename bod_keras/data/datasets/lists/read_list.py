@@ -49,7 +49,7 @@ def read_list(source: str, base: str, split: str | None = None) -> Catalog:
             that breaks off; one without a video.
     """
     text = read_text(source)
-    _refuse_json(without_secrets(source), text)
+    _refuse_pages(without_secrets(source), text)
     lines = split_lines(text)
     file = ListFile(source, base)
     start, delimiter = find_header(file, lines)
@@ -137,17 +137,22 @@ def _check_names(file: ListFile, rows: Sequence[Row], names: Sequence[str]) -> N
 
 
 def _alike(file: ListFile, what: str, names: Iterable[str]) -> None:
-    """Remark on names that differ only in case, or in the coding of their letters."""
+    """Remark on names that differ only in case, spaces, or the coding of their letters."""
     spelled: dict[str, list[str]] = {}
     for name in sorted(names):
-        spelled.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
+        plain = re.sub(r"[\s_]+", " ", unicodedata.normalize("NFKC", name).casefold())
+        spelled.setdefault(plain, []).append(name)
     if same := next((found for found in spelled.values() if len(found) > 1), None):
         file.remarks.append(f"{what} {some(same)} differ only in their spelling")
 
 
-def _refuse_json(source: str, text: str) -> None:
-    """Refuse what is JSON, whole or line by line: as a list it would be one odd name."""
+def _refuse_pages(source: str, text: str) -> None:
+    """Refuse what is JSON, whole or line by line, or a page of HTML: as a list it would be one odd name."""
     begin = text.lstrip()[:1]
+    if text.lstrip()[:9].lower().startswith(("<!doctype", "<html", "<?xml")):
+        raise UserError(
+            f"{source} is a page of HTML or XML, as a server sends it instead of a file. Download it again."
+        )
     if not begin or begin not in "[{":
         return
     for part in (text.strip().partition("\n")[0], text):

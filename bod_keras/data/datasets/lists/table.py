@@ -84,6 +84,8 @@ def read_table(file: ListFile, lines: Sequence[str], start: int, delimiter: str)
         if not any(cell.strip() for cell in cells):
             file.empty += bool(cells)
             continue
+        if all(re.fullmatch(r"\s*(:?-{3,}:?)?\s*", cell) for cell in cells):  # as in Markdown
+            continue
         if file.is_comment(cells[0]) and (len(cells) == 1 or path == 0):
             file.comments += 1
             continue
