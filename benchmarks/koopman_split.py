@@ -3,8 +3,10 @@
 Measured, for a batch of clips of frame embeddings (B, T, D), from the embeddings on:
 
 * ours: `KoopmanSplit(...).split`, that is reduced operator, projector, static part and the operator read-out;
-  with the closest eigenvalue or those within a threshold, and with the projector P constant (the resolvent
-  filter) or differentiated (eigenvectors, a hard split as the rival's);
+  with the closest eigenvalue or those within a threshold, and with the projector P constant (products and
+  solutions of linear systems) or differentiated (eigenvectors);
+* "closest, by eigenvalues": instead of the first of these, an eigensolver for the closest
+  eigenvalue's distance and the resolvent's filter for P;
 * the rival, the D x D route as published: per clip the pseudo-inverse of the past frames, A = X^+ Y of shape
   (D, D), its eigendecomposition, the mask |lambda - 1| <= threshold, A_S = V diag(lambda mask) V^-1 and
   A_D likewise, and the means over time of x A_S and x A_D, with the backend's own batched routines.
@@ -15,6 +17,7 @@ forward time only. Both are compiled as training runs them: tf.function, jax.jit
 
     python benchmarks/koopman_split.py                          # TensorFlow
     KERAS_BACKEND=torch python benchmarks/koopman_split.py      # or jax
+    python benchmarks/koopman_split.py --batch=64 --frames 12 16 --width 32 128
     python benchmarks/koopman_split.py --help
 
 How to read it: "ratio" is the rival's forward+backward time over the row's (on JAX: forward over forward);
@@ -28,6 +31,7 @@ frames' condition number squared (ours forms X X'); more than TOLERANCE is a fau
 """
 
 import argparse
+import itertools
 import os
 import sys
 import time
@@ -48,7 +52,7 @@ import numpy as np  # noqa: E402
 from keras import ops  # noqa: E402
 
 from bod_keras import KoopmanSplit  # noqa: E402
-from bod_keras.koopman.linalg import transitions  # noqa: E402
+from bod_keras.koopman import linalg  # noqa: E402
 
 BACKEND = keras.backend.backend()
 if BACKEND == "tensorflow":
@@ -66,29 +70,38 @@ else:
 THRESHOLD = 0.1
 TOLERANCE = 1e-3
 RIVAL = "D x D route"
+BEFORE = "closest, by eigenvalues"
 INNER = 5  # runs of ours in every repeat; the rival has one
 
 
 def main():
     args = parse_arguments()
-    embeddings, exact = clips(args.batch, args.frames, args.width)
-    routes = {RIVAL: rival, **our_routes(args.width)}
+    sizes = itertools.product(args.frames, args.width)
+    sys.exit(max([compare(args, frames, width) for frames, width in sizes]))
+
+
+def compare(args, frames, width):
+    """Print the table of one size. Returns the exit status."""
+    embeddings, exact = clips(args.batch, frames, width)
+    routes = {RIVAL: rival, **our_routes(width)}
     functions = {name: compiled(fn) for name, fn in routes.items()}
     embeddings = ops.convert_to_tensor(embeddings)
     statics = compile_all(functions, embeddings)
     times = measure(functions, embeddings, args.repeats)
-    print_table(args, times, statics, exact)
-    sys.exit(disagreements(statics))
+    print_table(args, embeddings.shape, times, statics, exact)
+    return disagreements(statics)
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="Time of the Koopman split, on one CPU thread.")
     parser.add_argument("--batch", type=int, default=32, help="B, clips (default %(default)s)")
-    parser.add_argument("--frames", type=int, default=16, help="T, frames (default %(default)s)")
-    parser.add_argument("--width", type=int, default=128, help="D, width (default %(default)s)")
+    for name, usual, text in (("frames", 16, "T, frames"), ("width", 128, "D, width")):
+        parser.add_argument(
+            f"--{name}", type=int, nargs="+", default=[usual], help=f"{text} (default {usual})"
+        )
     parser.add_argument("--repeats", type=int, default=5, help="repeats (default %(default)s)")
     args = parser.parse_args()
-    if args.frames < 2 or args.width < args.frames - 1:
+    if min(args.frames) < 2 or min(args.width) < max(args.frames) - 1:
         parser.error(
             "the comparison needs T >= 2 and D >= T - 1 (the rival's operator is ridge-free)"
         )
@@ -128,12 +141,24 @@ def our_routes(width):
     routes = {}
     for name, chosen in settings.items():
         layer = KoopmanSplit(ridge=0.0, **chosen)
-        layer.build((None, None, width))
-        routes[name] = _parts(layer)
+        routes[name] = _parts(layer, width)
+    routes[BEFORE] = _parts(ByEigenvalues(ridge=0.0), width)
     return routes
 
 
-def _parts(layer):
+class ByEigenvalues(KoopmanSplit):
+    """The closest eigenvalue as an eigensolver finds it."""
+
+    def static_projector(self, matrix):
+        matrix = ops.stop_gradient(matrix)
+        distances = linalg.distances_to_one(matrix)
+        radius = linalg.closest_radius(distances)
+        return linalg.resolvent_projector(matrix, radius), distances[..., 0]
+
+
+def _parts(layer, width):
+    layer.build((None, None, width))
+
     def parts(embeddings):
         split = layer.split(embeddings)
         return split.static, split.dynamic
@@ -143,7 +168,7 @@ def _parts(layer):
 
 def rival(embeddings):
     """Static and dynamic part, (B, D) each, by way of the D x D operators."""
-    past, future = transitions(embeddings)
+    past, future = linalg.transitions(embeddings)
     matrix = ops.matmul(_pinv(past), future)
     values, vectors = _eig(matrix)
     inverse = ops.inv(vectors)
@@ -235,9 +260,10 @@ def _seconds(function, embeddings):
     return time.perf_counter() - start
 
 
-def print_table(args, times, statics, exact):
+def print_table(args, shape, times, statics, exact):
+    batch, frames, width = shape
     print(
-        f"\nbackend {BACKEND}, one thread, B={args.batch}, T={args.frames}, D={args.width}, "
+        f"\nbackend {BACKEND}, one thread, B={batch}, T={frames}, D={width}, "
         f"median of {args.repeats} repeats\n"
     )
     head = ("route", "forward", "forward+backward", "ratio", "error", "to rival")
