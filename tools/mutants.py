@@ -81,7 +81,8 @@ ROOMS: dict[str, dict[str, str]] = {
     "frameworks": {
         "frameworks/_pairs.py": "frameworks/test_vsimclr.py",
         "frameworks/base.py": "frameworks/test_vsimclr.py frameworks/test_embed.py "
-        "frameworks/test_static_view.py frameworks/test_motion_view.py",
+        "frameworks/test_static_view.py frameworks/test_motion_view.py frameworks/test_static_mix.py "
+        f"{EVERY} -k'vsimclr or embed or static_ or motion_view'",
         "frameworks/key_queue.py": "frameworks/test_key_queue.py",
         "frameworks/momentum.py": f"frameworks/test_momentum.py {EVERY} -k'momentum or defaults'",
         "frameworks/part_heads.py": "frameworks/test_projection_head.py frameworks/test_vsimclr.py",

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from bod_keras.data import Box, ClipAugment, KeyFrame, KeyFrameClips, Record, key_frames
+from bod_keras.data import (
+    Box,
+    ClipAugment,
+    KeyFrame,
+    KeyFrameClips,
+    Record,
+    VideoError,
+    key_frames,
+    open_store,
+)
+from bod_keras.data.record_frames import frame_at
 from tests.video_files import make_ramp_clip, save_video
 
 SIZE = 32
@@ -45,6 +55,13 @@ def test_a_clip_is_centered_at_its_key_frame_and_the_ends_are_repeated(ramp):
     assert first_levels(ramp, stride=3, time=1.0) == [4, 7, 10, 13, 16]
     assert first_levels(ramp, stride=2, frame=1) == [0, 0, 1, 3, 5]
     assert first_levels(ramp, stride=2, frame=19) == [15, 17, 19, 19, 19]
+
+
+def test_the_last_frame_is_shown_as_long_as_the_others(ramp):
+    store = open_store([Record(ramp)])
+    assert [frame_at(store, ramp, seconds) for seconds in (1.84, 1.86, 1.999)] == [18, 19, 19]
+    with pytest.raises(VideoError, match="it ends at 2.00 s, its annotation asks for 2 s"):
+        frame_at(store, ramp, 2.0)
 
 
 def test_key_frames_of_records():

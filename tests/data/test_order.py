@@ -53,6 +53,14 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert len({draw(seed, epoch) for seed in range(3) for epoch in range(3)}) == 9
 
 
+def test_the_order_is_what_it_was():
+    """A run that goes on with a later version does so in the order in which it began."""
+    videos = [0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5]
+    order = EpochOrder(11, 3, seed=323, videos=videos)
+    assert order.entries(0).tolist() == [1, 3, 7, 0, 4, 10, 5, 6, 2, 9, 8]
+    assert (EpochOrder(11, 3).entries(1) == EpochOrder(11, 3, seed=0).entries(1)).all()
+
+
 @pytest.mark.parametrize("hosts", [1, 2])
 def test_no_global_batch_holds_a_video_twice(hosts):
     """Also with a rest, and where a video has almost as many records as an epoch has batches."""
