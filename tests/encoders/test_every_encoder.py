@@ -118,7 +118,9 @@ def test_two_steps(name, decoupled):
     assert min(moved) > 0
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=slow_unless(name not in OF_ONE_BUILDER)) for name in TINY]
+)
 def test_it_comes_back_from_a_file(name, tmp_path):
     encoder = built(name)
     clips = np.random.default_rng(0).random((2, *SHAPE), "float32")

@@ -96,7 +96,8 @@ def test_it_trains_logs_by_name_and_continues_from_a_file(name, variant, tmp_pat
     decoupling, names = VARIANTS[variant]
     model = make_framework(name, decoupling, keras.optimizers.Adam(1e-2))
     before = weights_of(model)
-    history = train(model, make_moving_views(8))  # two steps of four videos
+    steps = 2 if name == "vmoco" else 1  # whose first step finds an empty queue, and so no gradient
+    history = train(model, make_moving_views(4 * steps))
     assert sorted(history) == sorted(names)
     assert all(np.isfinite(values).all() for values in history.values())
 
@@ -118,7 +119,7 @@ def test_it_trains_logs_by_name_and_continues_from_a_file(name, variant, tmp_pat
     assert_same_state(model, loaded)
     for one in (model, loaded):
         train(one, make_moving_views(4))
-    assert int(model.steps_taken) == 3
+    assert int(model.steps_taken) == steps + 1
     assert_same_state(model, loaded)
 
 
@@ -301,7 +302,7 @@ def test_what_is_open_in_a_decoupling_is_settled(name):
         part: getattr(loss, "temperature", None) for part, loss in model.contrast.items()
     }
     if name in ("vsimclr", "vmoco"):
-        assert temperatures == {"static": 0.5, "dynamic": 0.2}
+        assert temperatures == {"static": 0.5, "dynamic": 0.1}
 
 
 @pytest.mark.parametrize("eager", [True, pytest.param(False, marks=slow)])

@@ -24,6 +24,7 @@ def test_it_is_dense_norm_relu_dense_on_every_frame(training):
         numpy(w) for w in (head.expand[0].kernel, head.expand[0].bias, head.project.kernel)
     ]
     norm = head.norm[0]
+    norm.moving_variance.assign([1e-5, 1e-4, 1e-3, 0.1, 1.0])  # against which the least one counts
     gamma, beta, mean, variance = [
         numpy(w) for w in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
     ]
@@ -32,7 +33,8 @@ def test_it_is_dense_norm_relu_dense_on_every_frame(training):
         mean, variance = hidden.mean((0, 1)), hidden.var((0, 1))
     hidden = gamma * (hidden - mean) / np.sqrt(variance + 1e-5) + beta
     truth = np.maximum(hidden, 0) @ w2
-    np.testing.assert_allclose(numpy(head(features, training=training)), truth, atol=1e-4)
+    found = numpy(head(features, training=training))
+    np.testing.assert_allclose(found, truth, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize(
