@@ -150,6 +150,7 @@ def test_what_keras_waits_for_is_seen():
     assert found >= {"aten::_linalg_check_errors", "aten::lift_fresh", "aten::_local_scalar_dense"}
 
 
+@slow
 @pytest.mark.skipif(BACKEND == "torch", reason="torch.compile does not compile the step reliably")
 def test_the_recommended_step_is_compiled():
     """Equal to what runs operation by operation, and compiled once."""
