@@ -510,6 +510,8 @@ def main() -> None:
                     note(mutant.key, verdict, state(tests if passes else "", mutant.module), by=by)
                     print(f"{seconds:6.1f} s {verdict:10} {mutant.place}", flush=True)
     result = table(mutants, verdicts)
+    if left_out := [room for room in ROOMS if room not in rooms]:
+        result = f"{result.rstrip()}\n\nNot judged this time: {', '.join(left_out)}.\n"
     print(result)
     if options.write:
         heading = __doc__.strip().split("\n\n")[2]
