@@ -33,15 +33,21 @@ def standardized(views):
 
 
 def test_the_loss_of_the_recommended_form_by_hand():
-    """Static parts of both views, standardized; dynamic ones of either and of the last in another look."""
-    swap = bod_keras.AppearanceSwap(0.08, seed=3)
-    model, views = make_model(bod_keras.Decoupling(motion_view=swap)), make_views(6)
-    looks = bod_keras.AppearanceSwap(0.08, seed=3)(views[:, 1], training=True)
-    clips = [views[:, 0], views[:, 1], numpy(looks)]
-    frames = [numpy(model(x)) for x in clips]
+    """L(s): the first view over the background of the video before is both videos'; L(d): either, and the last
+    view in another look."""
+    settings, views = bod_keras.Decoupling(), make_views(6)
+    threshold, own = settings.swap_threshold, settings.static_mix
+    swap = bod_keras.AppearanceSwap(threshold, seed=3)
+    model = make_model(bod_keras.Decoupling(motion_view=swap))
+    looks = bod_keras.AppearanceSwap(threshold, seed=3)(views[:, 1], training=True)
+    mixed = bod_keras.BackgroundMix(threshold)(views[:, 0])
+    frames = [numpy(model(x)) for x in (numpy(mixed), views[:, 1], numpy(looks))]
     parts = [parts_by_hand(model, z) for z in frames]
-    static = references.info_nce(*standardized([parts[0][0], parts[1][0]]), 0.5).mean()
-    dynamic = np.mean([references.info_nce(parts[i][1], parts[2][1], 0.2) for i in (0, 1)])
+    first, last = standardized([parts[0][0], parts[1][0]])
+    owners = [references.info_nce(first, x, 0.5).mean() for x in (last, np.roll(last, 1, axis=0))]
+    static = own * owners[0] + (1 - own) * owners[1]
+    temperature = settings.dynamic_temperature
+    dynamic = np.mean([references.info_nce(parts[i][1], parts[2][1], temperature) for i in (0, 1)])
     logs = evaluate(model, views)
     assert logs["static_loss"] == pytest.approx(static, rel=1e-3)
     assert logs["dynamic_loss"] == pytest.approx(dynamic, rel=1e-3)
@@ -53,6 +59,16 @@ def test_the_logged_prediction_error_is_that_of_the_two_views():
     z = numpy(model(make_clips(views)))
     error = references.koopman_prediction(*np.split(z, 2), "cross_clip", ridge=1e-2).mean()
     assert evaluate(model, views)["prediction_loss"] == pytest.approx(error, rel=1e-3)
+
+
+def test_losses_are_logged_whole_where_each_replica_has_a_share(monkeypatch):
+    model, views = make_model(simple(bilevel=BILEVEL, base_weight=0.5)), make_views()
+    whole = evaluate(model, views)
+    monkeypatch.setattr(f"{bod_keras.ContrastiveModel.__module__}.replicas.count", lambda: 1 / 3)
+    thirds = evaluate(model, views)
+    for part in ("static", "dynamic", "base", "prediction"):
+        name = f"{part}_loss"
+        assert thirds[name] == pytest.approx(whole[name] / 3, rel=1e-5)
 
 
 def test_evaluation_changes_no_weight():
