@@ -40,13 +40,14 @@ def test_gradients_are_those_of_the_inverse():
     transposed = inverse.swapaxes(-1, -2)
     truth_inverse = -transposed @ weight @ transposed
     truth_solve = -transposed @ weight @ (inverse @ b).swapaxes(-1, -2)
+    a, b, weight = map(ops.convert_to_tensor, (a, b, weight))
     for function, truth in (
         (small_matrices.inverse, truth_inverse),
         (lambda a: small_matrices.solve(a, b), truth_solve),
     ):
         _, _, (gradient,) = value_and_grad(
             lambda x, function=function: (ops.sum(weight * function(x[0])), ()),
-            [ops.convert_to_tensor(a)],
+            [a],
         )
         np.testing.assert_allclose(numpy(gradient), truth, atol=1e-4)
 
