@@ -1,6 +1,6 @@
 """A campaign of faults: damaged files and killed commands, and what comes of each.
 
-    python benchmarks/faults.py                        # all kinds, ten minutes of one core
+    python benchmarks/faults.py                        # all kinds, several minutes
     python benchmarks/faults.py --only=video,list --times=20 --seed=7
     FAULTS_SECONDS=600 python benchmarks/faults.py     # on a busy machine
 
