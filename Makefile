@@ -16,7 +16,7 @@
 # make bench            speed of the Koopman split against the D x D route, and of a training step against plain
 # make bench-input      clips a second from files and shards beside PyAV and decord, and memory over 2,000 openings
 # make exactness        every frame of a corpus of videos asked for by a seek, with a table (two minutes)
-# make faults           damaged files, odd names, killed and full-disk commands, counted (two to five minutes)
+# make faults           damaged and hostile files, models, names, killed and full-disk commands, counted (several minutes)
 # make mutants          how many of 500 small faults the tests notice (ten minutes)
 # make bench-encoders   speed, memory, size and parity of the encoders beside PyTorch, on each backend (hours)
 # make lint             ruff, and the layers of pyproject.toml
