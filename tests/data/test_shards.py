@@ -160,16 +160,17 @@ def test_what_is_known_of_a_video_survives(videos, tmp_path):
         Record(videos[1], labels=(4, 6), boxes=(box,)),
         Record(videos[0], label=5),  # a second record of a file
     ]
-    manifest = write_shards(known, tmp_path / "s", SMALL, class_names=["a", "b"], flip_safe=False)
+    names = list("abcdefg")
+    manifest = write_shards(known, tmp_path / "s", SMALL, class_names=names, flip_safe=False)
     packed = read_catalog(tmp_path / "s")
     for one, other in zip(known, packed, strict=True):
         assert other.path.endswith("#" + os.path.basename(one.path))
         assert dataclasses.replace(other, path=one.path) == one
     assert manifest["totals"]["videos"] == 2 and manifest["videos"][0]["labels"] == [3, 5]
     catalog = read_source(tmp_path / "s", split="val")
-    assert (catalog.class_names, catalog.flip_safe) == (["a", "b"], False)
+    assert (catalog.class_names, catalog.flip_safe) == (names, False)
     assert [record.label for record in catalog.records] == [3]
-    assert class_names(tmp_path / "s") == ["a", "b"]
+    assert class_names(tmp_path / "s") == names
 
 
 def test_unusual_names(videos, tmp_path):
@@ -388,5 +389,9 @@ def test_wrong_settings(arguments, message):
 def test_wrong_arguments(records, tmp_path):
     with pytest.raises(ValueError, match="at least one video. Received: an empty list"):
         write_shards([], tmp_path)
-    with pytest.raises(ValueError, match="Received: workers=-1, timeout=300"):
+    with pytest.raises(ValueError, match="at least 0. Received: workers=-1"):
         write_shards(records, tmp_path, workers=-1)
+    for more in ({"label": 2}, {"label": 0, "labels": (1, 2)}):
+        one = dataclasses.replace(records[0], **more)
+        with pytest.raises(ValueError, match="class_names must.*2 names, and label 2 of"):
+            write_shards([one], tmp_path, class_names=["a", "b"])

@@ -52,7 +52,8 @@ CASES = {
         motion_view=None,
     ),
 }
-# JAX without jit compiles every operation; XLA on TensorFlow has no eigensolver for "paper". PyTorch has no compiled step.
+# JAX without jit compiles every operation; XLA on TensorFlow has no eigensolver for "paper". PyTorch has no
+# compiled step.
 EXECUTIONS = {
     ("tensorflow", "eager"): list(CASES),
     ("tensorflow", "graph"): list(CASES),

@@ -73,8 +73,8 @@ def write_shards(
         The manifest, as `read_manifest` gives it; `skipped` in it names videos and reasons.
 
     Raises:
-        ValueError: if an argument is out of range, or the folder holds something else, or shards of
-            other records or with other settings.
+        ValueError: if an argument is out of range, a label has no class name, or the folder holds
+            something else, or shards of other records or with other settings.
         OSError: if a file cannot be written, or another process writes to the folder.
 
     Example:
@@ -95,6 +95,13 @@ def write_shards(
     check_timeout(timeout)
     if workers < 0:
         raise UserError(f"workers must be at least 0. Received: workers={workers}")
+    for record in records if class_names else ():
+        label = max([*record.labels, -1 if record.label is None else record.label], default=-1)
+        if label >= len(class_names):
+            raise UserError(
+                f"class_names must name the class of every label. Received: {len(class_names)} names, and "
+                f"label {label} of {record.path}"
+            )
     settings = settings or ShardSettings()
     if is_remote(folder):
         raise UserError(
