@@ -42,15 +42,14 @@ def unit_floats(clips: Any) -> Any:
 
 
 def check_range(farthest: float) -> None:
-    """Refuse clips of which a value lies out of [0, 1] by more than 0.05: `farthest` from 0.5."""
-    if not farthest <= 0.5 + TOLERANCE:
+    """Refuse clips of which a value lies out of [0, 1] by more than 0.05: `farthest` from 0.5.
+
+    NaN passes: `StopOnNonFinite` names the files that it comes from.
+    """
+    if farthest > 0.5 + TOLERANCE:
         raise UserError(
             f"Clips must be floats in [0, 1] or uint8. Received values as far out as {farthest + 0.5:.4g}: "
-            + (
-                "divide them by 255, or pass uint8."
-                if farthest < np.inf
-                else "mend what makes them."
-            )
+            "divide them by 255, or pass uint8."
         )
 
 
@@ -58,3 +57,10 @@ def check_array(clips: Any) -> None:
     """As `check_range`, of the first rows of an array of floats; of a data set nothing."""
     if isinstance(clips, np.ndarray) and np.issubdtype(clips.dtype, np.floating):
         check_range(float(np.max(np.abs(clips[:64] - 0.5), initial=0.0)))
+
+
+def check_finite(clips: Any) -> None:
+    """Refuse an array of floats of whose first rows one is not finite; a data set passes."""
+    floats = isinstance(clips, np.ndarray) and np.issubdtype(clips.dtype, np.floating)
+    if floats and not np.isfinite(clips[:64]).all():
+        raise UserError("Clips must be finite. Received: NaN or infinity. Mend what makes them.")

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from bod_keras.backend import autodiff, keras_private, replicas
-from bod_keras.backend.unit_range import check_array, check_range, unit_floats
+from bod_keras.backend.unit_range import check_array, check_finite, check_range, unit_floats
 from bod_keras.errors import UserError
 from bod_keras.training.chunks import run_in_chunks
 from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
@@ -239,6 +239,7 @@ class BiLevelModel(SeedStates, keras.Model):
                 "model.compile(keras.optimizers.AdamW(1e-3))."
             )
         clips = _views_of(x)
+        check_finite(x)  # of a dict `StopOnNonFinite` can name the source
         check_array(clips)
         if isinstance(clips, np.ndarray) and len(clips) % (kwargs.get("batch_size") or 32) == 1:
             self._check_videos(1, clips)
