@@ -55,14 +55,6 @@ def test_clips_out_of_range_are_refused(source, eager):
     assert bod_keras.training.steps_taken(model) == (0 if source == "array" else 1)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_array_that_is_not_finite_is_refused(value):
-    views = make_views()
-    views[2, 0, 1, 2, 3, 0] = value
-    with pytest.raises(bod_keras.UserError, match="must be finite"):
-        make_model(None).fit(views, batch_size=2, verbose=0)
-
-
 def test_clips_that_leave_the_range_by_a_little_are_not_refused():
     """As those of an interpolation do."""
     views = 1.06 * make_views() - 0.03
