@@ -1,0 +1,38 @@
+"""What every framework has from `ContrastiveModel`: config, logs, a warning, standardized parts."""
+
+import warnings
+
+import numpy as np
+
+import bod_keras
+from tests.tiny_models import make_framework, make_moving_views, make_views, simple, train
+
+
+def test_a_config_is_left_as_it_was():
+    config = make_framework("vsimclr", simple()).get_config()
+    kept = dict(config)
+    bod_keras.VSimCLR.from_config(config)
+    assert config.keys() == kept.keys() and all(config[name] is kept[name] for name in kept)
+
+
+def test_two_heads_have_statistics_each():
+    statistics = {"static_eigenvalues", "no_static", "spectral_radius"}
+    for heads in (1, 2):
+        history = train(make_framework("vsimclr", simple(heads=heads)), make_moving_views(4))
+        assert statistics <= set(history)
+        assert {f"dynamic_{name}" in history for name in statistics} == {heads == 2}
+
+
+def test_only_zeros_beyond_the_ends_of_a_clip_are_warned_of():
+    encoder = bod_keras.encoders.repeat_edges(bod_keras.encoders.R3D18((4, 16, 16, 3), width=4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert bod_keras.VSimCLR(encoder, decoupling=True).static_view is not None
+
+
+def test_parts_that_are_equal_for_all_videos_are_finite():
+    same = np.repeat(make_views()[:1], 4, axis=0)
+    same[:, 1] = same[:, 0]
+    assert np.isfinite(
+        train(make_framework("vsimclr", simple(standardize=True)), same)["loss"]
+    ).all()
