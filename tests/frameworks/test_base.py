@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pytest
 
 import bod_keras
 from tests.tiny_models import make_framework, make_moving_views, make_views, simple, train
@@ -28,6 +29,12 @@ def test_only_zeros_beyond_the_ends_of_a_clip_are_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         assert bod_keras.VSimCLR(encoder, decoupling=True).static_view is not None
+
+
+@pytest.mark.parametrize("name", ["vsimclr", "vbarlow_twins", "vvicreg", "vlejepa"])
+def test_one_video_a_batch_is_refused_where_videos_are_compared(name):
+    with pytest.raises(bod_keras.UserError, match="at least 2 of them"):
+        make_framework(name, None).train_on_batch(make_views()[:1])
 
 
 def test_parts_that_are_equal_for_all_videos_are_finite():
