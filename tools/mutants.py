@@ -82,13 +82,13 @@ ROOMS: dict[str, dict[str, str]] = {
         "frameworks/_pairs.py": "frameworks/test_vsimclr.py",
         "frameworks/base.py": "frameworks/test_base.py frameworks/test_vsimclr.py frameworks/test_embed.py "
         "frameworks/test_static_view.py frameworks/test_motion_view.py frameworks/test_static_mix.py "
-        f"{EVERY} -k'vsimclr or embed or static_ or motion_view'",
+        f"{EVERY} -k'test_base or vsimclr or embed or static_ or motion_view'",
         "frameworks/key_queue.py": "frameworks/test_key_queue.py",
         "frameworks/momentum.py": f"frameworks/test_momentum.py {EVERY} -k'momentum or defaults'",
         "frameworks/part_heads.py": "frameworks/test_projection_head.py frameworks/test_vsimclr.py",
         "frameworks/projection_head.py": "frameworks/test_projection_head.py",
         "frameworks/prototypes.py": "frameworks/test_prototypes.py",
-        "frameworks/vbarlow_twins.py": f"frameworks/test_base.py {EVERY} -k'vbarlow_twins or defaults or one_video'",
+        "frameworks/vbarlow_twins.py": f"frameworks/test_base.py {EVERY} -k'test_base or vbarlow_twins or defaults'",
         "frameworks/vbyol.py": f"{EVERY} -k'vbyol or defaults'",
         "frameworks/vlejepa.py": f"{EVERY} -k'vlejepa or defaults'",
         "frameworks/vmoco.py": f"frameworks/test_key_queue.py {EVERY} -k'vmoco or queue or defaults'",

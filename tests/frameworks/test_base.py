@@ -22,6 +22,8 @@ def test_two_heads_have_statistics_each():
         history = train(make_framework("vsimclr", simple(heads=heads)), make_moving_views(4))
         assert statistics <= set(history)
         assert {f"dynamic_{name}" in history for name in statistics} == {heads == 2}
+        if heads == 2:
+            assert history["dynamic_spectral_radius"][-1] > 0
 
 
 def test_only_zeros_beyond_the_ends_of_a_clip_are_warned_of():
