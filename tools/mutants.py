@@ -88,7 +88,8 @@ ROOMS: dict[str, dict[str, str]] = {
         "frameworks/part_heads.py": "frameworks/test_projection_head.py frameworks/test_vsimclr.py",
         "frameworks/projection_head.py": "frameworks/test_projection_head.py",
         "frameworks/prototypes.py": "frameworks/test_prototypes.py",
-        "frameworks/vbarlow_twins.py": f"frameworks/test_base.py {EVERY} -k'test_base or vbarlow_twins or defaults'",
+        "frameworks/vbarlow_twins.py": "frameworks/test_base.py "
+        f"{EVERY} -k'test_base or vbarlow_twins or defaults'",
         "frameworks/vbyol.py": f"{EVERY} -k'vbyol or defaults'",
         "frameworks/vlejepa.py": f"{EVERY} -k'vlejepa or defaults'",
         "frameworks/vmoco.py": f"frameworks/test_key_queue.py {EVERY} -k'vmoco or queue or defaults'",
