@@ -156,13 +156,13 @@ def after_all(tensors: Iterable) -> contextlib.AbstractContextManager:
     return contextlib.nullcontext()
 
 
-def check(condition: Any, message: str, value: Any, then: Any = None) -> Any:
+def check(condition: Any, message: str, value: Any, then: Any) -> Any:
     """Raise an error with the message and the value where a tensor of TensorFlow's is false.
 
     Return the tensor `then`, which in a graph is there only after the check.
     """
     asserted = tf.debugging.Assert(condition, [message, "Received:", value])
-    if then is None or asserted is None:  # None: checked at once
+    if asserted is None:  # checked at once
         return then
     with tf.control_dependencies([asserted]):
         return tf.identity(then)

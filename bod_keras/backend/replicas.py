@@ -59,22 +59,14 @@ def own_rows(x: Any) -> Any:
     return x[_rank() * rows : (_rank() + 1) * rows]
 
 
-def next_rows(x: Any) -> Any:
-    """For each row of the joint batch the one that follows it; for the last the first."""
+def neighbor_rows(x: Any, step: int) -> Any:
+    """For each row of the joint batch the next one (a step of 1) or the one before (-1), around its ends."""
     if not is_replica():
-        return ops.roll(x, -1, axis=0)
-    first = gather(x[:1])
-    following = (_rank() + 1) % count()
-    return ops.concatenate([x[1:], first[following : following + 1]], axis=0)
-
-
-def previous_rows(x: Any) -> Any:
-    """For each row of the joint batch the one before it; for the first the last."""
-    if not is_replica():
-        return ops.roll(x, 1, axis=0)
-    last = gather(x[-1:])
-    before = (_rank() - 1 + count()) % count()
-    return ops.concatenate([last[before : before + 1], x[:-1]], axis=0)
+        return ops.roll(x, -step, axis=0)
+    ends = gather(x[:1] if step == 1 else x[-1:])
+    other = (_rank() + step) % count()
+    end = ends[other : other + 1]
+    return ops.concatenate([x[1:], end] if step == 1 else [end, x[:-1]], axis=0)
 
 
 def sum_over_replicas(tensors: Iterable) -> Any:

@@ -41,9 +41,9 @@ class UnfoldTime(layers.Layer):
 def FrameCNN(  # noqa: N802
     input_shape: tuple[int | None, ...] = (8, 32, 32, 3),
     widths: Sequence[int] = (16, 32, 64, 128),
-    regions: int = 1,
     remat: bool = False,
     name: str = "frame_cnn",
+    regions: int = 1,
 ) -> keras.Model:
     """A per-frame CNN: strided convolutions, batch normalization and ReLU, then means over space.
 
@@ -54,11 +54,11 @@ def FrameCNN(  # noqa: N802
         input_shape: (T, H, W, 3); T, H and W may be None.
         widths: channels of the stages; each halves height and width. The first has 5 x 5 kernels, the
             others 3 x 3.
-        regions: r: space is divided into r x r regions, and each has a mean of its own. One mean forgets where
-            in a frame something is. More than 1 needs a known height and width, of maps that r divides.
         remat: whether training keeps few activations and computes the others again
             (`RematModel`): less memory, more time, the same results.
         name: of the model.
+        regions: r: space is divided into r x r regions, and each has a mean of its own. One mean forgets where
+            in a frame something is. More than 1 needs a known height and width, of maps that r divides.
 
     Returns:
         A Functional `keras.Model`: clips (B, T, H, W, 3), RGB in [0, 1], to frame features
@@ -98,6 +98,6 @@ def FrameCNN(  # noqa: N802
             )
         window = (height // regions, width // regions)
         x = layers.AveragePooling2D(window, name="region_means", dtype="float32")(x)
-        x = layers.Flatten(name="space_mean", dtype="float32")(x)
+        x = layers.Flatten(name="join_regions", dtype="float32")(x)
     features = UnfoldTime(name="unfold_time", dtype="float32")(x, clips)
     return encoder_model(clips, features, name, remat)

@@ -318,7 +318,7 @@ class BiLevelModel(SeedStates, keras.Model):
             )
         data = self._with_known_size(data)
         if training:
-            self._check_videos(data.shape[0], data)
+            data = self._check_videos(data.shape[0], data)
         if self.augmenter is not None:
             data = self.augmenter(data, training=training)
         data = unit_floats(data)
@@ -339,17 +339,19 @@ class BiLevelModel(SeedStates, keras.Model):
         return data if None in shape else ops.reshape(data, (-1, data.shape[1], *shape))
 
     def _check_videos(self, videos, data):
-        """A loss that compares videos with each other needs two of them."""
+        """Return the data; a loss that compares videos with each other needs two of them."""
         if not (self.compares_with_negatives or self.uses_batch_statistics):
-            return
+            return data
         message = (
             f"{type(self).__name__} compares the videos of a batch and needs at least 2 of them. Choose a "
             "larger batch size, or one that leaves no single video over at the end of the data."
         )
         if videos is None:
-            autodiff.check(ops.shape(data)[0] * replicas.count() > 1, message, ops.shape(data)[0])
-        elif videos * replicas.count() < 2:
+            rows = ops.shape(data)[0]
+            return autodiff.check(rows * replicas.count() > 1, message, rows, data)
+        if videos * replicas.count() < 2:
             raise UserError(f"{message} Received: {videos}")
+        return data
 
     def _evaluate(self, data):
         clips, views, _ = self._unpack(data, training=False)

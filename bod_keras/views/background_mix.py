@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from bod_keras.backend.replicas import previous_rows
 from bod_keras.views.background_swap import BackgroundSwap
 
 # Where more of the frame moves, little of the other video would be seen.
@@ -45,8 +44,7 @@ class BackgroundMix(BackgroundSwap):
         where something moves, and the loss, are ours.
     """
 
-    def others(self, backgrounds):
-        return previous_rows(backgrounds)
+    _donor = -1
 
     def kept(self, moving):
         share = ops.mean(ops.cast(moving, "float32"), axis=(1, 2, 3, 4), keepdims=True)
