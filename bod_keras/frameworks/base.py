@@ -73,7 +73,8 @@ class ContrastiveModel(BiLevelModel):
         Frame embeddings (B, T', D).
 
     Raises:
-        ValueError: an encoder that is not built or does not keep time; another `decoupling`.
+        ValueError: an encoder that is not built or does not keep time; another `decoupling`; a head or an
+            augmenter that is no layer.
 
     Example:
         >>> import keras, bod_keras
@@ -104,6 +105,9 @@ class ContrastiveModel(BiLevelModel):
     ):
         super().__init__(**kwargs)
         _check_encoder(encoder)
+        for name, layer in (("projection_head", projection_head), ("augmenter", augmenter)):
+            if layer is not None and not isinstance(layer, keras.layers.Layer):
+                raise UserError(f"{name} must be None or a Keras layer. Received: {layer!r}")
         decoupling = _settled(decoupling, encoder)
         self.encoder = encoder
         self.decoupling = decoupling

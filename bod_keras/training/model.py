@@ -238,6 +238,16 @@ class BiLevelModel(SeedStates, keras.Model):
                 "fit: the model has no optimizer yet. Compile it first, such as "
                 "model.compile(keras.optimizers.AdamW(1e-3))."
             )
+        if x is None:
+            raise UserError(
+                "fit: no clips. Pass views, an array (N, V, T, H, W, 3), or a data set such as "
+                "bod_keras.data.ClipDataset(...).training()."
+            )
+        if (args[0] if args else kwargs.get("y")) is not None:
+            raise UserError(
+                f"fit: {type(self).__name__} learns without labels, so that y would be ignored. Pass x alone; "
+                "train with labels by evaluate.py --protocol=finetune."
+            )
         clips = _views_of(x)
         check_finite(x)  # of a dict `StopOnNonFinite` can name the source
         check_array(clips)

@@ -16,6 +16,13 @@ def test_a_config_is_left_as_it_was():
     assert config.keys() == kept.keys() and all(config[name] is kept[name] for name in kept)
 
 
+@pytest.mark.parametrize("name", ["projection_head", "augmenter"])
+def test_what_is_no_layer_is_refused(name):
+    encoder = make_framework("vsimclr", None).encoder
+    with pytest.raises(bod_keras.UserError, match=f"{name} must be None or a Keras layer.*32"):
+        bod_keras.VSimCLR(encoder, **{name: 32})
+
+
 def test_two_heads_have_statistics_each():
     statistics = {"static_eigenvalues", "no_static", "spectral_radius"}
     for heads in (1, 2):

@@ -219,6 +219,15 @@ def test_a_model_without_an_optimizer_says_so():
         model.fit(make_views(), verbose=0)
 
 
+def test_a_fit_without_clips_or_with_labels_says_so():
+    model = make_model(eager=True)
+    with pytest.raises(bod_keras.UserError, match="fit: no clips. Pass views"):
+        model.fit(verbose=0)
+    for arguments, named in (((np.zeros(4),), {}), ((), {"y": np.zeros(4)})):
+        with pytest.raises(bod_keras.UserError, match="learns without labels"):
+            model.fit(make_views(), *arguments, verbose=0, **named)
+
+
 def test_an_endless_stream_of_arrays_needs_to_be_told_where_to_stop():
     records = array_records(np.zeros((4, 8, SIZE, SIZE, 3), np.uint8))
     data = ClipDataset(records, frames=4, size=SIZE, batch_size=2)
