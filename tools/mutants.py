@@ -56,6 +56,8 @@ VIDEOS = (
 ROOMS: dict[str, dict[str, str]] = {
     "koopman": {
         "koopman/linalg.py": f"koopman/test_linalg.py {KOOPMAN} koopman/test_reference_code.py",
+        "koopman/closest_projector.py": "koopman/test_closest_projector.py "
+        f"koopman/test_linalg.py {KOOPMAN}",
         "koopman/layer.py": f"{KOOPMAN} koopman/test_reference_code.py",
         "koopman/read_outs.py": KOOPMAN,
         "koopman/reference_code.py": "koopman/test_reference_code.py",
@@ -79,7 +81,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "training/step.py": "training/test_bilevel.py training/test_chunks.py training/test_model.py",
     },
     "frameworks": {
-        "frameworks/_pairs.py": "frameworks/test_vsimclr.py",
+        "frameworks/_pairs.py": "frameworks/test_vsimclr.py frameworks/test_base.py",
         "frameworks/base.py": "frameworks/test_base.py frameworks/test_vsimclr.py frameworks/test_embed.py "
         "frameworks/test_static_view.py frameworks/test_motion_view.py frameworks/test_static_mix.py "
         f"{EVERY} -k'test_base or vsimclr or embed or static_ or motion_view'",
@@ -88,8 +90,8 @@ ROOMS: dict[str, dict[str, str]] = {
         "frameworks/part_heads.py": "frameworks/test_projection_head.py frameworks/test_vsimclr.py",
         "frameworks/projection_head.py": "frameworks/test_projection_head.py",
         "frameworks/prototypes.py": "frameworks/test_prototypes.py",
-        "frameworks/vbarlow_twins.py": "frameworks/test_base.py "
-        f"{EVERY} -k'test_base or vbarlow_twins or defaults'",
+        "frameworks/vbarlow_twins.py": "training/test_wrong_data.py "
+        f"{EVERY} -k'vbarlow_twins or defaults'",
         "frameworks/vbyol.py": f"{EVERY} -k'vbyol or defaults'",
         "frameworks/vlejepa.py": f"{EVERY} -k'vlejepa or defaults'",
         "frameworks/vmoco.py": f"frameworks/test_key_queue.py {EVERY} -k'vmoco or queue or defaults'",

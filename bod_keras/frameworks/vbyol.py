@@ -56,7 +56,6 @@ class VBYOL(MomentumModel):
         self.predictor_hidden = predictor_hidden
         self.set_losses(lambda part: CosineRegression())
         self.predictors = part_networks(self.parts, predictor_hidden, "predictor")
-        self.add_state()
 
     def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         predicted = [self.predictors[part](view, training=training) for view in views]

@@ -64,7 +64,6 @@ class VLeJEPA(ContrastiveModel):
         self.directions = [loss.seed_generator for loss in self.contrast.values()]
         self.evaluation_loss = LeJEPA(weight, slices, seed=0)
         self.expanders = part_networks(self.parts, expander_hidden, "expander", expander_width)
-        self.add_state()
 
     def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         wide = [self.expanders[part](view, training=training) for view in views]

@@ -86,7 +86,6 @@ class VSwAV(ContrastiveModel):
             if queue_size:
                 self.queues[part] = KeyQueue(queue_size, name=f"{part}_queue")
                 self.queues[part].build((None, width))
-        self.add_state()
 
     def _loss_of(self, part):
         sharpness = 1.0

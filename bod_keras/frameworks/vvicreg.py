@@ -62,7 +62,6 @@ class VVICReg(ContrastiveModel):
         self.expander_width = expander_width
         self.set_losses(lambda part: VICReg(invariance, variance, covariance))
         self.expanders = part_networks(self.parts, expander_hidden, "expander", expander_width)
-        self.add_state()
 
     def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         wide = [self.expanders[part](view, training=training) for view in views]

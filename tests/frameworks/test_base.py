@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import bod_keras
+from bod_keras.frameworks import FRAMEWORKS
 from tests.tiny_models import make_framework, make_moving_views, make_views, simple, train
 
 
@@ -44,6 +45,12 @@ def test_only_zeros_beyond_the_ends_of_a_clip_are_warned_of():
 def test_one_video_a_batch_is_refused_where_videos_are_compared(name):
     with pytest.raises(bod_keras.UserError, match="at least 2 of them"):
         make_framework(name, None).train_on_batch(make_views()[:1])
+
+
+@pytest.mark.parametrize("name", sorted(FRAMEWORKS))
+def test_one_view_a_video_is_refused(name):
+    with pytest.raises(bod_keras.UserError, match="at least 2 views of a video.*1 view a video"):
+        make_framework(name, None).train_on_batch(make_views(views=1))
 
 
 def test_parts_that_are_equal_for_all_videos_are_finite():

@@ -244,6 +244,27 @@ def test_a_model_that_waited_takes_the_same_first_step_as_one_that_did_not():
     assert_same_state(waited, fresh)
 
 
+@keras.saving.register_keras_serializable("tests")
+class Scaled(bod_keras.OperatorReadOut):
+    """A read-out with a weight of its own."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.factor = self.add_weight(name="factor", shape=(), initializer="ones")
+
+    def call(self, operator):
+        return self.factor * super().call(operator) + self.factor
+
+
+def test_weights_of_a_read_out_are_averaged_too():
+    model = make_framework("vbyol", simple(read_out=Scaled(3)), momentum=0.5, momentum_steps=None)
+    train(model, make_views())
+    trained = float(numpy(model.split.read_out.factor))
+    assert trained != 1.0
+    average = float(numpy(model.momentum_split.read_out.factor))
+    assert average == pytest.approx(0.5 + 0.5 * trained)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

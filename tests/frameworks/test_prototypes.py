@@ -71,16 +71,17 @@ def test_normalize_puts_them_back_and_keeps_their_directions():
 
 
 @pytest.mark.parametrize("tensor", [False, True])
-@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("frozen", [None, False, True])
 def test_frozen_prototypes_get_no_gradient_but_embeddings_do(frozen, tensor):
+    """None: as it is called without the argument."""
     prototypes = bod_keras.Prototypes(5)
     prototypes.build((None, 4))
-    flag = ops.convert_to_tensor(frozen) if tensor else frozen
+    flag = {} if frozen is None else {"frozen": ops.convert_to_tensor(frozen) if tensor else frozen}
 
     def loss(values):
         vectors, embeddings = values
         scores, _ = autodiff.functional_call(
-            lambda: prototypes(embeddings, frozen=flag), [prototypes.vectors], [vectors]
+            lambda: prototypes(embeddings, **flag), [prototypes.vectors], [vectors]
         )
         return ops.sum(ops.square(scores)), ()
 

@@ -72,7 +72,7 @@ def test_integers_that_are_no_bytes_are_refused(eager):
         make_model(eager=eager).train_on_batch(bytes_of(make_views()).astype("int32"))
 
 
-@pytest.mark.parametrize("name", ["vvicreg", "vsimclr"])
+@pytest.mark.parametrize("name", ["vbarlow_twins", "vlejepa", "vsimclr", "vvicreg"])
 def test_one_video_left_over_is_refused_before_a_step(name):
     model = make_framework(name, decoupling=None)
     before = weights_of(model)
