@@ -101,8 +101,8 @@ class Decoupling:
         static_view: what shows the same appearance and another motion: the static part sees it instead of
             every view but the last. ``"auto"`` (`FrameShuffle` for encoders that mix frames, None for others),
             ``"frame_shuffle"``, None, or a Keras layer.
-        static_mix: a in [0, 1). What moves in every view but the last stands over the background of another
-            video (`BackgroundMix`), and the static part of such a view belongs to both videos:
+        static_mix: a in [0, 1). In half of the videos, what moves in every view but the last stands over the
+            background of another video (`BackgroundMix`), and the static part of such a view belongs to both:
             L(s) = a L(s, video of what moves) + (1 - a) L(s, video of the background). 0: views keep their
             backgrounds, which may then be all that s learns.
 

@@ -169,11 +169,11 @@ def show_clips(cases, png):
     }
     rows = {}
     for regime, arrays in scenes.items():
-        clips = arrays["train"][0, :4].astype("float32") / 255
+        clips = arrays["train"][0, :8].astype("float32") / 255
         rows |= {
-            regime: clips,
-            f"{regime}: over the background of the one before": mixed(clips),
-            f"{regime}: motion view": motion(clips, training=True),
+            regime: clips[:4],
+            f"{regime}: over the background of the one before": mixed(clips)[:4],
+            f"{regime}: motion view": motion(clips, training=True)[:4],
         }
     report.show_clips({title: convert_to_numpy(x) for title, x in rows.items()}, png)
 

@@ -59,14 +59,18 @@ def own_rows(x: Any) -> Any:
     return x[_rank() * rows : (_rank() + 1) * rows]
 
 
-def neighbor_rows(x: Any, step: int) -> Any:
-    """For each row of the joint batch the next one (a step of 1) or the one before (-1), around its ends."""
+def row_numbers(x: Any) -> Any:
+    """0, 1, ...: a number for each row of the joint batch, of which `x` has this replica's."""
+    return ops.arange(ops.shape(x)[0] * (count() if is_replica() else 1))
+
+
+def next_rows(x: Any) -> Any:
+    """For each row of the joint batch the next one, around its end."""
     if not is_replica():
-        return ops.roll(x, -step, axis=0)
-    ends = gather(x[:1] if step == 1 else x[-1:])
-    other = (_rank() + step) % count()
-    end = ends[other : other + 1]
-    return ops.concatenate([x[1:], end] if step == 1 else [end, x[:-1]], axis=0)
+        return ops.roll(x, -1, axis=0)
+    firsts = gather(x[:1])
+    other = (_rank() + 1) % count()
+    return ops.concatenate([x[1:], firsts[other : other + 1]], axis=0)
 
 
 def sum_over_replicas(tensors: Iterable) -> Any:

@@ -346,7 +346,7 @@ class ContrastiveModel(BiLevelModel):
         """Return `part_loss`, a scalar, over all that the views are compared with.
 
         Of the dynamic part it is the mean over the pairs of each view and the motion view; of the others
-        that over the two videos of a view whose background is another one's, weighted by `static_mix`.
+        that over the two videos that a view may show (`BackgroundMix`), weighted by `static_mix`.
         """
         if part == "dynamic":
             if not self._has_own_views:
@@ -365,7 +365,7 @@ class ContrastiveModel(BiLevelModel):
         if self.mix is None:
             return loss
         own = self.decoupling.static_mix
-        views, targets = (x and [*x[:-1], ops.roll(x[-1], 1, axis=0)] for x in (views, targets))
+        views, targets = (x and [*x[:-1], self.mix.partners(x[-1])] for x in (views, targets))
         return own * loss + (1 - own) * self.part_loss(part, views, targets, training)
 
     def upper_loss(

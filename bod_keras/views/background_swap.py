@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from bod_keras.backend.replicas import neighbor_rows
+from bod_keras.backend.replicas import next_rows
 from bod_keras.decoupling import SWAP_THRESHOLD
 from bod_keras.errors import UserError
 
@@ -57,8 +57,6 @@ class BackgroundSwap(keras.layers.Layer):
         Foreground-background Merging", CVPR 2022, arXiv 2109.15130, whose mask is another one.
     """
 
-    _donor = 1  # whose background a clip gets: the next clip's
-
     def __init__(self, threshold: float = SWAP_THRESHOLD, **kwargs):
         super().__init__(**kwargs)
         if not 0 < threshold < 1:
@@ -73,7 +71,11 @@ class BackgroundSwap(keras.layers.Layer):
             )
         background = _median_frame(clips)
         kept = self.kept(self._moving(clips, background))
-        return ops.where(kept, clips, neighbor_rows(background, self._donor))
+        return ops.where(kept, clips, self.donors(background))
+
+    def donors(self, backgrounds: Any) -> Any:
+        """Return the background that each clip gets; both are (B, 1, H, W, C)."""
+        return next_rows(backgrounds)
 
     def kept(self, moving: Any) -> Any:
         """Return where a clip stays as it is; both are booleans (B, 1, H, W, 1)."""

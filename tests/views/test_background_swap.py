@@ -19,34 +19,50 @@ def moving(clip, threshold):
     return background, grown
 
 
-def truth(clips, threshold, donor):
+def swap_truth(clips, threshold):
     backgrounds, regions = zip(*(moving(clip, threshold) for clip in clips))
-    result = np.empty_like(clips)
-    for i, clip in enumerate(clips):
-        kept = regions[i]
-        if donor == -1 and kept.mean() > 0.9:  # the mix: both are to be seen
-            kept = np.broadcast_to(np.arange(clip.shape[2]) < clip.shape[2] // 2, kept.shape)
-        other = backgrounds[(i + donor) % len(clips)]
-        result[i] = np.where(kept[None, :, :, None], clip, other[None])
+    others = [*backgrounds[1:], backgrounds[0]]
+    return np.stack([np.where(r[None, :, :, None], x, o) for r, x, o in zip(regions, clips, others)])
+
+
+def mix_truth(clips, threshold):
+    result, half = clips.copy(), len(clips) // 2
+    for i in range(half):
+        kept = moving(clips[i], threshold)[1]
+        if kept.mean() > 0.9:  # both are to be seen
+            kept = np.broadcast_to(np.arange(kept.shape[1]) < kept.shape[1] // 2, kept.shape)
+        other = moving(clips[(i - 1) % half], threshold)[0]
+        result[i] = np.where(kept[None, :, :, None], clips[i], other)
     return result
 
 
-SWAPS = {1: bod_keras.BackgroundSwap, -1: bod_keras.BackgroundMix}
+TRUTHS = {bod_keras.BackgroundSwap: swap_truth, bod_keras.BackgroundMix: mix_truth}
 
 
-@pytest.mark.parametrize("donor", SWAPS)
-@pytest.mark.parametrize("frames", [3, 4, 7])
+@pytest.mark.parametrize("layer", TRUTHS)
+@pytest.mark.parametrize(("frames", "videos"), [(3, 6), (4, 7), (7, 6)])
 @pytest.mark.parametrize("threshold", [0.5, 0.75])
-def test_it_equals_the_slow_truth(frames, donor, threshold):
+def test_it_equals_the_slow_truth(frames, videos, layer, threshold):
     rng = np.random.default_rng(0)
-    clips = np.repeat(rng.random((3, 1, 7, 9, 3), "float32"), frames, axis=1)
-    # Few pixels change in the first clip, some in the second, all in the third.
-    for clip, share in zip(clips, (0.01, 0.05, 1.0)):
-        changed = rng.random(clip.shape[:3]) < share
+    clips = np.repeat(rng.random((videos, 1, 7, 9, 3), "float32"), frames, axis=1)
+    # Few pixels change in the first clip, some in the second, all in the third, and so on.
+    for i, clip in enumerate(clips):
+        changed = rng.random(clip.shape[:3]) < (0.01, 0.05, 1.0)[i % 3]
         clip[changed] = rng.random((changed.sum(), 3))
-    swapped = numpy(SWAPS[donor](threshold)(clips))
-    np.testing.assert_array_equal(swapped, truth(clips, threshold, donor))
-    assert 0.1 < np.mean(swapped == clips) < 0.95  # neither nothing nor everything moves
+    swapped = numpy(layer(threshold)(clips))
+    np.testing.assert_array_equal(swapped, TRUTHS[layer](clips, threshold))
+    assert 0.1 < np.mean(swapped[:3] == clips[:3]) < 0.95  # neither nothing nor everything moves
+
+
+def test_of_few_clips_none_is_mixed():
+    clips = np.random.default_rng(0).random((3, 4, 6, 6, 3), "float32")
+    np.testing.assert_array_equal(numpy(bod_keras.BackgroundMix()(clips)), clips)
+
+
+def test_each_row_knows_whose_background_it_has():
+    rows = np.arange(14).reshape(7, 2)
+    expected = rows[[2, 0, 1, 3, 4, 5, 6]]
+    np.testing.assert_array_equal(numpy(bod_keras.BackgroundMix.partners(rows)), expected)
 
 
 def test_what_moves_is_kept_and_the_rest_is_of_the_next_clip():
@@ -74,7 +90,7 @@ def test_one_clip_keeps_its_background():
     np.testing.assert_array_equal(swapped, np.repeat(np.median(clip, 1, keepdims=True), 5, 1))
 
 
-@pytest.mark.parametrize("layer", SWAPS.values())
+@pytest.mark.parametrize("layer", TRUTHS)
 def test_it_is_a_keras_layer(tmp_path, layer):
     check_layer(lambda: layer(0.2), (4, 5, 5, 3), tmp_path=tmp_path, arguments={"threshold": 0.2})
 
