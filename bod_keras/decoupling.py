@@ -125,7 +125,7 @@ class Decoupling:
     reference_code: bool = False
     heads: int = 2
     bilevel: BiLevel | None = dataclasses.field(default_factory=BiLevel)
-    static_temperature: float | None = 0.5
+    static_temperature: float | None = 0.2
     dynamic_temperature: float | None = 0.1
     dynamic_weight: float = 1.0
     base_weight: float = 0.0

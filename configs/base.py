@@ -146,6 +146,19 @@ def shared():
     )
     # What training.Monitors measures: every how many epochs (0: never), on how many videos of the first batch.
     config.monitors = ConfigDict({"every": 1, "videos": 64})
+    # Probes of frozen features in the course of the run, on videos of `probe` or, without it, of the training
+    # list (docs/runs.md).
+    config.evaluate = ConfigDict(
+        {
+            "every": 1,  # epochs; 0: never
+            "most": 0.05,  # share of the time that they may take: epochs are left out for it
+            "videos": 256,  # to learn from, and as many to test on
+            # A column of history.csv, such as linear_static or val_loss: best.keras is of the epoch with the
+            # highest value (the lowest of a loss).
+            "best": "",
+            "patience": 0,  # measurements without a better one after which the run ends; 0: never
+        }
+    )
     config.checkpoint = ConfigDict({"every": 1, "keep": 2})  # in epochs
     # Keras callbacks of your own, each "module:Class" and made without arguments (docs/runs.md).
     config.callbacks = ()

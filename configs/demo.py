@@ -45,6 +45,7 @@ def get_config(arguments="bod"):
     config.framework = base.framework(framework)
     config.framework.update(_SETTINGS.get(framework, {}))
     config.optimizer.learning_rate = 2e-3
+    config.evaluate.most = 0.2  # a run of two minutes
     base.set_kind(config, chosen.kind)
     if chosen.smoke:
         config.name += "-smoke"

@@ -30,9 +30,7 @@ def main():
     frames = bod_keras.encoders.FrameCNN(clips.shape[1:], widths=(8, 16, 32))(clips)
     network = keras.Model(clips, bod_keras.KoopmanSplit()(keras.layers.Dense(32)(frames)))
 
-    loss = bod_keras.DecoupledLoss(
-        static=bod_keras.InfoNCE(0.5), dynamic=bod_keras.InfoNCE(0.2), dynamic_weight=0.5
-    )
+    loss = bod_keras.DecoupledLoss(static=bod_keras.InfoNCE(0.2), dynamic=bod_keras.InfoNCE(0.1))
     views = [keras.Input(clips.shape[1:]) for _ in range(2)]
     model = keras.Model(views, Contrast(loss)(*map(network, views)))
     model.compile(keras.optimizers.AdamW(2e-3))

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import train
+from bod_keras import training
 from bod_keras.errors import UserError
 from bod_keras.storage.lock import lock
 from bod_keras.training import NotFiniteError
@@ -36,6 +37,7 @@ TINY = {
     "built_in.frames": 12,
     "clips.batch_size": 8,
     "clips.frames": 6,
+    "evaluate.every": 0,
     "epochs": 2,
 }
 EPOCHS = {"plain": 8, "bod": 2}  # of four steps
@@ -99,6 +101,40 @@ def test_a_run_leaves_its_artifacts(runs):
         assert report["environment"]["keras"] == keras.__version__
         losses = report["history"]["loss"]
         assert epochs < 8 or losses["last"] < losses["first"]
+
+
+def test_a_run_is_evaluated_while_it_trains(workspace, tmp_path, eagerly, capsys):
+    changes = {"output": str(tmp_path), "evaluate__every": 1, "evaluate__most": 1.0}
+    changes |= {"evaluate__best": "linear_digit_static", "epochs": 3}
+    train.train(config_of(workspace, **changes).to_dict())
+    folder = tmp_path / "demo-bod-smoke-seed0"
+    assert "Online evaluation on 80 + 80 videos of the probe." in capsys.readouterr().out
+    rows = training.HistoryFile.rows(folder / "history.csv")
+    for part in ("pooled", "static", "dynamic"):
+        for factor in ("digit", "direction"):
+            assert all(0 <= float(row[f"linear_{factor}_{part}"]) <= 1 for row in rows)
+        assert all(float(row[f"rankme_{part}"]) >= 1 for row in rows)
+    assert all(float(row["val_static_loss"]) > 0 for row in rows)
+    read_picture(folder / "online.png")
+    values = [float(row["linear_digit_static"]) for row in rows]
+    best = training.load_model(folder / "best.keras")
+    assert training.steps_taken(best) == 4 * (1 + values.index(max(values)))
+
+
+def test_without_a_probe_the_training_list_is_measured(tmp_path, eagerly, capsys):
+    """Folders of classes; one broken video is left out, and no video is held out for a loss."""
+    for index in range(12):
+        (tmp_path / "videos" / str(index % 2)).mkdir(parents=True, exist_ok=True)
+        clip = make_ramp_clip(8, offset=index + 120 * (index % 2))
+        save_video(tmp_path / "videos" / str(index % 2) / f"{index}.avi", clip)
+    (tmp_path / "videos" / "0" / "broken.avi").write_bytes(b"no video")
+    flags = [*small_run(tmp_path / "videos", tmp_path, 0.5), "--config.evaluate.every=1"]
+    done = run_here(capsys, *flags)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Online evaluation on \d \+ \d videos of the training list", done.stdout)
+    assert "1 videos of the online evaluation cannot be read" in done.stdout
+    (row, *_) = training.HistoryFile.rows(tmp_path / "videos-seed0" / "history.csv")
+    assert 0 <= float(row["knn_pooled"]) <= 1 and "val_loss" not in row
 
 
 def test_static_eigenvalues_are_in_the_report(runs):
@@ -556,6 +592,7 @@ def small_run(folder, output, share):
         "--config.optimizer.warmup_epochs=0.5",
         "--config.decoupled=False",  # what it trains makes no difference here
         "--config.monitors.every=0",
+        "--config.evaluate.every=0",
     )
 
 

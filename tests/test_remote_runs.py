@@ -47,6 +47,7 @@ def training_flags(source="s3://bucket/videos", **changes):
         "optimizer.warmup_epochs": 0,
         "decoupled": False,
         "monitors.every": 0,
+        "evaluate.every": 0,
         **changes,
     }
     return [

@@ -22,16 +22,18 @@ _AT_LEAST = {
     **{f"optimizer.{k}": 1 for k in ("accumulate", "chunks", "reference_batch")},
     **dict.fromkeys(("monitors.videos", "checkpoint.every", "checkpoint.keep"), 1),
     **dict.fromkeys(("seed", "clips.cache_mb", "clips.workers", "monitors.every"), 0),
+    **{"evaluate.videos": 2, "evaluate.every": 0, "evaluate.patience": 0},
     **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho"), 0),
     **{f"optimizer.{k}": 0 for k in ("warmup_epochs", "weight_decay", "momentum")},
     **{f"optimizer.{k}": 0 for k in ("warmup_learning_rate", "final_learning_rate")},
 }
 _MORE_THAN = {
     **dict.fromkeys(("clips.timeout", "optimizer.learning_rate", "optimizer.clipnorm"), 0),
+    "evaluate.most": 0,
     **dict.fromkeys(("framework.temperature", "framework.epsilon"), 0),
 }
 _AT_MOST = {
-    **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho"), 1),
+    **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho", "evaluate.most"), 1),
     "optimizer.momentum": 1,
     "seed": 2**32 - 1,
     # Beyond these a number is a slip of the finger: it would end in a lack of memory, or never.
@@ -43,6 +45,7 @@ _AT_MOST = {
     **{f"optimizer.{k}": 2**16 for k in ("accumulate", "chunks")},
     **{f"built_in.{k}": 10**6 for k in ("train", "probe_train", "probe_test")},
     **dict.fromkeys(("epochs", "clips.batch_size", "clips.timeout", "monitors.videos"), 10**6),
+    **dict.fromkeys(("evaluate.every", "evaluate.videos", "evaluate.patience"), 10**6),
     **{f"optimizer.{k}": 10**6 for k in ("warmup_epochs", "reference_batch")},
     **{f"optimizer.{k}": 1e8 for k in ("learning_rate", "warmup_learning_rate")},
     "optimizer.weight_decay": 1000,

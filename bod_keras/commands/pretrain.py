@@ -15,6 +15,7 @@ import keras
 
 from bod_keras import evaluation, experiment, training
 from bod_keras.commands.check_config import check_config
+from bod_keras.commands.online_videos import online_evaluation
 from bod_keras.commands.run_settings import (
     apply_settings,
     changed_settings,
@@ -155,11 +156,19 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
         )
         return skipped
 
+    online, chance = [], {}
+    if config["evaluate"]["every"]:
+        if distribution.processes > 1:
+            print("Online evaluation is left out of runs of several processes.", flush=True)
+        else:
+            online, chance = online_evaluation(config, catalog)
     callbacks = [
         stop,
         training.StopOnNonFinite(data.files),
         progress,
         *_monitors(whole, config, model),
+        *online,
+        *_keep_best(folder.path, config),
         training.HistoryFile(folder.path / "history.csv"),
         *_tensorboard(folder.path / "tensorboard"),
         *own_callbacks,
@@ -179,7 +188,7 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
         checkpoint.save()
         steps = training.steps_taken(model)
         return stop.received, f"Saved step {steps}. The same command resumes here."
-    _finish(model, data, config, folder.path, report)
+    _finish(model, data, config, folder.path, report, chance if online else None)
     return (
         None,
         f"Finished: {folder}/encoder.keras is the encoder, {folder}/report.json the record.",
@@ -214,7 +223,26 @@ def _monitors(data, config, model):
     return [training.Monitors(views, config["monitors"]["every"])]
 
 
-def _finish(model, data, config, folder, report):
+def _keep_best(folder, config):
+    settings = config["evaluate"]
+    if not settings["best"]:
+        if settings["patience"]:
+            raise UserError(
+                "config.evaluate.patience needs a number to watch: --config.evaluate.best=linear_static, "
+                "or another column of history.csv."
+            )
+        return []
+    save = functools.partial(training.save_model, settings=config)
+    history = folder / "history.csv"
+    return [
+        training.KeepBest(
+            folder / "best.keras", settings["best"], history, save, settings["patience"]
+        )
+    ]
+
+
+def _finish(model, data, config, folder, report, chance):
+    """Write the pictures, the encoder and the model; `chance` is None where nothing was evaluated online."""
     with data.clear_errors():
         eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation_numpy())
     threshold = getattr(getattr(model, "decoupling", None), "threshold", None) or USUAL_THRESHOLD
@@ -223,6 +251,8 @@ def _finish(model, data, config, folder, report):
         evaluation.plot_history(folder / "history.csv", folder / "losses.png")
         if config["monitors"]["every"]:
             evaluation.plot_monitors(folder / "history.csv", folder / "monitors.png")
+        if chance is not None:
+            evaluation.plot_online(folder / "history.csv", folder / "online.png", chance)
         report.write(history=history)
     training.save_model(model.encoder, folder / "encoder.keras")
     training.save_model(model, folder / "model.keras", config)

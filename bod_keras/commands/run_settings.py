@@ -23,6 +23,7 @@ _FREE = (
         "epochs",
         "probe.",
         "monitors.",
+        "evaluate.",
         "checkpoint.",
         "built_in.folder",
         "callbacks",

@@ -2,6 +2,7 @@
 
 from bod_keras.evaluation.comparison import compare_runs, read_reports
 from bod_keras.evaluation.factor_table import factor_table
+from bod_keras.evaluation.online import OnlineEvaluation
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.pictures.confusion_plot import plot_confusion
 from bod_keras.evaluation.pictures.contact_sheet import contact_sheet
@@ -10,6 +11,7 @@ from bod_keras.evaluation.pictures.plots import (
     plot_factors,
     plot_history,
     plot_monitors,
+    plot_online,
     plot_spectrum,
 )
 from bod_keras.evaluation.probes.classification import classification_scores, write_classification
@@ -28,6 +30,7 @@ from bod_keras.evaluation.tables import format_table, summarize
 from bod_keras.training.embedding_statistics import embedding_statistics
 
 __all__ = [
+    "OnlineEvaluation",
     "classification_scores",
     "compare_runs",
     "contact_sheet",
@@ -52,6 +55,7 @@ __all__ = [
     "plot_factors",
     "plot_history",
     "plot_monitors",
+    "plot_online",
     "plot_spectrum",
     "provenance",
     "read_reports",

@@ -50,7 +50,8 @@ class ReadOut(keras.Model):
             return {"projected": _time_mean(self.model(clips, training=False), 1)}
         if self.kind == "parts" and hasattr(self.model, "embedder"):
             parts = self.model.embedder()(clips, training=False)
-            self.order = tuple(parts)  # JAX sorts a dict that leaves a compiled function
+            # Keras sorts a dict that leaves a model on PyTorch, or a compiled function on JAX.
+            self.order = ("pooled", "static", "dynamic")
             return {part: ops.cast(values, "float32") for part, values in parts.items()}
         self.order = ("pooled",)
         features = getattr(self.model, "encoder", self.model)(clips, training=False)

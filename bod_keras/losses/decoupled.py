@@ -33,7 +33,7 @@ class DecoupledLoss(keras.losses.Loss):
     Example:
         >>> import numpy as np, bod_keras
         >>> loss = bod_keras.DecoupledLoss(
-        ...     static=bod_keras.InfoNCE(0.5), dynamic=bod_keras.InfoNCE(0.2), dynamic_weight=0.5)
+        ...     static=bod_keras.InfoNCE(0.2), dynamic=bod_keras.InfoNCE(0.1))
         >>> frames = np.random.default_rng(0).normal(size=(2, 4, 8, 32)).astype("float32")
         >>> split = bod_keras.KoopmanSplit()
         >>> value = loss(split(frames[0]), split(frames[1]))

@@ -16,6 +16,7 @@ from bod_keras.training.distribution import Distribution, choose_distribution
 from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
 from bod_keras.training.fit_rest import fit_rest
 from bod_keras.training.history_file import HistoryFile
+from bod_keras.training.keep_best import KeepBest
 from bod_keras.training.lars import LARS
 from bod_keras.training.model import BiLevelModel, steps_taken
 from bod_keras.training.monitors import Monitors
@@ -33,6 +34,7 @@ __all__ = [
     "DISTRIBUTIONS",
     "Distribution",
     "HistoryFile",
+    "KeepBest",
     "LARS",
     "LostProcessError",
     "Monitors",

@@ -59,9 +59,7 @@ def embedding_statistics(views: Sequence[np.ndarray]) -> dict[str, float]:
             "views must hold at least two arrays of one shape (B, D) with B at least 2. Received: shapes "
             f"{shapes}. Stack as many clips of every video, of at least two videos."
         )
-    x = np.concatenate(rows)
-    length = np.linalg.norm(x, axis=1, keepdims=True)
-    x /= np.where(length > 0, length, 1.0)
+    x = _directions(np.concatenate(rows))
 
     videos = np.tile(np.arange(len(rows[0])), len(rows))
     of_one_video = videos[:, None] == videos
@@ -74,12 +72,25 @@ def embedding_statistics(views: Sequence[np.ndarray]) -> dict[str, float]:
         "negative_similarity": float(similarity[negative].mean()),
         "alignment": float(distance[positive].mean()),
         "uniformity": float(np.log(np.exp(-2 * distance[negative]).mean())),
-        "effective_rank": _effective_rank(x),
+        "effective_rank": effective_rank(x),
     }
 
 
-def _effective_rank(x: np.ndarray) -> float:
-    """Return the exponential of the entropy of the singular values, 1 for a matrix of zeros."""
-    values = np.linalg.svd(x, compute_uv=False)
+def effective_rank(x: np.ndarray) -> float:
+    """Return the effective rank of `embedding_statistics` of rows (N, D), 1 if all are zero.
+
+    Example:
+        >>> import numpy as np
+        >>> from bod_keras.training.embedding_statistics import effective_rank
+        >>> round(effective_rank(5.0 * np.eye(3)), 3)
+        3.0
+    """
+    values = np.linalg.svd(_directions(x), compute_uv=False)
     share = values[values > 0] / max(values.sum(), np.finfo(float).tiny)
     return float(np.exp(-np.sum(share * np.log(share))))
+
+
+def _directions(x):
+    """Rows of length 1; a zero row stays zero."""
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(length > 0, length, 1.0)

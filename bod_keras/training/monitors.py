@@ -90,11 +90,8 @@ class Monitors(keras.callbacks.Callback):
                 f"{type(model).__name__}"
             )
         super().set_model(model)
-        seeds = model._seeds()  # the run draws as it would without this
-        before = [ops.convert_to_numpy(seed).copy() for seed in seeds]
-        views = ops.convert_to_numpy(model.all_views(self._batch))
-        for seed, value in zip(seeds, before):
-            seed.assign(value)
+        with model.kept_draws():
+            views = ops.convert_to_numpy(model.all_views(self._batch))
         self._views = views.shape[1]
         self._clips = np.concatenate(list(np.swapaxes(views, 0, 1)))  # view after view
 

@@ -1,5 +1,8 @@
 """What Keras leaves out of a saved model: how far its random numbers have gone."""
 
+import contextlib
+from collections.abc import Iterator
+
 from keras import ops
 
 from bod_keras.errors import UserError
@@ -29,6 +32,17 @@ class SeedStates:
     def _seeds(self):
         weights = {id(v) for v in self.weights}
         return [v for v in self.non_trainable_variables if id(v) not in weights]
+
+    @contextlib.contextmanager
+    def kept_draws(self) -> Iterator[None]:
+        """What is drawn inside moves none of the model's generators: a run draws as it would without it."""
+        seeds = self._seeds()
+        before = [ops.convert_to_numpy(seed).copy() for seed in seeds]
+        try:
+            yield
+        finally:
+            for seed, value in zip(seeds, before):
+                seed.assign(value)
 
     def save_own_variables(self, store):
         super().save_own_variables(store)

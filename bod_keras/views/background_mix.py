@@ -50,7 +50,7 @@ class BackgroundMix(BackgroundSwap):
 
     @staticmethod
     def partners(x: Any) -> Any:
-        """For each row of the joint batch (B, ...) that of the video whose background its clip has, or itself."""
+        """For each row of the joint batch that of the video whose background its clip has, or itself."""
         half = ops.shape(x)[0] // 2
         return ops.concatenate([ops.roll(x[:half], 1, axis=0), x[half:]])
 
@@ -63,4 +63,6 @@ class BackgroundMix(BackgroundSwap):
         left = ops.reshape(ops.arange(width) < width // 2, (1, 1, 1, width, 1))
         rows = replicas.row_numbers(moving)
         alone = replicas.own_rows(ops.equal(self.partners(rows), rows))
-        return ops.logical_or(ops.where(share > _MOST, left, moving), alone[:, None, None, None, None])
+        return ops.logical_or(
+            ops.where(share > _MOST, left, moving), alone[:, None, None, None, None]
+        )

@@ -46,6 +46,7 @@ def arguments(videos, output, epochs=16, **changes):
         "clips.batch_size": 4,
         "clips.workers": 0,
         "monitors.videos": 4,
+        "evaluate.every": 0,
         "optimizer.name": "sgd",
         "optimizer.learning_rate": 1e-4,
     }

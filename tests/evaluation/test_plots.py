@@ -6,7 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from bod_keras.evaluation import plot_factors, plot_history, plot_monitors, plot_spectrum
+from bod_keras.evaluation import (
+    plot_factors,
+    plot_history,
+    plot_monitors,
+    plot_online,
+    plot_spectrum,
+)
 from bod_keras.evaluation.pictures import plots as plots_module
 
 
@@ -144,3 +150,26 @@ def test_no_global_state(tmp_path):
     plot_spectrum(np.ones(3), 0.1, tmp_path / "s.png")
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()
+
+
+def test_online_curves_have_a_panel_each_and_their_chance(tmp_path):
+    names = [
+        f"{m}_{c}_{p}"
+        for m in ("linear", "knn")
+        for c in ("digit", "side")
+        for p in ("static", "dynamic")
+    ]
+    names += ["rankme_static", "static_loss"]
+    rows = [(e, *(0.2 + 0.05 * e + 0.01 * i for i in range(9)), 4.0) for e in range(1, 8)]
+    rows.insert(3, (4, *["nan"] * 9, 4.0))  # an epoch that was not measured
+    source = write_history(tmp_path / "h.csv", ",".join(["epoch", *names]), rows)
+    plot_online(source, tmp_path / "online.png", {"digit": 0.1, "side": 0.5})
+    with_chance = read_picture(tmp_path / "online.png")
+    for part in ("static", "dynamic"):
+        assert count_color(with_chance, plots_module._NAMED[part]) > 200
+    plot_online(source, tmp_path / "bare.png")
+    bare = read_picture(tmp_path / "bare.png")
+    assert count_color(with_chance, "#000000") > count_color(bare, "#000000") + 100
+    empty = write_history(tmp_path / "e.csv", "epoch,loss", [(1, 2.0)])
+    with pytest.raises(ValueError, match="one column of online evaluation"):
+        plot_online(empty, tmp_path / "e.png")

@@ -22,7 +22,9 @@ def moving(clip, threshold):
 def swap_truth(clips, threshold):
     backgrounds, regions = zip(*(moving(clip, threshold) for clip in clips))
     others = [*backgrounds[1:], backgrounds[0]]
-    return np.stack([np.where(r[None, :, :, None], x, o) for r, x, o in zip(regions, clips, others)])
+    return np.stack(
+        [np.where(r[None, :, :, None], x, o) for r, x, o in zip(regions, clips, others)]
+    )
 
 
 def mix_truth(clips, threshold):

@@ -35,6 +35,12 @@ _MONITORS = {
     "share of clips without one": ("no_static",),
     "spectral radius": ("spectral_radius",),
 }
+# What `OnlineEvaluation` logs, and the titles of its panels.
+_ONLINE = {
+    "linear": "linear probe, accuracy",
+    "knn": "nearest neighbors, accuracy",
+    "rankme": "effective rank (higher is better)",
+}
 _GRAY = "#404040"  # of what belongs to no part
 _POSITIONS = ("step", "batch", "epoch")
 _SCALE_GAP = 8.0  # losses whose medians differ by more do not share a panel
@@ -143,6 +149,62 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
         axis.set_xlabel(axis_name)
     place = {"loc": "outside lower center", "ncols": max(1, len(parts)), "frameon": False}
     figure.legend(list(parts.values()), list(parts), **place)
+    _save(figure, png)
+
+
+def plot_online(
+    history_csv: str | os.PathLike,
+    png: str | os.PathLike,
+    chance: Mapping[str, float] | None = None,
+) -> None:
+    r"""Draw what `OnlineEvaluation` found in the course of a run, a panel per measure and column of labels.
+
+    Args:
+        history_csv: as for `plot_history`; its columns are ``linear_PART``, ``linear_COLUMN_PART`` and the
+            same of ``knn`` and ``rankme``.
+        png: the picture to write; missing folders are made.
+        chance: column of labels ("label") to the accuracy of the best constant answer, drawn as a dashed line.
+
+    Raises:
+        ValueError: if the file has no row or no such column.
+
+    Example:
+        >>> from bod_keras.evaluation import plot_online
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = (folder / "h.csv").write_text("epoch,linear_static\n1,0.5\n2,0.8\n")
+        >>> plot_online(folder / "h.csv", folder / "h.png", {"label": 0.25})
+    """
+    axis_name, position, columns = _read_columns(
+        Path(history_csv),
+        lambda name: name.split("_")[0] in _ONLINE and name.split("_")[-1] in _NAMED,
+        "online evaluation (linear_*, knn_*, rankme_*)",
+    )
+    panels: dict = {}
+    for name in columns:
+        measure, *column, part = name.split("_")
+        panels.setdefault((measure, "_".join(column)), []).append((part, name))
+    across = min(2, len(panels))
+    down = math.ceil(len(panels) / across)
+    figure = _figure(0.6 + 4.4 * across, 0.8 + 2.6 * down)
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    lines: dict = {}
+    for axis, ((measure, column), parts) in zip(axes, panels.items()):
+        for part, name in parts:
+            lines[part] = _draw_line(axis, position, columns[name], color=_NAMED[part])
+        axis.set_title(f"{_ONLINE[measure]}{f': {column}' if column else ''}", fontsize=10)
+        if measure != "rankme":
+            axis.set_ylim(0, 1.02)
+            level = (chance or {}).get(column or "label")
+            if level is not None:
+                lines["chance"] = axis.axhline(level, color="black", ls="--", lw=1.1)
+        _tidy(axis)
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    for axis in axes[max(0, len(panels) - across) : len(panels)]:
+        axis.set_xlabel(axis_name)
+    place = {"loc": "outside lower center", "ncols": len(lines), "frameon": False}
+    figure.legend(list(lines.values()), list(lines), **place)
     _save(figure, png)
 
 
