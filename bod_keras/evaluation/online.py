@@ -40,8 +40,8 @@ class OnlineEvaluation(keras.callbacks.Callback):
             (N,), or a dict of such columns by name. ``labels`` of ``None``: only ranks.
         held_out: None, or views (N, V, T, H, W, 3) of videos that are not trained on, for the loss.
         every: epochs from one measurement to the next; the first epoch that is seen is always measured.
-        most: largest share of the time since the first measurement, which compiles, that the later ones may
-            take: one that would exceed it is left out. 1.0: none is.
+        most: share of the training time that measurements may take: epochs are left out until that much time
+            has passed. What the first one took, which compiles, does not count. 1.0: none is left out.
         batch_size: clips, or views' videos, at a time.
 
     Raises:
@@ -88,7 +88,6 @@ class OnlineEvaluation(keras.callbacks.Callback):
             )
         self._held_out = None if held_out is None else np.asarray(held_out)
         self.every, self.most, self.batch_size = every, most, batch_size
-        self._taken = 0.0
         self._last: float | None = None
         self._read_out: ReadOut | None = None
 
@@ -104,21 +103,16 @@ class OnlineEvaluation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         before = time.perf_counter()
         if self._last is not None:
-            spent = self._taken + self._last
-            too_much = self.most < 1 and spent > self.most * (before - self._began)
+            too_much = self.most < 1 and self._last > self.most * (before - self._ended)
             if (epoch + 1) % self.every or too_much:
                 return
         keras_private.fetch_state(self.model)
         found = self._measure()
         if logs is not None:
             logs.update(found)
-        now = time.perf_counter()
-        took = now - before
-        if self._last is None:
-            self._began, self._last = now, 0.0
-        else:
-            self._taken += took
-            self._last = took
+        self._ended = time.perf_counter()
+        took = self._ended - before
+        self._last = 0.0 if self._last is None else took
         shown = [
             f"{name} {value:.3f}" for name, value in found.items() if name.startswith("linear")
         ]
