@@ -15,7 +15,7 @@ and "dynamic" are the accuracies of a linear probe from the part that tells most
 part", "dynamic part"; a plain model's parts come from an untrained split), min is the smaller of the two, mean
 ± sample standard deviation over seeds. "excess" is how far the part of the other factor is above chance,
 "swap" how often static part of A and dynamic part of B find the clip that has both, "modularity" and the next
-two are DCI's (dci.py). "supervised" is the
+two are DCI's. "supervised" is the
 ceiling: the same encoder, with labels, on independent factors.
 """
 

@@ -19,7 +19,6 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import layers, ops  # noqa: E402
 
-from benchmarks.cooccurrence.dci import dci  # noqa: E402
 from benchmarks.cooccurrence.lpc_sprites import ATTRIBUTES  # noqa: E402
 from benchmarks.cooccurrence.scenes import (  # noqa: E402
     PROBE_VIDEOS,
@@ -28,10 +27,11 @@ from benchmarks.cooccurrence.scenes import (  # noqa: E402
     factors,
     load_scenes,
 )
-from benchmarks.cooccurrence.swap_retrieval import swap_retrieval  # noqa: E402
 from benchmarks.cooccurrence.variants import build_model  # noqa: E402
 from bod_keras.evaluation import linear_probe  # noqa: E402
 from bod_keras.evaluation.probes.classification import chance  # noqa: E402
+from bod_keras.evaluation.probes.dci import dci  # noqa: E402
+from bod_keras.evaluation.probes.swap_retrieval import swap_retrieval  # noqa: E402
 from bod_keras.training import Monitors  # noqa: E402
 
 LEARNING_RATE = 2e-3

@@ -15,6 +15,7 @@ from bod_keras.evaluation.pictures.plots import (
     plot_spectrum,
 )
 from bod_keras.evaluation.probes.classification import classification_scores, write_classification
+from bod_keras.evaluation.probes.dci import dci
 from bod_keras.evaluation.probes.factors import factor_probes
 from bod_keras.evaluation.probes.knn import knn_accuracy, knn_scores
 from bod_keras.evaluation.probes.linear_probe import linear_probe, linear_scores
@@ -22,6 +23,7 @@ from bod_keras.evaluation.probes.low_shot import low_shot
 from bod_keras.evaluation.probes.mlp_probe import mlp_probe
 from bod_keras.evaluation.probes.neighbors import nearest_neighbors
 from bod_keras.evaluation.probes.retrieval import retrieval_recalls
+from bod_keras.evaluation.probes.swap_retrieval import swap_retrieval
 from bod_keras.evaluation.provenance import file_list_hash, model_hash, provenance
 from bod_keras.evaluation.report import environment, read_report, write_report
 from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
@@ -35,6 +37,7 @@ __all__ = [
     "compare_runs",
     "contact_sheet",
     "embedding_statistics",
+    "dci",
     "environment",
     "factor_probes",
     "factor_table",
@@ -63,6 +66,7 @@ __all__ = [
     "sensitivity",
     "shuffle_frames",
     "summarize",
+    "swap_retrieval",
     "write_classification",
     "read_report",
     "write_report",

@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.cooccurrence import report, run_case, scenes
-from benchmarks.cooccurrence.dci import dci
 from benchmarks.cooccurrence.lpc_sprites import LpcScenes, draw_sequences
 from benchmarks.cooccurrence.run_case import Case
-from benchmarks.cooccurrence.swap_retrieval import swap_retrieval
 
 LAYERS = ("body", "bottomwear", "topwear", "hair", "shoes")
 # From left to right, front and right: walk, spellcard, slash.
@@ -107,36 +105,6 @@ def test_training_clips_begin_anywhere_and_those_of_the_probe_at_the_first_frame
     assert found == set(range(8))
     for images in ("fit", "test"):
         assert (made.video(5, 4, images, rng)() == sequence).all()
-
-
-def test_a_swap_finds_what_has_both():
-    looks, motions = (grid.ravel() for grid in np.mgrid[:7, :5])
-    s, d = np.eye(7)[looks], np.eye(5)[motions]
-    assert swap_retrieval(s, d, looks, motions, 200) == 1.0
-    assert swap_retrieval(d, s, looks, motions, 200) == 0.0
-    # Scale and place of a number do not count; the motion alone leaves a choice of seven looks.
-    assert swap_retrieval(1e4 + 1e3 * s, d, looks, motions, 200) == 1.0
-    nothing = np.zeros((35, 2))
-    assert swap_retrieval(nothing, d, looks, motions, 200) < 0.5
-
-
-def test_importances_tell_which_part_holds_which_factor():
-    looks, motions = (np.tile(grid.ravel(), 10) for grid in np.mgrid[:4, :4])
-    noise = np.random.default_rng(0).normal(size=(2, 160, 3))
-    s, d = np.eye(4)[looks], np.eye(4)[motions]
-    factors = {"looks": looks, "motion": motions}
-
-    def scores(first, second):
-        return dci({"static": first, "dynamic": second}, factors, trees=10)
-
-    assert min(scores(s, d).values()) > 0.99 and min(scores(d, s).values()) > 0.99
-    both = np.concatenate([s, d], axis=1)
-    one = scores(both, noise[0])  # a part that holds all of both is compact, not modular
-    assert one["modularity"] < 0.1 and one["compactness"] > 0.95 and one["explicitness"] > 0.99
-    # Each part holds half of each factor.
-    half = scores(np.c_[s[:, :2], d[:, :2]], np.c_[s[:, 2:], d[:, 2:]])
-    assert half["modularity"] < 0.1 and half["compactness"] < 0.2 and half["explicitness"] > 0.99
-    assert scores(*noise)["explicitness"] < 0.8  # of training, which is learned by heart, and test
 
 
 def test_cases_are_trained_probed_and_tabled(arrays, monkeypatch, eagerly):

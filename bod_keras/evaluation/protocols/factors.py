@@ -25,7 +25,7 @@ def run_factors(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     features both parts, `tabulate` adds a table.
     """
     train, test = (split[:2] for split in labeled_splits(subject, protocol))
-    kinds = {kind: _columns(protocol, kind, train[1]) for kind in ("static", "dynamic")}
+    kinds = {kind: factors_of(protocol, kind, train[1]) for kind in ("static", "dynamic")}
     found = factor_probes(train, test, subject.seed, protocol.measures)
     result = {"factors": found}
     if all(kinds.values()) and {"static", "dynamic"} <= set(train[0]):
@@ -50,8 +50,8 @@ def tabulate(
     return {"table": table, "verdicts": sentences, "files": ["factor_table.png"]}
 
 
-def _columns(protocol, kind, labels) -> list[str]:
-    """Those of the protocol's static or dynamic factors that the videos have."""
+def factors_of(protocol: ConfigDict, kind: str, labels: Mapping[str, Any]) -> list[str]:
+    """Return those of the protocol's "static" or "dynamic" factors that the videos have."""
     key = f"{kind}_factors"
     absent = [name for name in protocol[key] if name not in labels]
     if absent and key in protocol.modified:
