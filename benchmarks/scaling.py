@@ -33,7 +33,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 import bod_keras  # noqa: E402
-from benchmarks import step  # noqa: E402
+from benchmarks import device  # noqa: E402
 from bod_keras.evaluation import format_table  # noqa: E402
 from bod_keras.frameworks import base  # noqa: E402
 
@@ -49,9 +49,9 @@ def main():
         return
     rows = [run(r) for r in args.replicas]
     print(
-        f"v-SimCLR, decoupled, {args.batch} videos a replica, {VIEWS} clips of {SHAPE}, {step.versions()}"
+        f"v-SimCLR, decoupled, {args.batch} videos a replica, {VIEWS} clips of {SHAPE}, {device.versions()}"
     )
-    print(f"{step.find_device()[1]}\n\nMeasured: replicas that share this machine's cores\n")
+    print(f"{device.find_device()[1]}\n\nMeasured: replicas that share this machine's cores\n")
     for row in rows:
         row["clips/s"] = row["replicas"] * args.batch * VIEWS / row["seconds"]
         row["efficiency"] = row["clips/s"] / rows[0]["clips/s"]
