@@ -254,11 +254,22 @@ def rival_step(job, compiler):
 # -- right, and resumable ------------------------------------------------------------------------------------
 
 
+def checks(job, folder):
+    part = job.get("part")
+    if part == "reference":
+        if not (folder / _REFERENCE).exists():
+            check(job, folder)
+    elif part == "killed":
+        _train(_small_model(), [training.Checkpoint(folder / f"run-{BACKEND}"), _Kill()])
+        raise SystemExit("the run ended before it was killed")
+    else:  # the check last: it changes the arithmetic
+        for name, function in zip(job["names"], (loader, resume, check)):
+            attempt(name, lambda f=function: f(job, folder))
+
+
 def check(job, folder):
     """A loss and an update by SGD, from the same weights: on the CPU kept, on the device compared."""
-    kept = folder / "reference.npz"
-    if job["part"] == "reference" and kept.exists():
-        return
+    keras.config.set_dtype_policy("float32")
     if BACKEND == "jax":
         jax.config.update("jax_default_matmul_precision", "highest")
     elif BACKEND == "tensorflow":
@@ -272,14 +283,11 @@ def check(job, folder):
     found = {}
     for variant in ("plain", "fixed views"):
         found |= {f"{variant}: {name}": x for name, x in one_update(network, variant).items()}
-    if job["part"] == "reference":
-        np.savez(kept, **found)
-        return
-    row = {}
-    with np.load(kept) as reference:
-        for name, value in found.items():
-            row[f"{name} off by"] = _distance(value, reference[name])
-    tell(job["names"][0], row)
+    if job.get("part") == "reference":
+        np.savez(folder / _REFERENCE, **found)
+        return None
+    with np.load(folder / _REFERENCE) as reference:
+        return {f"{name} off by": _distance(x, reference[name]) for name, x in found.items()}
 
 
 def one_update(network, variant):
@@ -302,6 +310,7 @@ def _distance(a, b):
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
+_REFERENCE = "reference.npz"
 _SPAN, _EPOCHS = 3, 4  # steps of an epoch
 
 
@@ -314,30 +323,22 @@ class _Kill(keras.callbacks.Callback):
 
 
 def resume(job, folder):
-    folder = folder / f"resume-{BACKEND}"
-    callbacks = [training.Checkpoint(folder)]
-    if job["part"] == "killed":
-        _train(_small_model(), [*callbacks, _Kill()])
-        raise SystemExit("the run ended before it was killed")
-    model, _ = training.load_checkpoint(folder)
+    """Go on with the run that was killed, and compare it with one that was not."""
+    keras.config.set_dtype_policy("float32")
+    model, _ = training.load_checkpoint(folder / f"run-{BACKEND}")
     if model is None:
-        raise SystemExit("the run that was killed left no checkpoint")
+        raise FileNotFoundError("the run that was killed left no checkpoint")
     resumed_at = training.steps_taken(model)
-    _train(model, callbacks)
     whole = _small_model()
-    _train(whole, [])
-    found, expected = (
-        np.concatenate([ops.convert_to_numpy(w).ravel() for w in m.trainable_weights])
-        for m in (model, whole)
-    )
-    tell(
-        job["names"][0],
-        {
-            "steps before the kill": resumed_at,
-            "steps in all": training.steps_taken(model),
-            "weights off by": _distance(found, expected),
-        },
-    )
+    found, expected = [], []
+    for one, weights in ((model, found), (whole, expected)):
+        _train(one, [])
+        weights.extend(ops.convert_to_numpy(w).ravel() for w in one.trainable_weights)
+    return {
+        "steps before the kill": resumed_at,
+        "steps in all": training.steps_taken(model),
+        "weights off by": _distance(np.concatenate(found), np.concatenate(expected)),
+    }
 
 
 def _small_model():
@@ -397,22 +398,12 @@ def loader(job, folder):
         model.train_on_batch(batch, return_dict=True)
     whole = time.perf_counter() - begin
     batches.close()
-    tell(
-        job["names"][0],
-        {
-            "workers": workers,
-            "clips/s": VIEWS * job["batch"] * count / whole,
-            "ms a step": 1e3 * whole / count,
-            "waits": f"{waited / whole:.1%}",
-        },
-    )
+    return {
+        "workers": workers,
+        "clips/s": VIEWS * job["batch"] * count / whole,
+        "ms a step": 1e3 * whole / count,
+        "waits": f"{waited / whole:.1%}",
+    }
 
 
-_KINDS = {
-    "card": card,
-    "steps": steps,
-    "rival": rival,
-    "check": check,
-    "resume": resume,
-    "loader": loader,
-}
+_KINDS = {"card": card, "steps": steps, "rival": rival, "checks": checks}
