@@ -228,9 +228,13 @@ def gathered(row, args):
     """Bytes that all replicas gather in a step: every view's embeddings of every part, from each of them."""
     if row["replicas"] == 1:
         return 0
-    # The motion view is one more, and each part sees its own two.
-    numbers = sum(VIEWS * width for width in row["widths"].values())
-    return row["replicas"] * args.batch * numbers * FLOAT
+    return row["replicas"] * own_bytes(row["widths"], args)
+
+
+def own_bytes(widths, args):
+    """Those of one replica's embeddings: the dynamic part sees the motion view, too."""
+    numbers = sum((VIEWS + (part == "dynamic")) * width for part, width in widths.items())
+    return args.batch * numbers * FLOAT
 
 
 def predict(replicas, args, costs):
@@ -239,7 +243,7 @@ def predict(replicas, args, costs):
     clips = VIEWS * videos
     hops = math.ceil(math.log2(replicas))
     share = (replicas - 1) / replicas
-    own = VIEWS * args.batch * sum(costs["widths"].values()) * FLOAT
+    own = own_bytes(costs["widths"], args)
     gather = hops * costs["latency"] + (replicas - 1) * own / costs["bandwidth"]
     # The gradient of a gather is a sum of as many bytes, scattered back.
     gather *= 2
