@@ -49,7 +49,10 @@ def card(job, folder):
     found = {"name": find_device()[1], "versions": versions()}
     for precision in gpu.PRECISIONS:
         a = ops.cast(
-            ops.convert_to_tensor(np.random.default_rng(0).normal(size=(size, size))), precision
+            ops.convert_to_tensor(
+                np.random.default_rng(0).normal(size=(size, size)).astype("float32")
+            ),
+            precision,
         )
         if BACKEND == "torch":
             torch.backends.cuda.matmul.allow_tf32 = True
