@@ -10,8 +10,9 @@ scikit-learn, Matplotlib, safetensors, tqdm, filelock); PyTorch for the rival; P
 for the loader alone. What fails, for lack of a package or of memory, is told, and the rest goes on.
 
 Each row is kept in ``--output`` as soon as it is measured, and not measured again: where the time was too
-short, the same command goes on. What was not reached is named. The order is that of importance: bfloat16
-first, then correctness, resuming and the loader, float32, and last the lower level on all weights.
+short, the same command goes on. What was not reached is named. The order is that of importance: R3D-18 in
+bfloat16, then the loader, resuming and correctness, the other networks, float32, and last the lower level on
+all weights.
 
 What is measured, of v-SimCLR with a head of 512 and 128, on clips of noise that stay on the device:
 
@@ -172,8 +173,8 @@ def jobs(args):
     first = "torch" if "torch" in args.backends else args.backends[0]
     add("card", first, ["card", "work"], networks=args.networks)
 
-    def steps(precision, what):
-        for network in args.networks:
+    def steps(networks, precision, what):
+        for network in networks:
             for backend in args.backends:
                 names = [f"{network} {precision} {backend} {name}" for name in what]
                 options = {"network": network, "precision": precision}
@@ -182,15 +183,18 @@ def jobs(args):
                 names = [f"{network} {precision} {name} plain" for name in RIVALS]
                 add("rival", "torch", names, **options)
 
-    for index, precision in enumerate(args.precisions):
-        steps(precision, [*STEPS, "all"] if args.tiny else list(STEPS))
-        if index == 0:
-            for backend in args.backends:
-                names = [f"{what} {backend}" for what in CHECKS]
-                add("checks", backend, names, reference="torch" if rival else backend)
+    most, *rest = args.precisions
+    what = [*STEPS, "all"] if args.tiny else list(STEPS)
+    steps(args.networks[:1], most, what)
+    for backend in args.backends:
+        names = [f"{check} {backend}" for check in CHECKS]
+        add("checks", backend, names, reference="torch" if rival else backend)
+    steps(args.networks[1:], most, what)
+    for precision in rest:
+        steps(args.networks, precision, what)
     if not args.tiny:
         for precision in args.precisions:
-            steps(precision, ["all"])
+            steps(args.networks, precision, ["all"])
     return found
 
 
@@ -216,9 +220,8 @@ class Record:
     def add(self, kind, name, value):
         self.content[kind][name] = value
         print(f"{name}: {json.dumps(value)}", file=sys.stderr, flush=True)
-        part = self.file.with_name(
-            self.file.name + ".part"
-        )  # a stop while it is written leaves the old one
+        # A stop while it is written leaves the old one.
+        part = self.file.with_name(self.file.name + ".part")
         part.write_text(json.dumps(self.content, indent=1))
         os.replace(part, self.file)
 
@@ -227,10 +230,8 @@ def run(job, record, folder, limit):
     """The processes of a job, one after the other; rows are recorded as they come."""
     end = time.monotonic() + limit
     reference = {"part": "reference", "device": "cpu", "backend": job.get("reference")}
-    parts = {
-        "checks": (reference, {"part": "killed"}, {}),
-    }
-    for part in parts.get(job["kind"], ({},)):
+    job = {**job, "wanted": record.missing(job)}
+    for part in (reference, {"part": "killed"}, {}) if job["kind"] == "checks" else ({},):
         reason = run_process({**job, **part}, record, folder, end - time.monotonic())
         if reason:
             for name in record.missing(job):

@@ -105,11 +105,13 @@ def steps(job, folder):
     shape = (job["batch"], VIEWS, *network.clip)
     clips = ops.convert_to_tensor(np.random.default_rng(0).random(shape, "float32"))
     for name, variant in zip(job["names"], job["what"]):
-        attempt(name, lambda v=variant: one_step(job, network, v, clips))
+        attempt(job, name, lambda v=variant: one_step(job, network, v, clips))
 
 
-def attempt(name, function):
-    """Tell what a function measured, or why it could not: the others are measured."""
+def attempt(job, name, function):
+    """Tell what a function measured, or why it could not; nothing if that is known already."""
+    if name not in job["wanted"]:
+        return
     try:
         row = function()
     except Exception as error:  # out of memory, and what else a GPU can do
@@ -239,7 +241,7 @@ class Memory:
 def rival(job, folder):
     compilers = None, "eager" if job["tiny"] else "inductor"
     for name, compiler in zip(job["names"], compilers):
-        attempt(name, lambda c=compiler: rival_step(job, c))
+        attempt(job, name, lambda c=compiler: rival_step(job, c))
 
 
 def rival_step(job, compiler):
@@ -267,7 +269,7 @@ def checks(job, folder):
         raise SystemExit("the run ended before it was killed")
     else:  # the check last: it changes the arithmetic
         for name, function in zip(job["names"], (loader, resume, check)):
-            attempt(name, lambda f=function: f(job, folder))
+            attempt(job, name, lambda f=function: f(job, folder))
 
 
 def check(job, folder):
