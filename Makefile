@@ -14,6 +14,7 @@
 # make real             the study of real videos under a panning camera (downloads them)
 # make frameworks       every framework, plain and decoupled, on the built-in videos, in one table (half an hour)
 # make bench            speed of the Koopman split against the D x D route, and of a training step against plain
+# make bench-gpu        a training step on one GPU beside PyTorch's, on the installed backends, in at most 8 minutes
 # make bench-input      clips a second from files and shards beside PyAV and decord, and memory over 2,000 openings
 # make exactness        every frame of a corpus of videos asked for by a seek, with a table (two minutes)
 # make faults           damaged and hostile files, models, names, killed and full-disk commands, counted (several minutes)
@@ -52,7 +53,7 @@ ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
 .PHONY: train test test-all test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks fashion physics \
-  real bench bench-input exactness faults mutants bench-encoders lint clean
+  real bench bench-gpu bench-input exactness faults mutants bench-encoders lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \
@@ -117,6 +118,9 @@ real: $(VENV)/installed
 bench: $(VENV)/installed
 	$(RUN) benchmarks/koopman_split.py
 	$(RUN) benchmarks/step.py
+
+bench-gpu:
+	$(PYTHON) benchmarks/gpu.py
 
 bench-input: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt

@@ -33,7 +33,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 import bod_keras  # noqa: E402
-from benchmarks import encoders, step  # noqa: E402
+from benchmarks import device, encoders, step  # noqa: E402
 from bod_keras.evaluation import format_table  # noqa: E402
 
 SHAPE = (8, 64, 64, 3)
@@ -62,9 +62,9 @@ def main():
         row["cosine"] = f"{cosine:.4f}"
         row["error"] = f"{np.abs(update - truth).max() / np.abs(truth).max():.0e}"
         row |= {name: f"{row[name]:.0f}" for name in ("MiB", "ms")}
-    _, name = step.find_device()
+    _, name = device.find_device()
     size = f"{args.batch} videos, {2 * args.batch} clips of {SHAPE}"
-    print(f"{args.encoder}, {size}, {args.clock} time, {step.versions()}\n{name}\n")
+    print(f"{args.encoder}, {size}, {args.clock} time, {device.versions()}\n{name}\n")
     print(format_table(rows, {name: name for name in COLUMNS}))
 
 

@@ -31,7 +31,8 @@ def torch_network(twin, arguments):
         def __init__(self, network, mean, std):
             super().__init__()
             self.network = network
-            self.mean, self.std = (torch.tensor(x).view(3, 1, 1, 1) for x in (mean, std))
+            for name, values in (("mean", mean), ("std", std)):  # they follow it to a device
+                self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1, 1))
 
         def forward(self, clips):
             return self.network((clips - self.mean) / self.std).mean((3, 4)).transpose(1, 2)

@@ -57,6 +57,7 @@ from benchmarks.encoder_calls import (  # noqa: E402
     torch_calls,
     torch_network,
 )
+from benchmarks.markdown import markdown  # noqa: E402
 
 # builder: in bod_keras.encoders; arguments: those that make the published network; twin: module and builder in
 # tests/torch_networks; tiny: arguments of both builders, for --smoke.
@@ -259,21 +260,6 @@ def print_table(args, rows):
         f"threads: {args.threads or 'all'}, {args.clock} time, best of {args.repeats}\n"
     )
     print(markdown(rows))
-
-
-def markdown(rows):
-    """A Markdown table whose columns are also aligned as text."""
-    columns = list(rows[0])
-    widths = [max(len(c), *(len(row[c]) for row in rows)) for c in columns]
-    lines = [
-        columns,
-        ["-" * width for width in widths],
-        *([row[c] for c in columns] for row in rows),
-    ]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |"
-        for line in lines
-    )
 
 
 def write_table(rows, folder):

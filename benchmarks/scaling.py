@@ -1,4 +1,4 @@
-"""What several replicas cost: measured on this machine, computed, and predicted to 1,024 GPUs; TensorFlow only.
+"""What several replicas cost: measured on this machine, computed, and predicted to 512 GPUs; TensorFlow only.
 
     python benchmarks/scaling.py                                    # minutes on 2 CPU cores
     python benchmarks/scaling.py --compute=0.4 --batch=64 --parameters=31.6e6 \
@@ -33,7 +33,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 import bod_keras  # noqa: E402
-from benchmarks import step  # noqa: E402
+from benchmarks import device  # noqa: E402
 from bod_keras.evaluation import format_table  # noqa: E402
 from bod_keras.frameworks import base  # noqa: E402
 
@@ -49,9 +49,9 @@ def main():
         return
     rows = [run(r) for r in args.replicas]
     print(
-        f"v-SimCLR, decoupled, {args.batch} videos a replica, {VIEWS} clips of {SHAPE}, {step.versions()}"
+        f"v-SimCLR, decoupled, {args.batch} videos a replica, {VIEWS} clips of {SHAPE}, {device.versions()}"
     )
-    print(f"{step.find_device()[1]}\n\nMeasured: replicas that share this machine's cores\n")
+    print(f"{device.find_device()[1]}\n\nMeasured: replicas that share this machine's cores\n")
     for row in rows:
         row["clips/s"] = row["replicas"] * args.batch * VIEWS / row["seconds"]
         row["efficiency"] = row["clips/s"] / rows[0]["clips/s"]
@@ -63,7 +63,7 @@ def main():
         "parameters": args.parameters or rows[0]["parameters"],
         "widths": rows[0]["widths"],
         **{name: getattr(args, name) or rows[-1][name] for name in ("latency", "bandwidth")},
-        "loss": args.loss or loss_cost(rows[0]["widths"], CLOCKS[args.clock]),
+        "loss": args.loss or loss_cost(rows[0]["losses"], CLOCKS[args.clock]),
     }
     print("\nPredicted from")
     print(f"  compute     {costs['compute']:.3g} s a step of {args.batch} videos on one replica")
@@ -72,15 +72,19 @@ def main():
         f"  latency     {costs['latency']:.3g} s a message; bandwidth {costs['bandwidth']:.3g} bytes/s"
     )
     print(f"  loss        {costs['loss']:.3g} s a pair of clips of the joint batch\n")
-    curve = [predict(2**k, args, costs) for k in range(11)]
+    curve = [predict(gpus, args, costs) for gpus in args.gpus]
     print_table(curve, {name: name for name in curve[0]})
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="Scaling over replicas: measured and predicted.")
     add = parser.add_argument
-    replicas = [1, 2, 4]
-    add("--replicas", type=lambda text: [int(r) for r in text.split(",")], default=replicas)
+
+    def numbers(text):
+        return [int(number) for number in text.split(",")]
+
+    add("--replicas", type=numbers, default=[1, 2, 4], help="that are measured (default: 1,2,4)")
+    add("--gpus", type=numbers, default=[1, 8, 64, 512], help="predicted (default: 1,8,64,512)")
     add("--batch", type=int, default=16, help="videos of a replica (default: %(default)s)")
     add("--steps", type=int, default=5, help="steps that are timed (default: %(default)s)")
     add(
@@ -127,6 +131,13 @@ def measure(args, replicas):
         return gather(x)
 
     base.gather = counting
+    losses, contrast = [], bod_keras.InfoNCE.call
+
+    def counted(loss, view_a, view_b):
+        losses.append(int(view_a.shape[-1]))
+        return contrast(loss, view_a, view_b)
+
+    bod_keras.InfoNCE.call = counted
     with strategy.scope():
         encoder = bod_keras.encoders.FrameCNN(SHAPE)
         model = bod_keras.VSimCLR(encoder, decoupling=True)
@@ -143,6 +154,8 @@ def measure(args, replicas):
         "gathered": sum(calls) if replicas > 1 else 0,
         "parameters": int(sum(math.prod(w.shape) for w in model.trainable_weights)),
         "widths": model.parts,
+        # Of one replica: how many losses of two views a step has, by their width.
+        "losses": {width: losses.count(width) for width in set(losses)},
     }
     if replicas > 1:
         small, large = (collective_seconds(strategy, n, CLOCKS[args.clock]) for n in (16, 2**22))
@@ -191,8 +204,8 @@ def median_seconds(function, clock):
     return float(np.median(times[2:]))  # the first ones trace
 
 
-def loss_cost(widths, clock, videos=512):
-    """Seconds of `InfoNCE` and its gradient, of all parts, over the pairs of clips."""
+def loss_cost(losses, clock, videos=512):
+    """Seconds of a step's `InfoNCE` and their gradients, over the pairs of clips."""
     rng = np.random.default_rng(0)
     loss = bod_keras.InfoNCE()
 
@@ -204,9 +217,10 @@ def loss_cost(widths, clock, videos=512):
         return tape.gradient(value, views)
 
     total = 0.0
-    for width in widths.values():
-        views = [tf.constant(rng.normal(size=(videos, width)), tf.float32) for _ in range(VIEWS)]
-        total += median_seconds(lambda v=views: once(v), clock)
+    for width, count in losses.items():
+        shape = videos, int(width)
+        views = [tf.constant(rng.normal(size=shape), tf.float32) for _ in range(VIEWS)]
+        total += count * median_seconds(lambda v=views: once(v), clock)
     return total / (VIEWS * videos) ** 2
 
 
@@ -214,9 +228,13 @@ def gathered(row, args):
     """Bytes that all replicas gather in a step: every view's embeddings of every part, from each of them."""
     if row["replicas"] == 1:
         return 0
-    # The motion view is one more, and each part sees its own two.
-    numbers = sum(VIEWS * width for width in row["widths"].values())
-    return row["replicas"] * args.batch * numbers * FLOAT
+    return row["replicas"] * own_bytes(row["widths"], args)
+
+
+def own_bytes(widths, args):
+    """Those of one replica's embeddings: the dynamic part sees the motion view, too."""
+    numbers = sum((VIEWS + (part == "dynamic")) * width for part, width in widths.items())
+    return args.batch * numbers * FLOAT
 
 
 def predict(replicas, args, costs):
@@ -225,14 +243,18 @@ def predict(replicas, args, costs):
     clips = VIEWS * videos
     hops = math.ceil(math.log2(replicas))
     share = (replicas - 1) / replicas
-    own = VIEWS * args.batch * sum(costs["widths"].values()) * FLOAT
+    own = own_bytes(costs["widths"], args)
     gather = hops * costs["latency"] + (replicas - 1) * own / costs["bandwidth"]
     # The gradient of a gather is a sum of as many bytes, scattered back.
     gather *= 2
     weights = costs["parameters"] * FLOAT
     reduce = 2 * hops * costs["latency"] + 2 * share * weights / costs["bandwidth"]
-    more_loss = costs["loss"] * (clips**2 - (VIEWS * args.batch) ** 2)
-    seconds = costs["compute"] + gather + reduce + more_loss
+    here = VIEWS * args.batch
+    more_loss = costs["loss"] * (clips**2 - here**2)
+    others = costs["compute"] + gather + reduce
+    seconds = others + more_loss
+    # If each replica computed its own rows of the logits alone.
+    of_own_rows = others + costs["loss"] * (clips - here) * here
     return {
         "GPUs": replicas,
         "videos": videos,
@@ -244,8 +266,10 @@ def predict(replicas, args, costs):
         "loss s": more_loss,
         "logits GiB": FLOAT * clips**2 / 2**30,
         "efficiency": costs["compute"] / seconds,
+        "of own rows": costs["compute"] / of_own_rows,
         "clips/s": clips / seconds,
-        "a host of 8": min(8, replicas) * VIEWS * args.batch / seconds,
+        "a GPU": here / seconds,
+        "a host of 8": min(8, replicas) * here / seconds,
     }
 
 

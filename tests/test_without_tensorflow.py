@@ -45,6 +45,10 @@ labels = write_digit_drift(tempfile.mkdtemp(), train=8, probe_train=1, probe_tes
 data = ClipDataset(read_catalog(labels, split="train"), frames=4, size=16, batch_size=4)
 history = model.fit(data.training_numpy(), steps_per_epoch=data.steps_per_epoch, verbose=0).history
 (first, second) = data.evaluation_numpy()
+if keras.backend.backend() == "torch":
+    loader, again = data.torch_loader(steps=3), data.training_numpy(steps=3)
+    for batch, (arrays,) in zip(loader, again, strict=True):
+        np.testing.assert_array_equal(batch["views"].numpy(), arrays["views"])
 print("streamed", np.isfinite(history["loss"]).all(), model.embed(second["views"][:, 0])["pooled"].shape[0])
 data.training()
 """

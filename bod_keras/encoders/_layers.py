@@ -54,11 +54,11 @@ class PaddedConv3D(keras.layers.Conv3D):
             inputs = ops.concatenate([*edges[0], inputs, *edges[1]], axis=1)
         if BACKEND == "tensorflow":
             return super().convolution_op(self._padded(inputs), kernel)
+        if BACKEND == "torch":
+            return self._torch_convolution(inputs, kernel)
         if self.kernel_size == (1, 1, 1):
             time, height, width = self.strides
             return ops.matmul(inputs[:, ::time, ::height, ::width], kernel[0, 0, 0])
-        if BACKEND == "torch":
-            return self._torch_convolution(inputs, kernel)
         inputs = self._padded(inputs)
         # Larger kernels are those of stems, by whose inputs nobody differentiates.
         small = max(self.kernel_size) <= 3

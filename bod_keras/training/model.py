@@ -10,13 +10,12 @@ from keras import ops
 
 from bod_keras.backend import autodiff, keras_private, replicas
 from bod_keras.backend.unit_range import check_array, check_finite, check_range, unit_floats
+from bod_keras.endless import is_endless
 from bod_keras.errors import UserError
 from bod_keras.training.chunks import run_in_chunks
 from bod_keras.training.exclude_vectors import exclude_vectors_from_weight_decay
 from bod_keras.training.seed_states import SeedStates
 from bod_keras.training.step import Step
-
-_ENDLESS = "endless_batches"  # the generator of `ClipDataset.training_numpy`
 
 
 class BiLevelModel(SeedStates, keras.Model):
@@ -249,9 +248,7 @@ class BiLevelModel(SeedStates, keras.Model):
         check_array(clips)
         if isinstance(clips, np.ndarray) and len(clips) % (kwargs.get("batch_size") or 32) == 1:
             self._check_videos(1, clips)
-        cardinality = getattr(x, "cardinality", None)
-        endless = callable(cardinality) and int(cardinality()) == -1
-        if steps_per_epoch is None and (endless or getattr(x, "__name__", "") == _ENDLESS):
+        if steps_per_epoch is None and is_endless(x):
             raise UserError(
                 "fit: the data set is endless. Pass steps_per_epoch, such as the number of videos divided by "
                 "the batch size."

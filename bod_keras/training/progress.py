@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +12,14 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
+# A first step that takes longer is told of.
+_PATIENCE = 1.5  # seconds
+
 
 class Progress(keras.callbacks.Callback):
     """Show steps done, the time left for the whole run, and the losses; measure seconds per step.
+
+    Where the backend compiles, a line says so while the first step takes longer than a second or two.
 
     Args:
         total: steps of the whole run.
@@ -32,6 +38,7 @@ class Progress(keras.callbacks.Callback):
         self.show = show
         self._times = []
         self._bar = None
+        self._timer = None
 
     @property
     def seconds_per_step(self) -> float:
@@ -43,9 +50,15 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         self._started = time.perf_counter()
+        if self.show and not self._times and keras.backend.backend() != "torch":
+            line = "Compiling the first step ..."
+            self._timer = threading.Timer(_PATIENCE, self._bar.write, (line, sys.stderr))
+            self._timer.daemon = True
+            self._timer.start()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         self._times.append(time.perf_counter() - self._started)
+        self._stop_timer()
         losses = {
             name.removesuffix("_loss"): f"{float(value):.3f}"
             for name, value in (logs or {}).items()
@@ -56,7 +69,14 @@ class Progress(keras.callbacks.Callback):
         self.done += 1
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        self._stop_timer()
         self._bar.close()
+
+    def _stop_timer(self):
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
+            self._timer = None
 
 
 def progress_bar(total: int, what: str | None = None, unit: str = "video", **options: Any) -> tqdm:

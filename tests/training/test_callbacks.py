@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import time
 
 import keras
 import numpy as np
@@ -121,6 +122,20 @@ def test_progress_counts_the_steps_of_the_whole_run(capsys):
     assert progress.done == 7
     assert progress.seconds_per_step > 0
     assert "7/7" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds, told", [(2.5, True), (0.0, False)])
+def test_a_long_first_step_is_told_of_where_it_compiles(seconds, told, capsys):
+    progress = Progress(total=2)
+    progress.on_train_begin()
+    for batch in range(2):
+        progress.on_train_batch_begin(batch)
+        time.sleep(seconds if batch == 0 else 0)
+        assert ("Compiling the first step" in capsys.readouterr().err) == (
+            told and batch == 0 and keras.backend.backend() != "torch"
+        )
+        progress.on_train_batch_end(batch, {"loss": 1.0})
+    progress.on_train_end()
 
 
 def test_columns_that_come_and_go_are_nan_and_left_out_of_the_summary(tmp_path):

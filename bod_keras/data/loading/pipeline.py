@@ -24,11 +24,13 @@ from bod_keras.data.record import Record
 from bod_keras.data.shards.shard_store import SHARD_KEY
 from bod_keras.data.video.array_store import ArrayRecord
 from bod_keras.data.video.check import check_video
+from bod_keras.endless import mark_endless
 from bod_keras.errors import UserError
 from bod_keras.storage.remote import is_remote
 
 if TYPE_CHECKING:
     import tensorflow as tf
+    import torch
 
     from bod_keras.views.clip_augmenter import ClipAugmenter
 
@@ -279,17 +281,42 @@ class ClipDataset:
             ValueError: if `position` is negative; while iterating, if too many files are broken.
         """
         _check_position(position)
-        convert = (lambda views: views) if self.clips.on_device else _to_float
+        batches = self._float_batches(position, steps)
+        return mark_endless(batches) if steps is None else batches
 
-        def endless_batches():  # by whose name `fit` knows that it must be told where to stop
-            with contextlib.closing(self._training_batches(position, steps)) as batches:
-                for batch in batches:
-                    yield ({**batch, "views": convert(batch["views"])},)
+    def torch_loader(
+        self, position: int = 0, steps: int | None = None, pin_memory: bool = False
+    ) -> torch.utils.data.DataLoader:
+        """Stream the batches of `training` as tensors of a PyTorch DataLoader, without TensorFlow.
 
-        found = endless_batches()
-        if steps is not None:
-            found.__name__ = "batches"
-        return found
+        It is read by the `workers` of this data set, in its order, whatever they are; a pass over it begins
+        at `position`, and ends them when it is left. Keras' `fit` takes it on the PyTorch backend.
+
+        Args:
+            position: as in `training`; to resume, one more than the last ``batch["position"]``.
+            steps: as in `training`.
+            pin_memory: whether tensors lie in page-locked memory, from which they go to a GPU sooner.
+
+        Returns:
+            `torch.utils.data.DataLoader` of the dicts of `training`.
+
+        Raises:
+            ValueError: if `position` is negative; while iterating, if too many files are broken.
+            ImportError: without PyTorch.
+
+        Example:
+            >>> import numpy as np
+            >>> from bod_keras.data import ClipDataset, array_records
+            >>> records = array_records(np.zeros((4, 8, 16, 16, 3), "uint8"))
+            >>> dataset = ClipDataset(records, frames=4, size=16, batch_size=2)
+            >>> for batch in dataset.torch_loader(steps=2):  # doctest: +SKIP
+            ...     loss = network(batch["views"].to("cuda"))
+        """
+        _check_position(position)
+        from bod_keras.data.loading.torch_loader import torch_loader
+
+        make = functools.partial(self._float_batches, position, steps)
+        return torch_loader(make, steps is None, pin_memory)
 
     def evaluation(self, views: int = 1, crops: int = 1) -> tf.data.Dataset:
         """Stream every readable record once, in order, without randomness, with tf.data.
@@ -363,6 +390,14 @@ class ClipDataset:
                 yield batch
                 if count == steps:
                     return
+
+    def _float_batches(
+        self, position: int, steps: int | None
+    ) -> Iterator[tuple[dict[str, np.ndarray]]]:
+        convert = (lambda views: views) if self.clips.on_device else _to_float
+        with contextlib.closing(self._training_batches(position, steps)) as batches:
+            for batch in batches:
+                yield ({**batch, "views": convert(batch["views"])},)
 
     def _training_tasks(self, position: int) -> Iterator[Task]:
         for sample in itertools.count():
@@ -462,7 +497,7 @@ def _tensorflow():
     except ImportError as error:
         raise ImportError(
             "bod_keras.data.ClipDataset streams with tf.data and needs TensorFlow: "
-            "pip install tensorflow. training_numpy() and evaluation_numpy() work without it."
+            "pip install tensorflow. training_numpy(), torch_loader() and evaluation_numpy() work without it."
         ) from error
     return tf
 
