@@ -44,7 +44,10 @@ def test_the_loss_of_the_recommended_form_by_hand():
     frames = [numpy(model(x)) for x in (numpy(mixed), views[:, 1], numpy(looks))]
     parts = [parts_by_hand(model, z) for z in frames]
     first, last = standardized([parts[0][0], parts[1][0]])
-    owners = [references.info_nce(first, x, 0.5).mean() for x in (last, last[[2, 0, 1, 3, 4, 5]])]
+    owners = [
+        references.info_nce(first, x, settings.static_temperature).mean()
+        for x in (last, last[[2, 0, 1, 3, 4, 5]])
+    ]
     static = own * owners[0] + (1 - own) * owners[1]
     temperature = settings.dynamic_temperature
     dynamic = np.mean([references.info_nce(parts[i][1], parts[2][1], temperature) for i in (0, 1)])
