@@ -1,6 +1,7 @@
 """Runs whose folder is damaged, deleted, killed or shared: what is there is never overwritten by less."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -96,6 +97,19 @@ def test_a_damaged_report_is_set_aside_and_the_run_goes_on(text, run, folder_of_
     assert steps_of(run) == [2, 4, 6]
     if text is not None:
         assert (run / "aside-report.json").read_text() == text
+
+
+def test_pipes_in_a_run_are_passed_over_and_stay(run, folder_of_videos, capsys):
+    for name in ("report.json", "history.csv", "checkpoints/step-00000004.keras"):
+        (run / name).unlink()
+        os.mkfifo(run / name)
+    assert go_on(run, folder_of_videos) is None
+    told = capsys.readouterr().out
+    assert "step-00000004.keras is damaged and was passed over" in told and "a pipe" in told
+    assert "resumed at step 2" in told
+    asides = ("aside-report.json", "aside-history.csv", "checkpoints/aside-step-00000004.keras")
+    assert all((run / name).is_fifo() for name in asides)
+    assert report_of(run)["training"]["steps"] == 6
 
 
 def test_with_a_damaged_report_other_settings_are_refused_too(run, folder_of_videos):

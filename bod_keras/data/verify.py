@@ -16,6 +16,7 @@ from bod_keras.data.record import Catalog
 from bod_keras.data.video.check import check_video, content_hash
 from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import set_aside
+from bod_keras.storage.regular_file import regular_file
 from bod_keras.storage.remote import is_remote
 
 KINDS = ("unreadable", "truncated", "too short", "variable rate", "gaps", "duplicate")
@@ -140,7 +141,7 @@ def _read_journal(journal: str, full: bool) -> dict[str, dict]:
     if not os.path.exists(journal):
         return {}
     lines = []
-    with open(journal, "rb") as stream:
+    with open(regular_file(journal), "rb") as stream:
         for line in stream:
             try:
                 lines.append(json.loads(line))

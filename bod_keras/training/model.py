@@ -73,7 +73,10 @@ class BiLevelModel(SeedStates, keras.Model):
     uses_batch_statistics = False
 
     def add_state(self) -> None:
-        """Create what every bi-level model keeps. A subclass calls it in its constructor, once `logged` is known."""
+        """Create what every bi-level model keeps.
+
+        A subclass calls it in its constructor, once `logged` is known.
+        """
         if not hasattr(self, "steps_taken"):
             for name in ("first_position", "next_position", "steps_taken"):
                 counter = self.add_weight(

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import av
 
 from bod_keras.data.video.signature import signature
+from bod_keras.storage.regular_file import regular_file
 from bod_keras.storage.remote import is_remote
 from bod_keras.storage.remote_error import RemoteFileError
 from bod_keras.storage.remote_file import RemoteFile
@@ -297,6 +298,8 @@ def _check_local(name: str) -> str | io.BufferedReader:
         raise VideoError(name, "there is no such file")
     if os.path.isdir(name):
         raise VideoError(name, "this is a folder, not a video file")
+    with video_errors(name):
+        regular_file(name)
     if os.path.getsize(name) == 0:
         raise VideoError(name, "the file is empty (0 bytes)")
     if not os.access(name, os.R_OK):
