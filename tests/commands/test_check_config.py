@@ -151,6 +151,15 @@ def test_flags_of_an_evaluation_without_sense_are_refused(flags, said):
         evaluate_runs([], Options(**flags), "configs/protocols")
 
 
+@pytest.mark.parametrize("output", ["there", "https://host/runs"])
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(output, tmp_path):
+    (tmp_path / "there").write_text("a file")
+    place = output if "://" in output else str(tmp_path / "there")
+    with pytest.raises((OSError, UserError), match="File exists|http can only be read"):
+        evaluate_runs([str(tmp_path / "no run")], Options(output=place), "configs/protocols")
+    assert (tmp_path / "there").read_text() == "a file"
+
+
 @pytest.mark.parametrize("text", ["-1", "1.5", "99999999999", "one"])
 def test_seeds_that_are_none_are_refused(text):
     with pytest.raises(UserError, match="--seeds must be numbers, 0 to 4294967295"):
