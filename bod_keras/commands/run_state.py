@@ -88,7 +88,7 @@ def is_finished(
     A finished run that is trained on has its old model.keras, and checkpoints until it is finished again.
 
     Raises:
-        UserError: there are results, and what the run needs to go on is gone: it would begin anew.
+        UserError: there are results, and what the run needs to continue is gone: it would begin anew.
     """
     folder.pull("history.csv")
     names = folder.names()

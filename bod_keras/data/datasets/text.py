@@ -98,7 +98,7 @@ def csv_rows(
         For each row the number of its first line, and its cells.
 
     Raises:
-        UserError: a quoted cell does not end, or goes on after its end.
+        UserError: a quoted cell does not end, or something other than a comma follows it.
     """
     rows, before = [], 0
     usual = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))

@@ -168,7 +168,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _agree(folder: Path, identity: dict) -> None:
-    """Go on only with what an earlier run was asked for."""
+    """Continue only with what an earlier run was asked for."""
     path = folder / UNFINISHED / MANIFEST
     found = read_unfinished(path)
     if found is not None:
