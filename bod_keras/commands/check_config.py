@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from numbers import Real
@@ -52,6 +53,9 @@ _AT_MOST = {
 }
 
 
+_LONGEST_NAME = 200  # bytes; systems take 255, and the seed and names of temporary files are added
+
+
 def check_config(config: Mapping[str, Any]) -> None:
     """Raise a `UserError` that names the key of the first value without sense.
 
@@ -86,5 +90,14 @@ def check_config(config: Mapping[str, Any]) -> None:
             "config.name must be the name of a folder within config.output, without slashes. "
             f"Received: {name!r}"
         )
-    if not config["output"].strip():
-        raise UserError("config.output must be a folder. Received: ''")
+    for key in ("name", "output"):
+        try:
+            length = max(map(len, os.fsencode(config[key]).split(b"/")))
+        except UnicodeEncodeError:
+            raise UserError(f"config.{key} must be text. Received: {config[key]!a}") from None
+        if length > _LONGEST_NAME:
+            raise UserError(
+                f"config.{key} must have names up to {_LONGEST_NAME} bytes, not {length}"
+            )
+    if not config["output"].strip() or "\0" in config["output"]:
+        raise UserError(f"config.output must be a folder. Received: {config['output']!r}")

@@ -74,7 +74,7 @@ def read_report(path: str | os.PathLike) -> dict:
     """
     try:
         report = json.loads(regular_file(path).read_text(encoding="utf-8"))
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         raise
     except (ValueError, RecursionError, OSError) as error:
         raise UserError(

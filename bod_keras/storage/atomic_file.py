@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from bod_keras.errors import UserError
 from bod_keras.storage.regular_file import regular_file
 
 PART = ".part-"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib takes a slash away
 
 
 @contextlib.contextmanager
@@ -24,6 +27,7 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
         path: the file to replace; missing folders are made.
 
     Raises:
+        UserError: `path` is an address, such as ``s3://bucket/a``.
         OSError: the file cannot be written (disk full, no permission), or `path` is a folder, a pipe or a
             device; what was at `path` is untouched.
 
@@ -56,6 +60,7 @@ def check_target(path: str | os.PathLike) -> None:
         path: the file, to be written by `atomic_file`.
 
     Raises:
+        UserError: it is an address, such as ``s3://bucket/a``.
         OSError: it is a folder, a pipe or a device, or nothing can be written beside it.
 
     Example:
@@ -67,6 +72,14 @@ def check_target(path: str | os.PathLike) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise PermissionError(errno.EACCES, "nothing can be written to this folder", str(folder))
+
+
+def check_local(path: str | os.PathLike) -> None:
+    """Raise a `UserError` if a path to write to is an address, which would become a local folder."""
+    if _ADDRESS.match(os.fspath(path)):
+        raise UserError(
+            f"{path} is an address, and this is written to local files only. Copy it there afterwards."
+        )
 
 
 def sweep_parts(folder: str | os.PathLike) -> None:
@@ -102,6 +115,7 @@ def set_aside(path: str | os.PathLike) -> Path:
 
 
 def _target(path: str | os.PathLike) -> Path:
+    check_local(path)
     path = regular_file(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "this is a folder, not a file", str(path))

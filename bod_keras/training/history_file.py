@@ -113,7 +113,11 @@ def _read(path: Path) -> tuple[list[dict[str, str]], str | None]:
         with open(regular_file(path), newline="", encoding="utf-8") as file:
             text = file.read()
         for number, row in enumerate(csv.DictReader(io.StringIO(text, newline="")), start=2):
-            int(row["step"]), int(row["epoch"]), float(row["seconds"])
+            int(row["epoch"])
+            if int(row["step"]) <= (int(rows[-1]["step"]) if rows else 0):
+                return rows, f"line {number} goes back to step {row['step'][:20]}"
+            if not 0 <= float(row["seconds"]) < math.inf:
+                return rows, f"line {number} has {row['seconds'][:20]} seconds"
             [float(value) for value in row.values()]
             if not text.endswith("\n") and number == len(text.splitlines()):
                 return rows, f"line {number} is cut off"

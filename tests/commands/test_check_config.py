@@ -151,6 +151,22 @@ def test_flags_of_an_evaluation_without_sense_are_refused(flags, said):
         evaluate_runs([], Options(**flags), "configs/protocols")
 
 
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"name": "a" * 300}, "config.name must have names up to 200 bytes, not 300"),
+        ({"name": "\ud800"}, "config.name must be text"),
+        ({"output": "runs/" + "é" * 120}, "config.output must have names up to 200 bytes, not 240"),
+        ({"output": "a\0b"}, "config.output must be a folder"),
+        ({"output": " "}, "config.output must be a folder"),
+    ],
+    ids=str,
+)
+def test_names_that_no_folder_can_have_are_refused(settings, said):
+    with pytest.raises(UserError, match=said):
+        check_config({"name": "run", "output": "runs", **settings})
+
+
 @pytest.mark.parametrize("output", ["there", "https://host/runs"])
 def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(output, tmp_path):
     (tmp_path / "there").write_text("a file")

@@ -183,7 +183,7 @@ def test_a_pause_of_all_processes_blames_no_file(tmp_path):
             for process in processes:
                 os.killpg(process.pid, signal.SIGCONT)
         for process in processes:
-            assert process.communicate(timeout=60)[0] == "[None, None, None]\n"
+            assert process.stdout.read() == "[None, None, None]\n"
     finally:
         for process in processes:
             process.kill()

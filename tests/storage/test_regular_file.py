@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from bod_keras.data import (
 from bod_keras.data.__main__ import main
 from bod_keras.data.datasets import read_pickle
 from bod_keras.data.video.check import check_video
+from bod_keras.errors import UserError
 from bod_keras.evaluation.protocols.finetune import read_result
 from bod_keras.evaluation.report import read_report
 from bod_keras.storage.atomic_file import atomic_file, check_target
@@ -136,3 +138,17 @@ def test_verify_looks_where_it_will_write_before_it_reads(flag, tmp_path, capsys
         main(["verify", f"--source={videos}", "--workers=1", *flags])
     assert sorted(os.listdir(tmp_path)) == ["there", "videos"]
     assert "reads headers" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/report.json", "gs://b/r", "https://host/r.json"])
+def test_an_address_does_not_become_a_local_folder(address, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (address, Path(address)):
+        with pytest.raises(UserError, match="is an address, and this is written to local files"):
+            with atomic_file(path) as part:
+                part.write_text("{}")
+        with pytest.raises(UserError, match="is an address"):
+            check_target(path)
+    with pytest.raises(SystemExit, match="verify: s3:/+bucket/r.json is an address"):
+        main(["verify", f"--source={__file__}", "--report=s3://bucket/r.json"])
+    assert not os.listdir(tmp_path)
