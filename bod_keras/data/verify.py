@@ -18,6 +18,7 @@ from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import set_aside
 from bod_keras.storage.regular_file import regular_file
 from bod_keras.storage.remote import is_remote
+from bod_keras.storage.stored_size import stored_size
 
 KINDS = ("unreadable", "truncated", "too short", "variable rate", "gaps", "duplicate")
 
@@ -76,7 +77,7 @@ def verify(
     states = {path: state for path, state in states.items() if state is not None}
 
     def patience(path: str) -> float:
-        return timeout + states[path][0] / 2**20
+        return timeout + stored_size(path) / 2**20
 
     results = _checked(states, full, workers, patience, os.fspath(journal))
     problems: dict[str, dict[str, str]] = {}

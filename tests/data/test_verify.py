@@ -186,6 +186,14 @@ def test_a_file_that_never_answers_is_given_up(tmp_path, monkeypatch):
     assert found["counts"]["present"] == 2 and found["counts"]["unreadable"] == 1
 
 
+def test_a_file_that_claims_a_terabyte_of_zeros_has_no_days_to_be_read(tmp_path):
+    """Its time grows with what its disk holds of it."""
+    path = save_video(tmp_path / "sparse.avi", make_ramp_clip(20))
+    os.truncate(path, 2**40)
+    found = verify(Catalog([Record(path)]), timeout=1.0, journal=tmp_path / "journal")
+    assert found["problems"][path]["unreadable"].startswith("no answer for 1")
+
+
 def test_damage_in_the_middle_needs_the_full_check(tmp_path):
     clip = np.random.default_rng(0).integers(0, 255, (60, 32, 32, 3), dtype=np.uint8)
     path = save_video(tmp_path / "a.mkv", clip, "FFV1")
