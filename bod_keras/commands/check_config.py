@@ -26,10 +26,14 @@ _AT_LEAST = {
     **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho"), 0),
     **{f"optimizer.{k}": 0 for k in ("warmup_epochs", "weight_decay", "momentum")},
     **{f"optimizer.{k}": 0 for k in ("warmup_learning_rate", "final_learning_rate")},
+    **{f"decoupling.{k}": 0 for k in ("ridge", "dynamic_weight", "base_weight")},
+    "decoupling.bilevel.inner_steps": 1,
 }
 _MORE_THAN = {
     **dict.fromkeys(("clips.timeout", "optimizer.learning_rate", "optimizer.clipnorm"), 0),
     **dict.fromkeys(("framework.temperature", "framework.epsilon"), 0),
+    **{f"decoupling.{k}_temperature": 0 for k in ("static", "dynamic")},
+    **{f"decoupling.{k}": 0 for k in ("threshold", "swap_threshold")},
 }
 _AT_MOST = {
     **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho"), 1),
@@ -47,6 +51,12 @@ _AT_MOST = {
     **{f"optimizer.{k}": 10**6 for k in ("warmup_epochs", "reference_batch")},
     **{f"optimizer.{k}": 1e8 for k in ("learning_rate", "warmup_learning_rate")},
     "optimizer.weight_decay": 1000,
+    **{f"decoupling.{k}": 10**6 for k in ("ridge", "dynamic_weight", "base_weight")},
+    **{f"decoupling.{k}_temperature": 10**6 for k in ("static", "dynamic")},
+    **dict.fromkeys(("framework.temperature", "decoupling.threshold"), 10**6),
+    "decoupling.swap_threshold": 1,
+    "decoupling.bilevel.inner_learning_rate": 1e8,
+    "data.fold": 100,
     "probe.crops": 3,
     "decoupling.bilevel.inner_steps": 1000,
     "clips.cache_mb": 2**24,
