@@ -86,7 +86,7 @@ test-real: $(VENV)/installed
 	$(RUN) train.py --config=configs/videos.py:small --config.name=real --config.data.source=data/real \
 	  --config.epochs=2 --config.clips.batch_size=4
 
-# Its torchvision wants the PyTorch of the same index, so it does not share an environment.
+# Its torchvision needs the PyTorch of the same index, so it does not share an environment.
 test-lightly:
 	$(PYTHON) -m venv .venv-lightly
 	.venv-lightly/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-lightly.txt

@@ -48,12 +48,12 @@ _PER_CLASS = flags.DEFINE_integer(
 _SHARE = flags.DEFINE_float("share", None, "Low-shot: learn from this share of each class.")
 _SEEDS = flags.DEFINE_list("seeds", None, "Seeds, such as 0,1,2; by default the run's.")
 _OVERLAP = flags.DEFINE_bool(
-    "allow_overlap", False, "Go on if a test video is in the training list."
+    "allow_overlap", False, "Continue if a test video is in the training list."
 )
 _BAD_SHARE = flags.DEFINE_float(
     "max_bad_share",
     None,
-    "Go on while at most this share of the videos is broken; the run's if not given.",
+    "Continue while at most this share of the videos is broken; the run's if not given.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the joint table and plot.")
 _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show the Python traceback of every error.")

@@ -10,6 +10,7 @@ frame number is beside it. Exits with 1 if a frame is wrong or refused.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import sys
 import tempfile
@@ -62,6 +63,7 @@ def check(path: str) -> dict:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     total = 0
     print("| container | codec | files | frames asked | wrong | refused | ms | wrong by OpenCV |")
     print("|---|---|---|---|---|---|---|---|")

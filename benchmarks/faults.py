@@ -7,7 +7,7 @@
 Every trial damages a file of the campaign's own (flipped bits, a cut, a hole, a repetition), makes a hostile
 one, closes a folder to writing, or stops a command at a random moment, and looks at the result: "right",
 "refused" (one line that names the file), or WRONG: other frames, records, arrays or weights than before, a
-traceback, a crash, a hang, a run that does not go on. Exits with 1 if anything was wrong; each such trial is
+traceback, a crash, a hang, a run that does not continue. Exits with 1 if anything was wrong; each such trial is
 named, and its seed repeats it.
 """
 
@@ -325,7 +325,7 @@ def kill(base: Path, own: Path, rng: np.random.Generator) -> str:
 
 
 def full_disk(base: Path, own: Path, rng: np.random.Generator) -> str:
-    """A command whose files may not grow says so in a line, and goes on later."""
+    """A command whose files may not grow says so in a line, and continues later."""
     command = str(rng.choice(COMMANDS))
     limit = int(rng.integers(1, 40_000))
     process = start(
@@ -347,7 +347,7 @@ def weights_of(path: Path) -> list[np.ndarray]:
 
 
 def read_only(base: Path, own: Path, rng: np.random.Generator) -> str:
-    """A command that may not write where it should says so in a line, and goes on elsewhere."""
+    """A command that may not write where it should says so in a line, and continues elsewhere."""
     command = str(rng.choice([*COMMANDS, "train", "run", "features"]))
     target = own / "closed"
     if command in ("run", "features"):
@@ -420,7 +420,7 @@ def evaluate(base: Path, own: Path, rng: np.random.Generator) -> str:
         return f"WRONG: {outputs[0][-300:]!r}"
     if any(process.returncode for process in both):
         told = kind == 2 and "report.json" in outputs[0] and report.read_bytes() == before
-        return "refused" if told else f"WRONG: does not go on: {outputs[0][-300:]!r}"
+        return "refused" if told else f"WRONG: does not continue: {outputs[0][-300:]!r}"
     return "right" if evaluated(own) == evaluated(base) else "WRONG: other numbers"
 
 
@@ -456,7 +456,7 @@ def ended(base: Path, own: Path, command: str) -> str:
     process = start(data_command(base, own, command))
     output = process.communicate(timeout=4 * SECONDS)[0]
     if process.returncode:
-        return f"WRONG: does not go on: {output[-300:]!r}"
+        return f"WRONG: does not continue: {output[-300:]!r}"
     return "right" if result_of(own, command) == result_of(base, command) else "WRONG: differs"
 
 
@@ -478,7 +478,7 @@ def train(base: Path, own: Path, rng: np.random.Generator) -> str:
     process = start(train_command(base, own))
     output = process.communicate(timeout=20 * SECONDS)[0]
     if process.returncode:
-        return f"WRONG: does not go on: {output[-300:]!r}"
+        return f"WRONG: does not continue: {output[-300:]!r}"
     return "right" if trained(own) == trained(base) else "WRONG: other weights or history"
 
 

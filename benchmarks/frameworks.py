@@ -1,6 +1,6 @@
 """Every framework, plain and decoupled, on the built-in data: what its features know, and what it costs.
 
-    python benchmarks/frameworks.py                  # 14 runs of some 2 minutes on 2 CPU cores
+    python benchmarks/frameworks.py                  # 16 runs of some 2 minutes on 2 CPU cores
     python benchmarks/frameworks.py --seeds=3
     python benchmarks/frameworks.py --frameworks=vmoco,vbyol --smoke
 
@@ -15,6 +15,7 @@ the loss compares, of 64 videos: near 1 they have collapsed. "time" is that of a
 plain one: both models take turns on one batch, median of the rounds' ratios.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -27,18 +28,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-from absl import app, flags  # noqa: E402
 
 from benchmarks import step  # noqa: E402
 from bod_keras.evaluation import format_table, summarize  # noqa: E402
 from bod_keras.frameworks import FRAMEWORKS  # noqa: E402
-
-_NAMES = flags.DEFINE_list("frameworks", list(FRAMEWORKS), "Which ones.")
-_SEEDS = flags.DEFINE_integer("seeds", 1, "How many seeds, from 0.")
-_SMOKE = flags.DEFINE_bool("smoke", False, "Tiny runs: does it work?")
-_OUTPUT = flags.DEFINE_string("output", "runs", "Folder of the runs.")
-_ROUNDS = flags.DEFINE_integer("rounds", 15, "Rounds of the timing; the first seed is timed.")
-_DATA = flags.DEFINE_string("data", "data/built-in", "Folder of the built-in videos.")
 
 KINDS = ("plain", "bod")
 # Heading to where it is in a run's report.
@@ -53,53 +46,65 @@ COLUMNS = {
 }
 
 
-def main(_):
-    unknown = sorted(set(_NAMES.value) - set(FRAMEWORKS))
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add = parser.add_argument
+    add("--frameworks", default=",".join(FRAMEWORKS), help="which ones (all)")
+    add("--seeds", type=int, default=1, help="how many seeds, from 0")
+    add("--smoke", action="store_true", help="tiny runs: does it work?")
+    add("--output", default="runs", help="folder of the runs")
+    add("--rounds", type=int, default=15, help="rounds of the timing; the first seed is timed")
+    add("--data", default="data/built-in", help="folder of the built-in videos")
+    options = parser.parse_args()
+    names = options.frameworks.split(",")
+    unknown = sorted(set(names) - set(FRAMEWORKS))
     if unknown:
         sys.exit(
             f"--frameworks must be among {', '.join(FRAMEWORKS)}. Received: {', '.join(unknown)}"
         )
     measured = []
-    for name in _NAMES.value:
+    for name in names:
         for kind in KINDS:
-            for seed in range(_SEEDS.value):
-                report = run(name, kind, seed)
+            for seed in range(options.seeds):
+                report = run(options, name, kind, seed)
                 row = {heading: look_up(report, path) for heading, path in COLUMNS.items()}
                 measured.append({"name": f"{name} {kind}", **row})
     rows = summarize(measured)
     for row in rows:
         name, kind = row["name"].split()
-        row["time"] = time_ratio(name) if kind == "bod" else 1.0
+        row["time"] = time_ratio(options, name) if kind == "bod" else 1.0
     columns = {"name": "framework", "runs": "seeds"}
     columns |= {h: h for h in (*COLUMNS, "time") if any(row.get(h) is not None for row in rows)}
     print(f"\n{format_table(rows, columns)}")
 
 
-def folder_of(name, kind, seed):
-    suffix = "-smoke" if _SMOKE.value else ""
-    return Path(_OUTPUT.value) / f"demo-{name}-{kind}{suffix}-seed{seed}"
+def folder_of(options, name, kind, seed):
+    suffix = "-smoke" if options.smoke else ""
+    return Path(options.output) / f"demo-{name}-{kind}{suffix}-seed{seed}"
 
 
-def time_ratio(name):
+def time_ratio(options, name):
     """Seconds of a decoupled step over those of a plain one, from the trained models."""
-    paths = {kind: folder_of(name, kind, seed=0) / "model.keras" for kind in KINDS}
+    paths = {kind: folder_of(options, name, kind, seed=0) / "model.keras" for kind in KINDS}
     models = {kind: keras.models.load_model(path) for kind, path in paths.items()}
-    config = json.loads((folder_of(name, "plain", seed=0) / "report.json").read_text())["config"]
+    config = json.loads((folder_of(options, name, "plain", seed=0) / "report.json").read_text())[
+        "config"
+    ]
     clips = step.make_batch(models["plain"], config["clips"]["batch_size"])
-    _, times = step.measure(models, clips, _ROUNDS.value)
+    _, times = step.measure(models, clips, options.rounds)
     return float(np.median(times["bod"] / times["plain"]))
 
 
-def run(name, kind, seed):
+def run(options, name, kind, seed):
     """Train and evaluate one run unless that is done; its report."""
-    arguments = ",".join([kind, name, *(["smoke"] if _SMOKE.value else [])])
-    folder = folder_of(name, kind, seed)
+    arguments = ",".join([kind, name, *(["smoke"] if options.smoke else [])])
+    folder = folder_of(options, name, kind, seed)
     command(
         "train.py",
         f"--config=configs/demo.py:{arguments}",
         f"--config.seed={seed}",
-        f"--config.output={_OUTPUT.value}",
-        f"--config.built_in.folder={_DATA.value}",
+        f"--config.output={options.output}",
+        f"--config.built_in.folder={options.data}",
     )
     report = json.loads((folder / "report.json").read_text())
     if "evaluation_linear" not in report:
@@ -121,4 +126,4 @@ def look_up(report, path):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

@@ -33,12 +33,12 @@ sys.path.insert(0, str(ROOT))
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
-from bod_keras.data.loading.worker_pool import WorkerPool  # noqa: E402
 
 from bod_keras.data import read_catalog  # noqa: E402
 from bod_keras.data.augment.augment import augmentation  # noqa: E402
 from bod_keras.data.loading.clips import sample_rng, sample_views  # noqa: E402
 from bod_keras.data.loading.reader import ClipReader, Task  # noqa: E402
+from bod_keras.data.loading.sample_source import SampleSource  # noqa: E402
 from bod_keras.data.open_store import open_store  # noqa: E402
 from bod_keras.data.shards.shard_writer import ShardSettings  # noqa: E402
 from bod_keras.data.shards.shards import write_shards  # noqa: E402
@@ -92,20 +92,21 @@ class Ours:
 
     def __init__(self, records, views):
         self.augment = augmentation("cvrl", SIZE)
-        self.reader = ClipReader(records, FRAMES, STRIDE, 0, self.augment, self.augment, 0)
+        self.records = records
+        self.reader = ClipReader(FRAMES, STRIDE, 0, self.augment, self.augment)
         self.store = open_store(records)
         self.out = np.empty((views, FRAMES, SIZE, SIZE, 3), np.uint8)
         self.views = views
 
     def sample(self, index, epoch):
-        self.reader.read(Task(0, index, epoch, self.views), self.out)
+        self.reader.read(self.records[index], Task(0, index, epoch, self.views), self.out)
 
     def decode(self, index, epoch):
-        path = self.reader.records[index].path
+        path = self.records[index].path
         self.store.frames(path, self.starts(index, epoch).ravel())
 
     def starts(self, index, epoch):
-        length = self.store.length(self.reader.records[index].path)
+        length = self.store.length(self.records[index].path)
         rng = sample_rng(0, epoch, index)
         return sample_views(length, FRAMES, STRIDE, self.views, rng)
 
@@ -117,7 +118,7 @@ class Rival:
         self.read, self.files = read, files
 
     def clips(self, index, epoch):
-        path = self.files.reader.records[index].path
+        path = self.files.records[index].path
         for clip in self.files.starts(index, epoch):
             yield self.read(path, sorted(clip.tolist()))
 
@@ -160,26 +161,24 @@ def show(seconds, clips, title):
 
 def measure_workers(route, videos, rounds):
     """Clips a second of the whole loader with 1 and 2 workers, in turns."""
-    pools = {count: WorkerPool(route.reader, count, timeout=600) for count in (1, 2)}
-    rates = {count: [] for count in pools}
+    sources = {count: SampleSource(route.records, route.reader, count, 600) for count in (1, 2)}
+    rates = {count: [] for count in sources}
     for epoch in range(rounds + 1):
         tasks = [Task(n, n % videos, epoch * 100 + n, route.views) for n in range(4 * videos)]
-        for count, pool in pools.items():
+        for count, source in sources.items():
             begin = time.perf_counter()
-            for _ in pool.run(tasks, route.out.shape, window=24):
+            for _ in source.samples(tasks, route.out.shape, window=24):
                 pass
             rates[count].append(len(tasks) * route.views / (time.perf_counter() - begin))
-    for pool in pools.values():
-        pool.close()
     return {count: np.array(values[1:]) for count, values in rates.items()}
 
 
 def show_memory(files, opens):
     """Resident memory while files are opened and read again and again."""
     print(f"\n{opens} openings in one process, peak resident MiB after each fifth: ", end="")
-    videos = len(files.reader.records)
+    videos = len(files.records)
     for count in range(1, opens + 1):
-        path = files.reader.records[count % videos].path
+        path = files.records[count % videos].path
         read_frames(path, [0, 3], lambda frame, _: cv2.resize(frame, (SIZE, SIZE)))
         if count % (opens // 5) == 0:
             print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, end=" ", flush=True)

@@ -7,12 +7,13 @@ from bod_keras.decoupling import BiLevel, Decoupling
 from bod_keras.errors import UserError
 from bod_keras.version import __version__
 
-# `python -m bod_keras.data` imports this package, and TensorFlow with it, before its own first line.
+# `python -m bod_keras.weights` imports this package, and TensorFlow with it, before its own first line.
 _pairs = zip(sys.orig_argv, sys.orig_argv[1:])
 _command = next((name for flag, name in _pairs if flag == "-m" and name[:10] == "bod_keras."), None)
 if _command:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if {"-h", "--help"} & set(sys.orig_argv):
+    # Commands of `data` need no Keras, nor does any --help; the processes that they start inherit it.
+    if _command == "bod_keras.data" or {"-h", "--help"} & set(sys.orig_argv):
         os.environ["BOD_KERAS_READER"] = "1"
 
 __all__ = ["BiLevel", "Decoupling", "UserError", "__version__"]

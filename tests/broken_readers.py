@@ -5,6 +5,7 @@ import sys
 import time
 
 from bod_keras.data.loading.reader import ClipReader
+from bod_keras.data.video.check import check_video
 
 
 def misbehave(path):
@@ -30,6 +31,12 @@ def read_level(item, out):
     misbehave(item[0])
     out[:] = item[1]
     return item[1]
+
+
+def check_or_hang(path, full=False):
+    """`check_video`, unless the name says otherwise."""
+    misbehave(path)
+    return check_video(path, full)
 
 
 class BrokenReader(ClipReader):

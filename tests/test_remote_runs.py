@@ -153,7 +153,7 @@ def test_storage_that_goes_away_loses_nothing(s3_server, tmp_path):
     running = start("train.py", flags, {**server.environment, **limits})
     wait_for_checkpoint(server, running)
     server.stop()
-    for line in running.stdout:  # training goes on
+    for line in running.stdout:  # training continues
         if line.startswith("Not stored, to be tried again after the next epoch: s3://bucket/runs"):
             break
     running.send_signal(signal.SIGTERM)

@@ -1,6 +1,7 @@
 """Runs whose folder is damaged, deleted, killed or shared: what is there is never overwritten by less."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 import train
 from bod_keras.errors import UserError
-from bod_keras.training import load_model, saved_settings
+from bod_keras.training import HistoryFile, load_model, saved_settings
 from tests.test_commands import short_run
 from tests.tiers import slow
 from tests.typed_commands import ROOT
@@ -96,6 +97,54 @@ def test_a_damaged_report_is_set_aside_and_the_run_goes_on(text, run, folder_of_
     assert steps_of(run) == [2, 4, 6]
     if text is not None:
         assert (run / "aside-report.json").read_text() == text
+
+
+def test_pipes_in_a_run_are_passed_over_and_stay(run, folder_of_videos, capsys):
+    for name in ("report.json", "history.csv", "checkpoints/step-00000004.keras"):
+        (run / name).unlink()
+        os.mkfifo(run / name)
+    assert go_on(run, folder_of_videos) is None
+    told = capsys.readouterr().out
+    assert "step-00000004.keras is damaged and was passed over" in told and "a pipe" in told
+    assert "resumed at step 2" in told
+    asides = ("aside-report.json", "aside-history.csv", "checkpoints/aside-step-00000004.keras")
+    assert all((run / name).is_fifo() for name in asides)
+    assert report_of(run)["training"]["steps"] == 6
+
+
+def test_what_stands_where_the_run_writes_is_set_aside(run, folder_of_videos, capsys):
+    for name in ("model.keras", "encoder.keras", "losses.png"):
+        (run / name).mkdir()
+        (run / name / "mine.txt").write_text("mine")
+    shutil.rmtree(run / "tensorboard")
+    (run / "tensorboard").write_text("mine")
+    assert go_on(run, folder_of_videos) is None
+    told = capsys.readouterr().out
+    for name in ("model.keras", "encoder.keras", "losses.png"):
+        assert f"{name} is no file: it is now aside-{name}" in told
+        assert (run / f"aside-{name}" / "mine.txt").read_text() == "mine"
+        assert (run / name).is_file()
+    assert (run / "aside-tensorboard").read_text() == "mine" and steps_of(run) == [2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda p: p.write_text("mine"), lambda p: p.symlink_to(p), os.mkfifo],
+    ids=["file", "link to itself", "pipe"],
+)
+def test_a_run_needs_a_folder(make, folder_of_videos, tmp_path):
+    make(tmp_path / "videos-seed0")
+    with pytest.raises(UserError, match="videos-seed0 is no folder, which a run needs"):
+        train.train(short_run(folder_of_videos, tmp_path))
+    assert os.listdir(tmp_path) == ["videos-seed0"]
+
+
+@pytest.mark.parametrize("second", ["1,2,1,0.1,1", "0,-4,1,0.1,1", "2,4,nan,0.1,1", "2,4,-1,0.1,1"])
+def test_rows_of_a_history_that_cannot_be_are_damage(second, run):
+    first = "1,2,1.0,0.1,1"
+    text = f"epoch,step,seconds,learning_rate,loss\n{first}\n{second}\n3,6,2.0,0.1,1\n"
+    (run / "history.csv").write_text(text)
+    assert [row["step"] for row in HistoryFile.rows(run / "history.csv")] == ["2"]
 
 
 def test_with_a_damaged_report_other_settings_are_refused_too(run, folder_of_videos):

@@ -319,7 +319,7 @@ def start_tests(folder: Path, tests: str, log: Path) -> int:
 
 
 def finished(process: int, limit: float, started: float) -> tuple[str, float] | None:
-    """The verdict of a run of tests and its processor time; None while it goes on.
+    """The verdict of a run of tests and its processor time; None while it runs.
 
     The limit is of processor time. On the clock it is tenfold, so that other work on the machine hangs nothing.
     """

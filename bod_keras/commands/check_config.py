@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from numbers import Real
@@ -26,11 +27,15 @@ _AT_LEAST = {
     **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho"), 0),
     **{f"optimizer.{k}": 0 for k in ("warmup_epochs", "weight_decay", "momentum")},
     **{f"optimizer.{k}": 0 for k in ("warmup_learning_rate", "final_learning_rate")},
+    **{f"decoupling.{k}": 0 for k in ("ridge", "dynamic_weight", "base_weight")},
+    "decoupling.bilevel.inner_steps": 1,
 }
 _MORE_THAN = {
     **dict.fromkeys(("clips.timeout", "optimizer.learning_rate", "optimizer.clipnorm"), 0),
     "evaluate.most": 0,
     **dict.fromkeys(("framework.temperature", "framework.epsilon"), 0),
+    **{f"decoupling.{k}_temperature": 0 for k in ("static", "dynamic")},
+    **{f"decoupling.{k}": 0 for k in ("threshold", "swap_threshold")},
 }
 _AT_MOST = {
     **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho", "evaluate.most"), 1),
@@ -49,10 +54,19 @@ _AT_MOST = {
     **{f"optimizer.{k}": 10**6 for k in ("warmup_epochs", "reference_batch")},
     **{f"optimizer.{k}": 1e8 for k in ("learning_rate", "warmup_learning_rate")},
     "optimizer.weight_decay": 1000,
+    **{f"decoupling.{k}": 10**6 for k in ("ridge", "dynamic_weight", "base_weight")},
+    **{f"decoupling.{k}_temperature": 10**6 for k in ("static", "dynamic")},
+    **dict.fromkeys(("framework.temperature", "decoupling.threshold"), 10**6),
+    "decoupling.swap_threshold": 1,
+    "decoupling.bilevel.inner_learning_rate": 1e8,
+    "data.fold": 100,
     "probe.crops": 3,
     "decoupling.bilevel.inner_steps": 1000,
     "clips.cache_mb": 2**24,
 }
+
+
+_LONGEST_NAME = 200  # bytes; systems take 255, and the seed and names of temporary files are added
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -89,5 +103,14 @@ def check_config(config: Mapping[str, Any]) -> None:
             "config.name must be the name of a folder within config.output, without slashes. "
             f"Received: {name!r}"
         )
-    if not config["output"].strip():
-        raise UserError("config.output must be a folder. Received: ''")
+    for key in ("name", "output"):
+        try:
+            length = max(map(len, os.fsencode(config[key]).split(b"/")))
+        except UnicodeEncodeError:
+            raise UserError(f"config.{key} must be text. Received: {config[key]!a}") from None
+        if length > _LONGEST_NAME:
+            raise UserError(
+                f"config.{key} must have names up to {_LONGEST_NAME} bytes, not {length}"
+            )
+    if not config["output"].strip() or "\0" in config["output"]:
+        raise UserError(f"config.output must be a folder. Received: {config['output']!r}")

@@ -26,7 +26,7 @@ from bod_keras.evaluation.protocols import (
     result_tables,
     run_protocol,
 )
-from bod_keras.storage.atomic_file import sweep_parts
+from bod_keras.storage.atomic_file import check_target, sweep_parts
 from bod_keras.storage.lock import lock
 from bod_keras.storage.remote_error import without_secrets
 from bod_keras.training import RunFolder, load_model
@@ -56,6 +56,8 @@ def evaluate_runs(folders: Sequence[str], options: Options, protocols_folder: st
         raise UserError(f"--per_class must be at least 1. Received: {options.per_class}")
     if options.share is not None and not 0 < options.share <= 1:
         raise UserError(f"--share must lie above 0, and at most at 1. Received: {options.share}")
+    if options.output:
+        _check_output(options.output)
     protocols = [
         change_protocol(read_protocol(name, protocols_folder), options.set)
         for names in options.protocol
@@ -172,6 +174,15 @@ def protocol_name(protocol: ConfigDict, options: Options) -> str:
     return "-".join(words).replace("/", "_").replace(" ", "")
 
 
+def _check_output(name: str) -> None:
+    """Raise now what would be raised when all is computed: it is a file, or nothing can be written there."""
+    output = RunFolder(name)
+    try:
+        check_target(output.path / "table.txt")
+    finally:
+        output.close()
+
+
 def _report(runs: list[list[_Found]], protocols: list[ConfigDict], options: Options) -> None:
     """Print one table a protocol, and save them if asked to."""
     output = RunFolder(options.output) if options.output else None
@@ -190,7 +201,6 @@ def _report(runs: list[list[_Found]], protocols: list[ConfigDict], options: Opti
         if output is not None and protocol.kind == "factors":
             _plot(found, output.path / "factors.png")
     if output is not None:
-        output.path.mkdir(parents=True, exist_ok=True)
         (output.path / "table.txt").write_text("\n\n".join(texts) + "\n")
         output.push()
         output.close()

@@ -24,7 +24,14 @@ from bod_keras.commands.run_settings import (
     refused_settings,
     shown,
 )
-from bod_keras.commands.run_state import RunReport, is_finished, read_begun, section
+from bod_keras.commands.run_state import (
+    RunReport,
+    check_folder,
+    clear_way,
+    is_finished,
+    read_begun,
+    section,
+)
 from bod_keras.decoupling import USUAL_THRESHOLD
 from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import atomic_file, sweep_parts
@@ -58,6 +65,7 @@ def pretrain(
     distribution = distribution or training.choose_distribution("none")
     folder = experiment.run_folder(config, stores=distribution.is_chief)
     advice = "Wait until it has ended, stop it, or choose another --config.name or --config.output."
+    check_folder(folder)
     with lock(str(folder), advice) if distribution.is_chief else contextlib.nullcontext():
         try:
             received, message = _pretrain(config, folder, distribution, init_from, callbacks)
@@ -119,6 +127,7 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
             *(earlier if isinstance(earlier, list) else []),
             {"step": done, **{key: list(values) for key, values in changes.items()}},
         ]
+    clear_way(folder)
     _begin_again(folder)
     report = RunReport(folder.path / "report.json", before)
     report.write(config=config, environment=evaluation.environment(), videos=videos, **started)

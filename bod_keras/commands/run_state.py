@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from bod_keras import evaluation, training
 from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import set_aside
 from bod_keras.storage.run_folder import RunFolder
+
+# What a run writes; history.csv sees to itself.
+_FILES = ("model.keras", "encoder.keras", "losses.png", "monitors.png", "spectrum.png")
+_FOLDERS = ("checkpoints", "tensorboard")
 
 
 class RunReport:
@@ -88,7 +93,7 @@ def is_finished(
     A finished run that is trained on has its old model.keras, and checkpoints until it is finished again.
 
     Raises:
-        UserError: there are results, and what the run needs to go on is gone: it would begin anew.
+        UserError: there are results, and what the run needs to continue is gone: it would begin anew.
     """
     folder.pull("history.csv")
     names = folder.names()
@@ -118,6 +123,30 @@ def is_finished(
             f"{choose}"
         )
     return None
+
+
+def check_folder(folder: RunFolder) -> None:
+    """Raise a `UserError` if something else than a folder lies where the run's folder is to be."""
+    try:
+        right = folder.is_remote or stat.S_ISDIR(os.stat(folder.where).st_mode)
+    except FileNotFoundError:
+        right = True
+    except OSError:  # such as a link that leads to itself
+        right = False
+    if not right:
+        raise UserError(
+            f"{folder} is no folder, which a run needs. Choose another --config.name or --config.output."
+        )
+
+
+def clear_way(folder: RunFolder) -> None:
+    """Set aside, and name, what stands where the run will write: folders instead of files, and the like."""
+    for name in (*_FILES, *_FOLDERS):
+        path = folder.path / name
+        right = path.is_dir() if name in _FOLDERS else path.is_file()
+        if os.path.lexists(path) and not right:
+            kind = "folder" if name in _FOLDERS else "file"
+            print(f"{path} is no {kind}: it is now {set_aside(path).name}.")
 
 
 def section(report: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from bod_keras.data.record import Catalog
 from bod_keras.data.video.check import check_video, content_hash
 from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import set_aside
+from bod_keras.storage.regular_file import regular_file
 from bod_keras.storage.remote import is_remote
+from bod_keras.storage.stored_size import stored_size
 
 KINDS = ("unreadable", "truncated", "too short", "variable rate", "gaps", "duplicate")
 
@@ -75,7 +77,7 @@ def verify(
     states = {path: state for path, state in states.items() if state is not None}
 
     def patience(path: str) -> float:
-        return timeout + states[path][0] / 2**20
+        return timeout + stored_size(path) / 2**20
 
     results = _checked(states, full, workers, patience, os.fspath(journal))
     problems: dict[str, dict[str, str]] = {}
@@ -140,7 +142,7 @@ def _read_journal(journal: str, full: bool) -> dict[str, dict]:
     if not os.path.exists(journal):
         return {}
     lines = []
-    with open(journal, "rb") as stream:
+    with open(regular_file(journal), "rb") as stream:
         for line in stream:
             try:
                 lines.append(json.loads(line))

@@ -19,6 +19,7 @@ from bod_keras.evaluation.provenance import content_hash, model_hash
 from bod_keras.evaluation.read_out import ReadOut
 from bod_keras.storage import remote
 from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.storage.regular_file import regular_file
 from bod_keras.storage.remote_error import RemoteFileError
 from bod_keras.training.progress import progress_bar
 from bod_keras.version import __version__
@@ -122,7 +123,10 @@ class FeatureCache:
         for file in sorted(folder.glob("[!.]*.npz")):
             try:
                 # NumPy leaves a damaged file open that it has opened itself.
-                with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+                with (
+                    open(regular_file(file), "rb") as stream,
+                    np.load(stream, allow_pickle=False) as arrays,
+                ):
                     keys = arrays["keys"].tolist()
                     parts = {name: arrays[f"part {name}"] for name in arrays["parts"].tolist()}
                     failed = dict(zip(arrays["skipped"].tolist(), arrays["reasons"].tolist()))

@@ -17,6 +17,7 @@ import numpy as np
 from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.storage.lock import lock
+from bod_keras.storage.regular_file import regular_file
 from bod_keras.version import __version__
 
 _WAIT = 60.0  # seconds, for another process that writes to the same report
@@ -72,8 +73,10 @@ def read_report(path: str | os.PathLike) -> dict:
         UserError: the file is damaged; the message names it.
     """
     try:
-        report = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, IsADirectoryError) as error:
+        report = json.loads(regular_file(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        raise
+    except (ValueError, RecursionError, OSError) as error:
         raise UserError(
             f"{path} must hold JSON. Received: text that does not parse ({error}). Restore it from a copy, or "
             "move the file away."

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from bod_keras.errors import UserError
+from bod_keras.storage.regular_file import regular_file
+
 PART = ".part-"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib takes a slash away
 
 
 @contextlib.contextmanager
@@ -21,7 +27,9 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
         path: the file to replace; missing folders are made.
 
     Raises:
-        OSError: the file cannot be written (disk full, no permission); what was at `path` is untouched.
+        UserError: `path` is an address, such as ``s3://bucket/a``.
+        OSError: the file cannot be written (disk full, no permission), or `path` is a folder, a pipe or a
+            device; what was at `path` is untouched.
 
     Example:
         >>> import pathlib, tempfile
@@ -32,7 +40,7 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
         >>> target.read_text()
         '1 2 3'
     """
-    path = Path(path)
+    path = _target(path)
     part = path.with_name(f"{PART}{os.getpid()}-{path.name}")  # Keras insists on the ending
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,6 +51,35 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # such as a parent that is no folder: the error says so
             part.unlink(missing_ok=True)
+
+
+def check_target(path: str | os.PathLike) -> None:
+    """Make the folder of a file that is to be written later, and raise now what would prevent it.
+
+    Args:
+        path: the file, to be written by `atomic_file`.
+
+    Raises:
+        UserError: it is an address, such as ``s3://bucket/a``.
+        OSError: it is a folder, a pipe or a device, or nothing can be written beside it.
+
+    Example:
+        >>> import tempfile
+        >>> from bod_keras.storage.atomic_file import check_target
+        >>> check_target(tempfile.mkdtemp() + "/new/report.json")
+    """
+    folder = _target(path).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, "nothing can be written to this folder", str(folder))
+
+
+def check_local(path: str | os.PathLike) -> None:
+    """Raise a `UserError` if a path to write to is an address, which would become a local folder."""
+    if _ADDRESS.match(os.fspath(path)):
+        raise UserError(
+            f"{path} is an address, and this is written to local files only. Copy it there afterwards."
+        )
 
 
 def sweep_parts(folder: str | os.PathLike) -> None:
@@ -75,6 +112,14 @@ def set_aside(path: str | os.PathLike) -> Path:
     names = [f"aside-{path.name}", *(f"aside-{n}-{path.name}" for n in range(1, 1000))]
     target = next(place for name in names if not (place := path.with_name(name)).exists())
     return path.rename(target)
+
+
+def _target(path: str | os.PathLike) -> Path:
+    check_local(path)
+    path = regular_file(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "this is a folder, not a file", str(path))
+    return path
 
 
 def _runs(pid: int) -> bool:

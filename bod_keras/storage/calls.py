@@ -28,6 +28,8 @@ def scheme(path: str) -> str:
     known = _PLUGIN + _TENSORFLOW + HTTP
     if name not in known:
         raise RemoteError(path, f"expected a path that begins with one of {'://, '.join(known)}://")
+    if not path[match.end() :].strip("/"):
+        raise RemoteError(path, "expected the name of a bucket or host after ://")
     return name
 
 

@@ -14,6 +14,7 @@ import keras
 
 from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import atomic_file, set_aside, sweep_parts
+from bod_keras.storage.regular_file import regular_file
 from bod_keras.training.model import steps_taken
 
 _SETTINGS = "bod_keras.json"  # beside Keras' own files in the archive
@@ -172,7 +173,7 @@ def newest_checkpoint(folder: str | os.PathLike) -> Path | None:
 def saved_settings(path: str | os.PathLike) -> dict[str, Any] | None:
     """Return the settings that a file of `save_model` has with its model; None if it has none."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(regular_file(path)) as archive:
             found = json.loads(archive.read(_SETTINGS))
     except Exception:  # of a damaged file, zipfile raises what it happens to meet
         return None
@@ -198,7 +199,7 @@ def _newest(
 def _damage(path: str | os.PathLike) -> str | None:
     """Why a .keras file is not whole, or None."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(regular_file(path)) as archive:
             wrong = archive.testzip()
             missing = {"config.json", "metadata.json"} - set(archive.namelist())
     except Exception as error:  # of a damaged file, zipfile raises what it happens to meet
@@ -210,7 +211,7 @@ def _damage(path: str | os.PathLike) -> str | None:
 
 def _keras_version(path: str | os.PathLike) -> str:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(regular_file(path)) as archive:
             return str(json.loads(archive.read("metadata.json"))["keras_version"])
     except Exception:
         return "(it does not say which)"

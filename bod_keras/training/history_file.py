@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 
 from bod_keras.storage.atomic_file import atomic_file, set_aside
+from bod_keras.storage.regular_file import regular_file
 from bod_keras.training.model import steps_taken
 
 
@@ -109,10 +110,14 @@ def _read(path: Path) -> tuple[list[dict[str, str]], str | None]:
     """The rows of a history that are whole, and what is wrong with the others or None."""
     rows = []
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(regular_file(path), newline="", encoding="utf-8") as file:
             text = file.read()
         for number, row in enumerate(csv.DictReader(io.StringIO(text, newline="")), start=2):
-            int(row["step"]), int(row["epoch"]), float(row["seconds"])
+            int(row["epoch"])
+            if int(row["step"]) <= (int(rows[-1]["step"]) if rows else 0):
+                return rows, f"line {number} goes back to step {row['step'][:20]}"
+            if not 0 <= float(row["seconds"]) < math.inf:
+                return rows, f"line {number} has {row['seconds'][:20]} seconds"
             [float(value) for value in row.values()]
             if not text.endswith("\n") and number == len(text.splitlines()):
                 return rows, f"line {number} is cut off"

@@ -14,7 +14,7 @@ from bod_keras.backend import autodiff, replicas
 from bod_keras.errors import UserError
 from bod_keras.training.embedding_statistics import embedding_statistics
 
-_RECOVERED = 1.5  # times the floor; collapsed networks that go on training wander about it
+_RECOVERED = 1.5  # times the floor; collapsed networks that are trained on wander about it
 
 
 class Monitors(keras.callbacks.Callback):

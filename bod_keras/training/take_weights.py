@@ -11,6 +11,7 @@ import h5py
 import keras
 
 from bod_keras.errors import UserError
+from bod_keras.storage.regular_file import regular_file
 
 # No weights of layers: counters of a run, what an optimizer and metrics keep, random states, old negatives.
 _LEFT_OUT = ("optimizer", "seed_generator", "_means", "metrics", "key_queue")
@@ -50,7 +51,7 @@ def take_weights(model: keras.Model, path: str | os.PathLike) -> dict[str, objec
     with tempfile.TemporaryDirectory() as folder:
         saved, own = Path(folder, "saved.weights.h5"), Path(folder, "own.weights.h5")
         try:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(regular_file(path)) as archive:
                 saved.write_bytes(archive.read("model.weights.h5"))
         except Exception as error:  # of a damaged file, zipfile raises what it happens to meet
             raise UserError(f"{path} is no complete .keras file: {error}") from None

@@ -17,7 +17,7 @@ from bod_keras.backend.keras_private import all_layers
 from bod_keras.errors import UserError
 from bod_keras.frameworks import ContrastiveModel
 from bod_keras.koopman import KoopmanSplit
-from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.storage.atomic_file import PART, atomic_file, check_local
 from bod_keras.training import load_model
 from bod_keras.weights.save_torch import save_torch
 from bod_keras.weights.state_file import PICKLED
@@ -65,6 +65,7 @@ def export(model: keras.Model, path: str | os.PathLike) -> None:
         >>> bod_keras.load_encoder(file).output_shape
         (None, 8, 128)
     """
+    check_local(path)
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix == ".keras":
@@ -80,7 +81,7 @@ def export(model: keras.Model, path: str | os.PathLike) -> None:
         _program(model, path, {"tensorflow": _onnx_of_tensorflow, "torch": _onnx_of_torch})
     elif suffix == ".pt2":
         _program(model, path, {"torch": _torch_program})
-    elif not suffix:
+    elif not suffix and not path.name.startswith("."):
         _program(model, path, {"tensorflow": _saved_model, "jax": _saved_model})
     else:
         raise UserError(
@@ -113,7 +114,7 @@ def _program(model, path, writers):
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} is there and not empty. Give a new folder for the SavedModel.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".part-{os.getpid()}-", dir=path.parent), path.name)
+    part = Path(tempfile.mkdtemp(prefix=f"{PART}{os.getpid()}-", dir=path.parent), path.name)
     try:
         _compare(network, write(network, str(part)), path)
         if path.exists():

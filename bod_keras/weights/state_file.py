@@ -204,7 +204,7 @@ def _flat(saved, torch, most: int) -> dict[str, np.ndarray]:
             if numbers > most:
                 raise OverflowError(f"{name} and those before it claim {numbers} numbers.")
             if value.is_complex() or name in found:
-                raise TypeError(f"{name} is complex, or there twice")
+                raise TypeError(f"{name} is complex, or occurs twice")
             value = value.detach()
             # NumPy has no bfloat16.
             found[name] = (value.float() if value.is_floating_point() else value).numpy()

@@ -48,6 +48,18 @@ BAD = [
     ("clips.recipe", "cvlr"),
     ("clips.device_size", 10**6),
     ("decoupling.ridge", math.inf),
+    ("decoupling.ridge", -0.1),
+    ("decoupling.dynamic_weight", -1.0),
+    ("decoupling.base_weight", 1e300),
+    ("decoupling.static_temperature", 0.0),
+    ("decoupling.dynamic_temperature", -1.0),
+    ("decoupling.dynamic_temperature", 1e300),
+    ("decoupling.swap_threshold", 0.0),
+    ("decoupling.swap_threshold", 2.0),
+    ("decoupling.bilevel.inner_steps", 0),
+    ("decoupling.bilevel.inner_learning_rate", 1e300),
+    ("framework.temperature", 1e300),
+    ("data.fold", 10**12),
     ("checkpoint.keep", 0),
     ("monitors.every", -1),
     ("seed", -1),
@@ -149,6 +161,31 @@ def test_of_an_older_config_there_are_no_callbacks():
 def test_flags_of_an_evaluation_without_sense_are_refused(flags, said):
     with pytest.raises(UserError, match=said):
         evaluate_runs([], Options(**flags), "configs/protocols")
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"name": "a" * 300}, "config.name must have names up to 200 bytes, not 300"),
+        ({"name": "\ud800"}, "config.name must be text"),
+        ({"output": "runs/" + "é" * 120}, "config.output must have names up to 200 bytes, not 240"),
+        ({"output": "a\0b"}, "config.output must be a folder"),
+        ({"output": " "}, "config.output must be a folder"),
+    ],
+    ids=str,
+)
+def test_names_that_no_folder_can_have_are_refused(settings, said):
+    with pytest.raises(UserError, match=said):
+        check_config({"name": "run", "output": "runs", **settings})
+
+
+@pytest.mark.parametrize("output", ["there", "https://host/runs"])
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(output, tmp_path):
+    (tmp_path / "there").write_text("a file")
+    place = output if "://" in output else str(tmp_path / "there")
+    with pytest.raises((OSError, UserError), match="File exists|http can only be read"):
+        evaluate_runs([str(tmp_path / "no run")], Options(output=place), "configs/protocols")
+    assert (tmp_path / "there").read_text() == "a file"
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "99999999999", "one"])

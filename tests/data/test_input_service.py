@@ -184,7 +184,7 @@ def test_a_server_runs_no_code_that_is_sent_to_it(records, servers, tmp_path, mo
     with pytest.raises(UserError, match="input workers failed.*no specification"):
         next(stream)
     assert not marker.exists()
-    monkeypatch.undo()  # and it goes on serving
+    monkeypatch.undo()  # and it keeps serving
     assert collect(ClipDataset(records, **OPTIONS, service=servers), 2)[1].size == 4
 
 

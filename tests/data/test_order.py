@@ -54,7 +54,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
 
 def test_the_order_is_what_it_was():
-    """A run that goes on with a later version does so in the order in which it began."""
+    """A run that continues with a later version does so in the order in which it began."""
     videos = [0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5]
     order = EpochOrder(11, 3, seed=323, videos=videos)
     assert order.entries(0).tolist() == [1, 3, 7, 0, 4, 10, 5, 6, 2, 9, 8]

@@ -131,6 +131,8 @@ def test_a_name_that_is_no_text(classes, tmp_path, capfd):
         (["--source=x", "--dataset=ucf101", "--output=x"], "give one of --dataset and --source"),
         (["--dataset=ucf101", "--output=x"], "--root is missing"),
         (["--source=x"], "required: --output"),
+        (["--source=x", "--fold=2", "--output=x"], "--fold is of a --dataset"),
+        (["--source=x", "--annotations=y", "--output=x"], "--annotations is of a --dataset"),
     ],
 )
 def test_wrong_usage(arguments, message, capsys):
@@ -144,6 +146,8 @@ def test_errors_are_one_line(classes, tmp_path):
         main(["--source=nowhere", f"--output={tmp_path}"])
     with pytest.raises(SystemExit, match="shards: quality must be at most 100"):
         main([f"--source={classes}", f"--output={tmp_path}", "--quality=200"])
+    with pytest.raises(SystemExit, match="shards: fps must be a finite number. Received: fps=inf"):
+        main([f"--source={classes}", f"--output={tmp_path}", "--fps=inf"])
 
 
 @slow

@@ -19,6 +19,7 @@ from bod_keras.data.__main__ import main
 from bod_keras.data.verify import verify
 from bod_keras.data.video.check import check_video, content_hash
 from bod_keras.errors import UserError
+from tests.broken_readers import check_or_hang
 from tests.tiers import slow
 from tests.video_files import make_ramp_clip, save_video, write_broken
 
@@ -173,15 +174,24 @@ def test_a_journal_of_the_other_kind_is_not_used(tmp_path, capsys):
     assert "Continues: 1 of 1" in capsys.readouterr().out
 
 
-def test_a_file_that_never_answers_is_given_up(tmp_path):
-    """A pipe that nobody writes to: opening it blocks, as a decoder that hangs does."""
-    os.mkfifo(tmp_path / "hangs.avi")
-    whole = save_video(tmp_path / "whole.avi", make_ramp_clip(20))
-    catalog = Catalog([Record(str(tmp_path / "hangs.avi")), Record(whole)])
+def test_a_file_that_never_answers_is_given_up(tmp_path, monkeypatch):
+    for offset, name in enumerate(("hangs.avi", "whole.avi")):
+        save_video(tmp_path / name, make_ramp_clip(20, offset=offset))
+    monkeypatch.setattr("bod_keras.data.verify.check_video", check_or_hang)
+    catalog = Catalog([Record(str(tmp_path / name)) for name in ("hangs.avi", "whole.avi")])
     found = verify(catalog, timeout=1.0, journal=tmp_path / "journal")
-    reasons = {"unreadable": "no answer for 1 s"}
-    assert found["problems"] == {str(tmp_path / "hangs.avi"): reasons}
-    assert found["counts"]["present"] == 2
+    (told,) = found["problems"].values()
+    assert list(found["problems"]) == [str(tmp_path / "hangs.avi")]
+    assert told["unreadable"].startswith("no answer for 1")
+    assert found["counts"]["present"] == 2 and found["counts"]["unreadable"] == 1
+
+
+def test_a_file_that_claims_a_terabyte_of_zeros_has_no_days_to_be_read(tmp_path):
+    """Its time grows with what its disk holds of it."""
+    path = save_video(tmp_path / "sparse.avi", make_ramp_clip(20))
+    os.truncate(path, 2**40)
+    found = verify(Catalog([Record(path)]), timeout=1.0, journal=tmp_path / "journal")
+    assert found["problems"][path]["unreadable"].startswith("no answer for 1")
 
 
 def test_damage_in_the_middle_needs_the_full_check(tmp_path):

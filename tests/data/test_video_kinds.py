@@ -1,5 +1,6 @@
 """Files of every kind: a frame is the one that was asked for, or the file is refused with a reason."""
 
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -27,6 +28,7 @@ from tests.stamped_videos import (
     turn_header,
     write_video,
 )
+from tests.video_files import make_ramp_clip, save_video
 
 
 def assert_exact(path, numbers):
@@ -172,6 +174,30 @@ def test_a_size_that_changes(tmp_path, grow, name, codec):
     numbers = [*range(40)] if grow else [*range(20, 40), *range(20)]
     assert_exact(path, numbers)
     assert read_frames(path).shape == (40, *((64, 96) if grow else (128, 192)), 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile other.avi\n",
+        "ffconcat version 1.0\nfile pipe\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.avi\n#EXT-X-ENDLIST\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 32\n",
+    ],
+    ids=["ffconcat", "ffconcat of a pipe", "hls", "sdp"],
+)
+@pytest.mark.parametrize("name", ["list.avi", "list\udcff.avi"], ids=["text", "bytes"])
+def test_a_text_that_names_other_files_is_no_video(tmp_path, name, text):
+    """FFmpeg would read the files of others under this one's name, or wait for ever."""
+    save_video(tmp_path / "other.avi", make_ramp_clip(20))
+    os.mkfifo(tmp_path / "pipe")
+    path = os.path.join(tmp_path, name)
+    with open(path, "w") as file:
+        file.write(text)
+    found = check_video(path)
+    assert found["state"] == "unreadable" and "it is a text that begins with" in found["reason"]
+    with pytest.raises(VideoError, match="no video stream that FFmpeg can read"):
+        read_frames(path, [0])
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.mov"])

@@ -53,7 +53,7 @@ def start(arguments, kind, processes, **variables):
     ]
 
 
-def finish(running, timeout=300):
+def finish(running, timeout=1800):
     """Their exit codes and outputs; none is left over."""
     try:
         outputs = [process.communicate(timeout=timeout)[0] for process in running]

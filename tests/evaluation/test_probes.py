@@ -59,7 +59,7 @@ def test_linear_probe_ignores_offset_and_scale_of_each_feature():
 
 
 def test_linear_probe_with_one_sample_per_class():
-    """Without a warning that so many classes look like numbers."""
+    """Without a warning that this many classes look like numbers."""
     for classes in (3, 30):
         labels, x = np.arange(classes), np.eye(classes)
         with warnings.catch_warnings():

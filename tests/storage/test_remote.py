@@ -164,6 +164,9 @@ def test_http_cannot_be_written(tmp_path):
 def test_an_unknown_scheme_is_named():
     with pytest.raises(RemoteError, match="begins with one of s3://, hdfs://, gs://, http"):
         read_catalog("ftp://host/videos")
+    for nothing in ("s3://", "gs:///", "http://"):
+        with pytest.raises(RemoteError, match="expected the name of a bucket or host after ://"):
+            read_catalog(nothing)
 
 
 def test_secrets_of_an_address_are_not_told(folder):

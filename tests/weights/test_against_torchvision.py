@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torchvision runs on PyTorch")
 video = pytest.importorskip(
-    "torchvision.models.video", reason="torchvision's wheel wants the PyTorch of its own index"
+    "torchvision.models.video", reason="torchvision's wheel needs the PyTorch of its own index"
 )
 
 from bod_keras import encoders

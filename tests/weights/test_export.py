@@ -287,6 +287,11 @@ def test_a_backend_that_cannot_write_it_says_which_can(name, encoder, tmp_path):
 def test_refused_paths(encoder, tmp_path):
     with pytest.raises(ValueError, match=r"exported to .keras, .* Received: encoder.tflite"):
         export(encoder, "encoder.tflite")
+    with pytest.raises(ValueError, match=r"exported to .keras, .* Received: .safetensors"):
+        export(encoder, ".safetensors")
+    for address in ("s3://", "s3://bucket/encoder", "gs://bucket/encoder.onnx"):
+        with pytest.raises(ValueError, match="is an address, and this is written to local files"):
+            export(encoder, address)
     if BACKEND != "torch":
         (tmp_path / "folder").mkdir()
         (tmp_path / "folder" / "mine.txt").write_text("mine")

@@ -17,6 +17,7 @@ import sys
 
 from bod_keras.data.loading.input_service import TOKEN, answer
 from bod_keras.data.loading.specification import program
+from bod_keras.data.processes.process_map import MOST_WORKERS
 
 _LAST_PORT = 65535
 
@@ -102,13 +103,18 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--host", default=socket.gethostname(), help="name of this machine (default: %(default)s)")
     add("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
-    if options.workers < 1:
-        parser.error(f"--workers must be at least 1. Received: {options.workers}")
+    if not 1 <= options.workers <= MOST_WORKERS:
+        parser.error(f"--workers must lie in 1 to {MOST_WORKERS}. Received: {options.workers}")
     last = options.port + options.workers - 1 if options.port else 0
     if options.port < 0 or last > _LAST_PORT:
         parser.error(
             f"--port must be 0, or leave each worker a port up to {_LAST_PORT}. Received: "
             f"--port={options.port} --workers={options.workers}"
+        )
+    if ":" in options.host or options.host in ("0", "0.0.0.0"):
+        parser.error(
+            "--host must be the name or IPv4 address by which other machines reach this one; its workers "
+            f"listen on all of its addresses. Received: {options.host!r}"
         )
     try:
         socket.getaddrinfo(options.host, None)

@@ -18,8 +18,8 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         >>> from bod_keras.data.commands.source_options import add_source_options
         >>> parser = argparse.ArgumentParser()
         >>> add_source_options(parser)
-        >>> parser.parse_args(["--source=videos"]).fold
-        1
+        >>> parser.parse_args(["--source=videos"]).source
+        'videos'
     """
     add = parser.add_argument
     add("--dataset", metavar="NAME", help=f"a data set with its own files: {', '.join(DATASETS)}")
@@ -27,7 +27,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     add("--root", help="folder of the videos; of a list's relative paths")
     add("--annotations", help="folder of the official annotation files (--root)")
     add("--split", help="one split (of a data set: training and evaluation; else all)")
-    add("--fold", type=int, default=1, help="number of the official fold (1)")
+    add("--fold", type=int, help="number of the official fold (1)")
 
 
 def check_source_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -48,6 +48,9 @@ def check_source_options(parser: argparse.ArgumentParser, options: argparse.Name
         parser.error("give one of --dataset and --source, such as --source=/path/to/videos")
     if options.dataset and not options.root:
         parser.error("--root is missing: the folder of the videos")
+    for name in ("annotations", "fold"):
+        if options.source and getattr(options, name) is not None:
+            parser.error(f"--{name} is of a --dataset, and --source has none")
 
 
 def read_named_dataset(options: argparse.Namespace) -> Catalog:
@@ -68,5 +71,9 @@ def read_named_dataset(options: argparse.Namespace) -> Catalog:
         ['ApplyEyeMakeup']
     """
     return read_dataset(
-        options.dataset, options.root, options.annotations, options.split, options.fold
+        options.dataset,
+        options.root,
+        options.annotations,
+        options.split,
+        1 if options.fold is None else options.fold,
     )

@@ -20,7 +20,7 @@ from bod_keras.data.shards.shard_manifest import is_shard_folder
 from bod_keras.data.verify import KINDS, verify
 from bod_keras.data.video.video_file import VideoError
 from bod_keras.errors import UserError
-from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.storage.atomic_file import atomic_file, check_target
 from bod_keras.storage.remote_error import without_secrets
 from bod_keras.version import __version__
 
@@ -76,6 +76,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 def _verify(options: argparse.Namespace) -> None:
     name = options.dataset or Path(options.source).stem
     report = Path(options.report or f"verify-{name}.json")
+    for target in filter(None, (report, options.write_blocklist)):
+        check_target(target)  # before hours of work
     if options.dataset:
         catalog = read_named_dataset(options)
         root = options.root
@@ -93,7 +95,6 @@ def _verify(options: argparse.Namespace) -> None:
     print(f"{name}: reads {depth}, in {options.workers} processes.", flush=True)
     started = time.monotonic()
     journal = report.with_name(report.name + ".journal")
-    journal.parent.mkdir(parents=True, exist_ok=True)
     found = verify(
         catalog,
         full=options.full,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from bod_keras.errors import UserError
 from bod_keras.storage import remote
+from bod_keras.storage.regular_file import regular_file
 from bod_keras.storage.remote_error import without_secrets
 
 _MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
@@ -49,7 +50,7 @@ def read_text(path: str | os.PathLike) -> str:
     if remote.is_remote(path):
         data = remote.read_bytes(path)
     else:
-        with open(path, "rb") as stream:
+        with open(regular_file(path, pipes=True), "rb") as stream:
             data = stream.read()
     for mark, encoding in _MARKS:
         if data.startswith(mark):
@@ -97,7 +98,7 @@ def csv_rows(
         For each row the number of its first line, and its cells.
 
     Raises:
-        UserError: a quoted cell does not end, or goes on after its end.
+        UserError: a quoted cell does not end, or something other than a comma follows it.
     """
     rows, before = [], 0
     usual = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))

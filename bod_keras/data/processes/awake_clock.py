@@ -14,7 +14,7 @@ class AwakeClock:
     """Seconds since the clock was made, without those in which the process was stopped.
 
     A time limit of what another process does must not run on while Ctrl-Z or a scheduler has stopped both of
-    them: when they go on, nothing is to blame. The clock ticks in a thread, which stops with the process.
+    them: when they continue, nothing is to blame. The clock ticks in a thread, which stops with the process.
 
     Example:
         >>> from bod_keras.data.processes.awake_clock import AwakeClock

@@ -12,6 +12,7 @@ from bod_keras.data.shards.check_manifest import check_manifest
 from bod_keras.errors import UserError
 from bod_keras.storage import remote
 from bod_keras.storage.atomic_file import atomic_file
+from bod_keras.storage.regular_file import regular_file
 
 MANIFEST = "manifest.json"
 # What a run leaves in the folder until it has finished.
@@ -41,7 +42,7 @@ def is_shard_folder(folder: str | os.PathLike) -> bool:
     if os.path.exists(os.path.join(folder, UNFINISHED, MANIFEST)):
         return True
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open(regular_file(path), encoding="utf-8") as stream:
             return FORMAT in stream.read(100)
     except (OSError, UnicodeDecodeError):
         return False
@@ -71,7 +72,7 @@ def read_manifest(folder: str | os.PathLike) -> dict:
             f"The shards in {folder} are not finished. Run the command that writes them once more; "
             "it continues where it stopped."
         )
-    data = remote.read_bytes(path) if remote.is_remote(path) else Path(path).read_bytes()
+    data = remote.read_bytes(path) if remote.is_remote(path) else regular_file(path).read_bytes()
     manifest = _parsed(data, path)
     found = (manifest.get("format"), manifest.get("version"))
     if found != (FORMAT, VERSION):
@@ -96,7 +97,7 @@ def _parsed(data: bytes, path: str) -> dict:
 def read_unfinished(path: Path) -> dict | None:
     """Return what an unfinished folder was begun with; None if there is nothing, or it is damaged."""
     try:
-        manifest = _parsed(path.read_bytes(), str(path))
+        manifest = _parsed(regular_file(path).read_bytes(), str(path))
     except (FileNotFoundError, UserError):
         return None
     whole = isinstance(manifest.get("settings"), dict) and "source_sha256" in manifest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class ShardSettings:
         for name, value in (("shard_mb", self.shard_mb), ("fps", self.fps)):
             if value is not None and not value > 0:
                 raise UserError(f"{name} must be above 0. Received: {name}={value}")
+        if self.fps is not None and not math.isfinite(self.fps):
+            raise UserError(f"fps must be a finite number. Received: fps={self.fps}")
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from bod_keras.errors import UserError
 from bod_keras.storage.atomic_file import PART, set_aside
 from bod_keras.storage.lock import lock
 from bod_keras.storage.remote import is_remote
+from bod_keras.storage.stored_size import stored_size
 
 
 def write_shards(
@@ -168,7 +169,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _agree(folder: Path, identity: dict) -> None:
-    """Go on only with what an earlier run was asked for."""
+    """Continue only with what an earlier run was asked for."""
     path = folder / UNFINISHED / MANIFEST
     found = read_unfinished(path)
     if found is not None:
@@ -239,7 +240,7 @@ def _encode(
 
 def _time_limit(seconds: float, job: VideoJob) -> float:
     path = job.record.path
-    return seconds + 10 * (os.path.getsize(path) / 2**20 if os.path.exists(path) else 0)
+    return seconds + 10 * stored_size(path) / 2**20
 
 
 def _contents(records: Sequence[Record], shards: list[dict]) -> dict:

@@ -13,6 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from bod_keras.errors import UserError
+from bod_keras.storage.regular_file import regular_file
 from bod_keras.storage.remote import is_remote
 from bod_keras.storage.remote_file import RemoteFile
 
@@ -79,7 +80,7 @@ def read_records(path: str | os.PathLike, offsets: Sequence[int]) -> list[bytes]
         except ValueError as error:  # to read on at the end of the file
             raise (stream.error or error) from None
     # Opened anew each time: that costs microseconds, and no handle stays behind.
-    with open(path, "rb", buffering=0) as stream:
+    with open(regular_file(path), "rb", buffering=0) as stream:
         return [_read_record(stream, offset) for offset in offsets]
 
 

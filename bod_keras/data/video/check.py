@@ -18,6 +18,7 @@ from bod_keras.data.video.video import (
 )
 from bod_keras.data.video.video_file import VideoError
 from bod_keras.data.video.video_index import VideoIndex, video_index
+from bod_keras.storage.regular_file import regular_file
 
 # Seconds by which a frame time of a constant rate may be off: .webm and .mkv round them to milliseconds.
 _JITTER, _JITTER_SHARE = 0.002, 0.1
@@ -52,7 +53,7 @@ def check_video(path: str, full: bool = False) -> dict:
         if os.path.isdir(path):
             frames = _check_images(path, full)
             return {**result, "state": "ok", "frames": frames, "gaps": _missing_images(path)}
-        with open(path, "rb"):
+        with open(regular_file(path), "rb"):
             pass
         info = probe(path)
         result |= {"declared": info.frames, "fps": info.fps}

@@ -13,6 +13,7 @@ from bod_keras.data.video.frame_folders import frame_names
 from bod_keras.data.video.store import Cut, FrameStore
 from bod_keras.data.video.video_file import VideoError, VideoInfo
 from bod_keras.errors import UserError
+from bod_keras.storage.regular_file import regular_file
 
 # A clip is read soon after its folder was measured; older listings are let go.
 _FOLDERS_REMEMBERED = 256
@@ -85,7 +86,7 @@ class FrameFolderStore(FrameStore):
 
 def _read_image(folder: str, name: str) -> np.ndarray:
     try:
-        return decode_image(Path(folder, name).read_bytes())
+        return decode_image(regular_file(Path(folder, name)).read_bytes())
     except OSError as error:
         raise VideoError(folder, f"{name} cannot be read: {error.strerror}") from None
     except ValueError as error:

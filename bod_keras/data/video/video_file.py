@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import av
 
 from bod_keras.data.video.signature import signature
+from bod_keras.storage.regular_file import regular_file
 from bod_keras.storage.remote import is_remote
 from bod_keras.storage.remote_error import RemoteFileError
 from bod_keras.storage.remote_file import RemoteFile
@@ -25,6 +26,9 @@ from bod_keras.storage.remote_file import RemoteFile
 # Where MP4 and MOV, AVI, and Matroska write the name of a track's codec.
 _TAGS = re.compile(rb"stsd.{12}(.{4})|strh.{4}(?:vids|auds)(.{4})|([VA]_[A-Z0-9_/]{3,})", re.DOTALL)
 _BUFFER = 2**18  # bytes that FFmpeg takes from a file at a time
+# Formats that name other files or addresses, which FFmpeg would open: a video is what the file itself holds.
+_REFERRING = {"concat", "dash", "hls", "image2", "lavfi", "rtp", "rtsp", "sap", "sdp", "vobsub"}
+_FORMATS = ",".join(sorted(set(",".join(av.formats_available).split(",")) - _REFERRING))
 
 
 class VideoError(ValueError):
@@ -248,7 +252,12 @@ def opened(path: str | os.PathLike) -> Iterator[VideoFile]:
             if not isinstance(source, str):
                 stack.enter_context(source)
         try:
-            container = av.open(source, buffer_size=_BUFFER, metadata_errors="replace")
+            container = av.open(
+                source,
+                options={"format_whitelist": _FORMATS},
+                buffer_size=_BUFFER,
+                metadata_errors="replace",
+            )
         except Exception as error:
             raise VideoError(
                 name,
@@ -297,6 +306,8 @@ def _check_local(name: str) -> str | io.BufferedReader:
         raise VideoError(name, "there is no such file")
     if os.path.isdir(name):
         raise VideoError(name, "this is a folder, not a video file")
+    with video_errors(name):
+        regular_file(name)
     if os.path.getsize(name) == 0:
         raise VideoError(name, "the file is empty (0 bytes)")
     if not os.access(name, os.R_OK):

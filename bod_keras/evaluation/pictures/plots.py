@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bod_keras.errors import UserError
+from bod_keras.storage.regular_file import regular_file
 
 # Colors that color-blind readers can tell apart; the usual names keep theirs in every picture.
 _COLORS = ("#E69F00", "#56B4E9", "#882255", "#999933", "#44AA99")
@@ -342,7 +343,7 @@ def _read_columns(
     path: Path, wanted: Callable[[str], bool], what: str
 ) -> tuple[str, np.ndarray, dict[str, np.ndarray]]:
     """Return the horizontal axis' name and values, and each wanted column with NaN for empty cells."""
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(regular_file(path), newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         rows, header = list(reader), list(reader.fieldnames or ())
     columns = {

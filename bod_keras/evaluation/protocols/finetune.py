@@ -27,6 +27,7 @@ from bod_keras.evaluation.protocols.subject import Subject
 from bod_keras.evaluation.provenance import content_hash, file_list_hash, model_hash
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.storage.lock import lock
+from bod_keras.storage.regular_file import regular_file
 from bod_keras.training import warmup_cosine, warmup_steps
 
 CHECKPOINTS = ("validation", "last", "test")
@@ -93,7 +94,10 @@ def read_result(file: Path) -> tuple[np.ndarray, np.ndarray, dict]:
         UserError: the file is damaged.
     """
     try:
-        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
+        with (
+            open(regular_file(file), "rb") as stream,
+            np.load(stream, allow_pickle=False) as stored,
+        ):
             about = json.loads(str(stored["about"]))
             return stored["probabilities"], stored["index"], about
     except Exception as error:  # of a damaged file, zipfile raises what it happens to meet

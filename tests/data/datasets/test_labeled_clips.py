@@ -360,7 +360,7 @@ def test_ssv2_that_cannot_be_understood(ssv2, file, content, expected):
         ("[{", "train.json is not valid JSON"),
         ("{}", "must hold a list. Received: dict"),
         ('[{"name": 1}]', "expected objects with id. Received: {'name': 1}"),
-        ('[{"id": 1, "id": 2}]', "train.json is not valid JSON: the key 'id' is there twice"),
+        ('[{"id": 1, "id": 2}]', "train.json is not valid JSON: the key 'id' occurs twice"),
     ],
 )
 def test_json_that_cannot_be_read(ssv2, text, expected):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bod_keras.errors import UserError
+from bod_keras.storage.regular_file import regular_file
 
 _MARK = object()
 _DTYPE = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248])")
@@ -71,7 +72,7 @@ def read_pickle(path: str | os.PathLike) -> Any:
         ...     read_pickle(path)
         {'boxes': [array([0, 1])]}
     """
-    with open(path, "rb") as stream:
+    with open(regular_file(path), "rb") as stream:
         data = stream.read()
     try:
         value = _Reader(data).read()
