@@ -34,8 +34,8 @@ import numpy as np  # noqa: E402
 from keras import ops  # noqa: E402
 
 import bod_keras  # noqa: E402
+from bod_keras.configs import demo  # noqa: E402
 from bod_keras.experiment import build_model  # noqa: E402
-from configs import demo  # noqa: E402
 
 BACKEND = keras.backend.backend()
 if BACKEND == "tensorflow":

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import keras
-from tqdm import tqdm
+
+from bod_keras.progress_bar import progress_bar
 
 
 class Progress(keras.callbacks.Callback):
@@ -57,17 +56,3 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         self._bar.close()
-
-
-def progress_bar(total: int, what: str | None = None, unit: str = "video", **options: Any) -> tqdm:
-    """Return a bar with the time left; into a file it writes a line every ten seconds."""
-    live = sys.stderr.isatty()
-    return tqdm(
-        total=total,
-        desc=what,
-        unit=unit,
-        mininterval=0.5 if live else 10.0,
-        dynamic_ncols=live,
-        ncols=None if live else 120,
-        **{"disable": not total, **options},
-    )
