@@ -32,8 +32,8 @@ import numpy as np  # noqa: E402
 from keras import ops  # noqa: E402
 
 from benchmarks.device import find_device, seconds, use_threads, versions, wait  # noqa: E402
+from bod_keras.configs import demo  # noqa: E402
 from bod_keras.experiment import build_model  # noqa: E402
-from configs import demo  # noqa: E402
 
 VIEWS = 2
 VARIANTS = ("plain", "default")

@@ -7,6 +7,10 @@ from bod_keras.decoupling import BiLevel, Decoupling
 from bod_keras.errors import UserError
 from bod_keras.version import __version__
 
+# The console command says itself whether it needs Keras (commands/console).
+if os.path.basename(sys.argv[0] if sys.argv else "") in ("bod-keras", "bod-keras.exe"):
+    os.environ.setdefault("BOD_KERAS_READER", "1")
+
 # `python -m bod_keras.weights` imports this package, and TensorFlow with it, before its own first line.
 _pairs = zip(sys.orig_argv, sys.orig_argv[1:])
 _command = next((name for flag, name in _pairs if flag == "-m" and name[:10] == "bod_keras."), None)
@@ -20,12 +24,14 @@ __all__ = ["BiLevel", "Decoupling", "UserError", "__version__"]
 
 
 def __getattr__(name):
-    """Import `bod_keras.data` when it is first asked for: it brings OpenCV and PyAV."""
-    if name != "data":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import when they are first asked for: `data` brings OpenCV and PyAV, what is of `library` those, too."""
     import importlib
 
-    return importlib.import_module("bod_keras.data")
+    if name in ("data", "library"):
+        return importlib.import_module(f"bod_keras.{name}")
+    if name in ("embed", "search"):
+        return getattr(importlib.import_module("bod_keras.library"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 # A process that only reads videos, or shows --help, needs no Keras.
@@ -67,8 +73,11 @@ if not os.environ.get("BOD_KERAS_READER"):
         "KoopmanSplit",
         "OperatorReadOut",
         "TimeMean",
+        "embed",  # noqa: F405
         "encoders",
+        "library",  # noqa: F405
         "load",
         "load_encoder",
+        "search",  # noqa: F405
         "weights",
     ]

@@ -1,7 +1,7 @@
 """Put runs side by side: in which settings they differ, and what every evaluation gave.
 
-python -m bod_keras.compare runs/*
-python -m bod_keras.compare runs/demo-plain-seed0 runs/demo-bod-seed0 --only='*linear' --csv=runs.csv
+bod-keras compare runs/*
+bod-keras compare runs/demo-plain-seed0 runs/demo-bod-seed0 --only='*linear' --csv=runs.csv
 
 A run is a folder with report.json, as train.py and evaluate.py leave it. First come the settings that are
 not the same in all runs: of training, of its software and machine, of every evaluation. Where one protocol
@@ -26,11 +26,11 @@ from bod_keras.storage.clean_exit import clean_exit
 _CELL = 28  # characters of a setting in a table; a CSV file has all
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str], name: str = "python -m bod_keras.compare") -> None:
     """Print the tables of the runs that the arguments name."""
     summary, _, rest = __doc__.partition("\n")
     parser = argparse.ArgumentParser(
-        prog="python -m bod_keras.compare",
+        prog=name,
         description=summary,
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     try:
         print(_compare(options.runs, options.only or ["*"], options.csv))
     except (OSError, UserError) as error:
-        sys.exit(f"python -m bod_keras.compare: {error}")
+        sys.exit(f"{name}: {error}")
 
 
 def _compare(folders: Sequence[str], patterns: Sequence[str], table: str | None) -> str:

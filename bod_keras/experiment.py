@@ -31,6 +31,7 @@ from bod_keras.storage.remote import is_folder, is_remote
 from bod_keras.storage.remote_error import without_secrets
 from bod_keras.training import LARS, Distribution, RunFolder, warmup_cosine
 from bod_keras.weights import load_torch
+from bod_keras.weights.take_encoder import take_encoder
 
 OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD, "lars": LARS}
 
@@ -213,7 +214,11 @@ def build_encoder(config: Mapping[str, Any]) -> keras.Model:
     if config["decoupled"] and config["repeat_edges"]:
         encoders.repeat_edges(encoder)
     if file := config["encoder"]["weights"]:
-        print(f"Encoder weights: {file}, {load_torch(encoder, file)}", flush=True)
+        if is_folder(file) if is_remote(file) else os.path.isdir(file) or file.endswith(".keras"):
+            report: object = f"all {take_encoder(encoder, file)} weights"
+        else:
+            report = load_torch(encoder, file)
+        print(f"Encoder weights: {without_secrets(file)}, {report}", flush=True)
     return encoder
 
 

@@ -110,7 +110,7 @@ def shared():
         {
             "name": "r3d18",
             "arguments": ConfigDict(),
-            # A PyTorch file (.safetensors, .pth) of the same network to start from (docs/weights.md).
+            # To start from: a run, or a PyTorch file (.safetensors, .pth) of its network (docs/weights.md).
             "weights": config_dict.placeholder(str),
         }
     )

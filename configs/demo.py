@@ -15,9 +15,9 @@ Paper:     Song et al., arXiv 2407.14069; the operator read-out of the dynamic p
 Expected:  see the tables in README.md
 """
 
+from bod_keras.configs import base
+from bod_keras.configs.arguments import read_arguments
 from bod_keras.frameworks import FRAMEWORKS
-from configs import base
-from configs.arguments import read_arguments
 
 # What a small batch and 450 steps ask for.
 _SETTINGS = {

@@ -5,8 +5,8 @@ Learning", arXiv 2104.14558, as their code's configs have it. `ucf101`: data and
 arXiv 2101.07974, which pre-trains on it.
 """
 
-from configs import base
-from configs.arguments import read_arguments
+from bod_keras.configs import base
+from bod_keras.configs.arguments import read_arguments
 
 
 def kinetics400(framework, arguments):

@@ -16,7 +16,7 @@ Sources:   Frames, crops, colors, epochs, warm-up: the study's code, configs/con
            Ours: the decoupling by its defaults (configs/base.py); the head acts on every frame.
 """
 
-from configs import recipe
+from bod_keras.configs import recipe
 
 
 def get_config(arguments="bod"):

@@ -9,9 +9,9 @@ Cost:      R3D-18 on 16 x 112 x 112 needs a GPU
 Expected:  no number is claimed for it
 """
 
+from bod_keras.configs import base
 from bod_keras.errors import UserError
 from bod_keras.frameworks import FRAMEWORKS
-from configs import base
 
 
 def get_config(arguments=""):

@@ -16,7 +16,7 @@ Sources:   Queue of 2,048, momentum 0.999, temperature 0.07, Adam with 1e-3 and 
            the decoupling by its defaults (configs/base.py); the head acts on every frame.
 """
 
-from configs import recipe
+from bod_keras.configs import recipe
 
 
 def get_config(arguments="bod"):

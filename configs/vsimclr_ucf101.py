@@ -16,7 +16,7 @@ Sources:   Encoder, 16 frames of 112 x 112, batch 40, Adam with 1e-3: TCLR. Crop
            the decoupling by its defaults (configs/base.py); the head acts on every frame.
 """
 
-from configs import recipe
+from bod_keras.configs import recipe
 
 
 def get_config(arguments="bod"):

@@ -16,12 +16,12 @@ import keras
 import numpy as np
 import pytest
 
-import train
 from bod_keras import training
+from bod_keras.commands.console import train
+from bod_keras.configs import demo, videos
 from bod_keras.errors import UserError
 from bod_keras.storage.lock import lock
 from bod_keras.training import NotFiniteError
-from configs import demo, videos
 from tests.outputs import read_picture
 from tests.tiers import slow
 from tests.tiny_models import run_steps_eagerly

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import bod_keras
-import train
 from bod_keras import experiment
+from bod_keras.commands.console import train
 from tests.tiers import slow_unless
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("configs")  # one process: they share the b
 
 
 def get_config(recipe, arguments):
-    return importlib.import_module(f"configs.{recipe}").get_config(arguments)
+    return importlib.import_module(f"bod_keras.configs.{recipe}").get_config(arguments)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from bod_keras import experiment, training
+from bod_keras.configs import base
 from bod_keras.evaluation import write_report
-from configs import base
 from tests import typed_commands
 from tests.evaluation.ucf101_tree import write_ucf101
 from tests.outputs import check_output
@@ -190,7 +190,7 @@ def test_a_folder_without_labels(evaluate, run, tmp_path):
         shutil.copy(file, tmp_path / f"{number}.avi")
     flags = [f"--probe_test={tmp_path}", "--protocol=mine.py", "--protocol=diagnose"]
     (run.parent / "mine.py").write_text(
-        "from configs.protocols import factors_real\n"
+        "from bod_keras.configs.protocols import factors_real\n"
         "def get_config():\n"
         "    config = factors_real.get_config()\n"
         "    config.update({'name': 'mine', 'clips': 2, 'speeds': (1, 2)})\n"

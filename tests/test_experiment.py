@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bod_keras import experiment
-from configs import base
+from bod_keras.configs import base
 from tests.data.datasets.trees import touch, write_files
 from tests.video_files import save_video
 

@@ -10,12 +10,12 @@ from keras import ops
 
 import bod_keras
 from bod_keras import experiment
+from bod_keras.configs import base
 from bod_keras.data import DATASETS, DataSet, Record, read_dataset
 from bod_keras.encoders import ENCODERS
 from bod_keras.frameworks import FRAMEWORKS
 from bod_keras.koopman import READ_OUTS
 from bod_keras.registry import Registry
-from configs import base
 
 
 class Spread(bod_keras.koopman.ReadOut):

@@ -17,7 +17,7 @@ CONFIGS = sorted(path.stem for path in FOLDER.glob("*.py") if "def get_config" i
 
 
 def config_of(name, kind):
-    module = importlib.import_module(f"configs.{name}")
+    module = importlib.import_module(f"bod_keras.configs.{name}")
     return module.get_config() if name in ONE_FORM else module.get_config(kind)
 
 

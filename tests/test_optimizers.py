@@ -9,8 +9,8 @@ from keras import ops
 
 import bod_keras
 from bod_keras import experiment, training
+from bod_keras.configs import base
 from bod_keras.errors import UserError
-from configs import base
 from tests.tiny_models import make_model
 
 STEPS = 10  # an epoch

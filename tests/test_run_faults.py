@@ -11,7 +11,7 @@ import time
 import keras
 import pytest
 
-import train
+from bod_keras.commands.console import train
 from bod_keras.errors import UserError
 from bod_keras.training import HistoryFile, load_model, saved_settings
 from tests.test_commands import short_run

@@ -55,8 +55,8 @@ data.training()
 
 
 RUN = """
-import train
-from configs import demo
+from bod_keras.commands.console import train
+from bod_keras.configs import demo
 
 config = demo.get_config("plain,smoke")
 config.output, config.built_in.folder, config.epochs = sys.argv[1], sys.argv[1] + "/data", 1

@@ -24,7 +24,7 @@ def describe_protocols(folder: str | Path) -> str:
         first = ast.get_docstring(ast.parse((folder / name).read_text(encoding="utf-8")))
         title = (first or "").partition("\n")[0]
         lines.append(f"  {name.removesuffix('.py').replace('_', '-'):24}{title}")
-    from configs.protocols import common
+    from bod_keras.configs.protocols import common
 
     for family, needed in (
         (common.on_features, ("name", 1, "kind")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,18 +9,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from bod_keras.data import ClipDataset, Record
+from bod_keras.data import ClipDataset
 from bod_keras.data.loading.check_bad_share import check_bad_share
-from bod_keras.data.shards.shard_store import SHARD_KEY
-from bod_keras.data.video.array_store import ArrayRecord
+from bod_keras.data.video_identity import video_identity
 from bod_keras.evaluation.features import iterate_features
 from bod_keras.evaluation.provenance import content_hash, model_hash
 from bod_keras.evaluation.read_out import ReadOut
-from bod_keras.storage import remote
+from bod_keras.progress_bar import progress_bar
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.storage.regular_file import regular_file
-from bod_keras.storage.remote_error import RemoteFileError
-from bod_keras.training.progress import progress_bar
 from bod_keras.version import __version__
 
 _FORMAT = 1  # raise it when the same key would name other features
@@ -89,7 +85,7 @@ class FeatureCache:
             settings["variants"] = {name: list(map(int, rows)) for name, rows in variants.items()}
         folder = self.folder / content_hash(settings)[:16]
         rows, skipped = self._read(folder)
-        keys = [content_hash([settings, _identity(record)]) for record in data.records]
+        keys = [content_hash([settings, video_identity(record)]) for record in data.records]
         missing = [i for i, key in enumerate(keys) if key not in rows and key not in skipped]
         known = len(keys) - len(missing)
         of = f" of {known}" if known and missing else ""
@@ -158,28 +154,3 @@ def _write(folder: Path, rows: Mapping[str, Mapping], skipped: Mapping[str, str]
             reasons=np.array(list(skipped.values()), dtype=str),
             **arrays,
         )
-
-
-def _identity(record: Record) -> list:
-    """What distinguishes a video from others, and from itself after a change."""
-    if isinstance(record, ArrayRecord):
-        content = np.ascontiguousarray(record.video)
-        return ["array", hashlib.sha256(content).hexdigest(), content.shape, record.span]
-    path, _, key = record.path.partition(SHARD_KEY)
-    file = path + SHARD_KEY[:-1] if key else path
-    if remote.is_remote(file):
-        try:
-            state = remote.size(file)
-        except RemoteFileError as error:
-            state = str(error)
-        return [record.path, record.span, state]
-    try:
-        if os.path.isdir(file):
-            entries = sorted(os.scandir(file), key=lambda entry: entry.name)
-            state = [[e.name, e.stat().st_size, e.stat().st_mtime_ns] for e in entries]
-        else:
-            found = os.stat(file)
-            state = [found.st_size, found.st_mtime_ns]
-    except OSError as error:  # it is counted as broken when it is read
-        state = type(error).__name__
-    return [os.path.abspath(file), key, record.span, state]

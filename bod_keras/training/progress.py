@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import keras
-from tqdm import tqdm
+
+from bod_keras.progress_bar import progress_bar
 
 # A first step that takes longer is told of.
 _PATIENCE = 1.5  # seconds
@@ -77,17 +76,3 @@ class Progress(keras.callbacks.Callback):
             self._timer.cancel()
             self._timer.join()
             self._timer = None
-
-
-def progress_bar(total: int, what: str | None = None, unit: str = "video", **options: Any) -> tqdm:
-    """Return a bar with the time left; into a file it writes a line every ten seconds."""
-    live = sys.stderr.isatty()
-    return tqdm(
-        total=total,
-        desc=what,
-        unit=unit,
-        mininterval=0.5 if live else 10.0,
-        dynamic_ncols=live,
-        ncols=None if live else 120,
-        **{"disable": not total, **options},
-    )

@@ -1,8 +1,8 @@
 """Write the encoder of a run, or all parts of its model, for another runtime.
 
-python -m bod_keras.weights --encoder=runs/videos-seed0 --output=encoder.safetensors
-KERAS_BACKEND=torch python -m bod_keras.weights --encoder=runs/videos-seed0 --output=encoder.pt2
-python -m bod_keras.weights --encoder=runs/videos-seed0 --parts --output=embedder
+bod-keras export --encoder=runs/videos-seed0 --output=encoder.safetensors
+KERAS_BACKEND=torch bod-keras export --encoder=runs/videos-seed0 --output=encoder.pt2
+bod-keras export --encoder=runs/videos-seed0 --parts --output=embedder
 
 The encoder is a finished run's folder, or a .keras file of an encoder, a model or a checkpoint.
 With --parts clips become pooled features, static part and dynamic part instead of frame features.
@@ -18,11 +18,11 @@ from bod_keras.errors import UserError
 from bod_keras.storage.clean_exit import clean_exit
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str], name: str = "python -m bod_keras.weights") -> None:
     """Parse the arguments, write the file, say what it is."""
     summary, _, rest = __doc__.partition("\n")
     parser = argparse.ArgumentParser(
-        prog="python -m bod_keras.weights",
+        prog=name,
         description=summary,
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
         model = (load if options.parts else load_encoder)(options.encoder)
         export(model, options.output)
     except (ImportError, OSError, UserError) as error:
-        sys.exit(f"python -m bod_keras.weights: {error}")
+        sys.exit(f"{name}: {error}")
     encoder = getattr(model, "encoder", model)
     outputs = (
         "pooled, static and dynamic" if options.parts else f"frame features {encoder.output_shape}"

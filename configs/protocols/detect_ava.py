@@ -24,7 +24,7 @@ Differs:     their rate falls in steps at epochs 16, 24 and 28, ours as a cosine
 Unverified:  their published numbers have not been repeated with it
 """
 
-from configs.protocols.common import detection
+from bod_keras.configs.protocols.common import detection
 
 # Ids, from 1, of the list for ActivityNet 2019: the classes with at least 25 examples in val.
 _SIXTY = (

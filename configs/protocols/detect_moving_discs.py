@@ -17,7 +17,7 @@ Reported:    frame-mAP@0.5 and video-mAP after the last epoch, on the test video
 Unverified:  nothing: it follows no publication
 """
 
-from configs.protocols.common import detection
+from bod_keras.configs.protocols.common import detection
 
 
 def get_config():

@@ -18,7 +18,7 @@ Unverified:  nothing: it follows no publication. The metrics are those of Weinza
              Track for Spatio-temporal Action Localization", ICCV 2015
 """
 
-from configs.protocols.common import detection
+from bod_keras.configs.protocols.common import detection
 
 
 def get_config():

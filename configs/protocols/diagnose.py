@@ -10,7 +10,7 @@ Batch norm:  frozen, its moving statistics; deterministic
 Written:     diagnose.html, which docs/diagnose.md explains
 """
 
-from configs.protocols.common import protocol
+from bod_keras.configs.protocols.common import protocol
 
 
 def get_config():

@@ -11,7 +11,7 @@ Factors:     digit and direction of the built-in videos, columns called static a
              --set="static_factors=('shape',)" and so on
 """
 
-from configs.protocols.common import on_features
+from bod_keras.configs.protocols.common import on_features
 
 
 def get_config():

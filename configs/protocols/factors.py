@@ -11,7 +11,7 @@ Table:       excess of both parts over chance for the columns that are static an
 Version:     2 adds mlp and the table to version 1, and changes no number of it
 """
 
-from configs.protocols.common import on_features
+from bod_keras.configs.protocols.common import on_features
 
 
 def get_config():

@@ -14,7 +14,7 @@ Measures:    linear and mlp, as in factors.py; chance is the best constant answe
 Table:       as in factors.py: the static part should know the file, the dynamic part the others
 """
 
-from configs.protocols.common import protocol
+from bod_keras.configs.protocols.common import protocol
 
 
 def get_config():

@@ -14,7 +14,7 @@ Unverified:  that the rate suits every encoder: choose another with --set=learni
              part
 """
 
-from configs.protocols.common import finetuning
+from bod_keras.configs.protocols.common import finetuning
 
 
 def get_config():

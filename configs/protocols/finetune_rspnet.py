@@ -17,7 +17,7 @@ Differs:     their rate ends at a thousandth of the peak, here at 0; they resamp
 Unverified:  HMDB51 takes 70 epochs, which only an option of theirs says: --set=epochs=70
 """
 
-from configs.protocols.common import finetuning
+from bod_keras.configs.protocols.common import finetuning
 
 
 def get_config():

@@ -24,7 +24,7 @@ Differs:     batch normalization sees the whole batch of 64; their test crops ha
 Unverified:  the probability of the color jitter
 """
 
-from configs.protocols.common import finetuning
+from bod_keras.configs.protocols.common import finetuning
 
 
 def get_config():

@@ -20,7 +20,7 @@ Differs:     they spread the 8 frames over the whole video (a random one of each
 Unverified:  the published numbers' test crop
 """
 
-from configs.protocols.common import finetuning
+from bod_keras.configs.protocols.common import finetuning
 
 
 def get_config():

@@ -13,7 +13,7 @@ Source:      the rule of Wu et al., arXiv 1805.01978, section 3.4, with the 20 n
 Unverified:  nothing: no publication has exactly these choices on videos
 """
 
-from configs.protocols.common import on_features
+from bod_keras.configs.protocols.common import on_features
 
 
 def get_config():

@@ -14,7 +14,7 @@ Differs:     videos in place of images
 Unverified:  nothing
 """
 
-from configs.protocols.common import on_features
+from bod_keras.configs.protocols.common import on_features
 
 
 def get_config():

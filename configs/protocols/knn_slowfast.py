@@ -22,7 +22,7 @@ Differs:     their gallery is a memory that training filled in its last epoch, w
 Unverified:  how often it was used: their tables report linear probes
 """
 
-from configs.protocols.common import on_features
+from bod_keras.configs.protocols.common import on_features
 
 
 def get_config():

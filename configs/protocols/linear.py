@@ -11,7 +11,7 @@ Reported:    the converged classifier, on test, once
 Unverified:  nothing: it follows no publication
 """
 
-from configs.protocols.common import on_features
+from bod_keras.configs.protocols.common import on_features
 
 
 def get_config():

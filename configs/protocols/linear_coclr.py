@@ -24,7 +24,7 @@ Unverified:  the number of GPUs; a second script of theirs trains on saved featu
              1024)
 """
 
-from configs.protocols.common import finetuning
+from bod_keras.configs.protocols.common import finetuning
 
 
 def get_config():

@@ -24,7 +24,7 @@ Differs:     their test crops have 256 pixels, here the network's 224. The crop'
 Unverified:  their number of decoded frames a second at test
 """
 
-from configs.protocols.common import finetuning
+from bod_keras.configs.protocols.common import finetuning
 
 
 def get_config():

@@ -20,7 +20,7 @@ Differs:     they divide the rate by 10 when the training loss has risen 3 times
 Unverified:  their frames are RGB here; their code reads BGR
 """
 
-from configs.protocols.common import finetuning
+from bod_keras.configs.protocols.common import finetuning
 
 
 def get_config():

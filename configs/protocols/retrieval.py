@@ -12,7 +12,7 @@ Reported:    R@1, 5, 10, 20, 50, gallery train, queries test; ties by the order 
 Unverified:  nothing: it follows no publication
 """
 
-from configs.protocols.common import on_features
+from bod_keras.configs.protocols.common import on_features
 
 
 def get_config():

@@ -18,7 +18,7 @@ Differs:     the views, see there. Their transform keeps a color jitter on at te
 Unverified:  that the published table was made with this version of their code
 """
 
-from configs.protocols.common import on_features
+from bod_keras.configs.protocols.common import on_features
 
 
 def get_config():

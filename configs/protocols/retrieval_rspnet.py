@@ -16,7 +16,7 @@ Differs:     they round the starts of the clips, here they are rounded down; a v
 Unverified:  that their training split is read with the same ten clips (their option force_n_crop says so)
 """
 
-from configs.protocols.common import on_features
+from bod_keras.configs.protocols.common import on_features
 
 
 def get_config():

@@ -17,7 +17,7 @@ Differs:     their crop is the centered square of 0.8 of a height of 240 pixels,
 Unverified:  their frames are RGB here; their code reads BGR
 """
 
-from configs.protocols.common import on_features
+from bod_keras.configs.protocols.common import on_features
 
 
 def get_config():

@@ -6,13 +6,13 @@ import math
 import keras
 import pytest
 
-import train
 from bod_keras import experiment
 from bod_keras.commands.check_config import check_config
+from bod_keras.commands.console import train
 from bod_keras.commands.evaluate import evaluate_runs
 from bod_keras.commands.probed_videos import Options, seeds
+from bod_keras.configs import base, demo, videos
 from bod_keras.errors import UserError
-from configs import base, demo, videos
 
 BAD = [
     ("epochs", 0),

@@ -4,8 +4,8 @@ import pytest
 
 from bod_keras.commands.command_help import describe_keys
 from bod_keras.commands.retired_keys import _CHANGED, _GONE, _SAME, translate_retired
+from bod_keras.configs import base
 from bod_keras.flatten import flatten
-from configs import base
 from tests.typed_commands import run_here
 
 DEMO = "--config=configs/demo.py:bod,smoke"

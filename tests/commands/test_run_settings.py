@@ -12,9 +12,9 @@ from bod_keras.commands.run_settings import (
     list_of_videos,
     refused_settings,
 )
+from bod_keras.configs import demo
 from bod_keras.data import Record
 from bod_keras.errors import UserError
-from configs import demo
 
 STEPS = 10
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import bod_keras
+from bod_keras.configs.protocols.diagnose import get_config
 from bod_keras.data import Catalog, ClipDataset, read_catalog
 from bod_keras.evaluation import operator_eigenvalues
 from bod_keras.evaluation.part_energy import part_energy
@@ -17,7 +18,6 @@ from bod_keras.evaluation.protocols import diagnose as diagnose_module
 from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
 from bod_keras.evaluation.verdicts import sensitivity_verdicts
 from bod_keras.views.background_swap import BackgroundSwap
-from configs.protocols.diagnose import get_config
 from tests.outputs import check_output
 from tests.tiny_models import make_moving_views
 from tests.video_files import save_video

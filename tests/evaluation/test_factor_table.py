@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
+from bod_keras.configs.protocols.factors import get_config
 from bod_keras.data import Catalog, ClipDataset
 from bod_keras.data.video.array_store import array_records
 from bod_keras.evaluation import factor_probes, factor_table, mlp_probe, plot_factor_table
 from bod_keras.evaluation.protocols import Split, Subject, change_protocol, run_protocol
-from configs.protocols.factors import get_config
 from tests.outputs import read_picture
 
 CLASSES = 4

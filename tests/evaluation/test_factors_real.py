@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from bod_keras.configs.protocols.factors_real import get_config
 from bod_keras.data import Catalog, ClipDataset, Record, read_catalog
 from bod_keras.data.record_frames import video_lengths
 from bod_keras.evaluation.feature_cache import FeatureCache
@@ -15,7 +16,6 @@ from bod_keras.evaluation.protocols import (
     run_protocol,
 )
 from bod_keras.evaluation.window_variants import window_variants
-from configs.protocols.factors_real import get_config
 from tests.outputs import read_picture
 from tests.video_files import save_video
 

@@ -1,1 +1,1 @@
-"""The commands of ``python -m bod_keras.data``; each module has a ``main(argv)``."""
+"""The commands `verify`, `shards` and `serve`; each module has a ``main(argv, name)``."""

@@ -1,7 +1,7 @@
 """Read and augment training clips for other machines: input workers of the tf.data service.
 
-python -m bod_keras.data serve --port=5050 --workers=8 --host=input1     # on the machine input1
-python train.py --config=... --config.clips.service=grpc://input1:5050,grpc://input1:5051,...
+bod-keras serve --port=5050 --workers=8 --host=input1     # on the machine input1
+bod-keras train --config=... --config.clips.service=grpc://input1:5050,grpc://input1:5051,...
 
 Each worker is a process with a dispatcher and a worker of the tf.data service, on a port of its own: --port,
 --port + 1, and so on. What they read is said by the run that uses them, so the same workers serve one run after
@@ -22,9 +22,9 @@ from bod_keras.data.processes.process_map import MOST_WORKERS
 _LAST_PORT = 65535
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str], name: str = "python -m bod_keras.data serve") -> None:
     """Start the processes and wait: for a signal, or until one of them ends."""
-    options = _parse(argv)
+    options = _parse(argv, name)
     if options.child:
         _serve(options)
         return
@@ -44,10 +44,10 @@ def main(argv: list[str]) -> None:
             )
         addresses = [child.stdout.readline().strip() for child in children]
         if not all(addresses):
-            sys.exit("python -m bod_keras.data serve: a worker did not start; see above.")
+            sys.exit(f"{name}: a worker did not start; see above.")
         print(f"--config.clips.service={','.join(addresses)}", flush=True)
         os.wait()
-        sys.exit("python -m bod_keras.data serve: a worker ended, so all are ended. Start again.")
+        sys.exit(f"{name}: a worker ended, so all are ended. Start again.")
     except KeyboardInterrupt:
         sys.exit(0)
     finally:
@@ -91,9 +91,9 @@ def _serve(options: argparse.Namespace) -> None:
     os._exit(0)  # at once: both would wait for calls under way, some of them for ever
 
 
-def _parse(argv: list[str]) -> argparse.Namespace:
+def _parse(argv: list[str], name: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m bod_keras.data serve",
+        prog=name,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

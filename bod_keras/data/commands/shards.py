@@ -1,9 +1,9 @@
 """Write videos as TFRecord shards of JPEG frames, from which training reads many times faster.
 
-python -m bod_keras.data shards --source=/path/to/videos --output=/path/to/shards
-python -m bod_keras.data shards --dataset=ucf101 --root=/path/to/UCF-101 --output=/path/to/shards
+bod-keras shards --source=/path/to/videos --output=/path/to/shards
+bod-keras shards --dataset=ucf101 --root=/path/to/UCF-101 --output=/path/to/shards
 
-The source is what --config.data.source of train.py takes: a folder, a list or CSV file of video
+The source is what --config.data.source of bod-keras train takes: a folder, a list or CSV file of video
 files or of folders of numbered images. The output takes its place. When the command is stopped,
 the same command continues where it was. docs/shards.md describes the files.
 """
@@ -31,15 +31,15 @@ from bod_keras.storage.remote_error import without_secrets
 _NAMED = 20  # skipped videos that are printed; the manifest names all
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str], name: str = "python -m bod_keras.data shards") -> None:
     """Parse the arguments, write the shards, say what came of it."""
-    options = _parse(argv)
+    options = _parse(argv, name)
     try:
         manifest = _write(options)
     except KeyboardInterrupt:
         sys.exit("\nStopped. The same command continues from here.")
     except (UserError, VideoError, OSError) as error:
-        sys.exit(f"python -m bod_keras.data shards: {error}")
+        sys.exit(f"{name}: {error}")
     totals, skipped = manifest["totals"], manifest["skipped"]
     print(
         f"{totals['videos']} videos, {totals['frames']} frames, {len(manifest['shards'])} shards, "
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
             line = f"  {without_secrets(video['source'])}: {video['reason']}"
             print(line.encode(errors="backslashreplace").decode())  # names that are no UTF-8
     if not totals["videos"]:
-        sys.exit("python -m bod_keras.data shards: not one video could be read.")
+        sys.exit(f"{name}: not one video could be read.")
 
 
 def _write(options: argparse.Namespace) -> dict:
@@ -101,10 +101,10 @@ def _catalog(options: argparse.Namespace) -> Catalog:
     return Catalog([Record(os.path.join(options.source, name)) for name in names])
 
 
-def _parse(argv: list[str]) -> argparse.Namespace:
+def _parse(argv: list[str], name: str) -> argparse.Namespace:
     summary, _, rest = __doc__.partition("\n")
     parser = argparse.ArgumentParser(
-        prog="python -m bod_keras.data shards",
+        prog=name,
         description=summary,
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,

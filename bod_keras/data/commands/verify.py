@@ -1,4 +1,4 @@
-"""python -m bod_keras.data verify: which videos of a data set are missing, broken, short or twice there."""
+"""bod-keras verify: which videos of a data set are missing, broken, short or twice there."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from bod_keras.version import __version__
 _NAMED = 5  # files that are named at the prompt for each kind; the report has all
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str], name: str = "python -m bod_keras.data verify") -> None:
     """Run the command."""
-    options = _parse(argv)
+    options = _parse(argv, name)
     try:
         _verify(options)
     except KeyboardInterrupt:
         sys.exit("\nStopped. The same command continues from here.")
     except (UserError, VideoError, OSError) as error:
-        sys.exit(f"python -m bod_keras.data verify: {error}")
+        sys.exit(f"{name}: {error}")
 
 
-def _parse(argv: list[str]) -> argparse.Namespace:
+def _parse(argv: list[str], name: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m bod_keras.data verify",
+        prog=name,
         description="Match annotations with files, open each file once, report what is wrong with it.",
         epilog="A second run of a command that was stopped continues where it was.",
     )

@@ -37,7 +37,7 @@ from bod_keras.evaluation.protocols._kinds import kind
 from bod_keras.evaluation.protocols.subject import Subject
 from bod_keras.evaluation.provenance import content_hash, model_hash
 from bod_keras.evaluation.tables import write_csv
-from bod_keras.training.progress import progress_bar
+from bod_keras.progress_bar import progress_bar
 from bod_keras.version import __version__
 
 _GAP = 5  # frames that a tube may miss, at least

@@ -25,10 +25,10 @@ from bod_keras.evaluation.read_out import ReadOut
 from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
 from bod_keras.evaluation.spectrum import eigenvalues_of, named_embeddings
 from bod_keras.evaluation.verdicts import sensitivity_verdicts
+from bod_keras.progress_bar import progress_bar
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.training.embedding_statistics import embedding_statistics
 from bod_keras.training.predict_filled_up import predict_filled_up
-from bod_keras.training.progress import progress_bar
 from bod_keras.views.background_swap import BackgroundSwap
 
 _AT_ONCE = 16  # videos

@@ -1,0 +1,1 @@
+"""The subcommands of `bod-keras`; each module has a ``main(argv, name)``."""
