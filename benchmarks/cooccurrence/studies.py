@@ -11,7 +11,7 @@ CLAIM = (
     *("supervised", "untrained", "plain", "plain at 0.2", "default", "mean-residual operator"),
     "paper",
 )
-BEYOND = ("supervised", "untrained", "plain", "default", "mean-residual operator")
+BEYOND = ("supervised", "untrained", "plain", "plain at 0.2", "default", "mean-residual operator")
 # The motion view supposes a camera at rest.
 REAL_VARIANTS = (*BEYOND, "no motion view")
 
