@@ -296,7 +296,7 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_used(workspace
         ({"encoder.name": "frame_cn"}, "Did you mean frame_cnn?"),
         (
             {"decoupling.threshold": -1.0},
-            "threshold must be positive (0.1 is usual). Received: -1.0",
+            "config.decoupling.threshold must be more than 0. Received: -1.0",
         ),
         ({"optimizer.chunks": 3}, "must divide clips.batch_size. Received: chunks=3, batch_size=8"),
         ({"decoupling.bilevel.scope": "body"}, "scope must be one of head, all. Received: 'body'"),

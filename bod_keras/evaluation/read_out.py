@@ -51,7 +51,8 @@ class ReadOut(keras.Model):
         if self.kind == "parts" and hasattr(self.model, "embedder"):
             parts = self.model.embedder()(clips, training=False)
             # Keras sorts a dict that leaves a model on PyTorch, or a compiled function on JAX.
-            self.order = ("pooled", "static", "dynamic")
+            known = ("pooled", "static", "dynamic")
+            self.order = (*(p for p in known if p in parts), *(p for p in parts if p not in known))
             return {part: ops.cast(values, "float32") for part, values in parts.items()}
         self.order = ("pooled",)
         features = getattr(self.model, "encoder", self.model)(clips, training=False)

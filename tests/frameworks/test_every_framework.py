@@ -302,7 +302,7 @@ def test_what_is_open_in_a_decoupling_is_settled(name):
         part: getattr(loss, "temperature", None) for part, loss in model.contrast.items()
     }
     if name in ("vsimclr", "vmoco"):
-        assert temperatures == {"static": 0.5, "dynamic": 0.1}
+        assert temperatures == {"static": 0.2, "dynamic": 0.1}
 
 
 @pytest.mark.parametrize("eager", [True, pytest.param(False, marks=slow)])

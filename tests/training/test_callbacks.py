@@ -141,11 +141,14 @@ def test_a_long_first_step_is_told_of_where_it_compiles(seconds, told, capsys):
 def test_columns_that_come_and_go_are_nan_and_left_out_of_the_summary(tmp_path):
     """A continued run may measure other things, such as with another monitors.every."""
     history = HistoryFile(tmp_path / "history.csv")
-    history.set_model(make_model(None))
+    model = make_model(None)
+    history.set_model(model)
     history.on_train_begin()
-    history.on_epoch_end(0, {"loss": 3.0, "rank": 5.0})
-    history.on_epoch_end(1, {"loss": 2.0})
-    history.on_epoch_end(2, {"loss": 1.0, "energy": 7.0})
+    for epoch, logs in enumerate(
+        [{"loss": 3.0, "rank": 5.0}, {"loss": 2.0}, {"loss": 1.0, "energy": 7.0}]
+    ):
+        model.steps_taken.assign(epoch + 1)
+        history.on_epoch_end(epoch, logs)
     summary = HistoryFile.summary(tmp_path / "history.csv")
     assert summary["loss"] == {"first": 3.0, "last": 1.0, "smallest": 1.0, "largest": 3.0}
     assert summary["rank"]["last"] == 5.0 and summary["energy"]["first"] == 7.0
