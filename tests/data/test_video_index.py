@@ -1,0 +1,116 @@
+"""What the index of a file says: counts, rates, times, key packets; of each container and way to make it."""
+
+import os
+
+import av
+import numpy as np
+import pytest
+
+from bod_keras.data.video import VideoError
+from bod_keras.data.video.video_file import opened
+from bod_keras.data.video.video_index import video_index
+from tests.stamped_videos import FRAMES, copy_video, read_stamp, times_of, write_video
+
+CASES = {
+    # file: codec, settings; the last three are streams without a container, and so without times
+    "a.mp4": ("libx264", {}),
+    "b.mp4": ("libx264", {"b_frames": 2}),
+    "a.mkv": ("libx264", {}),
+    "a.webm": ("libvpx", {}),
+    "a.flv": ("flv", {}),
+    "a.avi": ("mpeg4", {}),
+    "b.avi": ("mpeg4", {"b_frames": 2}),
+    "a.ts": ("libx264", {}),
+    "b.ts": ("mpeg2video", {"b_frames": 2}),
+    "a.mpg": ("mpeg2video", {}),
+    "a.h264": ("libx264", {}),
+    "b.m4v": ("mpeg4", {"b_frames": 2}),
+    "a.m2v": ("mpeg2video", {}),
+}
+
+
+def write(folder, name):
+    codec, settings = CASES[name]
+    if codec == "libx264":
+        settings = {
+            **settings,
+            "sc_threshold": "0",
+        }  # or it puts key frames where the picture changes much
+    return write_video(folder / name, codec, **settings)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_frames_rate_and_times(tmp_path, name):
+    index = video_index(write(tmp_path, name))
+    assert (index.count, index.headless, index.damaged) == (FRAMES, 0, 0)
+    assert index.promised in (FRAMES, FRAMES + 1)
+    assert index.fps == pytest.approx(25.0)
+    assert index.times.shape == (FRAMES,)
+    assert np.diff(index.times) == pytest.approx(np.full(FRAMES - 1, 0.04), abs=2e-3)
+    assert index.times[0] == pytest.approx(0.0, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "b.mp4", "a.mkv", "a.avi", "a.flv", "a.ts"])
+def test_every_group_of_twelve_has_a_key_packet_that_leads_to_its_frames(tmp_path, name):
+    path = write(tmp_path, name)
+    index = video_index(path)
+    assert [key.number for key in index.keys] == list(range(0, FRAMES, 12))
+    assert [index.key_before(n).number for n in (0, 11, 12, 35, 36, 59)] == [0, 0, 12, 24, 36, 48]
+    for key in index.keys[1:3]:
+        with opened(path) as video:
+            decoded = index.numbered(video, key)
+            found = [
+                (number, read_stamp(frame.to_ndarray(format="rgb24"))) for number, frame in decoded
+            ]
+        assert found == [(number, number) for number in range(key.number, FRAMES)]
+
+
+def test_a_file_of_one_frame_has_a_rate_and_no_length(tmp_path):
+    index = video_index(write_video(tmp_path / "one.mp4", images=[np.zeros((64, 96, 3), "uint8")]))
+    assert (index.count, index.fps) == (1, 100.0) and index.times.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("kind", ["jitter", "dropped", "late"])
+@pytest.mark.parametrize("name", ["v.mp4", "v.mkv", "v.ts"])
+def test_times_are_those_of_the_file(tmp_path, kind, name):
+    times = times_of(kind)
+    index = video_index(write_video(tmp_path / name, times=times))
+    expected = np.array(times) / 100
+    assert index.times - index.times[0] == pytest.approx(expected - expected[0], abs=2e-3)
+    rate = (FRAMES - 1) / (expected[-1] - expected[0])
+    assert index.fps == pytest.approx(rate, rel=0.011)
+
+
+@pytest.mark.parametrize(("first", "headless"), [(0, 0), (5, 7)])
+def test_a_cut_between_key_packets_leaves_frames_without_their_beginning(tmp_path, first, headless):
+    whole = write_video(tmp_path / "whole.ts", "mpeg2video")
+    index = video_index(copy_video(whole, tmp_path / "cut.ts", first=first))
+    assert index.headless == headless
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "empty.mp4").touch()
+    for name, reason in (
+        ("folder.mp4", "this is a folder"),
+        ("empty.mp4", "the file is empty"),
+        ("absent.mp4", "there is no such file"),
+    ):
+        with pytest.raises(VideoError, match=reason):
+            video_index(tmp_path / name)
+
+
+def test_names_that_are_no_utf8_are_read(tmp_path):
+    for byte in (b"\x80", b"\xff"):  # the ends of the range that Python maps them to
+        path = os.path.join(os.fsencode(tmp_path), b"a" + byte + b".mp4")
+        os.rename(write_video(tmp_path / "plain.mp4"), path)
+        assert video_index(os.fsdecode(path)).count == FRAMES
+
+
+def test_files_that_change_are_indexed_again(tmp_path):
+    path = tmp_path / "v.mp4"
+    write_video(path)
+    assert video_index(path).count == FRAMES
+    write_video(path, times=times_of("constant", 20))
+    assert video_index(path).count == 20
+    assert av.open(str(path)).streams.video[0].frames == 20
