@@ -145,7 +145,7 @@ bench-encoders: .venv-latest/installed
 	done
 
 # In an environment of its own, without Keras. Nothing is asked of a network while it builds.
-SPHINX = .venv-docs/bin/python -m sphinx -W --keep-going -q -j auto
+SPHINX = .venv-docs/bin/python -m sphinx -W --keep-going -q -E -j auto
 docs: .venv-docs/installed
 	$(SPHINX) -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
