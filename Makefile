@@ -21,7 +21,7 @@
 # make mutants          how many of 500 small faults the tests notice (ten minutes)
 # make bench-encoders   speed, memory, size and parity of the encoders beside PyTorch, on each backend (hours)
 # make docs             the site, from docs/ and the docstrings, to docs/_build/html; a warning is an error
-# make docs-linkcheck   every link within the site
+# make docs-linkcheck   the same; then every link within the site leads somewhere
 # make lint             ruff, and the layers of pyproject.toml
 # Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core)
 
@@ -150,8 +150,8 @@ docs: .venv-docs/installed
 	$(SPHINX) -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
-docs-linkcheck: .venv-docs/installed
-	$(SPHINX) -b linkcheck docs docs/_build/linkcheck
+docs-linkcheck: docs
+	.venv-docs/bin/python docs/_ext/check_links.py docs/_build/html
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -25,5 +25,3 @@ html_theme = "furo"
 html_title = f"bod_keras {release}"
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
-# `make docs-linkcheck` looks at links within the site; addresses elsewhere need a network.
-linkcheck_ignore = [r"https?://"]

@@ -143,7 +143,9 @@ def to_markdown(docstring, links):
             for item in re.split(r"\n(?=\S)", text):
                 head, colon, rest = " ".join(item.split()).partition(": ")
                 name = ", ".join(f"`{part.strip('`')}`" for part in head.split(", "))
-                out.append(f"- {name}: {prose(rest, links)}" if colon else f"- {prose(head, links)}")
+                out.append(
+                    f"- {name}: {prose(rest, links)}" if colon else f"- {prose(head, links)}"
+                )
         else:
             out.append(prose(text, links))
 
