@@ -18,7 +18,7 @@ FOLDER = ROOT / "docs" / "generated"
 PAGES = {
     "frameworks": ("Frameworks", [("bod_keras", "frameworks/__init__.py")]),
     "decoupling": (
-        "The split, and what makes a framework BOD-VCL",
+        "Split and decoupling",
         [
             ("bod_keras", ["Decoupling", "BiLevel", "BiLevelModel", "UserError"]),
             ("bod_keras", ["KoopmanSplit", "OperatorReadOut", "TimeMean"]),
@@ -77,6 +77,34 @@ def exported(file):
     return list(names)
 
 
+def constants():
+    """From the name of a module's constant to its value, where all modules agree."""
+    values = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign):
+                pairs = [(node.targets[0], node.value)]
+                if isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
+                    pairs = zip(node.targets[0].elts, node.value.elts)
+                for target, value in pairs:
+                    if isinstance(target, ast.Name) and isinstance(value, ast.Constant):
+                        values.setdefault(target.id, set()).add(value.value)
+    return {name: found.pop() for name, found in values.items() if len(found) == 1}
+
+
+class Values(ast.NodeTransformer):
+    """Defaults as values: constants by name, and what a dataclass makes anew for each object."""
+
+    known = constants()
+
+    def visit_Name(self, node):  # noqa: N802
+        return ast.Constant(self.known[node.id]) if node.id in self.known else node
+
+    def visit_Call(self, node):  # noqa: N802
+        factory = [k.value for k in node.keywords if k.arg == "default_factory"]
+        return ast.Call(factory[0], [], []) if factory else self.generic_visit(node)
+
+
 def defined():
     """From a public name to the places that define it: (file, node)."""
     places = {}
@@ -100,11 +128,14 @@ def place(name, file, places):
 def signature(node, places):
     """The arguments of a function, or of what makes an object of a class."""
     if isinstance(node, ast.FunctionDef):
+        Values().visit(node.args)
         arguments = ast.unparse(node.args)
         returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
         return re.sub(r"^(self|cls)(, )?(/, )?", "", arguments), returns
     if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
         fields = [f for f in node.body if isinstance(f, ast.AnnAssign)]
+        for field in fields:
+            field.value = field.value and Values().visit(field.value)
         return ", ".join(ast.unparse(f).replace(" = ", "=") for f in fields), ""
     for base in [node, *(b for name in node.bases for b in bases(name, places))]:
         for method in base.body:
