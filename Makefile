@@ -20,6 +20,8 @@
 # make faults           damaged and hostile files, models, names, killed and full-disk commands, counted (several minutes)
 # make mutants          how many of 500 small faults the tests notice (ten minutes)
 # make bench-encoders   speed, memory, size and parity of the encoders beside PyTorch, on each backend (hours)
+# make docs             the site, from docs/ and the docstrings, to docs/_build/html; a warning is an error
+# make docs-linkcheck   the same; then every link within the site leads somewhere
 # make lint             ruff, and the layers of pyproject.toml
 # Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core)
 
@@ -53,7 +55,7 @@ ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
 .PHONY: train test test-all test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks fashion physics \
-  real bench bench-gpu bench-input exactness faults mutants bench-encoders lint clean
+  real bench bench-gpu bench-input exactness faults mutants bench-encoders docs docs-linkcheck lint clean
 
 train: $(VENV)/installed
 	@set -e; models=; \
@@ -142,17 +144,28 @@ bench-encoders: .venv-latest/installed
 	    --output=runs/encoders || exit 1; \
 	done
 
+# In an environment of its own, without Keras. Nothing is asked of a network while it builds.
+SPHINX = .venv-docs/bin/python -m sphinx -W --keep-going -q -E -j auto
+docs: .venv-docs/installed
+	$(SPHINX) -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
+docs-linkcheck: docs
+	.venv-docs/bin/python docs/_ext/check_links.py docs/_build/html
+
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
 
 clean:
-	rm -rf .venv .venv-latest .venv-lightly .venv-torchvision .venv-physics runs data/built-in
+	rm -rf .venv .venv-latest .venv-lightly .venv-torchvision .venv-physics .venv-docs runs data/built-in docs/_build docs/generated
 
 # One environment for training and tests: requirements-dev.txt is requirements.txt, pytest and ruff. Python compiles
 # what it imports; to compile all that was installed would take two thirds longer.
 .venv-latest/installed: REQUIREMENTS = requirements-latest.txt
+.venv-docs/installed: REQUIREMENTS = requirements-docs.txt
+.venv-docs/installed: requirements-docs.txt
 %/installed: REQUIREMENTS ?= requirements-dev.txt
 %/installed: requirements.txt requirements-dev.txt requirements-latest.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \

@@ -7,10 +7,10 @@
 
 Nothing is downloaded. It needs Keras with JAX or PyTorch, and what `import bod_keras` needs (OpenCV, scipy,
 scikit-learn, Matplotlib, safetensors, tqdm, filelock); PyTorch for the rival; PyAV, protobuf and google-crc32c
-for the loader alone. What fails, for lack of a package or of memory, is told, and the rest goes on.
+for the loader alone. What fails for lack of a package or of memory is named, and the rest continues.
 
 Each row is kept in ``--output`` as soon as it is measured, and not measured again: where the time was too
-short, the same command goes on. What was not reached is named. The order is that of importance: R3D-18 in
+short, the same command continues. What was not reached is named. The order is that of importance: R3D-18 in
 bfloat16, then the loader, resuming and correctness, the other networks, float32, and last the lower level on
 all weights.
 
@@ -115,7 +115,7 @@ def main():
     not_reached = [name for job in wanted for name in record.missing(job)]
     not_reached = [name for name in not_reached if name not in record.content["failed"]]
     if not_reached:
-        print(f"\nNot reached in {args.minutes:g} minutes; the same command goes on with them:")
+        print(f"\nNot reached in {args.minutes:g} minutes; the same command continues with them:")
         print("  " + "\n  ".join(not_reached))
     if not record.content["rows"]:
         sys.exit("Nothing could be measured.")

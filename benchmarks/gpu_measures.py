@@ -202,7 +202,7 @@ def compilations():
 
 
 def split_ms(model, clips, tiny):
-    """Milliseconds of the parts of so many clips' embeddings and of their gradient."""
+    """Milliseconds for the parts of this number of clips' embeddings, and for their gradient."""
     shape = (clips, *model.projection_head.compute_output_shape(model.encoder.output_shape)[1:])
     embeddings = ops.convert_to_tensor(
         np.random.default_rng(0).normal(size=shape).astype("float32")

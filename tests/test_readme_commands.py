@@ -1,4 +1,4 @@
-"""The README's commands, word for word, on small videos: UCF101 in three, PyTorch's weights in and out."""
+"""Commands of the documents, word for word, on small videos: UCF101 in three, PyTorch's weights in and out."""
 
 import importlib
 import json
@@ -29,8 +29,8 @@ SMALL = {
 }
 
 
-def readme_commands(heading):
-    text = (ROOT / "README.md").read_text()
+def commands_of(page, heading):
+    text = (ROOT / "docs" / page).read_text()
     section = text.split(f"## {heading}")[1].split("\n## ")[0].replace("\\\n", " ")
     return [shlex.split(line) for line in re.findall(r"^    (python .*)$", section, re.MULTILINE)]
 
@@ -80,7 +80,7 @@ def ucf101(tmp_path):
 
 
 def test_ucf101_in_three_commands(ucf101, run):
-    verify, train, evaluate = readme_commands("From UCF101's zip files")
+    verify, train, evaluate = commands_of("known_data_sets.md", "From UCF101's zip files")
     train += [f"--config.{key}={value}" for key, value in SMALL.items()]
     printed = [run(command) for command in (verify, train, evaluate)]
     broken = "HandstandPushups/v_HandStandPushups_g07_c01.avi"
@@ -111,7 +111,7 @@ def test_torchvision_weights_in_and_out(tmp_path, run):
     bod_keras.weights.write_state(
         tmp_path / "r3d_18.safetensors", state | {"fc.weight": np.zeros((400, 512), "float32")}
     )
-    train, export = readme_commands("From torchvision's R3D-18")
+    train, export = commands_of("howto_pytorch.md", "From torchvision's R3D-18")
     train = [a.replace("/path/to/videos", str(videos)) for a in train]
     unlike = ("encoder.name", "framework.predictor_hidden", "optimizer.warmup_epochs")
     small = {key: value for key, value in SMALL.items() if key not in unlike}

@@ -82,7 +82,7 @@ def embed(
             `Catalog` or list of `Record`.
         output: the library's file, ``.parquet`` or without an ending. With the ending ``.npz`` or ``.csv`` a
             copy of this form is written beside it.
-        every: a row for each window of so many seconds, in place of one for each video.
+        every: a row for each window of this many seconds, not one for each video.
         formats: further copies, of "npz" and "csv".
         workers: processes that read.
         timeout: seconds that a clip may take.

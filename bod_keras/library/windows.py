@@ -1,4 +1,4 @@
-"""Which parts of a video are embedded: all of it, or a window every so many seconds."""
+"""Which parts of a video are embedded: all of it, or a window every few seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bod_keras.data.video.video_file import VideoError, video_errors
 
 
 def windows(duration: float, every: float, clip: float) -> list[tuple[float, float]]:
-    """Return windows that begin every so many seconds, each at least as long as a clip.
+    """Return windows that begin at regular times, each at least as long as a clip.
 
     Window i is `[i every, i every + max(every, clip))`; the last one is moved back to end with the video. So
     every moment lies in one, and none needs frames twice but where the video itself is shorter than a clip.

@@ -109,7 +109,7 @@ def _parse(argv: Sequence[str], name: str) -> argparse.Namespace:
     add(
         "--every",
         metavar="SECONDS",
-        help="a row every so many seconds, such as 2s, not one a video",
+        help="a row for each window of this length, such as 2s, not one a video",
     )
     add("--format", default="", help="further copies: npz, csv, or both with a comma between")
     add("--dataset", metavar="NAME", help="VIDEOS is the folder of a data set of docs/data.md")

@@ -5,10 +5,10 @@ train     pre-train a video encoder
 evaluate  frozen features by named protocols: numbers, tables, pictures
 compare   runs side by side: in what they differ, what they gave
 embed     videos to one file of vectors: what is shown, and how it moves
-search    videos that look like one, move like one, or are there twice
+search    videos that look like one, move like one, or are duplicates
 explore   a page to look through embedded videos, without network
 export    an encoder for another runtime: PyTorch, ONNX, SavedModel
-verify    videos that are missing, broken, too short or twice there
+verify    videos that are missing, broken, too short or duplicated
 shards    write TFRecord shards of JPEG frames
 serve     read and augment for other machines
 """

@@ -1,4 +1,4 @@
-"""Search embedded videos: what looks like one, what moves like one, what is there twice.
+"""Search embedded videos: what looks like one, what moves like one, what is a duplicate.
 
 bod-keras search library QUERY.mp4 --by=motion --top=20
 bod-keras search library QUERY.mp4 --by=both:0.7 --output=found.csv
