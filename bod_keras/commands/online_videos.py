@@ -65,7 +65,7 @@ def online_evaluation(
         if column not in splits[1][1] or len(set(known)) < 2:
             continue
         seen = np.isin(splits[1][1][column], known)
-        if column == "label" or 2 * seen.sum() >= len(seen):
+        if column == "label" or 4 * seen.sum() >= 3 * len(seen):
             columns.append(column)
             asked &= seen
     if columns and asked.sum() < 2:

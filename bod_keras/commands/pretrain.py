@@ -268,7 +268,9 @@ def _finish(model, data, config, folder, report, online, chance):
         evaluation.plot_history(folder / "history.csv", folder / "losses.png")
         if config["monitors"]["every"]:
             evaluation.plot_monitors(folder / "history.csv", folder / "monitors.png")
-        measured = [history[name]["last"] for one in online for name in one.columns if name in history]
+        measured = [
+            history[name]["last"] for one in online for name in one.columns if name in history
+        ]
         if any(map(math.isfinite, measured)):
             evaluation.plot_online(folder / "history.csv", folder / "online.png", chance)
         report.write(history=history)
