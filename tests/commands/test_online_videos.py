@@ -64,7 +64,7 @@ def test_a_column_that_counts_takes_no_label_away(videos, tmp_path, monkeypatch)
     columns = {
         "path": videos,
         "label": [i % 2 for i in range(40)],
-        "seconds": [i // 2 for i in range(40)],
+        "viewpoint": [i // 2 for i in range(40)],
     }
     (_, known), (clips, asked), _ = callback(config_of(tmp_path, columns), monkeypatch)
     assert list(known) == list(asked) == ["label"] and len(clips) == 20
