@@ -121,6 +121,22 @@ def test_a_run_is_evaluated_while_it_trains(workspace, tmp_path, eagerly, capsys
     assert training.steps_taken(best) == 4 * (1 + values.index(max(values)))
 
 
+@pytest.mark.parametrize(
+    ("best", "every", "message"),
+    [
+        ("linear_digit_statik", 1, "config.evaluate.best must be one of linear_digit_pooled, "),
+        ("linear_digit_static", 0, "needs the online evaluation, which this run has not"),
+    ],
+)
+def test_a_wrong_name_of_the_best_is_told_before_an_epoch(
+    workspace, tmp_path, best, every, message
+):
+    changes = {"output": str(tmp_path), "evaluate__every": every, "evaluate__best": best}
+    with pytest.raises(UserError, match=message):
+        train.train(config_of(workspace, **changes).to_dict())
+    assert not list(tmp_path.glob("*/history.csv"))
+
+
 def test_without_a_probe_the_training_list_is_measured(tmp_path, eagerly, capsys):
     """Folders of classes; one broken video is left out, and no video is held out for a loss."""
     for index in range(12):

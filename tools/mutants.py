@@ -50,7 +50,10 @@ BOXES = (
     "detection/test_frame_map.py detection/test_video_map.py detection/test_detection_properties.py"
 )
 SCORES = "evaluation/test_metric_properties.py"
-VIDEOS = "data/test_video_index.py data/test_video.py data/test_data_properties.py data/test_video_kinds.py -k'video or any_file'"
+VIDEOS = (
+    "data/test_video_index.py data/test_video.py data/test_data_properties.py "
+    "data/test_video_kinds.py -k'video or any_file'"
+)
 ROOMS: dict[str, dict[str, str]] = {
     "koopman": {
         "koopman/linalg.py": f"koopman/test_linalg.py {KOOPMAN} koopman/test_reference_code.py",

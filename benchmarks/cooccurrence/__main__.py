@@ -194,4 +194,6 @@ def write_csv(results, path):
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv[1:]):  # absl would end with code 1
+        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
     app.run(main)

@@ -33,7 +33,7 @@ from bod_keras.commands.run_state import (
     section,
 )
 from bod_keras.decoupling import USUAL_THRESHOLD
-from bod_keras.errors import UserError
+from bod_keras.errors import UserError, check_choice
 from bod_keras.storage.atomic_file import atomic_file, sweep_parts
 from bod_keras.storage.lock import lock
 from bod_keras.storage.remote_error import RemoteError, without_secrets
@@ -177,7 +177,7 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
         progress,
         *_monitors(whole, config, model),
         *online,
-        *_keep_best(folder.path, config),
+        *_keep_best(folder.path, config, online),
         training.HistoryFile(folder.path / "history.csv"),
         *_tensorboard(folder.path / "tensorboard"),
         *own_callbacks,
@@ -197,7 +197,7 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
         checkpoint.save()
         steps = training.steps_taken(model)
         return stop.received, f"Saved step {steps}. The same command resumes here."
-    _finish(model, data, config, folder.path, report, chance if online else None)
+    _finish(model, data, config, folder.path, report, online, chance)
     return (
         None,
         f"Finished: {folder}/encoder.keras is the encoder, {folder}/report.json the record.",
@@ -232,7 +232,8 @@ def _monitors(data, config, model):
     return [training.Monitors(views, config["monitors"]["every"])]
 
 
-def _keep_best(folder, config):
+def _keep_best(folder, config, online):
+    """The callback of `evaluate.best`, none without it; a wrong name is told before an epoch."""
     settings = config["evaluate"]
     if not settings["best"]:
         if settings["patience"]:
@@ -241,6 +242,13 @@ def _keep_best(folder, config):
                 "or another column of history.csv."
             )
         return []
+    if settings["best"].startswith(("linear_", "knn_", "rankme_")):
+        if not online:
+            raise UserError(
+                f"config.evaluate.best={settings['best']} needs the online evaluation, which this run has not "
+                "(see above, and config.evaluate.every). Choose a column that it logs, such as loss."
+            )
+        check_choice("config.evaluate.best", settings["best"], online[0].columns)
     save = functools.partial(training.save_model, settings=config)
     history = folder / "history.csv"
     return [
@@ -250,8 +258,8 @@ def _keep_best(folder, config):
     ]
 
 
-def _finish(model, data, config, folder, report, chance):
-    """Write the pictures, the encoder and the model; `chance` is None where nothing was evaluated online."""
+def _finish(model, data, config, folder, report, online, chance):
+    """Write the pictures, the encoder and the model."""
     with data.clear_errors():
         eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation_numpy())
     threshold = getattr(getattr(model, "decoupling", None), "threshold", None) or USUAL_THRESHOLD
@@ -260,7 +268,10 @@ def _finish(model, data, config, folder, report, chance):
         evaluation.plot_history(folder / "history.csv", folder / "losses.png")
         if config["monitors"]["every"]:
             evaluation.plot_monitors(folder / "history.csv", folder / "monitors.png")
-        if chance is not None:
+        measured = [
+            history[name]["last"] for one in online for name in one.columns if name in history
+        ]
+        if any(map(math.isfinite, measured)):
             evaluation.plot_online(folder / "history.csv", folder / "online.png", chance)
         report.write(history=history)
     training.save_model(model.encoder, folder / "encoder.keras")

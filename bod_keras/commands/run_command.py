@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bod_keras.errors import UserError
+from bod_keras.storage.clean_exit import reader_has_left
 
 _Result = TypeVar("_Result")
 
@@ -33,7 +34,7 @@ def run_command(name: str, function: Callable[[], _Result], traceback: bool = Fa
     try:
         return function()
     except Exception as error:
-        if traceback or not _can_be_mended(error):
+        if traceback or reader_has_left(error) or not _can_be_mended(error):
             raise
         failure = f"{name}: {error}"
     # The error is let go of first: a stream that its traceback still holds would abort the interpreter at exit.

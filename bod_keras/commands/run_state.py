@@ -14,7 +14,10 @@ from bod_keras.storage.atomic_file import set_aside
 from bod_keras.storage.run_folder import RunFolder
 
 # What a run writes; history.csv sees to itself.
-_FILES = ("model.keras", "encoder.keras", "losses.png", "monitors.png", "spectrum.png")
+_FILES = (
+    *("model.keras", "encoder.keras", "best.keras"),
+    *("losses.png", "monitors.png", "online.png", "spectrum.png"),
+)
 _FOLDERS = ("checkpoints", "tensorboard")
 
 

@@ -45,7 +45,6 @@ _NAMES = {
         "iterate_clips",
         "render_clip",
         "sample_factors",
-        "tied_dynamic",
     ),
     "data.synthetic.synthetic_files": ("write_digit_drift",),
     "data.video.array_store": ("ArrayRecord", "ArrayStore", "array_records"),

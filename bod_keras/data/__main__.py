@@ -9,6 +9,8 @@ import importlib
 import os
 import sys
 
+from bod_keras.storage.clean_exit import clean_exit
+
 COMMANDS = {
     "verify": "bod_keras.data.commands.verify",
     "shards": "bod_keras.data.commands.shards",
@@ -35,4 +37,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with clean_exit():
+        main(sys.argv[1:])

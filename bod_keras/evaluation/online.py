@@ -14,7 +14,7 @@ from bod_keras.backend import keras_private
 from bod_keras.errors import UserError
 from bod_keras.evaluation.probes.knn import knn_accuracy
 from bod_keras.evaluation.probes.linear_probe import linear_probe
-from bod_keras.evaluation.read_out import ReadOut
+from bod_keras.evaluation.read_out import PARTS, ReadOut
 from bod_keras.feature_checks import check_features
 from bod_keras.training.embedding_statistics import effective_rank
 from bod_keras.training.predict_filled_up import predict_filled_up
@@ -33,7 +33,8 @@ class OnlineEvaluation(keras.callbacks.Callback):
 
     and with `held_out` ``val_loss`` and, decoupled, ``val_static_loss`` and so on: the losses on videos that
     are not trained on. Nothing of the model changes, not even the state of its random numbers. An epoch that
-    is not measured logs nothing. Put it before the callbacks that write logs.
+    is not measured logs nothing, nor does one that a signal or another callback has cut short. A part whose
+    features are not finite is named and left out. Put it before the callbacks that write logs.
 
     Args:
         train, test: each ``(clips, labels)``: clips (N, T, H, W, 3), uint8 or floats in [0, 1], and classes
@@ -101,7 +102,19 @@ class OnlineEvaluation(keras.callbacks.Callback):
         if self._read_out is None:
             self._read_out = ReadOut(self.model)
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of what is logged, losses aside."""
+        found = []
+        for part in PARTS:
+            names = [part if name == "label" else f"{name}_{part}" for name in self._labels[0]]
+            found += [f"{measure}_{name}" for name in names for measure in ("linear", "knn")]
+            found.append(f"rankme_{part}")
+        return found
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if self.model.stop_training:  # whoever stops a process waits for it
+            return
         before = time.perf_counter()
         if self._last is not None:
             too_much = self.most < 1 and self._last > self.most * (before - self._ended)
@@ -124,6 +137,9 @@ class OnlineEvaluation(keras.callbacks.Callback):
         features = [self._features(clips) for clips in self._clips]
         found = {}
         for part in features[0]:
+            if not all(np.isfinite(one[part]).all() for one in features):
+                tqdm.write(f"The {part} features are not finite, and are not probed.")
+                continue
             x, y = (check_features(one[part], f"the {part} features") for one in features)
             for column, known in self._labels[0].items():
                 asked = self._labels[1][column]

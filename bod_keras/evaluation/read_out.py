@@ -6,6 +6,7 @@ from keras import ops
 from bod_keras.errors import UserError, check_choice
 
 READ_OUTS = ("parts", "pooled", "projected")
+PARTS = ("pooled", "static", "dynamic")  # of a framework
 
 
 class ReadOut(keras.Model):
@@ -51,8 +52,8 @@ class ReadOut(keras.Model):
         if self.kind == "parts" and hasattr(self.model, "embedder"):
             parts = self.model.embedder()(clips, training=False)
             # Keras sorts a dict that leaves a model on PyTorch, or a compiled function on JAX.
-            known = ("pooled", "static", "dynamic")
-            self.order = (*(p for p in known if p in parts), *(p for p in parts if p not in known))
+            others = (part for part in parts if part not in PARTS)
+            self.order = (*(part for part in PARTS if part in parts), *others)
             return {part: ops.cast(values, "float32") for part, values in parts.items()}
         self.order = ("pooled",)
         features = getattr(self.model, "encoder", self.model)(clips, training=False)

@@ -67,9 +67,10 @@ class KeepBest(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         logs = logs or {}
-        if not self._known and self.best is None:
-            check_choice("The monitored number", self.monitor, sorted(logs))
-        self._known = True
+        if not self._known and not self.model.stop_training:  # one that is cut short may log less
+            if self.best is None:
+                check_choice("The monitored number", self.monitor, sorted(logs))
+            self._known = True
         value = float(logs.get(self.monitor, math.nan))
         if self._count(epoch + 1, value):
             self._save(self.model, self.path)

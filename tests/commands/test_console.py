@@ -42,6 +42,29 @@ def test_help_is_there_without_keras(command):
     assert not {"keras", "tensorflow", "torch", "jax", "matplotlib", "pyarrow"} & imported
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "command", [["train.py", "--help"], ["-m", "bod_keras.data", "--help"]], ids=" ".join
+)
+def test_a_reader_who_leaves_is_no_traceback(command, unbuffered):
+    """As of ``| head -1`` that has ended."""
+    read, write = os.pipe()
+    os.close(read)
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    try:
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=environment,
+            stdout=write,
+            stderr=subprocess.PIPE,
+            timeout=120,
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_the_list_names_every_command(capsys):
     main([])
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]]

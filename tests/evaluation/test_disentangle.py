@@ -71,6 +71,35 @@ def protocol(*changes):
     return change_protocol(read_protocol("disentangle", FOLDER), list(changes))
 
 
+@pytest.mark.parametrize(
+    ("clips", "motions", "message"),
+    [(4, 2, "at least 5 clips and two classes.*4 clips"), (20, 1, "'motion' with 1 class")],
+)
+def test_too_few_clips_or_classes_are_named(clips, motions, message):
+    y = np.arange(clips)
+    parts = {"static": np.eye(clips), "dynamic": np.eye(clips)}
+    with pytest.raises(bod_keras.UserError, match=message):
+        dci(parts, {"looks": y % 2, "motion": y % motions})
+
+
+def test_parts_that_never_change_are_not_apart():
+    """Collapsed features, which no tree can split by."""
+    y = np.arange(40)
+    found = dci(
+        dict.fromkeys(("static", "dynamic"), np.ones((40, 3))), {"a": y % 2, "b": y // 2 % 2}
+    )
+    assert found["modularity"] == 0.0 and found["compactness"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_column_that_became_the_label_is_told():
+    y, d = np.arange(8) % 2, np.zeros((8, 3))
+    chosen = protocol("static_factors=('shape',)", "dynamic_factors=('action',)")
+    with pytest.raises(
+        bod_keras.UserError, match="action; .* shape, label .label: whatever a list"
+    ):
+        run_protocol(subject_of(d, d, shape=y, label=y), chosen)
+
+
 def test_the_protocol_knows_who_sees_what():
     shape, hue, motion = (np.tile(grid.ravel(), 6) for grid in np.mgrid[:3, :2, :4])
     looks = np.c_[np.eye(3)[shape], np.eye(2)[hue]]

@@ -130,6 +130,34 @@ def test_measurements_take_no_more_than_their_share(monkeypatch, most, expected)
     assert count.epochs == expected
 
 
+def test_the_names_are_those_that_are_logged():
+    clips, y = labeled()
+    split = (clips, {"label": y, "half": np.arange(8) // 4})
+    probes = OnlineEvaluation(split, split)
+    history = fit(make_tiny(simple()), probes, epochs=1)
+    found = [name for name in history if name.startswith(("linear", "knn", "rankme"))]
+    assert sorted(probes.columns) == sorted(found)
+
+
+def test_an_epoch_that_is_cut_short_is_not_measured():
+    """A process that is told to stop has little time."""
+    stop = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: setattr(stop.model, "stop_training", True)
+    )
+    history = fit(make_tiny(simple()), stop, OnlineEvaluation(labeled(), labeled()))
+    assert not [name for name in history if name.startswith(("linear", "knn", "rankme"))]
+
+
+def test_a_part_that_is_not_finite_is_named_and_left_out(capsys):
+    """Features can be, in the low precision of a training whose losses are finite."""
+    model = make_tiny(simple())
+    clips, y = labeled()
+    clips = np.where(y[:, None, None, None, None] > 0, np.float32(np.inf), clips)
+    history = fit(model, OnlineEvaluation((clips, y), (clips, y)), epochs=1)
+    assert "The pooled features are not finite, and are not probed." in capsys.readouterr().out
+    assert "linear_pooled" not in history and np.isfinite(history["loss"]).all()
+
+
 def test_it_tells_what_each_part_has_learned(capsys):
     fit(make_model(), OnlineEvaluation(labeled(), labeled()), epochs=1)
     said = capsys.readouterr().out

@@ -71,6 +71,21 @@ def test_a_number_that_is_not_logged_is_named(tmp_path):
         best.on_epoch_end(0, {"loss": 1.0, "linear_static": 0.5})
 
 
+def test_an_epoch_that_is_cut_short_need_not_log_it(tmp_path):
+    saved = []
+    best = KeepBest(
+        tmp_path / "b.keras", "val_loss", tmp_path / "h.csv", lambda *a: saved.append(a)
+    )
+    model = stand_in(0)
+    best.set_model(model)
+    best.on_train_begin()
+    model.stop_training = True
+    best.on_epoch_end(0, {"loss": 1.0})
+    model.stop_training = False
+    best.on_epoch_end(0, {"loss": 1.0, "val_loss": 2.0})
+    assert len(saved) == 1 and best.best == (1, 2.0)
+
+
 def test_what_is_kept_is_the_model_of_its_epoch(tmp_path):
     """By a real fit: of a loss that rises after the first epoch."""
     model, path = make_model(simple()), tmp_path / "best.keras"

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 from bod_keras.backend.with_keras import with_keras
 from bod_keras.errors import nearest
+from bod_keras.storage.clean_exit import clean_exit
 
 _DATA = "bod_keras.data.commands"
 _CONSOLE = "bod_keras.commands.console"
@@ -52,7 +53,11 @@ def main(argv: Sequence[str] | None = None, name: str | None = None) -> None:
     Raises:
         SystemExit: the command has failed.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    with clean_exit():
+        _main(list(sys.argv[1:] if argv is None else argv), name)
+
+
+def _main(argv, name):
     if not argv or argv[0] in _HELP:
         print(__doc__.strip())
         return
@@ -85,7 +90,4 @@ def main(argv: Sequence[str] | None = None, name: str | None = None) -> None:
             if error.name:  # no word of ours about what to install
                 raise
             sys.exit(f"{name}: {error}")
-    from bod_keras.storage.clean_exit import clean_exit
-
-    with clean_exit():
-        importlib.import_module(module).main(argv, name)
+    importlib.import_module(module).main(argv, name)

@@ -24,26 +24,6 @@ _DISC_SIDE = 9 / 32
 _SPEED = (1.5 / 32, 2.5 / 32)
 
 
-def tied_dynamic(static: np.ndarray) -> np.ndarray:
-    """Give the dynamic class that is tied to each static class.
-
-    The tie is fixed: `dynamic = static mod 8` (digits 8 and 9 share the classes of 0 and 1).
-
-    Args:
-        static: integer array of static classes.
-
-    Returns:
-        Integer array of the same shape.
-
-    Example:
-        >>> import numpy as np
-        >>> from bod_keras.data import tied_dynamic
-        >>> tied_dynamic(np.array([3, 8])).tolist()
-        [3, 0]
-    """
-    return np.asarray(static) % DYNAMIC_CLASSES
-
-
 def sample_factors(
     n: int,
     rho: float,
@@ -55,7 +35,8 @@ def sample_factors(
     The pairs of classes, 10 x 8 of the built-in videos, are dealt in shuffled rounds, so that they are
     balanced; then each clip takes the dynamic class tied to its static class with probability `rho`. Hence
     `P(dynamic is the tied one) = rho + (1 - rho) / 8`, and `rho = 0` is balanced exactly when `n`
-    is a multiple of 80. The tie is `dynamic = static mod 8`.
+    is a multiple of 80. The tie is `dynamic = static mod 8`
+    (digits 8 and 9 share the classes of 0 and 1).
 
     Args:
         n: number of clips.

@@ -38,7 +38,7 @@ def dci(
         A dict of the three scores; they lie in [0, 1].
 
     Raises:
-        UserError: fewer than two parts or factors, or lengths that differ.
+        UserError: fewer than two parts or factors, lengths that differ, fewer than 5 clips, or one class.
 
     Example:
         >>> import numpy as np
@@ -65,8 +65,13 @@ def dci(
     order = np.random.default_rng(seed).permutation(len(x))
     test, train = np.split(order, [len(x) // 5])
     importance, accuracies = [], []
-    for labels in factors.values():
+    for name, labels in factors.items():
         labels = np.asarray(labels)
+        if not len(test) or len(set(labels[train].tolist())) < 2:
+            raise UserError(
+                "dci learns from four fifths of the clips, and needs at least 5 clips and two classes there. "
+                f"Received: {len(x)} clips, {name!r} with {len(set(labels.tolist()))} class(es)"
+            )
         trained = GradientBoostingClassifier(n_estimators=trees, max_depth=3, random_state=seed)
         trained.fit(x[train], labels[train])
         shares = np.split(trained.feature_importances_, ends)
@@ -74,7 +79,9 @@ def dci(
         accuracies += [trained.score(x[rows], labels[rows]) for rows in (train, test)]
     matrix = np.transpose(importance)
     return {
-        "modularity": float(np.sum(_purity(matrix, 1) * matrix.sum(axis=1)) / matrix.sum()),
+        "modularity": float(
+            np.sum(_purity(matrix, 1) * matrix.sum(axis=1)) / (matrix.sum() or 1.0)
+        ),
         "compactness": float(np.mean(_purity(matrix, 0))),
         "explicitness": float(np.mean(accuracies)),
     }

@@ -41,7 +41,7 @@ def run_disentangle(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
         raise UserError(
             f"The protocol {protocol.name} needs a column of labels of either kind. The columns of these "
             f"videos are {', '.join(labels) or 'none'}: name them, as in "
-            "--set=\"static_factors=('shape',)\" --set=\"dynamic_factors=('action',)\"."
+            "--set=\"static_factors=('shape',)\" --set=\"dynamic_factors=('label',)\"."
         )
     parts = {name: features[name] for name in ("static", "dynamic")}
     factors = {name: labels[name] for names in chosen.values() for name in names}

@@ -56,6 +56,11 @@ def factors_of(protocol: ConfigDict, kind: str, labels: Mapping[str, Any]) -> li
     absent = [name for name in protocol[key] if name not in labels]
     if absent and key in protocol.modified:
         raise UserError(
-            f"--set={key} names {', '.join(absent)}; the columns of these videos are {', '.join(labels)}."
+            f"--set={key} names {', '.join(absent)}; the columns of these videos are {', '.join(labels)}"
+            + (
+                " (label: whatever a list calls it, such as class or action)."
+                if "label" in labels
+                else "."
+            )
         )
     return [name for name in protocol[key] if name in labels]
