@@ -103,18 +103,20 @@ def test_a_run_leaves_its_artifacts(runs):
         assert epochs < 8 or losses["last"] < losses["first"]
 
 
-def test_a_run_is_evaluated_while_it_trains(workspace, tmp_path, eagerly, capsys):
+@pytest.mark.parametrize("kind", ["plain", pytest.param("bod", marks=slow)])
+def test_a_run_is_evaluated_while_it_trains(kind, workspace, tmp_path, eagerly, capsys):
     changes = {"output": str(tmp_path), "evaluate__every": 1, "evaluate__most": 1.0}
-    changes |= {"evaluate__best": "linear_digit_static", "epochs": 3}
-    train.train(config_of(workspace, **changes).to_dict())
-    folder = tmp_path / "demo-bod-smoke-seed0"
-    assert "Online evaluation on 80 + 80 videos of the probe." in capsys.readouterr().out
+    changes |= {"evaluate__best": "linear_digit_static", "evaluate__videos": 24, "epochs": 2}
+    train.train(config_of(workspace, kind, **changes).to_dict())
+    folder = tmp_path / f"demo-{kind}-smoke-seed0"
+    assert "Online evaluation on 24 + 24 videos of the probe." in capsys.readouterr().out
     rows = training.HistoryFile.rows(folder / "history.csv")
     for part in ("pooled", "static", "dynamic"):
         for factor in ("digit", "direction"):
             assert all(0 <= float(row[f"linear_{factor}_{part}"]) <= 1 for row in rows)
         assert all(float(row[f"rankme_{part}"]) >= 1 for row in rows)
-    assert all(float(row["val_static_loss"]) > 0 for row in rows)
+    held_out = "val_loss" if kind == "plain" else "val_static_loss"
+    assert all(float(row[held_out]) > 0 for row in rows)
     read_picture(folder / "online.png")
     values = [float(row["linear_digit_static"]) for row in rows]
     best = training.load_model(folder / "best.keras")
