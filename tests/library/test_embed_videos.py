@@ -21,6 +21,8 @@ from tests.tiers import slow
 from tests.typed_commands import ROOT
 from tests.video_files import write_broken
 
+pytestmark = pytest.mark.usefixtures("eagerly")  # what is compiled is not what is tested here
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

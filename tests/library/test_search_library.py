@@ -14,6 +14,8 @@ from bod_keras.library.library_file import write_rows
 from bod_keras.library.video_key import video_key
 from tests.small_run import write_run, write_video
 
+pytestmark = pytest.mark.usefixtures("eagerly")  # what is compiled is not what is tested here
+
 
 def write_library(file, paths, static, dynamic, every=None):
     """A library of chosen vectors; the files need not be there."""
