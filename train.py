@@ -1,4 +1,7 @@
-"""Pre-train a video encoder: `bod-keras train` (bod_keras/commands/console/train.py). See --help."""
+"""Pre-train a video encoder: `bod-keras train` (bod_keras/commands/console/train.py). See --help.
+
+In a program: ``import train; train.train(config)``, with a config of configs/ as a dict.
+"""
 
 import os
 import sys
@@ -8,3 +11,5 @@ if __name__ == "__main__":
     from bod_keras.commands.console.main import main
 
     main(["train", *sys.argv[1:]], "train.py")
+else:
+    from bod_keras.commands.console.train import train  # noqa: F401
