@@ -18,7 +18,9 @@ def test_nothing_left_is_nothing_found(tmp_path):
 
 def test_a_process_is_found(tmp_path):
     before = Leaks(tmp_path)
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdout.readline()  # between its start and that of its program it has no command
     assert kinds(before) == ["process"]
     process.communicate()
     assert before.found() == []
