@@ -11,7 +11,6 @@ comparable.
 
 from __future__ import annotations
 
-import argparse
 import fnmatch
 import json
 import re
@@ -20,6 +19,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from bod_keras.argument_parser import argument_parser
 from bod_keras.errors import UserError
 from bod_keras.storage.clean_exit import clean_exit
 
@@ -28,13 +28,7 @@ _CELL = 28  # characters of a setting in a table; a CSV file has all
 
 def main(argv: Sequence[str], name: str = "python -m bod_keras.compare") -> None:
     """Print the tables of the runs that the arguments name."""
-    summary, _, rest = __doc__.partition("\n")
-    parser = argparse.ArgumentParser(
-        prog=name,
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argument_parser(name, __doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder")
     only = "results to show, as '*linear'; repeatable"
     parser.add_argument("--only", action="append", metavar="PATTERN", help=only)

@@ -11,22 +11,16 @@ network; .onnx; .pt2, a program of torch.export; .keras; a name without an endin
 docs/weights.md says which backend writes which.
 """
 
-import argparse
 import sys
 
+from bod_keras.argument_parser import argument_parser
 from bod_keras.errors import UserError
 from bod_keras.storage.clean_exit import clean_exit
 
 
 def main(argv: list[str], name: str = "python -m bod_keras.weights") -> None:
     """Parse the arguments, write the file, say what it is."""
-    summary, _, rest = __doc__.partition("\n")
-    parser = argparse.ArgumentParser(
-        prog=name,
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argument_parser(name, __doc__)
     parser.add_argument("--encoder", required=True, help="a run's folder, or a .keras file")
     parser.add_argument("--output", required=True, help="the file, or folder, to write")
     parser.add_argument(

@@ -17,6 +17,7 @@ import re
 import time
 from collections.abc import Sequence
 
+from bod_keras.argument_parser import argument_parser
 from bod_keras.commands.run_command import run_command
 from bod_keras.data.record import Catalog
 from bod_keras.errors import UserError
@@ -95,13 +96,7 @@ def _catalog(options: argparse.Namespace) -> Catalog:
 
 
 def _parse(argv: Sequence[str], name: str) -> argparse.Namespace:
-    summary, _, rest = __doc__.partition("\n")
-    parser = argparse.ArgumentParser(
-        prog=name,
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argument_parser(name, __doc__)
     add = parser.add_argument
     add("run", metavar="RUN", help="folder of a finished run")
     add("videos", metavar="VIDEOS", help="a folder, a list, a CSV file or one video")

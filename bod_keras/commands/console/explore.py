@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from bod_keras.argument_parser import argument_parser
 from bod_keras.commands.console.embed import shown
 from bod_keras.commands.run_command import run_command
 
@@ -23,13 +24,7 @@ def main(argv: Sequence[str], name: str = "bod-keras explore") -> None:
         argv: its arguments.
         name: what messages call it.
     """
-    summary, _, rest = __doc__.partition("\n")
-    parser = argparse.ArgumentParser(
-        prog=name,
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argument_parser(name, __doc__)
     add = parser.add_argument
     add("library", metavar="LIBRARY", help="what bod-keras embed wrote")
     add("--output", default="page", help="folder of the page (page)")

@@ -9,13 +9,13 @@ configs/videos.py and configs/base.py; `bod-keras train --help` lists every key.
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from bod_keras.argument_parser import argument_parser
 from bod_keras.commands.run_command import run_command
 
 _CONFIG = '''"""Pre-training on {about}.
@@ -47,13 +47,7 @@ def main(argv: Sequence[str], name: str = "bod-keras init") -> None:
         argv: its arguments.
         name: what messages call it.
     """
-    summary, _, rest = __doc__.partition("\n")
-    parser = argparse.ArgumentParser(
-        prog=name,
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argument_parser(name, __doc__)
     parser.add_argument("videos", metavar="VIDEOS", help="a folder, a list or a CSV file of videos")
     parser.add_argument("--output", default="config.py", help="the file to write (config.py)")
     options = parser.parse_args(argv)

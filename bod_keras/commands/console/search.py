@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bod_keras.argument_parser import argument_parser
 from bod_keras.commands.console.embed import seconds, shown
 from bod_keras.commands.run_command import run_command
 from bod_keras.errors import UserError
@@ -135,13 +136,7 @@ def _write(path: Path, rows: list[dict]) -> None:
 
 
 def _parse(argv: Sequence[str], name: str) -> argparse.Namespace:
-    summary, _, rest = __doc__.partition("\n")
-    parser = argparse.ArgumentParser(
-        prog=name,
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argument_parser(name, __doc__)
     add = parser.add_argument
     add("library", metavar="LIBRARY", help="what bod-keras embed wrote")
     add("query", metavar="QUERY", nargs="?", help="a video, in the library or not")

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 
+from bod_keras.argument_parser import argument_parser
 from bod_keras.data.loading.input_service import TOKEN, answer
 from bod_keras.data.loading.specification import program
 from bod_keras.data.processes.process_map import MOST_WORKERS
@@ -92,11 +93,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _parse(argv: list[str], name: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=name,
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argument_parser(name, __doc__)
     add = parser.add_argument
     add("--port", type=int, default=5050, help="of the first worker; 0 finds free ones")
     add("--workers", type=int, default=1, help="processes (default: %(default)s)")

@@ -14,6 +14,7 @@ import sys
 
 from tqdm import tqdm
 
+from bod_keras.argument_parser import argument_parser
 from bod_keras.data.commands.source_options import (
     add_source_options,
     check_source_options,
@@ -102,13 +103,7 @@ def _catalog(options: argparse.Namespace) -> Catalog:
 
 
 def _parse(argv: list[str], name: str) -> argparse.Namespace:
-    summary, _, rest = __doc__.partition("\n")
-    parser = argparse.ArgumentParser(
-        prog=name,
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argument_parser(name, __doc__)
     add = parser.add_argument
     add_source_options(parser)
     add("--output", required=True, help="folder to write to")
