@@ -79,6 +79,8 @@ def check_config(config: Mapping[str, Any]) -> None:
         >>> check_config({"name": "run", "output": "runs", "epochs": 100})
     """
     for key, value in flatten(config).items():
+        if isinstance(value, str) and key in {*_AT_LEAST, *_MORE_THAN, *_AT_MOST}:
+            raise UserError(f"config.{key} must be a number. Received: {value!r}")
         if not isinstance(value, Real) or isinstance(value, bool):
             continue
         wanted = None

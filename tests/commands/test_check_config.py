@@ -95,6 +95,15 @@ def test_a_value_without_sense_is_refused_by_its_key(key, value, tmp_path):
     assert not list(tmp_path.rglob("*.json")) and not (tmp_path.parent / "escaped-seed0").exists()
 
 
+@pytest.mark.parametrize("key", ["clips.flip", "clips.device_size", "optimizer.reference_batch"])
+def test_text_instead_of_a_number_is_refused_by_its_key(key):
+    section, name = key.split(".")
+    config = videos.get_config("small").to_dict()
+    config[section][name] = "many"
+    with pytest.raises(UserError, match=f"config.{key} must be a number. Received: 'many'"):
+        train.train(config)
+
+
 @pytest.mark.parametrize("config", [base, demo, videos])
 def test_every_default_makes_sense(config):
     check_config(config.get_config().to_dict())
@@ -118,7 +127,7 @@ def test_callbacks_of_ones_own_are_passed_to_fit(tmp_path):
     config = demo.get_config("plain,smoke")
     places = {"output": str(tmp_path), "built_in.folder": str(tmp_path / "data")}
     small = {"built_in.train": 16, "clips.batch_size": 8, "clips.workers": 0, "epochs": 2}
-    config.update_from_flattened_dict({**places, **small, "monitors.every": 0})
+    config.update_from_flattened_dict({**places, **small, "monitors.every": 0, "evaluate.every": 0})
     config.callbacks = (f"{__name__}:Counter",)
     before = Counter.epochs
     train.train(config.to_dict())
