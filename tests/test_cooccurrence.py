@@ -13,7 +13,7 @@ from benchmarks.cooccurrence import report, run_case, scenes, studies
 from benchmarks.cooccurrence.garments import garment_masks
 from benchmarks.cooccurrence.physics import PhysicsScenes
 from benchmarks.cooccurrence.real import DIRECTIONS, FILES, RealScenes
-from benchmarks.cooccurrence.run_case import Case, _videos
+from benchmarks.cooccurrence.run_case import Case, training_videos
 from benchmarks.cooccurrence.variants import (
     ENCODERS,
     VARIANTS,
@@ -248,7 +248,7 @@ def test_a_smoke_case_is_trained_and_probed(arrays, monkeypatch, eagerly):
 
 
 def test_a_batch_has_this_many_videos_and_an_epoch_each_video_once(arrays):
-    batches = list(_videos(arrays, Case("plain", "static-easy", steps=8, batch=5)))
+    batches = list(training_videos(arrays, Case("plain", "static-easy", steps=8, batch=5)))
     assert {len(videos) for videos in batches} == {5}
     epochs = np.concatenate(batches).reshape(2, 20)
     assert (np.sort(epochs) == np.arange(20)).all() and (epochs[0] != epochs[1]).any()

@@ -99,7 +99,7 @@ def make_framework(
     for directions in getattr(model, "directions", []):
         directions.state.assign([seed, 0])
     if getattr(model.motion_view, "seed", 0) is None:
-        for state in model._seeds():
+        for state in model.seed_variables():
             state.assign([seed, 0])
     rng = np.random.default_rng(seed)
     for network in (encoder, model.projection_head, *part_networks(model)):

@@ -125,7 +125,7 @@ def _supervised(case, scenes):
     model = keras.Model(clips, outputs)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(_optimizer(case.steps), loss={name: loss for name in outputs})
-    for videos, views in zip(_videos(scenes, case), _batches(scenes, case)):
+    for videos, views in zip(training_videos(scenes, case), _batches(scenes, case)):
         clips = np.concatenate([views[:, 0], views[:, 1]])
         labels = {name: np.tile(scenes[f"train_{name}"][videos], 2) for name in outputs}
         model.train_on_batch(clips, labels)
@@ -143,7 +143,7 @@ def _optimizer(steps):
     return keras.optimizers.AdamW(schedule, weight_decay=1e-4)
 
 
-def _videos(scenes, case):
+def training_videos(scenes, case):
     """Indices (`case.batch`,) of the videos of every step, by epochs."""
     rng, waiting = np.random.default_rng([case.seed, 1]), []
     for _ in range(case.steps):
@@ -155,7 +155,7 @@ def _videos(scenes, case):
 def _batches(scenes, case):
     rng = np.random.default_rng([case.seed, 2])
     pairs = len(scenes["train"]) // 2
-    for videos in _videos(scenes, case):
+    for videos in training_videos(scenes, case):
         yield _views(scenes, videos, rng.integers(pairs, size=case.batch))
 
 

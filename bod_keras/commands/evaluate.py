@@ -116,7 +116,7 @@ def _results(folder: RunFolder, protocols: list[ConfigDict], options: Options) -
             results.append(_measure(subject, protocol, fold, warnings))
             for verdict in results[-1].get("verdicts", ()):
                 print(f"  {verdict}", flush=True)
-            _tell_skipped(splits)
+            tell_skipped(splits)
         result = combine(results)
         _write(folder, **{f"evaluation_{name}": result})
         if protocol.kind == "factors":
@@ -215,7 +215,7 @@ def as_in_the_run(protocol: ConfigDict, config: Mapping[str, Any]) -> ConfigDict
     return change_protocol(protocol, changes)
 
 
-def _tell_skipped(splits: Sequence[Split | None]) -> None:
+def tell_skipped(splits: Sequence[Split | None]) -> None:
     for split in splits:
         if split is not None and split.skipped:
             total = len(split.records)

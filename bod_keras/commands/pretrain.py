@@ -121,7 +121,7 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
     done = training.steps_taken(model)
     distribution.check_same(done, "checkpoint")  # all have read it, so that the chief may write now
     if changes:
-        _tell_changes(changes)
+        tell_changes(changes)
         earlier = before.get("changes")
         started["changes"] = [
             *(earlier if isinstance(earlier, list) else []),
@@ -192,7 +192,7 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
             training.fit_rest(model, stream, steps, config["epochs"], callbacks)
             found = distribution.gather_objects([data.skipped, sorted(data.looped)])
     finally:
-        _tell_skipped(write_training(found), len(data))
+        tell_skipped(write_training(found), len(data))
     if stop.received is not None:
         checkpoint.save()
         steps = training.steps_taken(model)
@@ -361,7 +361,7 @@ def _check_init(before, now, folder):
         )
 
 
-def _tell_changes(changes):
+def tell_changes(changes):
     print("Continued with other settings:")
     for key, (old, new) in changes.items():
         print(f"  {key}: {shown(new)}, {shown(old)} before")
@@ -380,7 +380,7 @@ def _known(seconds, earlier):
     return seconds if math.isfinite(seconds) else earlier.get("seconds_per_step")
 
 
-def _tell_skipped(skipped, total):
+def tell_skipped(skipped, total):
     if skipped:
         print(f"{len(skipped)} of {total} videos were skipped (all in report.json):")
         for path, reason in list(skipped.items())[:5]:

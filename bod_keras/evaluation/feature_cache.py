@@ -84,7 +84,7 @@ class FeatureCache:
         if variants:
             settings["variants"] = {name: list(map(int, rows)) for name, rows in variants.items()}
         folder = self.folder / content_hash(settings)[:16]
-        rows, skipped = self._read(folder)
+        rows, skipped = self.rows(folder)
         keys = [content_hash([settings, video_identity(record)]) for record in data.records]
         missing = [i for i, key in enumerate(keys) if key not in rows and key not in skipped]
         known = len(keys) - len(missing)
@@ -113,7 +113,7 @@ class FeatureCache:
         found = [rows[keys[i]] for i in index]
         return {part: np.stack([row[part] for row in found]) for part in found[0]}, index, unread
 
-    def _read(self, folder: Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
+    def rows(self, folder: Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
         """Rows and skipped videos of every whole file; a damaged one is named and removed."""
         rows, skipped = {}, {}
         for file in sorted(folder.glob("[!.]*.npz")):

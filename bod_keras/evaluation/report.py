@@ -120,7 +120,7 @@ def environment() -> dict:
         "cpu_count": _usable_cpus(),
         "device": str(keras.ops.zeros(()).device),
         "gpus": _gpus(),
-        "git": _git_state(Path(__file__).resolve()),
+        "git": git_state(Path(__file__).resolve()),
         "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
@@ -179,7 +179,7 @@ def _usable_cpus() -> int | None:
     return os.cpu_count()
 
 
-def _git_state(file: Path) -> dict | None:
+def git_state(file: Path) -> dict | None:
     """Return revision and dirtiness of the repository that tracks `file`, or None.
 
     Being tracked matters: a copy in a virtual environment may lie within some repository's folder.

@@ -77,8 +77,8 @@ class ReferenceCodeSplit(KoopmanSplit):
 
 def _operators(embeddings, threshold):
     """The static and the dynamic operator, (B, D, D) float32, for rows: z A."""
-    fitted = _fitted(embeddings)
-    values, vectors = _ordered(*linalg.eigendecomposition(fitted))
+    fitted = fitted_operator(embeddings)
+    values, vectors = ordered_eigenpairs(*linalg.eigendecomposition(fitted))
     basis, _ = ops.qr(vectors)
     adjoint = ops.conj(transposed(basis))
     rotation, shift = _derivatives(fitted, values, vectors, basis, adjoint)
@@ -94,7 +94,7 @@ def _operators(embeddings, threshold):
     return parts
 
 
-def _fitted(embeddings):
+def fitted_operator(embeddings):
     """K, (B, D, D)."""
     past, future = (transposed(frames) for frames in linalg.transitions(embeddings))
     return ops.cast(future, linalg.EXACT) @ _truncated_inverse(past)
@@ -136,7 +136,7 @@ def _truncated_inverse(matrix):
     )
 
 
-def _ordered(values, vectors):
+def ordered_eigenpairs(values, vectors):
     """Eigenvalues and eigenvectors in the order that the class describes."""
     size = ops.abs(values)
     if keras.backend.backend() == "tensorflow":

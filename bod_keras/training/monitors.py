@@ -112,13 +112,13 @@ class Monitors(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if not self._last or (epoch + 1) % self.every == 0:
-            embeddings, self._last = self._values()
+            embeddings, self._last = self.measure()
             for part, views in embeddings.items():
                 self._tell(epoch, part, views)
         if logs is not None:
             logs.update(self._last)
 
-    def _values(self):
+    def measure(self):
         """Each part's embeddings, a list of arrays (B, D), and everything that is logged."""
         scale = float(self.model.optimizer.scale_loss(1.0))
         while True:

@@ -29,14 +29,14 @@ class SeedStates:
         ['seed_0']
     """
 
-    def _seeds(self):
+    def seed_variables(self):
         weights = {id(v) for v in self.weights}
         return [v for v in self.non_trainable_variables if id(v) not in weights]
 
     @contextlib.contextmanager
     def kept_draws(self) -> Iterator[None]:
         """What is drawn inside moves none of the model's generators: a run draws as it would without it."""
-        seeds = self._seeds()
+        seeds = self.seed_variables()
         before = [ops.convert_to_numpy(seed).copy() for seed in seeds]
         try:
             yield
@@ -46,12 +46,12 @@ class SeedStates:
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
-        for index, seed in enumerate(self._seeds()):
+        for index, seed in enumerate(self.seed_variables()):
             store[f"seed_{index}"] = ops.convert_to_numpy(seed)
 
     def load_own_variables(self, store):
         names = [name for name in store.keys() if name.startswith("seed_")]
-        seeds = self._seeds()
+        seeds = self.seed_variables()
         if len(names) != len(seeds):
             raise UserError(
                 f"The file holds the states of {len(names)} random seeds, this model has {len(seeds)}. "

@@ -27,10 +27,10 @@ def test_control_characters_are_escaped():
 def test_skipped_files(where, capsys):
     skipped = {NAME: "the file is empty", "b.mp4": "no video"}
     if where == "train":
-        pretrain._tell_skipped(skipped, 9)
+        pretrain.tell_skipped(skipped, 9)
     else:
         split = types.SimpleNamespace(skipped=skipped, records=range(9), name="test")
-        evaluate._tell_skipped([split, None])
+        evaluate.tell_skipped([split, None])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and lines[1] == f"  {SHOWN}: the file is empty"
 

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from bod_keras import experiment
-from bod_keras.commands.pretrain import _tell_changes
+from bod_keras.commands.pretrain import tell_changes
 from bod_keras.commands.run_settings import (
     apply_settings,
     changed_settings,
@@ -144,7 +144,7 @@ def test_no_message_shows_a_signature(key, capsys):
     lines = refused_settings(before, now)
     assert bool(lines) == (key == "seed") and "secret" not in "".join(lines)
     try:
-        _tell_changes(changed_settings(before, now, "runs/a"))
+        tell_changes(changed_settings(before, now, "runs/a"))
     except UserError as error:
         assert "secret" not in str(error)
     assert "secret" not in capsys.readouterr().out

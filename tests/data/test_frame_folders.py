@@ -7,7 +7,7 @@ import pytest
 
 from bod_keras.data import ClipDataset, FrameFolderStore, VideoError, frame_names, read_catalog
 from bod_keras.data.video.check import check_video
-from bod_keras.data.video.decode_image import _claimed_size
+from bod_keras.data.video.decode_image import claimed_size
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_the_size_in_the_header_of_a_picture(name, quality):
     flags = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}
     image = np.random.default_rng(0).integers(0, 255, (37, 53, 3), np.uint8)
     data = cv2.imencode(name, image, [flags[name], quality] if name in flags else [])[1].tobytes()
-    assert _claimed_size(data) == (37, 53)
+    assert claimed_size(data) == (37, 53)
 
 
 def test_catalogs_of_frame_folders(tmp_path, write_frames):

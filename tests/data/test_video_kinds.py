@@ -305,14 +305,14 @@ def test_damage_is_one_judgement(tmp_path, codec):
 @pytest.mark.parametrize("error", [RuntimeError("odd"), MemoryError(), AssertionError("size")])
 def test_whatever_a_decoder_raises_is_the_fault_of_the_file(tmp_path, monkeypatch, error):
     path, other = write_video(tmp_path / "a.mp4"), write_video(tmp_path / "b.mp4", "mpeg4")
-    real = video_file.VideoFile._decoded
+    real = video_file.VideoFile.decode_packet
 
     def broken(self, packet):
         if self.path == path:
             raise error
         return real(self, packet)
 
-    monkeypatch.setattr(video_file.VideoFile, "_decoded", broken)
+    monkeypatch.setattr(video_file.VideoFile, "decode_packet", broken)
     reasons = judgements(path, other, tmp_path)
     assert all("cannot be decoded: h264" in reason for reason in reasons)
 

@@ -176,7 +176,7 @@ def test_the_page_has_every_part_and_opens_offline(split, tmp_path, monkeypatch)
     assert "$" not in page
     for file in found["files"]:
         check_output(subject.folder / file)
-    monkeypatch.setattr(diagnose_module, "_draw", lambda *arguments: {})
+    monkeypatch.setattr(diagnose_module, "draw_pictures", lambda *arguments: {})
     monkeypatch.setattr(diagnose_module, "diagnose_page", lambda *arguments: "")
     again = diagnose(split, tmp_path / "again", model)[1]
     assert again == {**found, "files": ["diagnose.html"]}
@@ -189,7 +189,7 @@ def test_the_page_escapes_every_text(split, tmp_path):
     for key in ("sensitivity", "embeddings", "eigenvalues"):
         found[key] = {f"{hostile}{name}": value for name, value in found[key].items()}
     found["warnings"], found["verdicts"] = [hostile], [hostile, f'x" onload="{hostile}: y']
-    pictures = {name: subject.folder / f"{name}.png" for name in diagnose_page_module._CAPTIONS}
+    pictures = {name: subject.folder / f"{name}.png" for name in diagnose_page_module.CAPTIONS}
     page = diagnose_page_module.diagnose_page(found, pictures, hostile, model.split)
     assert "<script" not in page and 'onload="' not in page
     assert page.count("&lt;script&gt;") >= 10

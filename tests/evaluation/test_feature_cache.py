@@ -173,7 +173,7 @@ def test_damage_in_the_directory_of_a_file_is_damage(records, tmp_path, capsys):
         broken = bytearray(data)
         broken[at] ^= 1 << int(rng.integers(8))
         file.write_bytes(broken)
-        found, _ = FeatureCache(tmp_path / "cache")._read(file.parent)
+        found, _ = FeatureCache(tmp_path / "cache").rows(file.parent)
         for row in found.values():
             assert any(np.array_equal(row["pooled"], one) for one in whole["pooled"])
 

@@ -106,20 +106,20 @@ def test_git_state_of_a_tracked_file(tmp_path):
 
     file = tmp_path / "code.py"
     file.write_text("x = 1\n")
-    assert report_module._git_state(file) is None  # outside any repository
+    assert report_module.git_state(file) is None  # outside any repository
     git("init", "-q")
-    assert report_module._git_state(file) is None  # inside one, but not its file
+    assert report_module.git_state(file) is None  # inside one, but not its file
     git("add", "code.py")
     git("commit", "-q", "-m", "first")
-    state = report_module._git_state(file)
+    state = report_module.git_state(file)
     assert len(state["revision"]) == 40 and state["dirty"] is False
     file.write_text("x = 2\n")
-    assert report_module._git_state(file) == {**state, "dirty": True}
+    assert report_module.git_state(file) == {**state, "dirty": True}
 
 
 def test_git_state_without_git(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert report_module._git_state(Path(report_module.__file__)) is None
+    assert report_module.git_state(Path(report_module.__file__)) is None
 
 
 def test_format_table():

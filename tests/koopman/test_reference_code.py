@@ -44,10 +44,10 @@ def reference(clip, threshold=0.1, order=None):
 
 def orders_of(clips):
     """Of each clip, the eigenvalues beside the null space as the layer orders them."""
-    matrix = reference_code._fitted(ops.convert_to_tensor(clips.astype("float32")))
+    matrix = reference_code.fitted_operator(ops.convert_to_tensor(clips.astype("float32")))
     for found, clip in zip(numpy(matrix), clips):
         np.testing.assert_allclose(found, fitted(clip), atol=1e-5 * TIGHT)
-    values, _ = reference_code._ordered(*linalg.eigendecomposition(matrix))
+    values, _ = reference_code.ordered_eigenpairs(*linalg.eigendecomposition(matrix))
     return [row[np.abs(row) > 1e-5 * np.abs(row).max()] for row in numpy(values)]
 
 
@@ -181,7 +181,9 @@ def test_singular_values_count_from_a_ten_thousandth_of_the_largest_on(share, co
     """Frames that sway by `share`: the singular values of the past are 2 and twice the share."""
     clip = np.zeros((5, 3))
     clip[:, 0], clip[:, 1] = 1.0, share * np.array([1, -1, 1, -1, 1])
-    matrix = numpy(reference_code._fitted(ops.convert_to_tensor(clip[None].astype("float32"))))[0]
+    matrix = numpy(
+        reference_code.fitted_operator(ops.convert_to_tensor(clip[None].astype("float32")))
+    )[0]
     np.testing.assert_allclose(matrix, np.diag([1.0, -1.0 * counts, 0.0]), atol=1e-2)
 
 
@@ -190,7 +192,7 @@ def test_singular_values_count_from_a_ten_thousandth_of_the_largest_on(share, co
 def test_the_null_space_begins_at_a_hundred_thousandth_of_the_largest(size, is_null):
     values = ops.convert_to_tensor(np.array([[size, -0.5, 1.0]], "complex64"))
     vectors = ops.convert_to_tensor(np.eye(3, dtype="complex64")[None])
-    found, columns = map(numpy, reference_code._ordered(values, vectors))
+    found, columns = map(numpy, reference_code.ordered_eigenpairs(values, vectors))
     order = [1, 2, 0] if is_null else [0, 1, 2]
     np.testing.assert_allclose(found[0], np.array([size, -0.5, 1.0])[order])
     np.testing.assert_array_equal(columns[0], np.eye(3)[:, order])

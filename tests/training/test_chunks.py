@@ -117,7 +117,7 @@ def test_batch_statistics_and_random_numbers_are_those_of_the_chunks(decoupled):
         train(model, VIEWS)
         models.append(model)
     assert_same_weights(*models, atol=1e-5, rtol=1e-5)
-    seeds = [[ops.convert_to_numpy(s) for s in model._seeds()] for model in models]
+    seeds = [[ops.convert_to_numpy(s) for s in model.seed_variables()] for model in models]
     np.testing.assert_array_equal(*seeds)
 
 

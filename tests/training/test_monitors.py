@@ -145,7 +145,7 @@ def test_a_run_goes_as_without_it(name, arguments, eager):
         history = train(model, views, epochs=2, callbacks=callbacks)
         models.append(model)
     assert_same_state(*models)
-    for one, other in zip(models[0]._seeds(), models[1]._seeds(), strict=True):
+    for one, other in zip(models[0].seed_variables(), models[1].seed_variables(), strict=True):
         np.testing.assert_array_equal(numpy(one), numpy(other))
     for part in models[1].parts:
         names = [f"{part}_{statistic}" for statistic in (*STATISTICS, "gradient_norm")]
@@ -231,7 +231,7 @@ def test_a_collapse_is_said_again_only_after_a_recovery(capsys, monkeypatch):
     def values():
         return {"base": [np.ones((4, 6))] * 2}, {"base_effective_rank": next(ranks)}
 
-    monkeypatch.setattr(monitors, "_values", values)
+    monkeypatch.setattr(monitors, "measure", values)
     for epoch in range(7):
         monitors.on_epoch_end(epoch)
     said = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]

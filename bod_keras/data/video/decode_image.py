@@ -32,7 +32,7 @@ def decode_image(data: bytes) -> np.ndarray:
         >>> decode_image(cv2.imencode(".png", np.zeros((4, 6, 3), np.uint8))[1].tobytes()).shape
         (4, 6, 3)
     """
-    height, width = _claimed_size(data)
+    height, width = claimed_size(data)
     if height * width > _MOST_PIXELS:
         raise ValueError(f"claims {width} x {height} pixels in its header")
     try:
@@ -44,7 +44,7 @@ def decode_image(data: bytes) -> np.ndarray:
     return image
 
 
-def _claimed_size(data: bytes) -> tuple[int, int]:
+def claimed_size(data: bytes) -> tuple[int, int]:
     """Height and width in the header of a JPEG, PNG, BMP or WebP picture; zeros of anything else."""
     if data.startswith(_PNG):
         width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))

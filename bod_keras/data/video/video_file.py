@@ -198,9 +198,9 @@ class VideoFile:
             for ordinal, packet in enumerate(packets, start=key.ordinal if key else 0):
                 # PyAV keeps it by its address, so it is an object of its own; small integers are shared.
                 packet.opaque = [ordinal]
-                for frame in self._decoded(packet):
+                for frame in self.decode_packet(packet):
                     yield *(frame.opaque or [None]), frame
-            for frame in self._decoded(None):
+            for frame in self.decode_packet(None):
                 yield *(frame.opaque or [None]), frame
 
     def _from(self, key: KeyPacket) -> Iterator[av.Packet]:
@@ -216,7 +216,7 @@ class VideoFile:
             elif packet.dts is not None and packet.dts > key.timestamp:
                 return
 
-    def _decoded(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+    def decode_packet(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         try:
             return self.stream.codec_context.decode(packet)
         except av.error.FFmpegError:

@@ -70,7 +70,7 @@ $embeddings
 </html>
 """)
 
-_CAPTIONS = {
+CAPTIONS = {
     "spectrum": "eigenvalues in the complex plane",
     "sensitivity": "how far each part moves",
     "distances": "distances of the eigenvalues from 1, with the threshold",
@@ -153,7 +153,7 @@ def _figures(pictures: Mapping, *names: str) -> str:
     found = []
     for name in names:
         data = base64.b64encode(Path(pictures[name]).read_bytes()).decode()
-        caption = _CAPTIONS[name]
+        caption = CAPTIONS[name]
         image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
         found.append(f"<figure>{image}{_tag('figcaption', caption)}</figure>")
     return '<div class="pictures">\n' + "\n".join(found) + "\n</div>\n"

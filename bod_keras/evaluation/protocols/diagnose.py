@@ -84,7 +84,7 @@ def run_diagnose(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
         "verdicts": sensitivity_verdicts(moved, replaced, protocol.changed, protocol.unchanged),
         "warnings": [] if model.decoupling is not None else [_UNTRAINED],
     }
-    pictures = _draw(result, clips, protocol, subject.folder)
+    pictures = draw_pictures(result, clips, protocol, subject.folder)
     page = diagnose_page(result, pictures, subject.config.get("name", model.name), split)
     with atomic_file(subject.folder / "diagnose.html") as part:
         part.write_text(page, encoding="utf-8")
@@ -153,7 +153,7 @@ def _spectrum(eigenvalues: np.ndarray, threshold: float) -> dict:
     }
 
 
-def _draw(result: dict, clips: dict, protocol, folder) -> dict:
+def draw_pictures(result: dict, clips: dict, protocol, folder) -> dict:
     """Every picture, by the name of its section."""
     names = ("spectrum", "distances", "energy", "sensitivity")
     pictures = {name: folder / f"{name}.png" for name in names}
