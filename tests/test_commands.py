@@ -103,7 +103,8 @@ def test_a_run_leaves_its_artifacts(runs):
         assert epochs < 8 or losses["last"] < losses["first"]
 
 
-@pytest.mark.parametrize("kind", ["plain", pytest.param("bod", marks=slow)])
+@slow
+@pytest.mark.parametrize("kind", ["plain", "bod"])
 def test_a_run_is_evaluated_while_it_trains(kind, workspace, tmp_path, eagerly, capsys):
     changes = {"output": str(tmp_path), "evaluate__every": 1, "evaluate__most": 1.0}
     changes |= {"evaluate__best": "linear_digit_static", "evaluate__videos": 24, "epochs": 2}
@@ -229,9 +230,8 @@ def assert_same_run(folder, whole):
     assert steps == sorted(set(steps)) and steps[-1] == 32
 
 
-@pytest.mark.parametrize(
-    ("stop", "kind"), [(signal.SIGTERM, "plain"), pytest.param(signal.SIGINT, "bod", marks=slow)]
-)
+@slow
+@pytest.mark.parametrize(("stop", "kind"), [(signal.SIGTERM, "plain"), (signal.SIGINT, "bod")])
 def test_a_stopped_run_resumes_to_the_same_weights(workspace, request, stop, kind, capsys):
     whole = (
         request.getfixturevalue("runs")[0]

@@ -12,7 +12,7 @@ import pytest
 import bod_keras
 from bod_keras import experiment
 from bod_keras.commands.console import train
-from tests.tiers import slow_unless
+from tests.tiers import slow
 
 FOLDER = Path(__file__).parents[1] / "configs"
 RECIPES = sorted(p.stem for p in FOLDER.glob("v*_*.py"))
@@ -28,10 +28,8 @@ def workspace(tmp_path_factory):
     return tmp_path_factory.mktemp("configs")
 
 
-@pytest.mark.parametrize(
-    "recipe",
-    [pytest.param(r, marks=slow_unless(r in ("vsimclr_k400", "vmoco_ucf101"))) for r in RECIPES],
-)
+@slow
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_the_smoke_form_trains_two_steps(recipe, workspace, eagerly):
     """Decoupled once, and plain: what decoupling adds to each framework has tests of its own.
 
@@ -52,6 +50,7 @@ def test_the_smoke_form_trains_two_steps(recipe, workspace, eagerly):
     assert type(model).__name__.lower() == recipe.split("_")[0]
 
 
+@slow
 def test_a_run_augments_on_the_device(workspace, eagerly):
     config = get_config("vsimclr_ucf101", "plain,smoke")
     config.output, config.built_in.folder = str(workspace), str(workspace / "data")

@@ -24,6 +24,7 @@ from benchmarks.cooccurrence.variants import (
 )
 from tests import references
 from tests.outputs import read_picture
+from tests.tiers import first_of
 from tests.video_files import save_video
 
 needs_mujoco = pytest.mark.skipif(
@@ -254,7 +255,7 @@ def test_a_batch_has_this_many_videos_and_an_epoch_each_video_once(arrays):
     assert (np.sort(epochs) == np.arange(20)).all() and (epochs[0] != epochs[1]).any()
 
 
-@pytest.mark.parametrize("study", studies.STUDIES)
+@pytest.mark.parametrize("study", first_of(studies.STUDIES, 2))
 def test_every_study_has_a_table_and_a_plot(study, tmp_path):
     cases = studies.STUDIES[study](2)
     assert cases and all(isinstance(case, Case) for case in cases)

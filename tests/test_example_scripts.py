@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiers import slow_unless
+from tests.tiers import slow
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
@@ -20,9 +20,8 @@ def numbers(pattern, text):
     return [tuple(map(float, f if isinstance(f, tuple) else (f,))) for f in found]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=slow_unless(name == "decoupled_loss")) for name in SCRIPTS]
-)
+@slow
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_example_runs_and_learns(name, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     runpy.run_module(f"examples.{name}", run_name="__main__")

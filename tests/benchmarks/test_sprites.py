@@ -9,6 +9,7 @@ import pytest
 from benchmarks.cooccurrence import report, run_case, scenes
 from benchmarks.cooccurrence.lpc_sprites import LpcScenes, draw_sequences
 from benchmarks.cooccurrence.run_case import Case
+from tests.tiers import slow
 
 LAYERS = ("body", "bottomwear", "topwear", "hair", "shoes")
 # From left to right, front and right: walk, spellcard, slash.
@@ -80,7 +81,7 @@ def test_what_lacks_or_is_no_sheet_is_named(folder, tmp_path):
         LpcScenes(32, tmp_path)
 
 
-def test_characters_are_split_and_the_hair_is_tied_in_training_alone(arrays):
+def test_characters_are_split_and_the_hair_is_tied_in_training_alone():
     rng = np.random.default_rng(0)
     train, actions = draw_sequences(3000, 1.0, "train", rng)
     assert (train % 6 == actions % 6).all() and len(np.unique(actions)) == 9
@@ -91,6 +92,10 @@ def test_characters_are_split_and_the_hair_is_tied_in_training_alone(arrays):
     assert not set(test) & (set(train) | set(fit))
     # The published permutation.
     assert test[0] == np.random.RandomState(423).permutation(1296)[1000]
+
+
+@slow
+def test_clips_of_all_characters(arrays):
     assert (arrays["train_hair"] == arrays["train_action"] % 6).all()
     assert arrays["train"].shape[1:] == (20, 8, 32, 32, 3)
     assert arrays["probe_test"].shape == (1, 2664, 8, 32, 32, 3)
@@ -107,6 +112,7 @@ def test_training_clips_begin_anywhere_and_those_of_the_probe_at_the_first_frame
         assert (made.video(5, 4, images, rng)() == sequence).all()
 
 
+@slow
 def test_cases_are_trained_probed_and_tabled(arrays, monkeypatch, eagerly):
     few = {name: x[:, :90] if x.ndim > 1 else x[:90] for name, x in arrays.items()}  # 10 characters
     monkeypatch.setattr(run_case, "load_scenes", lambda *args, **kwargs: few)

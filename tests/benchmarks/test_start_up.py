@@ -31,6 +31,7 @@ def test_stages_add_up():
     assert together == pytest.approx(sum(stages), abs=0.2)
 
 
+@slow
 def test_a_run_that_takes_no_step_is_told():
     done = run("--config=configs/nowhere.py")
     assert done.returncode == 1 and "train.py took no step" in done.stderr

@@ -6,6 +6,7 @@ from bod_keras.commands.command_help import describe_keys
 from bod_keras.commands.retired_keys import _CHANGED, _GONE, _SAME, translate_retired
 from bod_keras.configs import base
 from bod_keras.flatten import flatten
+from tests.tiers import slow
 from tests.typed_commands import run_here
 
 DEMO = "--config=configs/demo.py:bod,smoke"
@@ -61,7 +62,8 @@ def test_no_retired_key_is_a_present_one_or_in_the_help():
     }
 
 
-def test_a_command_of_0_1_runs_on_and_an_unknown_key_is_refused(tmp_path, capsys):
+@slow
+def test_a_command_of_0_1_runs_on(tmp_path, capsys):
     settings = [f"--config.output={tmp_path}", f"--config.built_in.folder={tmp_path / 'data'}"]
     settings += ["--config.built_in.train=16", "--config.clips.batch_size=8", "--config.epochs=1"]
     old = ["--config.koopman.order=8", "--config.decoupled=False", "--config.koopman.ridge=0.2"]
@@ -69,5 +71,8 @@ def test_a_command_of_0_1_runs_on_and_an_unknown_key_is_refused(tmp_path, capsys
     assert done.returncode == 0, done.stderr
     assert "--config.koopman.order has no effect since 0.2.0" in done.stderr
     assert "--config.koopman.ridge is --config.decoupling.ridge=0.2 since 0.2.0" in done.stderr
+
+
+def test_an_unknown_key_of_a_retired_group_is_refused(capsys):
     done = run_here(capsys, "train.py", DEMO, "--config.koopman.ordr=8")
     assert done.returncode == 1 and "koopman" in done.stderr

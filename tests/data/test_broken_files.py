@@ -10,6 +10,7 @@ import pytest
 from bod_keras.data import ClipDataset, Record, read_catalog
 from tests.broken_readers import BrokenReader
 from tests.leaks import children
+from tests.tiers import slow
 from tests.video_files import make_ramp_clip, save_video
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +117,7 @@ def resident(pid):
     return (resident - shared) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+@slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory in /proc")
 def test_memory_does_not_grow_with_openings(tmp_path):
     """2,400 openings; benchmarks/input.py --opens=2000 does it with real files."""

@@ -18,6 +18,7 @@ from bod_keras.data import (
     read_frames,
 )
 from bod_keras.data.loading.order import EpochOrder, video_numbers
+from tests.tiers import slow
 
 OPTIONS = {"frames": 4, "size": 16, "batch_size": 2, "recipe": "cvrl"}
 
@@ -162,7 +163,7 @@ def make_model(dataset):
     return model
 
 
-@pytest.mark.parametrize("augment", ["cpu", "device"])
+@pytest.mark.parametrize("augment", ["cpu", pytest.param("device", marks=slow)])
 def test_fit_takes_numpy_batches_and_a_saved_model_goes_on_bit_for_bit(videos, tmp_path, augment):
     dataset = ClipDataset(records_of(videos), **OPTIONS, augment=augment)
 

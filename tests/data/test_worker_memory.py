@@ -7,6 +7,7 @@ import pytest
 
 from bod_keras.data import Box, ClipDataset, KeyFrame, KeyFrameClips, Record
 from tests.leaks import children
+from tests.tiers import first_of
 from tests.video_files import make_ramp_clip, save_video
 
 MANY = 100_000  # as Python's objects 30 MB and more
@@ -50,7 +51,7 @@ def size_of_worker(records):
     return size
 
 
-@pytest.mark.parametrize("make", [videos_of, boxes_of, key_frames_of])
+@pytest.mark.parametrize("make", first_of([videos_of, boxes_of, key_frames_of]))
 def test_a_worker_is_as_large_for_many_records_as_for_few(tmp_path, make):
     path = save_video(tmp_path / "a.avi", make_ramp_clip(20))
     assert np.ptp([size_of_worker(make(path, count)) for count in (10, MANY)]) < 8

@@ -51,6 +51,10 @@ PUBLISHED = {
 }
 
 
+def of_tiers(names):
+    return [pytest.param(name, marks=slow_unless(name not in OF_ONE_BUILDER)) for name in names]
+
+
 def numpy(tensor):
     return keras.ops.convert_to_numpy(tensor)
 
@@ -118,9 +122,7 @@ def test_two_steps(name, decoupled):
     assert min(moved) > 0
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=slow_unless(name not in OF_ONE_BUILDER)) for name in TINY]
-)
+@pytest.mark.parametrize("name", of_tiers(TINY))
 def test_it_comes_back_from_a_file(name, tmp_path):
     encoder = built(name)
     clips = np.random.default_rng(0).random((2, *SHAPE), "float32")
@@ -133,7 +135,7 @@ def test_it_comes_back_from_a_file(name, tmp_path):
     assert type(again) is type(encoder)
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", of_tiers(TINY))
 def test_bytes_are_clips_in_0_to_1(name, tmp_path):
     """Called, in `predict`, saved and loaded, and inside of other models; not 255 times too bright."""
     encoder = TINY[name]()
@@ -164,7 +166,7 @@ def test_bytes_are_clips_in_0_to_1(name, tmp_path):
         encoder(pixels.astype("int32"))
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", of_tiers(PUBLISHED))
 def test_the_published_parameter_count(name):
     build, parameters = PUBLISHED[name]
     assert sum(int(np.prod(w.shape)) for w in build().trainable_weights) == parameters
@@ -198,7 +200,7 @@ def test_gating_is_yes_or_no():
         encoders.S3D(gating="time")
 
 
-@pytest.mark.parametrize("name", NETWORKS_3D)
+@pytest.mark.parametrize("name", of_tiers(NETWORKS_3D))
 def test_frames_for_each_stride(name):
     """C3D and S3D drop a frame that has no partner in a maximum, the others keep it."""
     for stride in (2, 8):
@@ -213,7 +215,7 @@ def test_frames_for_each_stride(name):
         assert encoder.compute_output_shape((1, 13, 32, 32, 3))[1] == expected
 
 
-@pytest.mark.parametrize("name", NETWORKS_3D)
+@pytest.mark.parametrize("name", of_tiers(NETWORKS_3D))
 def test_time_is_kept(name):
     """A frame's feature knows its neighbors, not the whole clip: except through the gates of S3D-G."""
     encoder = NETWORKS_3D[name](input_shape=(None, 32, 32, 3), width=1)

@@ -19,7 +19,7 @@ from bod_keras.evaluation.protocols import (
 )
 from tests.evaluation.ucf101_tree import CLASSES, read_splits, write_ucf101
 from tests.outputs import check_output
-from tests.tiers import slow
+from tests.tiers import slow, slow_unless
 from tests.tiny_models import make_framework, weights_of
 
 FOLDER = Path(__file__).parents[2] / "configs" / "protocols"
@@ -54,13 +54,18 @@ def subject_of(shared, folder, seed=0):
     return Subject(model, {}, *splits, folder, seed, cache)
 
 
+def of_tiers(names):
+    """Variants of a protocol, by their hyphen, are of the second tier."""
+    return [pytest.param(name, marks=slow_unless("-" not in name)) for name in names]
+
+
 def small(name, *changes):
     protocol = read_protocol(name, FOLDER)
     changes = [*SMALL, *changes]
     return change_protocol(protocol, [c for c in changes if c.partition("=")[0] in protocol])
 
 
-@pytest.mark.parametrize("name", ON_FEATURES)
+@pytest.mark.parametrize("name", of_tiers(ON_FEATURES))
 def test_a_protocol_on_features_runs(shared, tmp_path, name):
     protocol = small(name)
     subject = subject_of(shared, tmp_path / "out")
@@ -76,7 +81,7 @@ def test_a_protocol_on_features_runs(shared, tmp_path, name):
         check_output(tmp_path / "out" / file)
 
 
-@pytest.mark.parametrize("name", TRAINING)
+@pytest.mark.parametrize("name", of_tiers(TRAINING))
 def test_a_protocol_that_trains_runs_and_is_then_read_from_its_file(shared, tmp_path, name, capsys):
     model, (train, test), _ = shared
     before = weights_of(model)

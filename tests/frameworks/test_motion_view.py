@@ -68,9 +68,7 @@ def test_the_dynamic_loss_is_the_mean_over_the_views_against_the_motion_view(nam
     assert len(seen) == 1 and len(seen[0][0]) == 2
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=slow_unless(n in ("vsimclr", "vmoco"))) for n in TINY]
-)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=slow_unless(n == "vsimclr")) for n in TINY])
 def test_every_framework_trains_with_it_and_comes_back_from_a_file(name, tmp_path):
     views = make_moving_views(4)
     model = with_motion_view(name, bilevel=bod_keras.BiLevel(inner_learning_rate=0.1))

@@ -6,6 +6,7 @@ import pytest
 
 import bod_keras
 from bod_keras.training import Monitors
+from tests.tiers import first_of
 from tests.tiny_models import (
     FRAMES,
     SIZE,
@@ -64,7 +65,7 @@ def test_the_lower_level_sees_frames_in_order():
     assert abs(float(plain.lower_loss(frames, 3)) / expected - 1) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["vsimclr", "vmoco"])  # without targets and with
+@pytest.mark.parametrize("name", first_of(["vsimclr", "vmoco"]))  # without targets and with
 def test_a_framework_trains_with_it_and_comes_back_from_a_file(name, tmp_path):
     views = make_moving_views(4)
     bilevel = bod_keras.BiLevel(inner_learning_rate=0.1)

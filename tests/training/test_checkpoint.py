@@ -20,6 +20,7 @@ from bod_keras.training import (
     save_model,
     saved_settings,
 )
+from tests.tiers import first_of
 
 
 def make_model(seed=0):
@@ -113,7 +114,7 @@ DAMAGES = [truncate, empty, flip_a_byte, a_folder]
 DAMAGES += map(in_directory, ("method", "name", "zeros", "offset"))
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", first_of(DAMAGES, 3))
 def test_a_damaged_checkpoint_is_passed_over_and_named(damage, tmp_path):
     fit(make_model(), tmp_path, keep=3)
     damage(tmp_path / "step-00000010.keras")

@@ -9,6 +9,7 @@ import pytest
 import bod_keras
 from bod_keras.weights import read_state
 from bod_keras.weights.__main__ import main
+from tests.tiers import first_of
 
 ROOT = Path(__file__).parents[2]
 CLIPS = np.random.default_rng(0).uniform(size=(2, 4, 16, 16, 3)).astype("float32")
@@ -35,7 +36,7 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "encoder.keras", "model.keras", "checkpoints/step-00000004.keras"]
+    "name", first_of(["", "encoder.keras", "model.keras", "checkpoints/step-00000004.keras"], 2)
 )
 def test_the_encoder_alone(name, run):
     folder, features = run
