@@ -71,7 +71,7 @@ def main():
     print(
         f"  latency     {costs['latency']:.3g} s a message; bandwidth {costs['bandwidth']:.3g} bytes/s"
     )
-    print(f"  loss        {costs['loss']:.3g} s a pair of clips of the joint batch\n")
+    print(f"  loss        {costs['loss']:.3g} s a pair of clips that are compared\n")
     curve = [predict(gpus, args, costs) for gpus in args.gpus]
     print_table(curve, {name: name for name in curve[0]})
 
@@ -250,11 +250,9 @@ def predict(replicas, args, costs):
     weights = costs["parameters"] * FLOAT
     reduce = 2 * hops * costs["latency"] + 2 * share * weights / costs["bandwidth"]
     here = VIEWS * args.batch
-    more_loss = costs["loss"] * (clips**2 - here**2)
-    others = costs["compute"] + gather + reduce
-    seconds = others + more_loss
-    # If each replica computed its own rows of the logits alone.
-    of_own_rows = others + costs["loss"] * (clips - here) * here
+    # A replica compares its own clips with all: it computes its rows of the logits.
+    more_loss = costs["loss"] * (clips - here) * here
+    seconds = costs["compute"] + gather + reduce + more_loss
     return {
         "GPUs": replicas,
         "videos": videos,
@@ -264,9 +262,8 @@ def predict(replicas, args, costs):
         "gather s": gather,
         "reduce s": reduce,
         "loss s": more_loss,
-        "logits GiB": FLOAT * clips**2 / 2**30,
+        "logits GiB": FLOAT * clips * here / 2**30,
         "efficiency": costs["compute"] / seconds,
-        "of own rows": costs["compute"] / of_own_rows,
         "clips/s": clips / seconds,
         "a GPU": here / seconds,
         "a host of 8": min(8, replicas) * here / seconds,

@@ -66,7 +66,7 @@ class VMoCo(MomentumModel):
         self.temperature = temperature
         self.queue_size = queue_size
         self.wait_for_queue = wait_for_queue
-        self.set_losses(lambda part: QueueInfoNCE(self.temperature_of(part)))
+        self.set_losses(lambda part: QueueInfoNCE(self.temperature_of(part), gathered=True))
         self.queues = {}
         for part, width in self.parts.items():
             self.queues[part] = KeyQueue(queue_size, name=f"{part}_queue")

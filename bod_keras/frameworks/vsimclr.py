@@ -49,7 +49,7 @@ class VSimCLR(ContrastiveModel):
     ):
         super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)
         self.temperature = temperature
-        self.set_losses(lambda part: InfoNCE(self.temperature_of(part)))
+        self.set_losses(lambda part: InfoNCE(self.temperature_of(part), gathered=True))
 
     def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         contrast = self.contrast[part]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from bod_keras.backend.replicas import own_rows
 from bod_keras.errors import UserError
 from bod_keras.koopman.linalg import normalize_frames
 from bod_keras.losses._checks import check_temperature
@@ -22,6 +23,8 @@ class QueueInfoNCE(keras.losses.Loss):
 
     Args:
         temperature: t > 0.
+        gathered: whether, in a step of several replicas, keys and queries hold the rows of all of them
+            (`InfoNCE`). Each replica then computes the values of its own queries alone.
 
     Call arguments:
         keys_and_queue: a tuple of keys (B, D), row i from the video of query i, and queue (N, D); optionally,
@@ -52,14 +55,18 @@ class QueueInfoNCE(keras.losses.Loss):
         temperature: float = 0.1,
         reduction: str | None = "sum_over_batch_size",
         name: str = "queue_info_nce",
+        gathered: bool = False,
     ):
         super().__init__(reduction=reduction, name=name, dtype="float32")
         check_temperature(temperature)
         self.temperature = temperature
+        self.gathered = gathered
 
     def call(self, keys_and_queue, queries):
         keys, queue, filled = _unpack(keys_and_queue)
         _check_shapes(keys, queue, filled, queries)
+        if self.gathered:
+            keys, queries = own_rows(keys), own_rows(queries)
         negatives = ops.arange(ops.shape(queue)[0])
         if filled is not None:
             valid = ops.cast(negatives, "float32") < filled
@@ -77,7 +84,7 @@ class QueueInfoNCE(keras.losses.Loss):
         return ops.logsumexp(candidates, axis=-1) - positive[:, 0]
 
     def get_config(self):
-        return {**super().get_config(), "temperature": self.temperature}
+        return {**super().get_config(), "temperature": self.temperature, "gathered": self.gathered}
 
 
 def _unpack(keys_and_queue):

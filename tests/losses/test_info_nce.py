@@ -7,6 +7,7 @@ from keras import ops
 
 import bod_keras
 from bod_keras.backend.autodiff import value_and_grad
+from bod_keras.losses import info_nce
 from tests import references
 
 
@@ -126,3 +127,20 @@ def test_one_video_has_no_negatives():
     loss = bod_keras.DecoupledLoss(bod_keras.InfoNCE(0.5), bod_keras.InfoNCE(0.2))
     with pytest.raises(ValueError, match="needs at least 2 of them. Received: 1"):
         loss((one, one), (one, one))
+
+
+def test_a_replica_computes_the_values_of_its_own_videos(monkeypatch):
+    """Its gradient is a share: over the replicas it adds up to that of the joint batch."""
+    views = [ops.convert_to_tensor(view.astype("float32")) for view in make_views(6, 4)]
+    whole = numpy(bod_keras.InfoNCE(0.2, reduction=None)(*views))
+    _, _, joint = value_and_grad(lambda x: (bod_keras.InfoNCE(0.2, "sum")(*x), ()), views)
+    shares = []
+    for rank in range(3):
+        monkeypatch.setattr(info_nce, "own_rows", lambda x, rank=rank: x[2 * rank : 2 * rank + 2])
+        loss = bod_keras.InfoNCE(0.2, reduction=None, gathered=True)
+        np.testing.assert_allclose(numpy(loss(*views)), whole[2 * rank : 2 * rank + 2], rtol=1e-6)
+        _, _, share = value_and_grad(lambda x, loss=loss: (ops.sum(loss(*x)), ()), views)
+        shares.append([numpy(gradient) for gradient in share])
+    for parts, gradient in zip(zip(*shares), joint, strict=True):
+        np.testing.assert_allclose(sum(parts), numpy(gradient), atol=1e-6)
+    assert numpy(bod_keras.InfoNCE(0.2, reduction=None)(*views)).shape == (6,)

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from bod_keras.backend.autodiff import value_and_grad
-from bod_keras.losses import QueueInfoNCE
+from bod_keras.losses import QueueInfoNCE, queue_info_nce
 from tests import references
 
 
@@ -177,3 +177,11 @@ def test_wrong_shapes_are_named(shapes, message):
 def test_keys_without_a_queue_are_named():
     with pytest.raises(ValueError, match=r"expects \(\(keys, queue\), queries\).*argument: one "):
         QueueInfoNCE()(np.ones((4, 3), "float32"), np.ones((4, 3), "float32"))
+
+
+def test_a_replica_computes_the_values_of_its_own_queries(monkeypatch):
+    keys, queue, queries = tensors(*make_embeddings(batch=6))
+    whole = numpy(QueueInfoNCE(0.2, reduction=None)((keys, queue), queries))
+    monkeypatch.setattr(queue_info_nce, "own_rows", lambda x: x[2:4])
+    mine = QueueInfoNCE(0.2, reduction=None, gathered=True)((keys, queue), queries)
+    np.testing.assert_allclose(numpy(mine), whole[2:4], rtol=1e-6)
