@@ -1,5 +1,6 @@
 """What the index of a file says: counts, rates, times, key packets; of each container and way to make it."""
 
+import gc
 import os
 
 import av
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 
 from bod_keras.data.video import VideoError
-from bod_keras.data.video.video_file import opened
+from bod_keras.data.video.video_file import VideoFile, opened
 from bod_keras.data.video.video_index import video_index
+from tests.remote_servers import serve_folder
 from tests.stamped_videos import FRAMES, copy_video, read_stamp, times_of, write_video
 
 CASES = {
@@ -114,3 +116,53 @@ def test_files_that_change_are_indexed_again(tmp_path):
     write_video(path, times=times_of("constant", 20))
     assert video_index(path).count == 20
     assert av.open(str(path)).streams.video[0].frames == 20
+
+
+def test_from_a_key_packet_on_nothing_before_it_is_read(tmp_path, monkeypatch):
+    path = write(tmp_path, "a.mp4")
+    index, read, packets = video_index(path), [], VideoFile.packets
+
+    def noted(video):
+        for packet in packets(video):
+            read.append(packet.pos)
+            yield packet
+
+    monkeypatch.setattr(VideoFile, "packets", noted)
+    (key,) = [key for key in index.keys if key.number == 48]
+    with opened(path) as video:
+        assert [n for n, _ in index.numbered(video, key)] == list(range(48, FRAMES))
+    assert read[0] == key.position and len(read) == FRAMES - 48
+
+
+def test_a_stream_promises_the_frames_that_its_decoder_refuses(tmp_path):
+    path = write(tmp_path, "a.h264")
+    with opened(path) as video:
+        places = [(packet.pos, packet.size) for packet in video.packets()]
+    data = bytearray(open(path, "rb").read())
+    for position, size in places[30:33]:
+        data[position + 8 : position + size] = bytes(size - 8)
+    broken = tmp_path / "broken.h264"
+    broken.write_bytes(data)
+    index = video_index(broken)
+    assert (index.count, index.promised) == (FRAMES - 3, FRAMES)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_file_of_a_name_that_is_not_utf_8_is_closed(tmp_path):
+    path = str(tmp_path / "\udce9.mp4")
+    os.link(write(tmp_path, "a.mp4"), path)
+    with opened(path) as video:
+        assert len(list(video.frames())) == FRAMES
+    del video
+    gc.collect()  # a file that nobody closed would be told here
+
+
+def test_what_goes_from_the_server_while_it_is_read_is_the_reason(tmp_path):
+    """Nine megabytes: a block of four has come when the file goes."""
+    noise = np.random.default_rng(0).integers(0, 255, (48, 256, 256, 3), np.uint8)
+    path = write_video(tmp_path / "a.avi", "ffv1", images=list(noise))
+    with serve_folder(tmp_path) as (address, _):
+        with pytest.raises(VideoError, match="there is no such file"):
+            with opened(f"{address}/a.avi") as video:
+                os.remove(path)
+                list(video.packets())
