@@ -166,3 +166,16 @@ def test_what_goes_from_the_server_while_it_is_read_is_the_reason(tmp_path):
             with opened(f"{address}/a.avi") as video:
                 os.remove(path)
                 list(video.packets())
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "b.mp4", "a.mkv"])
+def test_where_packets_say_all_only_the_last_group_is_decoded(tmp_path, monkeypatch, name):
+    path, decoded, decode = write(tmp_path, name), [], VideoFile.decode_packet
+
+    def noted(video, packet):
+        decoded.append(packet)
+        return decode(video, packet)
+
+    monkeypatch.setattr(VideoFile, "decode_packet", noted)
+    assert video_index(path).count == FRAMES
+    assert 12 <= len(decoded) < FRAMES / 2

@@ -66,8 +66,8 @@ class VideoIndex:
     keys: tuple[KeyPacket, ...]
     picture: Picture
     codec: str
-    headless: int = 0
-    damaged: int = 0
+    headless: int
+    damaged: int
 
     def key_before(self, number: int) -> KeyPacket | None:
         """Give the last packet from which decoding reaches a frame; None for the start of the file."""
@@ -130,7 +130,7 @@ def _list_holds(name: str, size: int, changed: int) -> bool:
     index = _listed(name, size, changed)
     if index is None:
         return False
-    key = index.key_before(index.count - 1)
+    key = index.key_before(index.count)
     with opened(name) as video:
         found = [number for number, _ in index.numbered(video, key)]
     return found == list(range(key.number if key else 0, index.count))
