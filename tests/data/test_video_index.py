@@ -22,6 +22,7 @@ CASES = {
     "a.flv": ("flv", {}),
     "a.avi": ("mpeg4", {}),
     "b.avi": ("mpeg4", {"b_frames": 2}),
+    "c.avi": ("libx264", {"b_frames": 2}),  # FFmpeg gives two frames one time
     "a.ts": ("libx264", {}),
     "b.ts": ("mpeg2video", {"b_frames": 2}),
     "a.mpg": ("mpeg2video", {}),
@@ -145,6 +146,7 @@ def test_a_stream_promises_the_frames_that_its_decoder_refuses(tmp_path):
     broken.write_bytes(data)
     index = video_index(broken)
     assert (index.count, index.promised) == (FRAMES - 3, FRAMES)
+    assert index.numbers is None and index.keys == ()  # nothing says which packet a frame was in
 
 
 @pytest.mark.filterwarnings("error")
@@ -179,3 +181,16 @@ def test_where_packets_say_all_only_the_last_group_is_decoded(tmp_path, monkeypa
     monkeypatch.setattr(VideoFile, "decode_packet", noted)
     assert video_index(path).count == FRAMES
     assert 12 <= len(decoded) < FRAMES / 2
+
+
+def test_of_a_remote_file_only_what_is_decoded_is_fetched(tmp_path):
+    """Blocks of four megabytes: its first frame is in the first one, its last in the last."""
+    noise = np.random.default_rng(0).integers(0, 255, (10, 320, 320, 3), np.uint8)
+    options = {"flags": "+qscale", "global_quality": "118", "mux": {"movflags": "faststart"}}
+    path = write_video(tmp_path / "a.mov", "mjpeg", images=14 * list(noise), **options)
+    size = os.path.getsize(path)
+    assert size > 3.2 * 4 * 2**20
+    with serve_folder(tmp_path) as (address, requests):
+        assert video_index(f"{address}/a.mov").count == 140
+        ranges = [r.removeprefix("bytes=").split("-") for _, _, r in requests if r]
+    assert sum(int(last) - int(first) + 1 for first, last in ranges) < size - 4 * 2**20
