@@ -194,3 +194,26 @@ def test_of_a_remote_file_only_what_is_decoded_is_fetched(tmp_path):
         assert video_index(f"{address}/a.mov").count == 140
         ranges = [r.removeprefix("bytes=").split("-") for _, _, r in requests if r]
     assert sum(int(last) - int(first) + 1 for first, last in ranges) < size - 4 * 2**20
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.flv", "late.mkv"])
+def test_a_header_that_states_the_end_promises_the_frames_that_are_cut_off(tmp_path, name):
+    late = name.startswith("late")
+    path = write_video(tmp_path / name, times=times_of("late")) if late else write(tmp_path, name)
+    data = open(path, "rb").read()
+    cut = tmp_path / f"cut-{name}"
+    cut.write_bytes(data[: 6 * len(data) // 10])
+    index = video_index(cut)
+    assert 20 < index.count < 50
+    assert index.promised == pytest.approx(FRAMES, abs=2)
+
+
+def test_a_duration_that_ffmpeg_estimates_promises_nothing(tmp_path):
+    rate = {"b": "30k", "maxrate": "30k", "bufsize": "327680"}
+    path = write_video(tmp_path / "a.m1v", "mpeg1video", **rate)
+    with opened(path) as video:
+        assert (
+            video.container.duration > 1.2e6 * FRAMES / 25
+        )  # by the rate in its header, microseconds
+    index = video_index(path)
+    assert (index.count, index.promised) == (FRAMES, FRAMES)

@@ -266,13 +266,14 @@ def _promised(video: VideoFile, packets: list[_Packet], count: int, times) -> in
     if "matroska" in formats and (missing := _hole(video, packets, times)):
         return count + missing
     # The header states when the last stream ends, counted from 0, and so with the last frame's own duration and
-    # with the delay of B-frames.
-    end = (container.duration or 0) / av.time_base
+    # with the delay of B-frames. Times count from the start of the file, which need not be 0.
+    start = (container.start_time or 0) / av.time_base
+    end = (container.duration or 0) / av.time_base - start
     gaps = np.diff(times)
     slack = (_DELAYED * np.median(gaps) + np.max(gaps)) if len(gaps) else end
     if formats & _DURATION and times[-1] + slack < WHOLE_SHARE * end:
         last = max(float(p.dts * p.time_base) for p in _every(video.path) if p.dts is not None)
-        last = max(last, times[-1] + (container.start_time or 0) / av.time_base)
+        last = max(last - start, times[-1])
         if last + slack < WHOLE_SHARE * end:
             return round(count * end / last)
     return count
