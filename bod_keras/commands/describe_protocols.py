@@ -29,6 +29,7 @@ def describe_protocols(folder: str | Path) -> str:
     for family, needed in (
         (common.on_features, ("name", 1, "kind")),
         (common.finetuning, ("name", 1)),
+        (common.attentive, ("name", 1)),
         (common.detection, ("name", 1)),
     ):
         config = family(*needed).to_dict()

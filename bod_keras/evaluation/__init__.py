@@ -1,6 +1,7 @@
 """From trained weights to numbers: features, probes, tables, reports and pictures."""
 
 from bod_keras.evaluation.comparison import compare_runs, read_reports
+from bod_keras.evaluation.dimension_shares import dimension_shares
 from bod_keras.evaluation.factor_table import factor_table
 from bod_keras.evaluation.online import OnlineEvaluation
 from bod_keras.evaluation.part_energy import part_energy
@@ -38,6 +39,7 @@ __all__ = [
     "contact_sheet",
     "embedding_statistics",
     "dci",
+    "dimension_shares",
     "environment",
     "factor_probes",
     "factor_table",

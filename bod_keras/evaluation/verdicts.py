@@ -1,4 +1,4 @@
-"""Whether the parts react to a change of the clip as they should."""
+"""What the reactions of the parts to a changed clip say of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from bod_keras.errors import UserError
 
-_LEAST_REPLACED = 0.05  # of the pixels: less of another background is no test
+# Of the pixels: less of another background is no test, and more leaves nothing of the clip.
+_LEAST_REPLACED, _MOST_REPLACED = 0.05, 0.95
 _SHOULD = (
     ("shuffled", "static", False, "the static part must not change when frames are shuffled"),
     ("shuffled", "dynamic", True, "the dynamic part must change when frames are shuffled"),
@@ -27,7 +28,7 @@ def sensitivity_verdicts(
     Args:
         moved: from a change ("shuffled", "background") to part to its `sensitivity`.
         replaced: share of the pixels that the other background replaced; below 0.05, as where the camera
-            moves, expectations about the background were not tested.
+            moves, or above 0.95, as where nothing does, expectations about the background were not tested.
         changed: sensitivity from which on a part counts as changed.
         unchanged: sensitivity up to which it counts as unchanged; below `changed`.
 
@@ -49,9 +50,9 @@ def sensitivity_verdicts(
         value = moved[change][part]
         limit = f"at least {changed:.2f}" if must else f"at most {unchanged:.2f}"
         said = f"{expectation} ({value:.2f}, {limit})"
-        if change == "background" and replaced < _LEAST_REPLACED:
+        if change == "background" and not _LEAST_REPLACED <= replaced <= _MOST_REPLACED:
             verdict = "not tested"
-            said = f"{expectation}; only {replaced:.1%} of the pixels were taken for background"
+            said = f"{expectation}; {replaced:.1%} of the pixels were taken for background"
         elif math.isnan(value):
             verdict = "does not hold"
             said = f"{expectation}; the part is the same for all videos"
@@ -60,4 +61,68 @@ def sensitivity_verdicts(
         else:
             verdict = "holds" if (value >= changed) == must else "does not hold"
         sentences.append(f"{verdict}: {said}")
+    return sentences
+
+
+_KEPT = 0.5  # of what is above chance: from there on a condition counts as enough
+_KNOWS = 0.1  # above chance: less of ordered clips is no knowledge
+
+
+def bias_verdicts(
+    rows: Mapping[str, Mapping[str, Mapping[str, float]]], replaced: float
+) -> list[str]:
+    """Return a sentence for each part: by what it knows classes, and what it loses with the background.
+
+    A condition keeps (accuracy - chance) / (accuracy of ordered clips - chance). Half is enough: of the first
+    frame, the part reads appearance; of appearance-free clips, motion.
+
+    Args:
+        rows: of the table of the protocol "bias": condition -> part -> ``{"top1": share}``, and its "chance".
+        replaced: share of the pixels that another background replaced.
+
+    Example:
+        >>> from bod_keras.evaluation.verdicts import bias_verdicts
+        >>> accuracies = {"ordered": 0.9, "first_frame": 0.9, "appearance_free": 0.5, "background": 0.5}
+        >>> rows = {name: {"static": {"top1": a}, "chance": 0.5} for name, a in accuracies.items()}
+        >>> for verdict in bias_verdicts(rows, replaced=0.8): print(verdict)
+        static: appearance (of 0.90, chance 0.50: the first frame keeps 100 %, motion alone 0 %)
+        static: with another background 0.50 of 0.90 is left (background)
+    """
+    sentences = []
+    for part in rows["ordered"]:
+        if part == "chance":
+            continue
+        usual, base = rows["ordered"][part]["top1"], rows["ordered"]["chance"]
+        if usual - base < _KNOWS:
+            sentences.append(f"{part}: nothing ({usual:.2f}, chance {base:.2f})")
+            continue
+        kept = {
+            name: (rows[name][part]["top1"] - rows[name]["chance"]) / (usual - base)
+            for name in ("first_frame", "appearance_free")
+            if name in rows
+        }
+        reads = [
+            what
+            for what, name in (("appearance", "first_frame"), ("motion", "appearance_free"))
+            if kept.get(name, 0.0) >= _KEPT
+        ]
+        still = max(0.0, kept["first_frame"])
+        said = f"the first frame keeps {still:.0%}".replace("%", " %")
+        if "appearance_free" in kept:
+            moving = max(0.0, kept["appearance_free"])
+            said += f", motion alone {moving:.0%}".replace("%", " %")
+        elif not reads:
+            reads = ["more than a still"]
+        name = " and ".join(reads) or "neither a still nor motion alone"
+        sentences.append(f"{part}: {name} (of {usual:.2f}, chance {base:.2f}: {said})")
+        swapped = "action_swap" if "action_swap" in rows else "background"
+        if swapped == "background" and not _LEAST_REPLACED <= replaced <= _MOST_REPLACED:
+            sentences.append(
+                f"{part}: another background was not tested, {replaced:.1%} of the pixels were replaced"
+            )
+        else:
+            left = rows[swapped][part]["top1"]
+            sentences.append(
+                f"{part}: with another background {left:.2f} of {usual:.2f} is left ({swapped})"
+            )
     return sentences

@@ -76,6 +76,30 @@ def finetuning(name, version, **choices):
     return protocol(name, version, "finetune", **{**settings, **choices})
 
 
+def attentive(name, version, **choices):
+    """A protocol of the kind "attentive": probes that attend to the tokens of a frozen model."""
+    settings = {
+        "segments": 2,  # clips of a video whose tokens are laid side by side
+        "crops": 3,  # of each in the test: 1 or 3
+        "label": config_dict.placeholder(str),  # the column; None: each for itself
+        "blocks": 4,  # the last one is the query's; 0: attention pooling alone
+        "heads": 16,  # or the largest smaller number that divides the width
+        "most_width": 256,  # wider tokens pass a linear map first; 0: none does
+        # A probe for every pair of the two, all trained at once.
+        "rates": (5e-3, 3e-3, 1e-3, 3e-4, 1e-4),
+        "decays": (0.01, 0.1, 0.4, 0.8),
+        "recipe": "crop",  # of bod_keras.data.RECIPES
+        # Probability; None: the recipe's, 0 for data sets whose labels a flip would change.
+        "flip": config_dict.placeholder(float),
+        "epochs": 20,
+        "batch_size": 16,
+        # Where the best probe is chosen: "validation", a part of train; or "test", as it is published.
+        "checkpoint": "validation",
+        "validation_share": 0.1,  # of each class
+    }
+    return protocol(name, version, "attentive", **{**settings, **choices})
+
+
 def detection(name, version, **choices):
     """A protocol "detect": a detector of the encoder, fine-tuned on annotated boxes, tested on given ones."""
     settings = {

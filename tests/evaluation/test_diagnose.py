@@ -9,13 +9,14 @@ import pytest
 import bod_keras
 from bod_keras.configs.protocols.diagnose import get_config
 from bod_keras.data import Catalog, ClipDataset, read_catalog
-from bod_keras.evaluation import operator_eigenvalues
+from bod_keras.evaluation import dimension_shares, operator_eigenvalues
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.pictures import diagnose_page as diagnose_page_module
 from bod_keras.evaluation.pictures.diagnose_plots import plot_distances
 from bod_keras.evaluation.protocols import Split, Subject, change_protocol, run_protocol
 from bod_keras.evaluation.protocols import diagnose as diagnose_module
 from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
+from bod_keras.evaluation.stage_means import StageMeans
 from bod_keras.evaluation.verdicts import sensitivity_verdicts
 from bod_keras.views.background_swap import BackgroundSwap
 from tests.outputs import check_output
@@ -107,6 +108,44 @@ def test_energies_are_those_of_the_full_operator():
         np.testing.assert_allclose(found[name], expected, rtol=1e-3, atol=1e-4)
 
 
+def test_shares_of_what_stays_what_moves_and_noise():
+    rng = np.random.default_rng(0)
+    looks, motions, noise = rng.normal(size=(3, 4000, 2))
+    other_looks, other_motions, other_noise = rng.normal(size=(3, 4000, 2))
+
+    def shares(make):
+        return dimension_shares(
+            make(looks, motions, noise),
+            make(looks, other_motions, other_noise),
+            make(other_looks, motions, other_noise),
+        )
+
+    one, two = np.e / (2 * np.e + 1), np.e / (np.e + 2)
+    sees_looks = shares(lambda s, d, n: 5 * s - 3)
+    assert sees_looks["static"] == pytest.approx(one, abs=0.02)
+    assert sees_looks["dynamic"] == pytest.approx(1 / (2 * np.e + 1), abs=0.02)
+    sees_motion = shares(lambda s, d, n: d)
+    assert sees_motion["dynamic"] == pytest.approx(one, abs=0.02)
+    assert sees_motion["static"] < 0.2
+    assert shares(lambda s, d, n: n)["residual"] == pytest.approx(two, abs=0.02)
+    both = shares(lambda s, d, n: np.concatenate([s, d], axis=1))
+    assert both["static"] == pytest.approx(both["dynamic"], abs=0.02) and both["static"] > 0.27
+    assert np.isnan(shares(lambda s, d, n: np.ones_like(s))["static"])
+    with pytest.raises(ValueError, match="same_static must be of the same videos"):
+        dimension_shares(looks, looks[:3], looks)
+
+
+def test_stages_of_frames_and_of_clips():
+    clips = make_moving_views(videos=2, frames=4, size=16)[:, 0]
+    encoder = bod_keras.encoders.FrameCNN((4, 16, 16, 3), widths=(4, 6))
+    last = keras.Model(encoder.input, encoder.get_layer("stage2_relu").output)
+    maps = keras.ops.convert_to_numpy(last(clips)).reshape(2, 4, 4, 4, 6)
+    np.testing.assert_allclose(
+        StageMeans(encoder)(clips)["stage2"], maps.mean((1, 2, 3)), rtol=1e-5, atol=1e-6
+    )
+    assert StageMeans(keras.Sequential([keras.Input((4, 2)), keras.layers.Dense(3)]))(clips) == {}
+
+
 def test_verdicts():
     moved = {
         "shuffled": {"static": 0.3, "dynamic": 0.4},
@@ -163,7 +202,20 @@ def test_the_page_has_every_part_and_opens_offline(split, tmp_path, monkeypatch)
         and found["warnings"] == []
         and 'class="note"' not in page
     )
-    for section in ("Verdicts", "Sensitivity", "Eigenvalues of", "Energy of", "Embeddings"):
+    assert list(found["shares"]) == ["stage1", "stage2", "pooled", "static", "dynamic"]
+    assert all(sum(of.values()) == pytest.approx(1) for of in found["shares"].values())
+    # The encoder sees one frame at a time, so that a shuffled clip has the same means.
+    assert found["shares"]["stage1"]["static"] == pytest.approx(
+        found["shares"]["stage1"]["residual"]
+    )
+    for section in (
+        "Verdicts",
+        "Sensitivity",
+        "Dimension shares",
+        "Eigenvalues of",
+        "Energy of",
+        "Embeddings",
+    ):
         assert f"<h2>{section}" in page
     assert not re.search(r"<script|<link|https?:|url\(|@import", page)
     sources = re.findall(r'src="([^"]{0,40})', page)

@@ -47,6 +47,12 @@ $verdicts
 videos. 0: it does not notice; 1: it moves as far as another video is away. The other background replaced
 $replaced of the pixels.</p>
 $sensitivity
+<h2>Dimension shares</h2>
+<p>How much of each stage of the encoder, and of each part, is about what stays, what moves, or neither: softmax
+of the correlation of clips that share the appearance alone (frames shuffled), of clips that share the motion
+alone (colors turned, another background), and of 1. One factor alone gives 0.42 to 0.16; equal shares
+say that neither or both decide.</p>
+$shares
 <h2>Eigenvalues of the operators</h2>
 <p>Every clip has an operator that predicts each frame's embedding from the one before. Eigenvalues near 1
 belong to what stays, all others to what changes; on the unit circle nothing grows or fades. The split is
@@ -127,6 +133,7 @@ def diagnose_page(
         ),
         replaced=f"{result['replaced']:.0%}",
         sensitivity=_table("change", moved) + _figures(pictures, "sensitivity"),
+        shares=_table("of", result["shares"]),
         rule=html.escape(rule),
         eigenvalues=_figures(pictures, "spectrum", "distances") + _table("of", columns),
         energy=_table("", {"mean": result["energy"]}) + _figures(pictures, "energy"),

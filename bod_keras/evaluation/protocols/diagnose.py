@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from bod_keras.decoupling import USUAL_THRESHOLD
 from bod_keras.errors import UserError
+from bod_keras.evaluation.dimension_shares import all_shares
 from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.pictures.diagnose_page import diagnose_page
 from bod_keras.evaluation.pictures.diagnose_plots import (
@@ -24,14 +25,17 @@ from bod_keras.evaluation.protocols.subject import Subject
 from bod_keras.evaluation.read_out import ReadOut
 from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
 from bod_keras.evaluation.spectrum import eigenvalues_of, named_embeddings
+from bod_keras.evaluation.stage_means import StageMeans
 from bod_keras.evaluation.verdicts import sensitivity_verdicts
 from bod_keras.progress_bar import progress_bar
 from bod_keras.storage.atomic_file import atomic_file
 from bod_keras.training.embedding_statistics import embedding_statistics
 from bod_keras.training.predict_filled_up import predict_filled_up
+from bod_keras.views.appearance_swap import AppearanceSwap
 from bod_keras.views.background_swap import BackgroundSwap
 
 _AT_ONCE = 16  # videos
+_OF_SHARES = ("original", "shuffled", "appearance")
 _UNTRAINED = (
     "This is a plain run: it has no static and no dynamic part of its own. The parts here are those of an "
     "untrained split of its embeddings with default settings, for comparison with a decoupled run."
@@ -48,7 +52,8 @@ def run_diagnose(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
             `unchanged` (`sensitivity_verdicts`).
 
     Returns:
-        `"sensitivity"` (from a change to part to `sensitivity`), `"replaced"` (share of the pixels that another
+        `"sensitivity"` (from a change to part to `sensitivity`), `"shares"` (from a stage of the encoder or a
+        part to `dimension_shares`), `"replaced"` (share of the pixels that another
         background replaced), `"energy"` (means of `part_energy`), `"embeddings"` (from part to
         `embedding_statistics`), `"eigenvalues"`, `"threshold"`, `"used"` (the videos), `"verdicts"`,
         `"warnings"` and `"files"`.
@@ -60,6 +65,7 @@ def run_diagnose(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
             f"{model.name!r}. Give the run's folder with its model.keras."
         )
     parts, clips = _measure(subject, protocol)
+    shares = all_shares({name: clips["stages"].pop(name, {}) | parts[name] for name in _OF_SHARES})
     original = parts["original"]
     moved = {
         change: {part: sensitivity(original[part], parts[change][part]) for part in original}
@@ -70,6 +76,7 @@ def run_diagnose(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     threshold = split.threshold or USUAL_THRESHOLD
     result = {
         "sensitivity": moved,
+        "shares": shares,
         "replaced": replaced,
         "energy": {name: float(np.mean(clips[name])) for name in ("static", "dynamic", "overlap")},
         "embeddings": {
@@ -98,27 +105,35 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
     rows = np.sort(order[: protocol.most_videos])
     data = split.clips(rows, batch_size=min(_AT_ONCE, len(rows)))
     read_out, swap = ReadOut(model), BackgroundSwap(protocol.swap_threshold)
+    recolor, stages = AppearanceSwap(protocol.swap_threshold, seed), StageMeans(model.encoder)
     rng = np.random.default_rng(seed)
     layer = model.reading_split()
     parts: dict = collections.defaultdict(lambda: collections.defaultdict(list))
     clips: dict = collections.defaultdict(list)
+    seen_stages: dict = collections.defaultdict(lambda: collections.defaultdict(list))
     spectra: dict = collections.defaultdict(list)
     partner = None  # a clip of another video, whose background the last one of a batch gets
     with progress_bar(len(rows), f"{len(rows)} videos") as bar, data.clear_errors():
         for batch in data.evaluation_numpy(views=2):
             first, second = batch["views"][:, 0], batch["views"][:, 1]
             partner = first[:1] if partner is None else partner
-            swapped = ops.convert_to_numpy(swap(np.concatenate([first, partner])))[: len(first)]
+            both = np.concatenate([first, partner])
+            swapped = ops.convert_to_numpy(swap(both))[: len(first)]
+            recolored = ops.convert_to_numpy(recolor(both, training=True))[: len(first)]
             changed = {
                 "original": first,
                 "second clip": second,
                 "shuffled": shuffle_frames(first, rng),
                 "background": swapped,
+                "appearance": recolored,
             }
             for name, some in changed.items():
                 found = predict_filled_up(read_out, some, data.batch_size)
                 for part in read_out.order:
                     parts[name][part].append(found[part])
+            for name in _OF_SHARES:
+                for stage, values in stages(changed[name]).items():
+                    seen_stages[name][stage].append(values)
             clips["replaced"].append((swapped != first).any(axis=-1).mean(axis=(1, 2, 3)))
             embeddings = named_embeddings(model, model(first, training=False))
             energies = [part_energy(layer, part) for part in embeddings.values()]
@@ -135,6 +150,7 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
             f"{seen} of {len(rows)}."
         )
     clips = {**_joined(clips), "eigenvalues": _joined(spectra)}
+    clips["stages"] = {name: _joined(of) for name, of in seen_stages.items()}
     return {name: _joined(of) for name, of in parts.items()}, clips
 
 

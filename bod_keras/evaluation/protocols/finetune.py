@@ -65,7 +65,7 @@ def run_finetune(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     train_y, test_y = (np.asarray(s.labels[column]) for s in (subject.train, subject.test))
     classes, names = classes_of(subject, column, train_y, test_y)
     train_y, test_y = (np.searchsorted(classes, y) for y in (train_y, test_y))
-    folder = subject.folder / f"training-{_key(subject, protocol, column)[:16]}"
+    folder = subject.folder / f"training-{training_key(subject, protocol, column)[:16]}"
     file = folder / "result.npz"
     with lock(str(folder), "Wait until it has ended, or stop it."):
         if file.exists():
@@ -109,7 +109,7 @@ def read_result(file: Path) -> tuple[np.ndarray, np.ndarray, dict]:
 
 def _train_and_test(subject, protocol, labels, classes, folder, file):
     train_y, test_y = labels
-    rows, held_out = _parts(protocol, train_y, subject.seed)
+    rows, held_out = held_out_parts(protocol, train_y, subject.seed)
     data = subject.train.clips(
         rows,
         labels=train_y[rows],
@@ -185,8 +185,10 @@ def _accuracy(data: ClipDataset, labels: np.ndarray) -> Callable[[keras.Model], 
     return measure
 
 
-def _parts(protocol, labels, seed):
-    """Positions of the videos that are trained on, and of those on which the epoch is chosen."""
+def held_out_parts(
+    protocol: ConfigDict, labels: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of the videos that are trained on, and of those on which a choice is made."""
     rows = np.arange(len(labels))
     if protocol.checkpoint != "validation":
         return rows, rows[:0]
@@ -195,7 +197,7 @@ def _parts(protocol, labels, seed):
     left = np.setdiff1d(rows, held_out)
     if counts.min() < 2 or len(np.unique(labels[left])) < len(classes):
         raise UserError(
-            f"The protocol {protocol.name} chooses the epoch on a part of each class of the training videos "
+            f"The protocol {protocol.name} chooses on a part of each class of the training videos "
             f"(validation_share={protocol.validation_share}), but the smallest class has {counts.min()}. Give "
             "more videos a class, or test the last epoch with --set=checkpoint=last."
         )
@@ -214,8 +216,8 @@ def _column(subject, protocol) -> str:
     return column
 
 
-def _key(subject, protocol, column) -> str:
-    """A hash of everything that the result depends on."""
+def training_key(subject: Subject, protocol: ConfigDict, column: str) -> str:
+    """Return a hash of everything that a result of training on a column depends on."""
     settings = protocol.to_dict()
     settings.pop("modified", None)
     splits = [
