@@ -37,12 +37,14 @@ from bod_keras.errors import UserError, check_choice
 from bod_keras.storage.atomic_file import atomic_file, sweep_parts
 from bod_keras.storage.lock import lock
 from bod_keras.storage.remote_error import RemoteError, without_secrets
+from bod_keras.storage.run_folder import RunFolder
 
 
 def pretrain(
     config: Mapping[str, Any],
     distribution: training.Distribution | None = None,
     init_from: str = "",
+    run: str = "",
 ) -> int | None:
     """Run, or continue, the experiment that a config describes.
 
@@ -50,6 +52,7 @@ def pretrain(
         config: as a file of configs/ gives it, ``to_dict()``.
         distribution: over which devices and processes; None for this process alone.
         init_from: folder of another run whose weights a new run begins with; it may be remote.
+        run: folder of a run to continue; if not given, the one that the config names.
 
     Returns:
         The signal that stopped it early, or None.
@@ -63,7 +66,8 @@ def pretrain(
     _set_precision(config["precision"])
     callbacks = experiment.own_callbacks(config)
     distribution = distribution or training.choose_distribution("none")
-    folder = experiment.run_folder(config, stores=distribution.is_chief)
+    stores = distribution.is_chief
+    folder = RunFolder(run, stores) if run else experiment.run_folder(config, stores)
     advice = "Wait until it has ended, stop it, or choose another --config.name or --config.output."
     check_folder(folder)
     with lock(str(folder), advice) if distribution.is_chief else contextlib.nullcontext():
