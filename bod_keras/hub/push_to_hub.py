@@ -83,8 +83,9 @@ def _commit(hub, repo_id, private, message, files):
     api = hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="bod_keras")
     adds = [hub.CommitOperationAdd(file.name, str(file)) for file in files]
     try:
-        api.create_repo(repo_id, private=private, exist_ok=True)
+        if not api.repo_exists(repo_id):
+            api.create_repo(repo_id, private=private, exist_ok=True)
         return api.create_commit(repo_id, adds, commit_message=message).oid
     except Exception as error:  # of the package, of its HTTP library, and of the system
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise OSError(f"{repo_id} cannot be stored: {reason}") from error

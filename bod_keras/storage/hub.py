@@ -60,7 +60,7 @@ def hub_path(address: str, *files: str) -> Path:
             endpoint=os.environ.get("HF_ENDPOINT"),
         )
     except Exception as error:  # of the package, of its HTTP library, and of the system
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise OSError(f"{address} cannot be fetched: {reason}") from error
     path = Path(folder, file) if file else Path(folder)
     if not path.exists():

@@ -9,6 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
 
+def _oid(content):
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
 class HubServer:
     """What `huggingface_hub` asks of the hub to make, fill and read a repository of models.
 
@@ -47,7 +51,10 @@ class HubServer:
                     asked = json.loads(body)
                     name = "/".join(filter(None, [asked.get("organization"), asked["name"]]))
                     hub.files.setdefault(name, [])
-                    hub.private[name] = bool(asked.get("private"))
+                    hub.private[name] = "private" in (
+                        asked.get("visibility"),
+                        asked.get("private") and "private",
+                    )
                     return self.answer({"url": f"{hub.address}/{name}", "name": name})
                 if path == "/api/validate-yaml":
                     return self.answer({"errors": [], "warnings": []})
@@ -78,11 +85,20 @@ class HubServer:
                         names = [{"rfilename": name} for name in commit[1]]
                         about = {"id": found[1], "modelId": found[1], "sha": commit[0]}
                         return self.answer({**about, "private": False, "siblings": names})
+                if found := re.fullmatch(r"/api/models/(.+?/.+?)/tree/(.+)", path):
+                    if commit := hub.find(found[1], found[2]):
+                        files = commit[1].items()
+                        return self.answer(
+                            [
+                                {"type": "file", "path": n, "size": len(b), "oid": _oid(b)}
+                                for n, b in files
+                            ]
+                        )
                 if found := re.fullmatch(r"/(.+?/.+?)/resolve/(.+?)/(.+)", path):
                     commit = hub.find(found[1], found[2])
                     if commit and found[3] in commit[1]:
                         body = commit[1][found[3]]
-                        etag = f'"{hashlib.sha1(body).hexdigest()}"'
+                        etag = f'"{_oid(body)}"'
                         return self.answer(body, etag=etag, x_repo_commit=commit[0])
                 self.answer({"error": "Not found"}, 404, x_error_code="RepoNotFound")
 

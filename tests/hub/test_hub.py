@@ -24,7 +24,7 @@ from tests.typed_commands import ROOT
 
 HAS_HUB = importlib.util.find_spec("huggingface_hub") is not None
 needs_hub = pytest.mark.skipif(
-    not HAS_HUB, reason="huggingface_hub is not installed here: make test-extras has it"
+    not HAS_HUB, reason="huggingface_hub is not installed here, as in .venv-latest"
 )
 SECRET = "/home/ann/Private Videos"
 
@@ -117,8 +117,8 @@ def test_a_missing_package_names_the_extra(monkeypatch):
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     if not HAS_HUB:
-        pytest.skip("huggingface_hub is not installed here: make test-extras has it")
-    import huggingface_hub
+        pytest.skip("huggingface_hub is not installed here, as in .venv-latest")
+    import huggingface_hub.constants
 
     server = HubServer()
     monkeypatch.setenv("HF_ENDPOINT", server.address)
@@ -126,8 +126,8 @@ def server(tmp_path, monkeypatch):
     for name, value in {"HF_HUB_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": False}.items():
         monkeypatch.setattr(huggingface_hub.constants, name, value)
     yield server
-    huggingface_hub.close_session()
     server.stop()
+    huggingface_hub.close_session()
 
 
 @slow

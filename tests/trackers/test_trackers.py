@@ -311,7 +311,7 @@ def test_a_run_tells_its_tracker_of_epochs_pictures_and_evaluations(
     assert kinds == 2 * (epoch + picture) + [*evaluation, "close"]
     logged = [values[0] for _, _, what, *values in told if what == "log"]
     assert [numbers.get("epoch") for numbers in logged] == [1, None, 2, None, None]
-    assert 0 <= logged[4]["knn/label.pooled"] <= 1
+    assert logged[4]["knn/factors.label.pooled.knn"] == 1.0
     added = [values[0] for _, _, what, *values in told if what == "add"]
     assert added[0] == ["losses.png", "monitors.png", "spectrum.png"]
     assert added[1] == [*added[0], "diagnose.html"] and added[2] == ["diagnose.html"]
