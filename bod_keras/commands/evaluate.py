@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from bod_keras import evaluation
 from bod_keras.commands.probed_videos import Options, Videos, folds, seeds
+from bod_keras.commands.tracking import track_evaluations
 from bod_keras.errors import UserError
 from bod_keras.evaluation.feature_cache import FeatureCache
 from bod_keras.evaluation.protocols import (
@@ -101,7 +102,7 @@ def _results(folder: RunFolder, protocols: list[ConfigDict], options: Options) -
     cache = FeatureCache(folder.path / "features")
     videos = Videos(config, options)
     cases = [(fold, seed) for fold in folds(config, options) for seed in seeds(config, options)]
-    found = []
+    found, names = [], []
     for protocol in protocols:
         protocol = as_in_the_run(protocol, config)
         name, results = protocol_name(protocol, options), []
@@ -124,6 +125,8 @@ def _results(folder: RunFolder, protocols: list[ConfigDict], options: Options) -
         if result.get("files"):
             print(f"Tables and pictures: {folder}/evaluation/{name}", flush=True)
         found.append((config["name"], results))
+        names.append(name)
+    track_evaluations(folder.path, str(folder), evaluation.read_report(saved), names)
     return found
 
 

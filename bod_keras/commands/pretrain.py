@@ -32,17 +32,21 @@ from bod_keras.commands.run_state import (
     read_begun,
     section,
 )
+from bod_keras.commands.tracking import check_tracker, make_tracker, pictures_of
 from bod_keras.decoupling import USUAL_THRESHOLD
 from bod_keras.errors import UserError, check_choice
 from bod_keras.storage.atomic_file import atomic_file, sweep_parts
 from bod_keras.storage.lock import lock
 from bod_keras.storage.remote_error import RemoteError, without_secrets
+from bod_keras.storage.run_folder import RunFolder
+from bod_keras.trackers import Tracker
 
 
 def pretrain(
     config: Mapping[str, Any],
     distribution: training.Distribution | None = None,
     init_from: str = "",
+    run: str = "",
 ) -> int | None:
     """Run, or continue, the experiment that a config describes.
 
@@ -50,6 +54,7 @@ def pretrain(
         config: as a file of configs/ gives it, ``to_dict()``.
         distribution: over which devices and processes; None for this process alone.
         init_from: folder of another run whose weights a new run begins with; it may be remote.
+        run: folder of a run to continue; if not given, the one that the config names.
 
     Returns:
         The signal that stopped it early, or None.
@@ -62,13 +67,18 @@ def pretrain(
     experiment.check_settings(config)
     _set_precision(config["precision"])
     callbacks = experiment.own_callbacks(config)
+    check_tracker(config)
     distribution = distribution or training.choose_distribution("none")
-    folder = experiment.run_folder(config, stores=distribution.is_chief)
+    stores = distribution.is_chief
+    folder = RunFolder(run, stores) if run else experiment.run_folder(config, stores)
     advice = "Wait until it has ended, stop it, or choose another --config.name or --config.output."
     check_folder(folder)
     with lock(str(folder), advice) if distribution.is_chief else contextlib.nullcontext():
         try:
-            received, message = _pretrain(config, folder, distribution, init_from, callbacks)
+            with contextlib.ExitStack() as closing:
+                received, message = _pretrain(
+                    config, folder, distribution, init_from, callbacks, closing
+                )
         except Exception:
             with contextlib.suppress(RemoteError):  # what stopped the run is what to tell
                 folder.push()
@@ -86,7 +96,7 @@ def pretrain(
         return received
 
 
-def _pretrain(config, folder, distribution, init_from, own_callbacks):
+def _pretrain(config, folder, distribution, init_from, own_callbacks, closing):
     """The run itself: the signal that stopped it or None, and the last line to print."""
     sweep_parts(folder.path)
     before = read_begun(folder)
@@ -129,6 +139,12 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
         ]
     clear_way(folder)
     _begin_again(folder)
+    tracker, kept = None, {}
+    if distribution.is_chief:
+        tracker, kept = make_tracker(config, str(folder), section(before, "tracker"))
+    if isinstance(tracker, Tracker):
+        started["tracker"] = kept
+        closing.callback(tracker.end)
     report = RunReport(folder.path / "report.json", before)
     report.write(config=config, environment=evaluation.environment(), videos=videos, **started)
     folder.push()  # storage that cannot be written is found out now, not after an epoch
@@ -180,6 +196,7 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
         *_keep_best(folder.path, config, online),
         training.HistoryFile(folder.path / "history.csv"),
         *_tensorboard(folder.path / "tensorboard"),
+        *([tracker] if tracker else []),
         *own_callbacks,
         keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: write_training()),
         checkpoint,
@@ -198,6 +215,8 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks):
         steps = training.steps_taken(model)
         return stop.received, f"Saved step {steps}. The same command resumes here."
     _finish(model, data, config, folder.path, report, online, chance)
+    if isinstance(tracker, Tracker):
+        tracker.tell({}, training.steps_taken(model), pictures_of(folder.path))
     return (
         None,
         f"Finished: {folder}/encoder.keras is the encoder, {folder}/report.json the record.",

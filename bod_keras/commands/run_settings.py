@@ -27,6 +27,7 @@ _FREE = (
         "checkpoint.",
         "built_in.folder",
         "callbacks",
+        "tracker",
     ),
     *("data.source", "data.root", "data.annotations", "data.blocklist"),
     *("clips.workers", "clips.timeout", "clips.cache_mb", "clips.service", "clips.max_bad_share"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Mapping
@@ -79,6 +80,15 @@ def read_begun(folder: RunFolder) -> dict[str, Any]:
     else:
         print(f"{path} is gone, and a new one is begun.")
     return {"config": settings}
+
+
+def saved_config(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the config of the run in a folder, by its report or newest checkpoint; None if there is none."""
+    folder.pull("report.json")
+    with contextlib.suppress(UserError, FileNotFoundError, NotADirectoryError):
+        if config := section(evaluation.read_report(folder.path / "report.json"), "config"):
+            return config
+    return _saved_settings(folder)
 
 
 def _saved_settings(folder):

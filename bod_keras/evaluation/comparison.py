@@ -1,8 +1,9 @@
-"""Run side by side: in which settings they differ, and what every evaluation gave."""
+"""Runs side by side: in which settings they differ, how they ended, and what every evaluation gave."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from bod_keras.storage.run_folder import RunFolder
 _SECTION = "evaluation_"
 # What differs in every run and says nothing, or is the run's name.
 _PASSED_OVER = ("name", "output", "environment.time_utc", "environment.git.dirty", "seconds")
+# Columns of history.csv that tell runs apart; each as it was last.
+_MEASURED = re.compile("loss|val_loss|(linear|knn|rankme)_.*")
 # Of an evaluation: what makes two numbers of one protocol comparable.
 _COMPARABLE = ("protocol", "data", "views", "crops", "videos")
 
@@ -31,7 +34,8 @@ def compare_runs(
     Returns:
         Settings: one dict a run, from "run" to its name and from each setting that is not the same in all to
         its value, None where a run lacks it. Results: the same with the numbers, "linear: label.pooled" and so
-        on. Warnings: a sentence for each protocol whose numbers are not comparable.
+        on; "training: loss" is the last one of the history. Warnings: a sentence for each protocol whose
+        numbers are not comparable.
 
     Raises:
         UserError: there is no run.
@@ -111,8 +115,14 @@ def _settings(report: Mapping) -> dict[str, Any]:
 
 
 def _results(report: Mapping) -> dict[str, float]:
-    """The numbers of every evaluation, under "protocol: dotted name"."""
-    return {
+    """What the history ends with, and the numbers of every evaluation, under "protocol: dotted name"."""
+    history = report.get("history")
+    ends = {
+        f"training: {name}": column.get("last")
+        for name, column in (history if isinstance(history, Mapping) else {}).items()
+        if _MEASURED.fullmatch(name) and isinstance(column, Mapping)
+    }
+    return ends | {
         f"{protocol}: {name}": value
         for protocol, content in _evaluations(report)
         for name, value in numbers_of(content, CIRCUMSTANCES).items()

@@ -13,6 +13,7 @@ from bod_keras.errors import UserError
 from bod_keras.evaluation.provenance import model_hash
 from bod_keras.evaluation.read_out import ReadOut
 from bod_keras.evaluation.report import read_report
+from bod_keras.storage.hub import hub_path, is_hub
 from bod_keras.storage.run_folder import RunFolder
 from bod_keras.training.predict_filled_up import predict_filled_up
 from bod_keras.weights import load
@@ -22,7 +23,7 @@ class TrainedRun:
     """Embed clips with the model of a finished run.
 
     Args:
-        folder: the run's folder, local or remote, wherever it was moved to.
+        folder: the run's folder, local or remote, wherever it was moved to, or ``hf://owner/name``.
 
     Attributes:
         name: where it was read from.
@@ -35,7 +36,8 @@ class TrainedRun:
     """
 
     def __init__(self, folder: str | os.PathLike):
-        run = RunFolder(folder)
+        hub = is_hub(folder)
+        run = RunFolder(hub_path(str(folder), "report.json", "model.keras") if hub else folder)
         try:
             run.pull("report.json", "model.keras")
             if not (run.path / "report.json").is_file():
@@ -53,6 +55,7 @@ class TrainedRun:
         finally:
             run.close()
         self.name = run.where if run.is_remote else os.path.abspath(run.where)
+        self.name = str(folder) if hub else self.name
         settings = {name: clips[name] for name in ("frames", "stride", "size") if name in clips}
         self.clips = ClipSpec(**settings, views=1)
         self.hash = model_hash(self._model)

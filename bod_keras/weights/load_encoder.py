@@ -11,6 +11,7 @@ import keras
 from bod_keras.errors import UserError
 from bod_keras.frameworks import ContrastiveModel
 from bod_keras.storage import remote
+from bod_keras.storage.hub import hub_path, is_hub
 from bod_keras.training import RunFolder, load_model
 
 _FILE = "encoder.keras"
@@ -21,7 +22,7 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
 
     Args:
         path: a finished run's folder, or a `.keras` file that holds an encoder or a framework (a run's
-            `model.keras` or one of its checkpoints). Either may be on remote storage.
+            `model.keras` or one of its checkpoints). Either may be on remote storage or the hub (`load`).
 
     Returns:
         A `keras.Model` from clips (B, T, H, W, 3), RGB in [0, 1], to frame features (B, T', C).
@@ -55,7 +56,7 @@ def load(path: str | os.PathLike) -> keras.Model:
 
     Args:
         path: a finished run's folder, or a `.keras` file, such as one of a run's checkpoints. Either may be on
-            remote storage.
+            remote storage, and ``hf://owner/name``, with ``@revision`` if need be, is a model on the hub.
 
     Returns:
         The model as it was saved; of a run a `ContrastiveModel`, whose method `embed` gives the parts of clips.
@@ -80,6 +81,9 @@ def load(path: str | os.PathLike) -> keras.Model:
 def _loaded(path, file_of_run):
     """The model of a path, and the name of the file that it was in."""
     name = os.fspath(path)
+    if is_hub(name):
+        found = hub_path(name, file_of_run)
+        return _of_file(found, name) if found.is_file() else _of_run(found, name, file_of_run)
     if remote.is_remote(name):
         if remote.is_folder(name):
             run = RunFolder(name)

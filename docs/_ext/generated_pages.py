@@ -38,6 +38,7 @@ PAGES = {
         [
             ("bod_keras", ["load", "load_encoder"]),
             ("bod_keras.weights", "weights/__init__.py"),
+            ("bod_keras.hub", "hub/__init__.py"),
         ],
     ),
     "training": ("Training", [("bod_keras.training", "training/__init__.py")]),
@@ -48,6 +49,7 @@ PAGES = {
             ("bod_keras.evaluation.finetuning", "evaluation/finetuning/__init__.py"),
         ],
     ),
+    "trackers": ("Trackers", [("bod_keras.trackers", "trackers/__init__.py")]),
     "detection": ("Action detection", [("bod_keras.detection", "detection/__init__.py")]),
 }
 # Two things of one name: the module of the public one.
