@@ -184,7 +184,10 @@ def _built_in_folder(config):
 def _built_in(config):
     settings = dict(config["built_in"])
     # One folder a variant, so that another rho never overwrites or reuses this one.
-    variant = "-".join(f"{k}{settings[k]}" for k in sorted(settings) if k != "folder")
+    names = sorted(settings.keys() - {"folder", "scene"})
+    variant = "-".join(f"{k}{settings[k]}" for k in names)
+    if (scene := settings.get("scene", "photos")) != "photos":
+        variant += f"-{scene}"
     settings.pop("folder")
     folder = _built_in_folder(config) / variant
     return write_digit_drift(folder, seed=0, **settings)

@@ -84,6 +84,7 @@ def shared():
             "probe_test": 560,
             "size": 32,
             "frames": 24,
+            "scene": "photos",  # or noise: digit and direction are seen in motion alone
         }
     )
     # How clips are sampled: the arguments of bod_keras.data.ClipDataset.

@@ -42,6 +42,7 @@ _NAMES = {
     "data.shards.shard_writer": ("ShardSettings",),
     "data.shards.shards": ("write_shards",),
     "data.synthetic.moving_discs": ("write_moving_discs",),
+    "data.synthetic.noise_drift": ("render_noise",),
     "data.synthetic.synthetic": (
         "digit_drift_arrays",
         "iterate_clips",

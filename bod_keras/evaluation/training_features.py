@@ -38,8 +38,8 @@ class TrainingFeatures:
 
     A folder within `folder` is named by what its features depend on: the weights and the config of the
     backbone, the views, the clips' settings, batch size and seed, the backend, and of each video its path,
-    span, size and time of change. So models, data sets and seeds share one `folder`, and none takes the features of
-    another. A process that is killed loses the batch that it was at; the next one goes on there. To free the
+    span, size and time of change. So models, data sets and seeds share one `folder`, and none takes features
+    of another. A process that is killed loses the batch that it was at; the next one goes on there. To free the
     disk delete the folder.
 
     Args:
@@ -87,7 +87,7 @@ class TrainingFeatures:
         if encoder.trainable_variables:
             raise UserError(
                 f"The encoder {encoder.name!r} has weights to train, so that its features change with every "
-                "step. Freeze it: FrameEncoder(..., frozen=True), in a config encoder.arguments.frozen=True; or "
+                "step. Freeze it: FrameEncoder(..., frozen=True), in a config arguments.frozen=True, or "
                 "train without kept features."
             )
         self._data, self._steps = data, data.steps_per_epoch
@@ -199,12 +199,12 @@ class TrainingFeatures:
                 if not np.isfinite(features).all():
                     names = self._data.files(*batch["position"][[0, -1]].tolist())
                     raise UserError(
-                        f"The encoder gives features that are not finite, for a clip of {names}: see its weights."
+                        f"The encoder gives features that are not finite: a clip of {names}."
                     )
                 if not done and features.std(axis=(0, 1, 2)).max() < _LEAST:
                     raise UserError(
-                        f"The encoder's features hardly differ: their deviation is {features.std():.1g}, and the "
-                        "heads take that for rounding. Has it its trained weights, and its preprocessing?"
+                        f"The encoder's features hardly differ: their deviation is {features.std():.1g}, and "
+                        "the heads take that for rounding. Has it its trained weights, and its preprocessing?"
                     )
                 if not done:
                     total = self._within(gigabytes, features.nbytes)

@@ -39,8 +39,8 @@ class BiLevelModel(SeedStates, keras.Model):
 
     Batches are arrays ``(B, V, T, H, W, 3)``, or dicts ``{"views": ..., "position": (B,)}`` where position
     counts the samples of the training stream; of a backbone of features ``(B, V, T, C)``. In place of views a
-    dict may hold ``"features"``, (B, V, T', C'): what a backbone without weights to train gives for all views of
-    a batch, those included that the model makes itself (`bod_keras.evaluation.TrainingFeatures`).
+    dict may hold ``"features"``, (B, V, T', C'): what a backbone without weights to train gives for all views
+    of a batch, those included that the model makes itself (`bod_keras.evaluation.TrainingFeatures`).
 
     The model keeps the first position of the last batch and the one that follows it (``first_position``,
     ``next_position``), so that a saved model knows where its data stood and a bad batch can be traced to its

@@ -72,8 +72,8 @@ class Monitors(keras.callbacks.Callback):
         views = np.asarray(views, "float32")
         if views.ndim not in (4, 6) or min(views.shape[:2]) < 2:
             raise UserError(
-                "views must be clips (videos, views, time, height, width, channels), or of an encoder that takes "
-                "features these (videos, views, time, channels), of at least 2 videos, 2 views of each. "
+                "views must be clips (videos, views, time, height, width, channels), or of an encoder that "
+                "takes features these (videos, views, time, channels), of at least 2 videos, 2 views of each. "
                 f"Received shape {views.shape}. A training batch is one."
             )
         if every < 1:
