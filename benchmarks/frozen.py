@@ -152,7 +152,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--smoke", action="store_true", help="tiny: does it run?")
     smoke = parser.parse_args().smoke
-    for rows in (time_steps(smoke), probe_heads(smoke)):
+    for table in (time_steps, probe_heads):
+        rows = table(smoke)
         print(format_table(rows, list(rows[0])), flush=True)
 
 
