@@ -1,5 +1,6 @@
 # make train            pre-train plain and decoupled v-SimCLR on the built-in videos, evaluate, print a table
 # make train SMOKE=1    the same, tiny: does it run?      make train SEEDS=3   mean and spread over seeds
+# make tour             a folder of real videos: train small, embed, search by motion, page, animated picture (downloads)
 # make test             every fault of the core and of the commands, in about five minutes on two cores
 # make test-all         with the tests marked slow: real servers, several processes, exports, long runs, big matrices
 #                       either with BACKEND=torch or BACKEND=jax, and TESTS=tests/koopman
@@ -55,8 +56,11 @@ SUFFIX = $(if $(SMOKE),-smoke)
 ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
-.PHONY: train test test-all test-backends test-parity test-distribution test-real test-lightly test-torchvision test-extras frameworks fashion physics \
+.PHONY: train tour test test-all test-backends test-parity test-distribution test-real test-lightly test-torchvision test-extras frameworks fashion physics \
   real bench bench-gpu bench-input exactness faults mutants bench-encoders docs docs-linkcheck lint clean
+
+tour: $(VENV)/installed
+	$(RUN) tools/tour.py
 
 train: $(VENV)/installed
 	@set -e; models=; \

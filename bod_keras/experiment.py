@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +14,12 @@ from bod_keras import encoders
 from bod_keras.data import (
     Catalog,
     ClipDataset,
+    FeatureDataset,
     find_dataset,
     read_blocklist,
     read_catalog,
     read_dataset,
+    read_features,
     read_source,
     without_blocked,
     write_digit_drift,
@@ -51,7 +54,7 @@ def training_catalog(config: Mapping[str, Any]) -> Catalog:
     elif data["source"] == "built-in":
         catalog = Catalog(read_catalog(_built_in(config), split="train"))
     elif data["source"]:
-        catalog = read_source(data["source"], root=data["root"], split=data["split"])
+        catalog = _read(data)(data["source"], root=data["root"], split=data["split"])
     else:
         raise UserError(
             "No videos were named. Pass --config.data.source=PATH (a folder, a list file or a CSV file), or "
@@ -75,14 +78,14 @@ def training_data(
         clips["shard"] = distribution.shard
     if clips["flip"] is None and not catalog.flip_safe:
         clips["flip"] = 0.0  # a flip would change the label
-    return ClipDataset(catalog.records, seed=config["seed"], **clips)
+    return _clips(config, catalog, clips)
 
 
 def probe_catalog(config: Mapping[str, Any], part: str) -> Catalog:
     """The `Catalog` of a probe's labeled videos; `part` is "train" or "test"."""
     source, data = config["probe"][part], config["data"]
     if source:
-        catalog = read_source(source, root=data["root"])
+        catalog = _read(data)(source, root=data["root"])
     elif data["dataset"]:
         evaluation = find_dataset(data["dataset"]).evaluation
         catalog = _official(data, "train" if part == "train" else evaluation)
@@ -109,7 +112,22 @@ def probe_data(config: Mapping[str, Any], catalog: Catalog) -> ClipDataset:
     clips = dict(config["clips"])
     clips["batch_size"] = min(clips["batch_size"], len(catalog.records))
     clips.pop("shard", None)  # of training
-    return ClipDataset(catalog.records, seed=config["seed"], **clips)
+    return _clips(config, catalog, clips)
+
+
+def _read(data):
+    """What reads a source: of videos, or of files of features."""
+    return read_features if data.get("channels") else read_source
+
+
+def _clips(config, catalog, clips):
+    """The `ClipDataset` or, of files of features, the `FeatureDataset` of a catalog."""
+    channels = config["data"].get("channels")
+    if not channels:
+        return ClipDataset(catalog.records, seed=config["seed"], **clips)
+    of_features = inspect.signature(FeatureDataset.__init__).parameters
+    clips = {key: value for key, value in clips.items() if key in of_features}
+    return FeatureDataset(catalog.records, channels, seed=config["seed"], **clips)
 
 
 def _official(data, split):
@@ -167,7 +185,10 @@ def _built_in_folder(config):
 def _built_in(config):
     settings = dict(config["built_in"])
     # One folder a variant, so that another rho never overwrites or reuses this one.
-    variant = "-".join(f"{k}{settings[k]}" for k in sorted(settings) if k != "folder")
+    names = sorted(settings.keys() - {"folder", "scene"})
+    variant = "-".join(f"{k}{settings[k]}" for k in names)
+    if (scene := settings.get("scene", "photos")) != "photos":
+        variant += f"-{scene}"
     settings.pop("folder")
     folder = _built_in_folder(config) / variant
     return write_digit_drift(folder, seed=0, **settings)
@@ -208,8 +229,10 @@ def build_encoder(config: Mapping[str, Any]) -> keras.Model:
     """The encoder that a config describes, with its weights; no video is needed."""
     clips = config["clips"]
     build = ENCODERS[config["encoder"]["name"]]
+    channels = config["data"].get("channels")
+    of_a_frame = (channels,) if channels else (clips["size"], clips["size"], 3)
     encoder = build(
-        input_shape=(clips["frames"], clips["size"], clips["size"], 3),
+        input_shape=(clips["frames"], *of_a_frame),
         **config["encoder"]["arguments"],
     )
     if config["decoupled"] and config["repeat_edges"]:

@@ -4,11 +4,11 @@ from collections import namedtuple
 
 from bod_keras.errors import UserError
 
-Arguments = namedtuple("Arguments", "kind framework views smoke")
+Arguments = namedtuple("Arguments", "kind framework views smoke noise")
 KINDS = ["plain", "bod", "paper", "reference-code"]
 
 
-def read_arguments(config, text, frameworks=(), views=()):
+def read_arguments(config, text, frameworks=(), views=(), noise=False):
     """What the words say.
 
     Args:
@@ -16,6 +16,7 @@ def read_arguments(config, text, frameworks=(), views=()):
         text: words with commas between: one of `KINDS`; ``smoke``; one of `frameworks`;
             ``rho`` and one of `views`, as in ``rho4``.
         frameworks, views: what this config can choose from.
+        noise: whether it has videos of noise.
 
     Returns:
         An `Arguments`; framework and views are None where none was chosen.
@@ -29,6 +30,7 @@ def read_arguments(config, text, frameworks=(), views=()):
         "framework": list(frameworks),
         "views": [f"rho{count}" for count in views],
         "smoke": ["smoke"],
+        "noise": ["noise"] if noise else [],
     }
     chosen = {name: [w for w in words if w in group] for name, group in groups.items()}
     understood = sum(len(found) for found in chosen.values())
@@ -38,5 +40,5 @@ def read_arguments(config, text, frameworks=(), views=()):
             f"configs/{config}.py takes {', '.join(KINDS[:-1])} or {KINDS[-1]}, then optionally one of each: "
             f"{'; '.join(optional)}. Received: {text!r}"
         )
-    kind, framework, count, smoke = (next(iter(chosen[name]), None) for name in groups)
-    return Arguments(kind, framework, int(count[3:]) if count else None, bool(smoke))
+    kind, framework, count, smoke, noise = (next(iter(chosen[name]), None) for name in groups)
+    return Arguments(kind, framework, int(count[3:]) if count else None, bool(smoke), bool(noise))

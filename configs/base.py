@@ -63,6 +63,8 @@ def shared():
             "source": "",
             "root": config_dict.placeholder(str),
             "split": config_dict.placeholder(str),
+            # Of files of frame features (N, T, C), .npy or .npz, a folder or a list of them: C. 0: videos.
+            "channels": 0,
             "dataset": "",
             "annotations": config_dict.placeholder(str),  # folder of the official files; None: root
             "fold": 1,
@@ -82,6 +84,7 @@ def shared():
             "probe_test": 560,
             "size": 32,
             "frames": 24,
+            "scene": "photos",  # or noise: digit and direction are seen in motion alone
         }
     )
     # How clips are sampled: the arguments of bod_keras.data.ClipDataset.
@@ -115,6 +118,9 @@ def shared():
             "weights": config_dict.placeholder(str),
         }
     )
+    # Of an encoder without weights to train (encoder.arguments.frozen): features of this many augmented copies
+    # of each video are computed once, kept in `folder`, and trained on in turn (docs/frozen.md). 0: none.
+    config.feature_cache = ConfigDict({"copies": 0, "folder": "data/features", "gigabytes": 20.0})
     config.head = ConfigDict({"hidden": HIDDEN, "width": WIDTH, "depth": 2})
     # What makes it BOD-VCL: the fields of bod_keras.Decoupling. A view of "" is none, and so is a lower level
     # of bilevel.inner_steps 0.

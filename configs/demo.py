@@ -9,7 +9,9 @@ Command:   make train, or
            python train.py --config=configs/demo.py:bod
            python evaluate.py --protocol=factors --model=runs/demo-plain-seed0 --model=runs/demo-bod-seed0
 Arguments: plain, bod or paper; optionally a framework (vsimclr, vmoco, vbyol, vswav, vsimsiam, vvicreg,
-           vbarlow_twins, vlejepa) and smoke (tiny: does it run?), as in configs/demo.py:bod,vmoco,smoke
+           vbarlow_twins, vlejepa), smoke (tiny: does it run?) and noise (digit and direction are seen in motion
+           alone, in no single frame; the encoder is an R3D-18 of width 8), as in
+           configs/demo.py:bod,vmoco,smoke
 Cost:      about 2 minutes a run on 2 CPU cores
 Paper:     Song et al., arXiv 2407.14069; the operator read-out of the dynamic part is ours
 Expected:  see the tables in README.md
@@ -32,7 +34,7 @@ _SETTINGS = {
 
 
 def get_config(arguments="bod"):
-    chosen = read_arguments("demo", arguments, frameworks=FRAMEWORKS)
+    chosen = read_arguments("demo", arguments, frameworks=FRAMEWORKS, noise=True)
     config = base.get_config()
     framework = chosen.framework or "vsimclr"
     config.name = "-".join(filter(None, ["demo", chosen.framework, chosen.kind]))
@@ -47,6 +49,11 @@ def get_config(arguments="bod"):
     config.optimizer.learning_rate = 2e-3
     config.evaluate.most = 0.2  # a run of two minutes
     base.set_kind(config, chosen.kind)
+    if chosen.noise:
+        config.name += "-noise"
+        config.built_in.scene = "noise"
+        config.encoder.name = "r3d18"
+        config.encoder.arguments = {"width": 8}
     if chosen.smoke:
         config.name += "-smoke"
         config.epochs = 3

@@ -2,7 +2,8 @@
 
 More regimes have other things in their place, as many classes: "fashion" garments in that of the digits
 (`garments.py`), "mujoco" rendered bodies and laws of motion (`physics.py`), "real" files and pans of a camera
-(`real.py`), "sprites" characters of four attributes and their actions (`lpc_sprites.py`).
+(`real.py`), "noise" digits that only the drift of their noise shows, "sprites" characters of four attributes
+and their actions (`lpc_sprites.py`).
 """
 
 import contextlib
@@ -27,7 +28,7 @@ from benchmarks.cooccurrence.lpc_sprites import (
 )
 from benchmarks.cooccurrence.physics import PhysicsScenes
 from benchmarks.cooccurrence.real import RealScenes
-from bod_keras.data import augmentation, render_clip, sample_factors
+from bod_keras.data import augmentation, render_clip, render_noise, sample_factors
 from bod_keras.data.synthetic.sprites import digit_masks, disc_mask, draw_color, draw_texture
 
 FRAMES, SIZE = 8, 32  # of a clip
@@ -36,10 +37,12 @@ VIDEOS = 1024
 # As many labels as make the probe of a good embedding a good one: docs/findings.md, section 1.
 PROBE_VIDEOS = 4480
 _GRAY, _INK = 0.25, 0.7
+_INSIDE = 0.4  # opacity from which a pixel belongs to a digit of noise
 _VERSION = 2  # of the files in the cache
 FASHION, MUJOCO, REAL, SPRITES = "fashion", "mujoco", "real", "sprites"
+NOISE = "noise"
 CHARACTERS = ("characters-static-easy", "characters-dynamic-easy")
-_VERSIONS = {FASHION: 1, MUJOCO: 5, REAL: 1, SPRITES: 1, **dict.fromkeys(CHARACTERS, 2)}
+_VERSIONS = {NOISE: 1, FASHION: 1, MUJOCO: 5, REAL: 1, SPRITES: 1, **dict.fromkeys(CHARACTERS, 2)}
 _CHARACTER_FRAMES, _CHARACTER_SIZE = 12, 32
 _FEW_CLIPS = 8  # of a training video: they take long to render, or differ only in their first frame
 _SPRITE_VIDEOS = 2000
@@ -90,7 +93,7 @@ def load_scenes(regime, rho, seed, folder, videos=None, probe_videos=PROBE_VIDEO
     """The clips of one experiment, made once and kept in `folder`, a file a split.
 
     Args:
-        regime: a key of `REGIMES`, "fashion", "mujoco", "real", "sprites" or one of `CHARACTERS`.
+        regime: a key of `REGIMES`, "noise", "fashion", "mujoco", "real", "sprites" or one of `CHARACTERS`.
         rho: probability that the direction of a training video is tied to its digit (of "sprites": the hair
             to the action); in the two splits of the probe they are independent.
         seed: of everything.
@@ -148,6 +151,8 @@ def _open_scenes(regime, files):
         return PhysicsScenes(FRAMES, SIZE)
     if regime == REAL:
         return RealScenes(files, FRAMES, SIZE)
+    if regime == NOISE:
+        return NoiseScenes()
     if regime == FASHION:
         return SpriteScenes(REGIMES["static-easy"], functools.partial(garment_masks, files))
     return SpriteScenes(REGIMES[regime], digit_masks)
@@ -183,6 +188,20 @@ class SpriteScenes(contextlib.nullcontext):
             return render_clip(self._disc, scene * gain, direction, speed, start, color, FRAMES)
 
         return clip
+
+
+class NoiseScenes(contextlib.nullcontext):
+    """Draws digits of noise that drift in one direction before noise that drifts the other way."""
+
+    def __init__(self):
+        super().__init__(self)
+        self._masks = functools.cache(lambda images: digit_masks(images, SIZE))
+
+    def video(self, kind, direction, images, rng):
+        """As `SpriteScenes.video`: each clip has noise of its own."""
+        sprites = self._masks(images)[kind]
+        shape = sprites[rng.integers(len(sprites))] > _INSIDE
+        return lambda: render_noise(shape, direction, FRAMES, rng)
 
 
 def _make_split(scenes, regime, videos, clips, rho, images, recipe, seed):

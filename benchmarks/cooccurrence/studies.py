@@ -3,7 +3,15 @@
 import itertools
 
 from benchmarks.cooccurrence.run_case import Case
-from benchmarks.cooccurrence.scenes import CHARACTERS, FASHION, MUJOCO, REAL, REGIMES, SPRITES
+from benchmarks.cooccurrence.scenes import (
+    CHARACTERS,
+    FASHION,
+    MUJOCO,
+    NOISE,
+    REAL,
+    REGIMES,
+    SPRITES,
+)
 from benchmarks.cooccurrence.variants import ENCODERS, FRAMEWORKS, VARIANTS
 
 RHOS = (0.0, 0.5, 0.8, 0.95, 1.0)
@@ -24,7 +32,7 @@ def claim(seeds):
 def encoders(seeds):
     """The same with temporal kernels, late or throughout, and what may keep the static part free of motion."""
     variants = ("supervised", "plain", "default", "no static view")
-    names = [name for name in ENCODERS if name != "per-frame"]
+    names = [name for name in ENCODERS if name not in ("per-frame", "3-D throughout")]
     return _every(seeds, encoder=names, regime=REGIMES, variant=variants)
 
 
@@ -72,6 +80,18 @@ def characters(seeds):
     return _every(seeds, encoder=encoders, regime=CHARACTERS, variant=variants)
 
 
+def noise(seeds):
+    """Digits that only the drift of their noise shows, seen frame by frame and across time."""
+    variants = ("supervised", "untrained", "plain", "default", "no motion view")
+    return _every(
+        seeds,
+        encoder=("per-frame", "3-D throughout"),
+        regime=(NOISE,),
+        rho=(0.0,),
+        variant=variants,
+    )
+
+
 def sprites(seeds):
     """LPC Sprites, hair and action independent or tied."""
     variants = (*BEYOND, "background swap", "paper")
@@ -91,6 +111,6 @@ STUDIES = {
     f.__name__: f
     for f in (
         *(claim, encoders, frameworks, rho, grid, gradients),
-        *(fashion, physics, real, characters, sprites),
+        *(fashion, physics, real, noise, characters, sprites),
     )
 }

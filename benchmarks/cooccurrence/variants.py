@@ -18,6 +18,7 @@ ENCODERS = {
     "per-frame regions": (1, 1, 1, 1),
     "late 3-D": (1, 1, 1, 3),
     "3-D": (1, 3, 3, 3),
+    "3-D throughout": (3, 3, 3, 3),
     "3-D repeated edges": (1, 3, 3, 3),
 }
 # What a framework needs on 1,024 videos and some hundred steps, as in configs/demo.py.

@@ -22,6 +22,7 @@ _AT_LEAST = {
     **{f"head.{k}": 1 for k in ("hidden", "width", "depth")},
     **{f"optimizer.{k}": 1 for k in ("accumulate", "chunks", "reference_batch")},
     **dict.fromkeys(("monitors.videos", "checkpoint.every", "checkpoint.keep"), 1),
+    **dict.fromkeys(("feature_cache.copies", "data.channels"), 0),
     **dict.fromkeys(("seed", "clips.cache_mb", "clips.workers", "monitors.every"), 0),
     **{"evaluate.videos": 2, "evaluate.every": 0, "evaluate.patience": 0},
     **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho"), 0),
@@ -32,7 +33,7 @@ _AT_LEAST = {
 }
 _MORE_THAN = {
     **dict.fromkeys(("clips.timeout", "optimizer.learning_rate", "optimizer.clipnorm"), 0),
-    "evaluate.most": 0,
+    **dict.fromkeys(("evaluate.most", "feature_cache.gigabytes"), 0),
     **dict.fromkeys(("framework.temperature", "framework.epsilon"), 0),
     **{f"decoupling.{k}_temperature": 0 for k in ("static", "dynamic")},
     **{f"decoupling.{k}": 0 for k in ("threshold", "swap_threshold")},
@@ -41,6 +42,8 @@ _AT_MOST = {
     **dict.fromkeys(("clips.flip", "clips.max_bad_share", "built_in.rho", "evaluate.most"), 1),
     "optimizer.momentum": 1,
     "seed": 2**32 - 1,
+    "data.channels": 2**20,
+    **{"feature_cache.copies": 10**6, "feature_cache.gigabytes": 10**6},
     # Beyond these a number is a slip of the finger: it would end in a lack of memory, or never.
     **dict.fromkeys(("clips.workers", "clips.views", "probe.views", "built_in.size"), 1024),
     **dict.fromkeys(("clips.size", "clips.device_size"), 2**13),

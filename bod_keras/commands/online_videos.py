@@ -32,7 +32,8 @@ def online_evaluation(
         catalog: the videos it is trained on.
     """
     settings, batch = config["evaluate"], config["clips"]["batch_size"]
-    bytes_a_clip = config["clips"]["frames"] * config["clips"]["size"] ** 2 * 3
+    channels = config["data"].get("channels") or 0
+    bytes_a_clip = config["clips"]["frames"] * (4 * channels or config["clips"]["size"] ** 2 * 3)
     count = min(settings["videos"], max(2, _MOST_BYTES // bytes_a_clip))
     probe = config["probe"]
     held_out = bool(probe["train"] and probe["test"]) or (
@@ -118,7 +119,8 @@ def _read(config, catalog, rows) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     data = experiment.probe_data(config, dataclasses.replace(catalog, records=records))
     clips, index = [], []
     for batch in data.evaluation_numpy():
-        clips.append(np.rint(255 * batch["views"][:, 0]).astype("uint8"))
+        of_one = batch["views"][:, 0]
+        clips.append(of_one if of_one.ndim == 3 else np.rint(255 * of_one).astype("uint8"))
         index += batch["index"].tolist()
     if data.skipped:
         print(

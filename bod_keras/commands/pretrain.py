@@ -181,6 +181,7 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks, closing):
         )
         return skipped
 
+    features = _features(config, model, data, distribution)
     online, chance = [], {}
     if config["evaluate"]["every"]:
         if distribution.processes > 1:
@@ -189,7 +190,7 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks, closing):
             online, chance = online_evaluation(config, catalog)
     callbacks = [
         stop,
-        training.StopOnNonFinite(data.files),
+        training.StopOnNonFinite((features or data).files),
         progress,
         *_monitors(whole, config, model),
         *online,
@@ -206,6 +207,8 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks, closing):
     try:
         with data.clear_errors(), distribution.clear_errors():
             stream = functools.partial(distribution.stream, data)
+            if features:
+                stream = features.training_numpy
             training.fit_rest(model, stream, steps, config["epochs"], callbacks)
             found = distribution.gather_objects([data.skipped, sorted(data.looped)])
     finally:
@@ -221,6 +224,19 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks, closing):
         None,
         f"Finished: {folder}/encoder.keras is the encoder, {folder}/report.json the record.",
     )
+
+
+def _features(config, model, data, distribution):
+    """The features of a frozen encoder that `config.feature_cache` keeps; None if it keeps none."""
+    settings = config["feature_cache"]
+    if not settings["copies"]:
+        return None
+    if distribution.processes > 1 or distribution.replicas > 1:
+        raise UserError(
+            "config.feature_cache is for one process and one device: a step on features is a small one. Leave "
+            "--distribute out, or set --config.feature_cache.copies=0."
+        )
+    return evaluation.TrainingFeatures(model, data, **settings)
 
 
 def _store(folder):

@@ -26,6 +26,7 @@ _FREE = (
         "evaluate.",
         "checkpoint.",
         "built_in.folder",
+        "feature_cache.folder",
         "callbacks",
         "tracker",
     ),

@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 
+from bod_keras.data.datasets.feature_files import FeatureRecord
 from bod_keras.data.record import Record
 from bod_keras.data.shards.shard_store import SHARD_KEY
 from bod_keras.data.video.array_store import ArrayRecord
@@ -32,6 +33,8 @@ def video_identity(record: Record) -> list:
     if isinstance(record, ArrayRecord):
         content = np.ascontiguousarray(record.video)
         return ["array", hashlib.sha256(content).hexdigest(), content.shape, record.span]
+    if isinstance(record, FeatureRecord):
+        return ["features", *video_identity(Record(record.file)), record.row]
     path, _, key = record.path.partition(SHARD_KEY)
     file = path + SHARD_KEY[:-1] if key else path
     if remote.is_remote(file):

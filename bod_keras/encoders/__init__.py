@@ -3,6 +3,7 @@
 from bod_keras.encoders._blocks import ENCODERS
 from bod_keras.encoders.c3d import C3D
 from bod_keras.encoders.feature_map import feature_map
+from bod_keras.encoders.features import Features
 from bod_keras.encoders.frame_cnn import FrameCNN
 from bod_keras.encoders.frame_encoder import FrameEncoder
 from bod_keras.encoders.mc3 import MC3_18
@@ -21,6 +22,7 @@ __all__ = [
     "MC3_18",
     "R3D18",
     "S3D",
+    "Features",
     "FrameCNN",
     "FrameEncoder",
     "R2Plus1D18",

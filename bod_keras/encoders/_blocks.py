@@ -25,6 +25,26 @@ def standardize(clips: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> 
     )(clips)
 
 
+def region_means(maps: Any, regions: int) -> Any:
+    """Maps (B, h, w, C) to the means of r x r regions, (B, r^2 C), in float32 for small differences' sake.
+
+    Raises:
+        UserError: r does not divide the maps, or these have no known size.
+    """
+    kept = {"data_format": "channels_last", "dtype": "float32"}
+    if regions == 1:
+        return keras.layers.GlobalAveragePooling2D(**kept, name="space_mean")(maps)
+    height, width = maps.shape[1:3]
+    if regions < 1 or not height or not width or height % regions or width % regions:
+        raise UserError(
+            f"regions must be at least 1 and divide the last maps of {height} x {width} numbers. "
+            f"Received: regions={regions}"
+        )
+    window = (height // regions, width // regions)
+    x = keras.layers.AveragePooling2D(window, **kept, name="region_means")(maps)
+    return keras.layers.Flatten(dtype="float32", name="join_regions")(x)
+
+
 def conv_norm(
     x: Any,
     filters: int,

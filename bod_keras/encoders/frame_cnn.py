@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers, ops
 
-from bod_keras.encoders._blocks import ENCODERS, encoder_model
+from bod_keras.encoders._blocks import ENCODERS, encoder_model, region_means
 from bod_keras.errors import UserError
 
 
@@ -86,18 +86,6 @@ def FrameCNN(  # noqa: N802
         )(x)
         x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"stage{i}_norm")(x)
         x = layers.Activation("relu", name=f"stage{i}_relu")(x)
-    # In float32 under every policy: the split reads small differences between frames.
-    if regions == 1:
-        x = layers.GlobalAveragePooling2D(name="space_mean", dtype="float32")(x)
-    else:
-        height, width = x.shape[1:3]
-        if regions < 1 or not height or not width or height % regions or width % regions:
-            raise UserError(
-                f"regions must be at least 1 and divide the last maps of {height} x {width} numbers. "
-                f"Received: regions={regions}, input_shape={tuple(input_shape)}"
-            )
-        window = (height // regions, width // regions)
-        x = layers.AveragePooling2D(window, name="region_means", dtype="float32")(x)
-        x = layers.Flatten(name="join_regions", dtype="float32")(x)
+    x = region_means(x, regions)
     features = UnfoldTime(name="unfold_time", dtype="float32")(x, clips)
     return encoder_model(clips, features, name, remat)

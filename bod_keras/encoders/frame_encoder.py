@@ -1,11 +1,20 @@
 """`FrameEncoder`: any 2-D image model of Keras, applied to every frame."""
 
+import os
+
 import keras
 from keras import layers, ops
 
-from bod_keras.encoders._blocks import ENCODERS, check_remat, checked_shape, standardize
+from bod_keras.encoders._blocks import (
+    ENCODERS,
+    check_remat,
+    checked_shape,
+    region_means,
+    standardize,
+)
 from bod_keras.encoders.clip_model import ClipModel
 from bod_keras.encoders.frame_cnn import FoldTime, UnfoldTime
+from bod_keras.encoders.frozen import Frozen
 from bod_keras.encoders.remat_model import RematModel
 from bod_keras.errors import UserError, check_choice
 
@@ -29,17 +38,21 @@ def FrameEncoder(  # noqa: N802
     input_shape: tuple[int | None, ...] | None = None,
     remat: bool = False,
     name: str = "frame_encoder",
+    frozen: bool = False,
+    regions: int = 1,
 ) -> keras.Model:
     """Make an image model an encoder of clips: the same for every frame, averaged over space.
 
         frame_features[b, t] = mean over height and width of model(preprocess(clips[b, t]))
 
     It has no temporal receptive field, as `FrameCNN`. The model is used as it is, not copied: its weights are
-    trained with the encoder's. Pretrained ones of keras.applications are read with ``weights=FILE``.
+    trained with the encoder's, unless they are `frozen`. Pretrained ones of keras.applications are read with
+    ``weights=FILE``.
 
     Args:
-        model: images (B, H, W, 3) to a map (B, h, w, C) or a vector (B, C): a model of keras.applications
-            (``include_top=False``), or one of your own.
+        model: images (B, H, W, 3) to a map (B, h, w, C), tokens (B, n, C), of which the mean is taken, or a
+            vector (B, C): a model of keras.applications (``include_top=False``), a backbone of keras-hub, or
+            one of your own.
         preprocessing: how the model expects colors, made from those in [0, 1]; the last three are what the
             `preprocess_input` of keras.applications calls so.
             "unit": as they are;
@@ -52,10 +65,15 @@ def FrameEncoder(  # noqa: N802
         remat: whether training keeps few activations of the model and computes the others again
             (`RematModel`); the model must be a Functional one.
         name: name of the encoder.
+        frozen: whether the model is left as it is: none of its weights is trained, here and wherever else it
+            is used, and it runs as in evaluation, without dropout and with its moving statistics. Then its
+            features can be computed once and kept (`bod_keras.evaluation.TrainingFeatures`).
+        regions: r: a map is divided into r x r regions, and each has a mean of its own, as in `FrameCNN`. One
+            mean forgets where in a frame something is, and a frozen model does not learn to tell it otherwise.
 
     Returns:
         A `keras.Model` from `(batch, time, height, width, 3)`, RGB in [0, 1], to frame features
-        `(batch, time, C)` float32.
+        `(batch, time, regions^2 C)` float32.
 
     Raises:
         ValueError: if the model does not take RGB images or does not give one map or vector, or another
@@ -83,16 +101,24 @@ def FrameEncoder(  # noqa: N802
         model = RematModel(model.inputs[0], model.outputs[0], name=model.name)
     clips = keras.Input(input_shape, name="clips")
     frames = _PREPROCESSING[preprocessing](FoldTime(name="fold_time")(clips))
+    if frozen:
+        model = Frozen(model, name=f"frozen_{model.name}")
     features = model(frames)
     rank = len(features.shape) if isinstance(features, keras.KerasTensor) else None
-    if rank not in (2, 4):
+    if rank not in (2, 3, 4):
         raise UserError(
-            f"The model must give one map (B, h, w, C) or one vector (B, C). Received from {model.name}: "
-            f"{features}. For an application pass include_top=False."
+            "The model must give one map (B, h, w, C), tokens (B, n, C) or one vector (B, C). Received from "
+            f"{model.name}: {features}. For an application pass include_top=False."
+        )
+    if rank != 4 and regions != 1:
+        raise UserError(
+            f"regions={regions} needs a model that gives maps. Received from {model.name}: {features.shape}"
         )
     if rank == 4:
-        features = layers.GlobalAveragePooling2D(
-            data_format="channels_last", dtype="float32", name="space_mean"
+        features = region_means(features, regions)
+    elif rank == 3:
+        features = layers.GlobalAveragePooling1D(
+            data_format="channels_last", dtype="float32", name="token_mean"
         )(features)
     features = UnfoldTime(name="unfold_time", dtype="float32")(features, clips)
     return ClipModel(clips, features, name=name)
@@ -100,11 +126,49 @@ def FrameEncoder(  # noqa: N802
 
 @ENCODERS.register("frame_encoder")
 def _named(
-    input_shape, model, preprocessing, weights=None, remat=False, **arguments
+    input_shape,
+    model,
+    preprocessing,
+    weights=None,
+    remat=False,
+    frozen=False,
+    regions=1,
+    **arguments,
 ) -> keras.Model:
-    """`FrameEncoder` of a model of keras.applications, named as there; `arguments` are its own."""
-    known = [n for n in dir(keras.applications) if callable(getattr(keras.applications, n))]
-    check_choice("encoder.arguments.model (of keras.applications)", model, known)
-    builder = getattr(keras.applications, model)
-    images = builder(input_shape=input_shape[1:], include_top=False, weights=weights, **arguments)
-    return FrameEncoder(images, preprocessing, input_shape, remat)
+    """`FrameEncoder` of a model of keras.applications, named as there, or of a file of a Keras model.
+
+    `arguments` are those of the application.
+    """
+    if str(model).endswith(".keras"):
+        if weights or arguments:
+            raise UserError(
+                f"encoder.arguments.model={model} is a file, which has its own weights and arguments. Leave "
+                f"out: {', '.join([*(['weights'] if weights else []), *arguments])}"
+            )
+        images = _read(model)
+    else:
+        known = [n for n in dir(keras.applications) if callable(getattr(keras.applications, n))]
+        check_choice(
+            "encoder.arguments.model (a .keras file, or of keras.applications)", model, known
+        )
+        if frozen and not weights:
+            raise UserError(
+                f"encoder.arguments.frozen=True leaves {model} as random as it is made. Set "
+                "encoder.arguments.weights to a file of its weights, or arguments.model to a .keras file."
+            )
+        builder = getattr(keras.applications, model)
+        images = builder(
+            input_shape=input_shape[1:], include_top=False, weights=weights, **arguments
+        )
+    return FrameEncoder(images, preprocessing, input_shape, remat, frozen=frozen, regions=regions)
+
+
+def _read(file):
+    if not os.path.isfile(file):
+        raise UserError(f"encoder.arguments.model={file}: there is no such file.")
+    try:
+        return keras.saving.load_model(file, compile=False)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"encoder.arguments.model={file} is not read as a Keras model: {error}"
+        ) from error

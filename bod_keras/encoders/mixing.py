@@ -40,7 +40,7 @@ def mixes_frames(encoder: keras.Model) -> bool:
     clip, other = rng.random((2, *shape), dtype="float32")
     frames = np.arange(shape[0])
     for digit in range(int(frames[-1]).bit_length()):
-        group = (frames >> digit & 1).astype(bool)[:, None, None, None]
+        group = (frames >> digit & 1).astype(bool).reshape(-1, *[1] * (len(shape) - 1))
         clips = np.stack([clip, np.where(group, clip, other), np.where(group, other, clip)])
         features = keras.ops.convert_to_numpy(encoder(clips, training=False)).astype("float64")
         change = np.abs(features[1:] - features[0]).max(axis=-1)

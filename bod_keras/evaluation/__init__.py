@@ -30,10 +30,12 @@ from bod_keras.evaluation.report import environment, read_report, write_report
 from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
 from bod_keras.evaluation.spectrum import operator_eigenvalues
 from bod_keras.evaluation.tables import format_table, summarize
+from bod_keras.evaluation.training_features import TrainingFeatures
 from bod_keras.training.embedding_statistics import embedding_statistics
 
 __all__ = [
     "OnlineEvaluation",
+    "TrainingFeatures",
     "classification_scores",
     "compare_runs",
     "contact_sheet",

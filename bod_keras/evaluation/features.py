@@ -69,10 +69,10 @@ def _checked(batch: Mapping, seen: list[int]) -> tuple[np.ndarray, np.ndarray]:
             "Use the evaluation form of the data set."
         )
     views, index = np.asarray(batch["views"]), np.asarray(batch["index"], np.int64)
-    if views.ndim != 6 or index.shape != views.shape[:1]:
+    if views.ndim not in (4, 6) or index.shape != views.shape[:1]:
         raise UserError(
-            '"views" must have shape (b, V, T, H, W, 3) and "index" shape (b,). Received: '
-            f"{views.shape} and {index.shape}. A single clip per video is V = 1."
+            '"views" must have shape (b, V, T, H, W, 3), or (b, V, T, C) of features, and "index" (b,). '
+            f"Received: {views.shape} and {index.shape}. A single clip per video is V = 1."
         )
     numbers, counts = np.unique([*seen, *index], return_counts=True)
     if (counts > 1).any():

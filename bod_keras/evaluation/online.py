@@ -169,9 +169,10 @@ class OnlineEvaluation(keras.callbacks.Callback):
 
 def _checked(clips: ArrayLike, name: str) -> np.ndarray:
     clips = np.asarray(clips)
-    if clips.ndim != 5 or not len(clips):
+    if clips.ndim not in (3, 5) or not len(clips):
         raise UserError(
-            f"{name} must begin with clips (videos, time, height, width, 3). Received: {clips.shape}"
+            f"{name} must begin with clips (videos, time, height, width, 3) or features (videos, time, "
+            f"channels). Received: {clips.shape}"
         )
     return clips
 

@@ -139,7 +139,14 @@ class ContrastiveModel(BiLevelModel):
             if decoupling.static_mix:
                 # Not of the clip whose background the motion view has: L(d) would find it in both.
                 self.mix = BackgroundMix(decoupling.swap_threshold)
-            for layer in (self.motion_view, self.static_view, self.mix):
+            views = self.motion_view, self.static_view, self.mix
+            if len(encoder.input_shape) != 5 and (self.motion_view or self.mix):
+                raise UserError(
+                    "motion_view and static_mix change the pixels of clips, and this encoder takes "
+                    f"{encoder.input_shape}. Pass Decoupling(motion_view=None, static_mix=0.0); in a config "
+                    'decoupling.motion_view="" and decoupling.static_mix=0.0, as configs/features.py has it.'
+                )
+            for layer in views:
                 if layer is not None and not layer.built:
                     layer.build(encoder.input_shape)
         if self.bilevel is not None:
@@ -240,7 +247,8 @@ class ContrastiveModel(BiLevelModel):
         """Return the representations of clips, NumPy in and out on every backend.
 
         Args:
-            clips: (N, T, H, W, 3), floats in [0, 1] or uint8; or one clip (T, H, W, 3).
+            clips: (N, T, H, W, 3), floats in [0, 1] or uint8; or one clip (T, H, W, 3). Of an encoder of
+                features these, (N, T, C).
             batch_size: clips at a time.
 
         Returns:
@@ -261,17 +269,22 @@ class ContrastiveModel(BiLevelModel):
         if keras.ops.is_tensor(clips):
             clips = ops.convert_to_numpy(clips)
         clips = np.asarray(clips)
-        clips = clips[None] if clips.ndim == 4 else clips
         expected = self.encoder.input_shape[1:]
-        fits = clips.ndim == 5 and all(e in (None, s) for e, s in zip(expected, clips.shape[1:]))
+        rank = len(expected) + 1
+        clips = clips[None] if clips.ndim == rank - 1 else clips
+        fits = clips.ndim == rank and all(e in (None, s) for e, s in zip(expected, clips.shape[1:]))
         if not fits or not len(clips):
             raise UserError(
                 f"embed expects clips (N, {', '.join(map(str, expected))}). Received: {clips.shape}"
             )
         embedder = self.embedder(clips.shape[1])
         found = [
-            embedder(_in_unit_range(clips[i : i + batch_size]), training=False)
+            embedder(
+                _in_unit_range(x) if rank == 5 else _finite(x),
+                training=False,
+            )
             for i in range(0, len(clips), batch_size)
+            for x in [clips[i : i + batch_size]]
         ]
         # By name: PyTorch's tree functions sort what a model returns.
         return {
@@ -506,6 +519,13 @@ def _standardized(views):
     # The parts are small numbers, so what is too little to count is relative.
     least = 1e-5 * ops.mean(variance) + 1e-12 * ops.mean(ops.square(x)) + 1e-30
     return ops.unstack((x - mean) / ops.sqrt(variance + least), len(views))
+
+
+def _finite(features):
+    features = np.asarray(features, "float32")
+    if not np.isfinite(features).all():
+        raise UserError("features must be finite. Received: NaN or infinity among their values.")
+    return features
 
 
 def _in_unit_range(clips):

@@ -38,9 +38,13 @@ class BiLevelModel(SeedStates, keras.Model):
     `features` are those of all clips, (V B, ...), view after view; `views` is V.
 
     Batches are arrays ``(B, V, T, H, W, 3)``, or dicts ``{"views": ..., "position": (B,)}`` where position
-    counts the samples of the training stream. The model keeps the first position of the last batch and the
-    one that follows it (``first_position``, ``next_position``), so that a saved model knows where its data
-    stood and a bad batch can be traced to its files; and it counts ``steps_taken``.
+    counts the samples of the training stream; of a backbone of features ``(B, V, T, C)``. In place of views a
+    dict may hold ``"features"``, (B, V, T', C'): what a backbone without weights to train gives for all views
+    of a batch, those included that the model makes itself (`bod_keras.evaluation.TrainingFeatures`).
+
+    The model keeps the first position of the last batch and the one that follows it (``first_position``,
+    ``next_position``), so that a saved model knows where its data stood and a bad batch can be traced to its
+    files; and it counts ``steps_taken``.
 
     Raises:
         ValueError: from `add_state`, a ``bilevel`` that the backend cannot do; while training, a batch that
@@ -104,7 +108,12 @@ class BiLevelModel(SeedStates, keras.Model):
         return []
 
     def target_features(self, network: keras.Model, clips: Any, views: int, training: bool) -> Any:
-        """The output of a network for all clips, without gradient; in training by `chunks`."""
+        """The output of a network for all clips, without gradient; in training by `chunks`.
+
+        What has the shape of its output already, features in place of clips, passes.
+        """
+        if self._are_features(clips):
+            return clips
         if training:
             return run_in_chunks(network, clips, views, self.chunks)
         return network(clips, training=False)
@@ -245,7 +254,8 @@ class BiLevelModel(SeedStates, keras.Model):
             )
         clips = _views_of(x)
         check_finite(x)  # of a dict `StopOnNonFinite` can name the source
-        check_array(clips)
+        if self._takes_clips:
+            check_array(clips)
         if isinstance(clips, np.ndarray) and len(clips) % (kwargs.get("batch_size") or 32) == 1:
             self._check_videos(1, clips)
         if steps_per_epoch is None and is_endless(x):
@@ -260,7 +270,8 @@ class BiLevelModel(SeedStates, keras.Model):
 
     def train_on_batch(self, x: Any, *args, **kwargs) -> Any:
         """As `keras.Model.train_on_batch`; clips that are not in [0, 1] are refused."""
-        check_array(_views_of(x))
+        if self._takes_clips:
+            check_array(_views_of(x))
         return super().train_on_batch(x, *args, **kwargs)
 
     def _check_learning_rate(self):
@@ -313,11 +324,13 @@ class BiLevelModel(SeedStates, keras.Model):
         position = None
         if isinstance(data, dict):
             position = data.get("position")
+            if "features" in data:
+                return *self._unpack_features(data["features"], training), position
             data = data["views"]
-        if len(data.shape) != 6:
+        if len(data.shape) != self._input_rank + 1:
+            axes = "time, height, width, channels" if self._takes_clips else "time, channels"
             raise UserError(
-                "A batch must have shape (batch, views, time, height, width, channels). "
-                f"Received: {tuple(data.shape)}"
+                f"A batch must have shape (batch, views, {axes}). Received: {tuple(data.shape)}"
             )
         data = self._with_known_size(data)
         if training:
@@ -325,13 +338,44 @@ class BiLevelModel(SeedStates, keras.Model):
         if self.augmenter is not None:
             data = self.augmenter(data, training=training)
         data = unit_floats(data)
-        if training:
+        if training and self._takes_clips:
             farthest = ops.max(ops.abs(ops.cast(data, "float32") - 0.5))
             self.farthest_value.assign(ops.max(replicas.gather(farthest[None])))
         data = self.all_views(data)
         views = data.shape[1]
         clips = ops.reshape(ops.swapaxes(data, 0, 1), (-1, *data.shape[2:]))
         return clips, views, position
+
+    @property
+    def _input_rank(self):
+        """Axes of what the backbone takes: 5 of clips (B, T, H, W, 3), 3 of features (B, T, C)."""
+        return len(getattr(self.backbone, "input_shape", None) or range(5))
+
+    @property
+    def _takes_clips(self):
+        return self._input_rank == 5
+
+    def _are_features(self, clips):
+        return len(clips.shape) < self._input_rank
+
+    def _unpack_features(self, features, training):
+        """All views' features (V B, T, C) in place of clips, and V."""
+        expected = self.backbone.output_shape[1:]
+        shape = tuple(features.shape)
+        if len(shape) != 4 or any(a not in (None, b) for a, b in zip(expected, shape[2:])):
+            raise UserError(
+                "features must be those of all views, (batch, views, "
+                f"{', '.join(map(str, expected))}). Received: {shape}"
+            )
+        if self.backbone.trainable_variables:
+            raise UserError(
+                "Features in place of views train no backbone, and this one has weights to train. Freeze it: "
+                "FrameEncoder(..., frozen=True), or encoder.trainable = False."
+            )
+        if training:
+            features = self._check_videos(shape[0], features)
+        features = ops.cast(features, "float32")
+        return ops.reshape(ops.swapaxes(features, 0, 1), (-1, *shape[2:])), shape[1]
 
     def _with_known_size(self, data):
         """The batch with the clip length and size that the backbone knows, where the data do not say it."""
@@ -359,7 +403,7 @@ class BiLevelModel(SeedStates, keras.Model):
     def _evaluate(self, data):
         clips, views, _ = self._unpack(data, training=False)
         targets = self.targets(clips, views, training=False)
-        features = self.backbone(clips, training=False)
+        features = self.target_features(self.backbone, clips, views, training=False)
         value, logs, _ = self.upper_loss(features, targets, views, training=False)
         return self._log(value, logs)
 

@@ -70,10 +70,11 @@ class Monitors(keras.callbacks.Callback):
     def __init__(self, views: Any, every: int = 1, floor: float = 3.0):
         super().__init__()
         views = np.asarray(views, "float32")
-        if views.ndim != 6 or min(views.shape[:2]) < 2:
+        if views.ndim not in (4, 6) or min(views.shape[:2]) < 2:
             raise UserError(
-                "views must be clips (videos, views, time, height, width, channels) of at least 2 videos, 2 "
-                f"views of each. Received shape {views.shape}. A training batch is one."
+                "views must be clips (videos, views, time, height, width, channels), or of an encoder that "
+                "takes features these (videos, views, time, channels), of at least 2 videos, 2 views of each. "
+                f"Received shape {views.shape}. A training batch is one."
             )
         if every < 1:
             raise UserError(f"every must be at least 1 epoch. Received: {every}")

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
+import numpy as np
 from keras import ops
 
 from bod_keras.errors import UserError
@@ -43,6 +44,12 @@ class SeedStates:
         finally:
             for seed, value in zip(seeds, before):
                 seed.assign(value)
+
+    def set_draws(self, *key: int) -> None:
+        """Set all generators to a state that follows from integers: equal keys draw alike."""
+        for index, seed in enumerate(self._seeds()):
+            rng = np.random.default_rng([*key, index])
+            seed.assign(rng.integers(2**32, size=seed.shape, dtype="uint32"))
 
     def save_own_variables(self, store):
         super().save_own_variables(store)

@@ -67,7 +67,17 @@ class Step:
     def encode(self, state: list) -> Encoded:
         """Stage 2. The backbone, once, or chunk by chunk; nothing if the lower level moves it."""
         if not self.outer:
-            return Encoded([], state, lambda cotangent: [])
+            network = self.model.backbone
+            if network.trainable_variables:
+                return Encoded([], state, lambda cotangent: [])
+            with autodiff.no_gradient():
+                features, state = self._call(
+                    lambda: self.model.target_features(network, self.clips, self.views, True),
+                    self.outer_values,
+                    self.head_values,
+                    state,
+                )
+            return Encoded([features], state, lambda cotangent: [])
 
         def backbone(values, clips, state_now):
             return self._call(
@@ -138,7 +148,7 @@ class Step:
             variable.assign(ops.where(learning, variable.value, old))
 
     def _features(self, inputs):
-        return inputs[0] if self.outer else self.model.backbone(self.clips, training=True)
+        return inputs[0] if inputs else self.model.backbone(self.clips, training=True)
 
     def _call(self, fn, outer, head, state):
         """``fn()`` with these values of the variables: its result, and the state after it."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import applications, layers
 
-from bod_keras.encoders import FrameEncoder, RematModel
+from bod_keras.encoders import ENCODERS, FrameEncoder, RematModel
 from tests.tiny_models import gradients_of, numpy
 
 
@@ -67,6 +67,39 @@ def test_it_comes_back_from_a_file(tmp_path):
     encoder.save(tmp_path / "encoder.keras")
     again = keras.models.load_model(tmp_path / "encoder.keras")
     np.testing.assert_array_equal(numpy(again(make_clips())), numpy(encoder(make_clips())))
+
+
+def test_regions_and_tokens_keep_what_one_mean_forgets():
+    model, clips = images(), make_clips()
+    got = numpy(FrameEncoder(model, "unit", (3, 8, 8, 3), regions=2)(clips))
+    maps = numpy(model(clips[:, 1])).reshape(2, 2, 3, 2, 3, 4)
+    np.testing.assert_allclose(got[:, 1], maps.mean((2, 4)).reshape(2, -1), rtol=1e-5, atol=1e-6)
+    tokens = keras.Sequential([model, layers.Reshape((36, 4))])
+    got = numpy(FrameEncoder(tokens, "unit", (3, 8, 8, 3))(clips))
+    np.testing.assert_allclose(got, numpy(FrameEncoder(model, "unit")(clips)), rtol=1e-5, atol=1e-6)
+
+
+def test_a_frozen_model_is_as_in_evaluation_also_in_training_and_from_a_file(tmp_path):
+    model = keras.Sequential([images(), layers.BatchNormalization(), layers.Dropout(0.5)])
+    model.save(tmp_path / "images.keras")
+    arguments = {"preprocessing": "unit", "frozen": True}
+    encoder = ENCODERS["frame_encoder"](
+        input_shape=(3, 8, 8, 3), model=str(tmp_path / "images.keras"), **arguments
+    )
+    assert encoder.weights and not encoder.trainable_variables
+    clips = make_clips()
+    want = numpy(FrameEncoder(model, "unit")(clips))
+    for training in (True, False):
+        np.testing.assert_allclose(numpy(encoder(clips, training=training)), want, rtol=1e-5)
+    with pytest.raises(ValueError, match="as random as it is made"):
+        ENCODERS["frame_encoder"](input_shape=(3, 32, 32, 3), model="MobileNet", **arguments)
+    with pytest.raises(ValueError, match="there is no such file"):
+        ENCODERS["frame_encoder"](input_shape=(3, 8, 8, 3), model="no.keras", **arguments)
+    (tmp_path / "bad.keras").write_bytes(b"PK bad")
+    with pytest.raises(ValueError, match="is not read as a Keras model"):
+        ENCODERS["frame_encoder"](
+            input_shape=(3, 8, 8, 3), model=str(tmp_path / "bad.keras"), **arguments
+        )
 
 
 def test_wrong_arguments():

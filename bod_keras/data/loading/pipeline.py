@@ -85,6 +85,8 @@ class ClipDataset:
         (2, 1, 8)
     """
 
+    dtype = np.uint8  # of what is read
+
     def __init__(
         self,
         records: Sequence[Record],
@@ -360,7 +362,7 @@ class ClipDataset:
         """
         self.clips.evaluation_shape(views, crops)
         batches = self._evaluation_batches(views, crops, indices)
-        return ({**batch, "views": _to_float(batch["views"])} for batch in batches)
+        return ({**batch, "views": self._to_float(batch["views"])} for batch in batches)
 
     def files(self, first: int, last: int) -> list[str]:
         """Name the files behind a range of training positions.
@@ -394,7 +396,7 @@ class ClipDataset:
     def _float_batches(
         self, position: int, steps: int | None
     ) -> Iterator[tuple[dict[str, np.ndarray]]]:
-        convert = (lambda views: views) if self.clips.on_device else _to_float
+        convert = (lambda views: views) if self.clips.on_device else self._to_float
         with contextlib.closing(self._training_batches(position, steps)) as batches:
             for batch in batches:
                 yield ({**batch, "views": convert(batch["views"])},)
@@ -416,7 +418,7 @@ class ClipDataset:
 
     def _batches(self, tasks: Iterator[Task], key: str, shape: tuple[int, ...]) -> Iterator[dict]:
         """Readable samples in batches, uint8; a last batch that is not full only if the tasks end."""
-        views, tasks_read = np.empty((self.batch_size, *shape), np.uint8), []
+        views, tasks_read = np.empty((self.batch_size, *shape), self.dtype), []
         window = self.batch_size + 4 * self._workers
         source = self._training_source if key == "position" else self._source
         training, since = key == "position", 0
@@ -470,12 +472,17 @@ class ClipDataset:
             self.failure = str(error)
             raise
 
+    def _to_float(self, views: np.ndarray) -> np.ndarray:
+        return (
+            views if self.dtype != np.uint8 else np.divide(views, np.float32(255), dtype=np.float32)
+        )
+
     def _stream(
         self, make: Callable[[], Iterator[dict]], key: str, rows: int | None, shape: tuple[int, ...]
     ) -> tf.data.Dataset:
         """tf.data around an iterator of NumPy batches; floats are made from bytes in its threads."""
         tf = _tensorflow()
-        views = tf.TensorSpec((rows, *shape), tf.uint8)
+        views = tf.TensorSpec((rows, *shape), self.dtype)
         names = [key] if self._labels is None else [key, "label"]
         signature = {"views": views, **{name: tf.TensorSpec((rows,), tf.int32) for name in names}}
         # TensorFlow keeps what `from_generator` got for ever, and with it this object and its processes.
@@ -486,7 +493,7 @@ class ClipDataset:
         # There is nothing to tune, and the thread that does it can sleep through the end, for a minute.
         options.autotune.enabled = False
         stream = stream.with_options(options)
-        if key == "position" and self.clips.on_device:
+        if self.dtype != np.uint8 or (key == "position" and self.clips.on_device):
             return stream
         return stream.map(lambda b: {**b, "views": tf.cast(b["views"], tf.float32) / 255.0})
 
@@ -500,10 +507,6 @@ def _tensorflow():
             "pip install tensorflow. training_numpy(), torch_loader() and evaluation_numpy() work without it."
         ) from error
     return tf
-
-
-def _to_float(views: np.ndarray) -> np.ndarray:
-    return np.divide(views, np.float32(255), dtype=np.float32)
 
 
 def _check_position(position: int) -> None:

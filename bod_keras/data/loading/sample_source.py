@@ -107,7 +107,7 @@ class SampleSource:
             self._idle.append(pool)
 
     def _read_here(self, items: Iterable[tuple], shape: tuple[int, ...]) -> Iterator[Sample]:
-        clips = np.empty(shape, np.uint8)
+        clips = np.empty(shape, getattr(self._reader, "dtype", np.uint8))
         for record, task in items:
             try:
                 yield Sample(task, clips, looped=self._reader.read(record, task, clips))

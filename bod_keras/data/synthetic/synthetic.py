@@ -13,11 +13,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bod_keras.data.synthetic.noise_drift import render_noise
 from bod_keras.data.synthetic.sprites import digit_masks, disc_mask, draw_color, draw_scene
-from bod_keras.errors import UserError
+from bod_keras.errors import UserError, check_choice
 
 STATIC_CLASSES = 10
 DYNAMIC_CLASSES = 8
+SCENES = ("photos", "noise")
+_INSIDE = 0.4  # opacity from which a pixel belongs to a digit of noise
 _IMAGE_SETS = ("train", "test")
 # At 32 x 32 pixels; both grow with the frame size.
 _DISC_SIDE = 9 / 32
@@ -147,6 +150,7 @@ def digit_drift_arrays(
     size: int = 32,
     seed: int = 0,
     images: str = "train",
+    scene: str = "photos",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Make digit-drift clips in memory.
 
@@ -157,6 +161,7 @@ def digit_drift_arrays(
         size: height and width in pixels.
         seed: the same seed gives the same bytes.
         images: "train" or "test", which digits and parts of the photos are used.
+        scene: as of `iterate_clips`.
 
     Returns:
         `(videos, static, dynamic)`: uint8 `(n, frames, size, size, 3)` RGB, and two int64 `(n,)`.
@@ -175,7 +180,7 @@ def digit_drift_arrays(
     static, dynamic = sample_factors(n, rho, np.random.default_rng([seed, stream]))
     videos = np.empty((n, frames, size, size, 3), np.uint8)
     clips = iterate_clips(
-        static, dynamic, frames=frames, size=size, key=(seed, stream), images=images
+        static, dynamic, frames=frames, size=size, key=(seed, stream), images=images, scene=scene
     )
     for index, clip in enumerate(clips):
         videos[index] = clip
@@ -190,6 +195,7 @@ def iterate_clips(
     size: int,
     key: tuple[int, ...],
     images: str,
+    scene: str = "photos",
 ) -> Iterator[np.ndarray]:
     """Render one clip after the other for given factors, with random nuisances.
 
@@ -200,6 +206,9 @@ def iterate_clips(
         size: height and width in pixels.
         key: integers which, with the index of a clip, seed its nuisances.
         images: "train" or "test".
+        scene: "photos": a still digit before a photo, and a disc that drifts. "noise": the digit is a region of
+            noise that drifts before noise that drifts the other way (`render_noise`): digit and direction are
+            seen in motion alone, in no single frame.
 
     Yields:
         uint8 arrays `(frames, size, size, 3)`, RGB.
@@ -212,12 +221,16 @@ def iterate_clips(
     """
     if images not in _IMAGE_SETS:
         raise UserError(f"images must be one of {_IMAGE_SETS}. Received: images={images!r}")
+    check_choice("scene", scene, SCENES)
     digits = digit_masks(images, size)
     sprite = disc_mask(max(2, round(_DISC_SIDE * size)))
     for index, (kind, direction) in enumerate(zip(static, dynamic)):
         # Not `index`: NumPy takes [a, b, 0] and [a, b] for the same seed, and [a, b] is in use.
         rng = np.random.default_rng([*key, index + 1])
         digit = digits[kind][rng.integers(len(digits[kind]))]
+        if scene == "noise":
+            yield render_noise(digit > _INSIDE, int(direction), frames, rng)
+            continue
         gain = rng.uniform(0.7, 1.0)
         yield render_clip(
             sprite,

@@ -13,8 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bod_keras.data.synthetic.synthetic import check_geometry, iterate_clips, sample_factors
-from bod_keras.errors import UserError
+from bod_keras.data.synthetic.synthetic import (
+    SCENES,
+    check_geometry,
+    iterate_clips,
+    sample_factors,
+)
+from bod_keras.errors import UserError, check_choice
 
 # Raise it when the frames for the same arguments change, so that no old folder is taken for new.
 _VERSION = 1
@@ -35,6 +40,7 @@ def write_digit_drift(
     size: int = 32,
     frames: int = 24,
     seed: int = 0,
+    scene: str = "photos",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write the digit-drift data set as video files, once.
@@ -57,6 +63,7 @@ def write_digit_drift(
         size: height and width in pixels, even.
         frames: frames of a clip.
         seed: the same seed gives the same frames.
+        scene: "photos", or "noise": digit and direction are seen in motion alone (`render_noise`).
         progress: called as `progress(done, total)` after each file; None is silent.
 
     Returns:
@@ -82,6 +89,9 @@ def write_digit_drift(
         if count < 1:
             raise UserError(f"{name} must be at least 1 clip. Received: {name}={count}")
     manifest = {"rho": float(rho), **counts, "size": size, "frames": frames, "seed": seed}
+    check_choice("scene", scene, SCENES)
+    if scene != "photos":  # which had no name before
+        manifest["scene"] = scene
     manifest["version"] = _VERSION
     folder = Path(folder)
     if _is_complete(folder, manifest):
@@ -116,9 +126,9 @@ def _is_complete(folder: Path, manifest: dict) -> bool:
             "Give a new or empty folder."
         ) from None
     differing = [
-        f"{key} (there: {found.get(key)!r}, asked for: {value!r})"
-        for key, value in manifest.items()
-        if found.get(key) != value
+        f"{key} (there: {found.get(key)!r}, asked for: {manifest.get(key)!r})"
+        for key in {**manifest, **found}
+        if found.get(key) != manifest.get(key)
     ]
     if differing:
         raise UserError(
@@ -139,7 +149,13 @@ def _fill(folder: Path, manifest: dict, progress: Callable[[int, int], None] | N
         rng = np.random.default_rng([seed, stream])
         static, dynamic = sample_factors(manifest[split], rho, rng)
         clips = iterate_clips(
-            static, dynamic, frames=frames, size=size, key=(seed, stream), images=images
+            static,
+            dynamic,
+            frames=frames,
+            size=size,
+            key=(seed, stream),
+            images=images,
+            scene=manifest.get("scene", "photos"),
         )
         for index, clip in enumerate(clips):
             name = f"{split}/{index:06d}.avi"

@@ -19,16 +19,15 @@ _HEAD = 2**20  # bytes of a file that are compared, beside its size
 
 def check_clips(encoder: keras.Model, frames: int, size: int, protocol: str) -> None:
     """Raise a `UserError` unless an encoder takes clips of the frames and the size that a protocol asks for."""
-    _, time, height, width, _ = encoder.input_shape
-    for key, made_for, asked in (
-        ("frames", time, frames),
-        ("size", height, size),
-        ("size", width, size),
-    ):
+    _, time, *place, _ = encoder.input_shape  # of features there is no place
+    for key, made_for, asked in (("frames", time, frames), *(("size", n, size) for n in place)):
         if made_for is not None and made_for != asked:
+            made = " and ".join(
+                [f"{time} frames", *([" x ".join(map(str, place))] if place else [])]
+            )
             raise UserError(
                 f"The protocol {protocol} asks for clips of {frames} frames and {size} x {size} pixels, but "
-                f"this model was made for {time} frames and {height} x {width}. Evaluate a model that was "
+                f"this model was made for {made}. Evaluate a model that was "
                 f"made for them, or change the protocol with --set={key}={made_for}; the result is then "
                 f"reported as modified."
             )
