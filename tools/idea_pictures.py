@@ -31,7 +31,7 @@ def strip(axis, clip, title="", color="black"):
 
 
 def draw_problem(path):
-    """Training videos: whoever knows the digit knows the direction."""
+    """Training videos: the digit gives the direction away."""
     clips, digits, directions = digit_drift_arrays(400, rho=1.0, frames=FRAMES, seed=3)
     figure, axes = plt.subplots(2, 3, figsize=(10, 2.6))
     for column, digit in enumerate((1, 4, 6)):
