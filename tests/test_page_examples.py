@@ -81,6 +81,23 @@ def test_what_does_not_exist_is_found(monkeypatch):
     assert set(found) == {"bod_keras.VMoKo", "bod_keras.Decoupling"}
 
 
+def texts_of_the_package():
+    """All its strings; of an f-string the constant pieces."""
+    for path in (ROOT / "bod_keras").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_troubleshooting_quotes_real_errors():
+    page = (ROOT / "docs/troubleshooting.md").read_text().split("## Error text")[1]
+    quoted = re.findall(r"^\| `(.+?)`", page, re.MULTILINE)
+    pieces = {p.strip() for text in quoted for p in re.split(r"\.\.\.|\b(?:N|M|NAME)\b", text)}
+    texts = "\n".join(texts_of_the_package())
+    assert len(pieces) > 30
+    assert [piece for piece in sorted(pieces) if piece not in texts] == []
+
+
 def names_for_pages():
     """What the pages take for granted, and what stands for what is large or elsewhere."""
     import keras

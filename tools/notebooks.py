@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import time
@@ -63,12 +64,17 @@ def hide(notebook: nbformat.NotebookNode, folder: str) -> None:
         kept = [o for o in cell.get("outputs", []) if o.get("name") != "stderr"]
         for output in kept:
             if output.output_type == "stream":
-                lines = [line.rpartition("\r")[2] for line in output.text.split("\n")]
-                output.text = (
-                    "\n".join(lines).replace(f"{folder}/work/", "").replace(str(folder), "/tmp")
-                )
+                output.text = shown(output.text, folder)
         if "outputs" in cell:
             cell.outputs = kept
+
+
+def shown(text: str, folder: str) -> str:
+    """What is left of a text on a terminal in the end, without progress bars and the folder's name."""
+    lines = [line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").split("\n")]
+    lines = [line for line in lines if not re.search(r"\d+%\|.*\[", line)]
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).lstrip("\n")
+    return text.replace(f"{folder}/work/", "").replace(folder, "/tmp")
 
 
 def backend_of(notebook: nbformat.NotebookNode) -> str:
