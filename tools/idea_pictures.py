@@ -84,32 +84,24 @@ def draw_both(path, clips, parts, query):
     save(figure, path)
 
 
-def draw_search(path, clips, parts, query, side=88, gap=10):
-    """A loop: the query, and under it its neighbors by appearance and by motion."""
-    groups = [("by appearance", "static", STILL), ("by motion", "dynamic", MOVING)]
-    width, height = 2 * gap + 9 * side + 8 * gap, 24 + side + 2 * gap
-    font = ImageFont.load_default(15)
-    pictures = []
+def draw_search(path, clips, parts, query, side=96, gap=6):
+    """A loop of two lines: the query with its neighbors by appearance, and by motion."""
+    font, lines = ImageFont.load_default(15), [("appearance", "static"), ("motion", "dynamic")]
+    pages = []
     for t in range(FRAMES):
-        page = Image.new("RGB", (width, height), "white")
+        page = Image.new("RGB", (5 * (side + gap) + 2 * gap, 2 * (side + 28)), "white")
         draw = ImageDraw.Draw(page)
-        x = gap
-        for title, color, rows in [
-            ("query", "black", [query]),
-            *((title, color, neighbors(parts, part, query, 4)) for title, part, color in groups),
-        ]:
-            draw.text((x, 4), title, color, font=font)
-            for row in rows:
+        for line, (name, part) in enumerate(lines):
+            y = line * (side + 28)
+            draw.text((0, y + 4), "query", "black", font=font)
+            draw.text((side + 3 * gap, y + 4), f"by {name}", (STILL, MOVING)[line], font=font)
+            for i, row in enumerate([query, *neighbors(parts, part, query, 4)]):
                 frame = Image.fromarray(clips[row, t]).resize(
-                    (side, side), Image.Resampling.NEAREST
+                    (side, side), Image.Resampling.BICUBIC
                 )
-                page.paste(frame, (x, 24))
-                x += side + gap // 2
-            x += gap
-        pictures.append(page.crop((0, 0, min(x, width), height)))
-    pictures[0].save(
-        path, save_all=True, append_images=pictures[1:], duration=140, loop=0, optimize=True
-    )
+                page.paste(frame, (i * (side + gap) + (2 * gap if i else 0), y + 24))
+        pages.append(page.quantize(96))
+    pages[0].save(path, save_all=True, append_images=pages[1:], duration=140, loop=0, optimize=True)
 
 
 def save(figure, path):
