@@ -71,9 +71,10 @@ def hide(notebook: nbformat.NotebookNode, folder: str) -> None:
 
 def shown(text: str, folder: str) -> str:
     """What is left of a text on a terminal in the end, without progress bars and the folder's name."""
-    lines = [line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").split("\n")]
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).replace("\r\n", "\n")
+    lines = [line.rpartition("\r")[2] for line in text.split("\n")]
     lines = [line for line in lines if not re.search(r"\d+%\|.*\[", line)]
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).lstrip("\n")
+    text = re.sub(r"\n(\s*\n){2,}", "\n\n", "\n".join(lines)).lstrip("\n")
     return text.replace(f"{folder}/work/", "").replace(folder, "/tmp")
 
 
