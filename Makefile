@@ -24,6 +24,7 @@
 # make bench-encoders   speed, memory, size and parity of the encoders beside PyTorch, on each backend (hours)
 # make docs             the site, from docs/ and the docstrings, to docs/_build/html; a warning is an error
 # make docs-linkcheck   the same; then every link within the site leads somewhere
+# make notebooks        runs docs/notebooks from top to bottom; WRITE=1 stores what they print
 # make lint             ruff, and the layers of pyproject.toml
 # Variables: PYTHON (3.10-3.13), VENV, SEEDS, SMOKE, BACKEND, TESTS, JOBS (test processes, one a core)
 
@@ -57,7 +58,7 @@ ARGUMENT = $(if $(SMOKE),$(comma)smoke)
 comma := ,
 
 .PHONY: train tour test test-all test-backends test-parity test-distribution test-real test-lightly test-torchvision test-extras frameworks fashion physics \
-  real bench bench-gpu bench-input exactness faults mutants bench-encoders docs docs-linkcheck lint clean
+  real bench bench-gpu bench-input exactness faults mutants bench-encoders docs docs-linkcheck notebooks lint clean
 
 tour: $(VENV)/installed
 	$(RUN) tools/tour.py
@@ -162,6 +163,13 @@ docs: .venv-docs/installed
 
 docs-linkcheck: docs
 	.venv-docs/bin/python docs/_ext/check_links.py docs/_build/html
+
+notebooks: .venv/installed .venv-latest/installed
+	@for venv in .venv .venv-latest; do \
+	  $$venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-notebooks.txt || exit 1; \
+	done
+	.venv/bin/python tools/notebooks.py --backend=tensorflow $(if $(WRITE),--write)
+	.venv-latest/bin/python tools/notebooks.py --backend=torch $(if $(WRITE),--write)
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -199,7 +199,7 @@ def jobs(args):
 
 
 class Record:
-    """Rows by name, kept in a file; one that failed is told, and measured again by the next command."""
+    """Rows by name, kept in a file; one that failed is named, and measured again by the next command."""
 
     def __init__(self, args):
         self.file = args.output

@@ -104,7 +104,7 @@ def shared():
             "cache_mb": 0,
             "workers": 2,  # processes
             "timeout": 120.0,
-            "service": "",  # in their place `python -m bod_keras.data serve` on other machines (docs/input.md)
+            "service": "",  # or other machines that run `python -m bod_keras.data serve` (docs/input.md)
             "max_bad_share": 0.1,
         }
     )

@@ -12,8 +12,9 @@ copyright = "The bod_keras contributors, Apache-2.0"
 release = (HERE.parent / "bod_keras/version.py").read_text().split('"')[-2]
 version = release
 
-extensions = ["myst_parser", "sphinx.ext.githubpages", "generated_pages"]
+extensions = ["myst_nb", "sphinx.ext.githubpages", "generated_pages"]
 exclude_patterns = ["_build"]
+nb_execution_mode = "off"  # `make notebooks` stores what they printed
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 highlight_language = "text"

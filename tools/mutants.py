@@ -449,7 +449,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rooms", default=",".join(ROOMS), help="which, with commas between")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time")
     parser.add_argument(
-        "--results", type=Path, default=ROOT / "runs/mutants.jsonl", help="to go on"
+        "--results",
+        type=Path,
+        default=ROOT / "runs/mutants.jsonl",
+        help="results so far; the same file continues",
     )
     parser.add_argument("--write", type=Path, help="write the table into this Markdown file")
     parser.add_argument("--list", action="store_true", help="show the mutants and judge none")

@@ -52,7 +52,7 @@ def _xml():
         for geom in SHAPES[shape]
     )
     # The arm is locked when MuJoCo estimates the weights that scale friction and limits: so light, it would
-    # give way in their place. The floor is a limit of the height, stiff and with little damping.
+    # yield instead. The floor is a limit of the height, stiff and with little damping.
     limit = f'limited="true" range="{_FLOOR} 9" solreflimit="-10000 -5"'
     return f"""<mujoco><option timestep="{_STEP}" integrator="implicitfast"/>
     <visual><quality shadowsize="0" offsamples="0"/>

@@ -1,6 +1,6 @@
 """Clips whose static factor is a digit and whose dynamic factor is a direction, one of them hard to see.
 
-More regimes have other things in their place, as many classes: "fashion" garments in that of the digits
+More regimes have the same number of classes of other things: "fashion" garments instead of the digits
 (`garments.py`), "mujoco" rendered bodies and laws of motion (`physics.py`), "real" files and pans of a camera
 (`real.py`), "noise" digits that only the drift of their noise shows, "sprites" characters of four attributes
 and their actions (`lpc_sprites.py`).

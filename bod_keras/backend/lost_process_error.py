@@ -1,4 +1,4 @@
-"""`LostProcessError`: what the others of a job are told when one of its processes is gone."""
+"""`LostProcessError`: the error in the other processes of a job when one of them is gone."""
 
 from __future__ import annotations
 

@@ -268,7 +268,7 @@ def _monitors(data, config, model):
 
 
 def _keep_best(folder, config, online):
-    """The callback of `evaluate.best`, none without it; a wrong name is told before an epoch."""
+    """The callback of `evaluate.best`, none without it; a wrong name is an error before the first epoch."""
     settings = config["evaluate"]
     if not settings["best"]:
         if settings["patience"]:

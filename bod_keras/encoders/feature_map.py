@@ -9,7 +9,7 @@ from bod_keras.errors import UserError
 
 
 def feature_map(encoder: keras.Model) -> keras.Model:
-    """Makes, of an encoder, the model that ends at its last feature map.
+    """Make the model that ends at an encoder's last feature map.
 
     With the frame features y[b, t] = n(mean over height and width of m[b, t]), where n is the identity or a
     layer normalization, the new model gives n(m[b, t, h, w]). It shares all weights with the encoder.

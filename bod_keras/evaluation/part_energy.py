@@ -12,7 +12,7 @@ _TINY = 1e-12  # of a clip whose embeddings are all zero
 
 
 def part_energy(layer: KoopmanSplit, embeddings: ArrayLike) -> dict[str, np.ndarray]:
-    """Return the shares of the energy of a clip's predicted frames that its two parts have.
+    """Return the share of each part in the energy of a clip's predicted frames.
 
     The operator predicts the frames X A = X A_S + X A_D (see `KoopmanSplit`). With E_S and E_D the sums of
     squares of the two terms,

@@ -17,7 +17,7 @@ from bod_keras.evaluation.report import environment
 
 
 def provenance(protocol: Mapping, subject: Any, seconds: float) -> dict:
-    """Return what has to be known of a number to compare it with another one, for a report.
+    """Return what a report must say of a number, so that it can be compared with another.
 
     Args:
         protocol: the protocol's settings with `name` and `version`; under `modified` those that were
@@ -77,7 +77,7 @@ def content_hash(value: object) -> str:
 
 
 def file_list_hash(records: Sequence[Record]) -> str:
-    """Return the SHA-256 of which videos there are and how they are labeled, 64 hexadecimal digits.
+    """Return the SHA-256 of a list of videos and labels, 64 hexadecimal digits.
 
     Paths count without the folders that all have in common, and their order does not count. So copies of a
     data set on two machines have one hash, and a missing video, another label or another fold changes it.

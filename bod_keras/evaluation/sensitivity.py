@@ -53,7 +53,7 @@ def sensitivity(original: ArrayLike, changed: ArrayLike) -> float:
 
 
 def shuffle_frames(clips: ArrayLike, rng: np.random.Generator) -> np.ndarray:
-    """Put the frames of every clip (B, T, H, W, C), T at least 2, in another order than they have."""
+    """Shuffle the frames of every clip (B, T, H, W, C), T at least 2; no clip keeps its order."""
     clips = np.asarray(clips)
     frames = np.arange(clips.shape[1])
     out = np.empty_like(clips)

@@ -1,6 +1,6 @@
 """Frame features -> loss: what differs between v-SimCLR, v-MoCo, v-BYOL and the others.
 
-Every module that registers a framework is found by itself: a new one is a new file.
+Every module that registers a framework is found automatically: a new framework is a new file.
 """
 
 from bod_keras.frameworks.base import FRAMEWORKS, ContrastiveModel

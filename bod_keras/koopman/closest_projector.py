@@ -10,7 +10,7 @@ from bod_keras.koopman import linalg
 
 # The power of the resolvent is 2^13: of two distances that are 0.1 % apart, the farther one weighs 3e-4 in it.
 _SQUARINGS = 13
-# Least share of A^3 that is not along A^2 for which two eigenvalues are told from one.
+# Least share of A^3 that is not along A^2 for which two eigenvalues are distinguished from one.
 _RIDGE = {"float32": 1e-7, "float64": 1e-14}[linalg.EXACT]
 # The largest Frobenius norm that is taken for one of a projector.
 _LARGEST = 1e3

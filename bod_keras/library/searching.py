@@ -91,7 +91,7 @@ def search(
     weights = _weights(by)
     queries = {"appearance": appearance or query, "motion": motion or query, "pooled": query}
     if (appearance is None) != (motion is None) or (query is None) == (appearance is None):
-        raise UserError("Give one query, or both appearance and motion in its place.")
+        raise UserError("Give one query, or both appearance and motion instead of it.")
     if appearance is not None and set(weights) != {"appearance", "motion"}:
         raise UserError(f"A search by two videos is by both or both:WEIGHT. Received: by={by!r}")
     find = _Query(library, at, run)

@@ -95,7 +95,7 @@ def sweep_parts(folder: str | os.PathLike) -> None:
 
 
 def set_aside(path: str | os.PathLike) -> Path:
-    """Rename a damaged file, or what else stands in its place, so that nothing is lost by writing a new one.
+    """Rename a damaged file, or anything else of its name, so that nothing is lost by writing a new one.
 
     Returns:
         The new path: ``aside-`` before the name, and a number if there is one already.

@@ -12,7 +12,7 @@ import keras
 
 from bod_keras.progress_bar import progress_bar
 
-# A first step that takes longer is told of.
+# A first step that takes longer is announced.
 _PATIENCE = 1.5  # seconds
 
 

@@ -1,4 +1,4 @@
-"""Labels of a probe: names of classes reach the tables, and what cannot be probed is told."""
+"""Labels of a probe: names of classes reach the tables, and what cannot be probed is an error."""
 
 import csv
 import shutil

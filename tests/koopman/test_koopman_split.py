@@ -455,7 +455,7 @@ def test_a_broken_frame_reaches_the_outputs_of_its_clip_without_an_error(configu
 
 @keras.saving.register_keras_serializable("tests")
 class Energy(ReadOut):
-    """A read-out of one's own."""
+    """A custom read-out."""
 
     def __init__(self, power=2, **kwargs):
         super().__init__(**kwargs)

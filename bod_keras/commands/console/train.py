@@ -98,7 +98,7 @@ def _train_from_flags():
 
 @contextlib.contextmanager
 def _chief_tells(distribution):
-    """What is printed, once; errors are told by every process."""
+    """What is printed, once; every process prints errors."""
     if distribution.is_chief:
         yield
         return

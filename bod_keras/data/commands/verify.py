@@ -1,4 +1,4 @@
-"""bod-keras verify: which videos of a data set are missing, broken, short or twice there."""
+"""bod-keras verify: which videos of a data set are missing, broken, short or duplicates."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class ClipSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Loading:
-    """How clips are loaded. Nothing here changes which clips are given, but for broken files.
+    """How clips are loaded. Only broken files change which clips are given.
 
     Args:
         cache_mb: Decoded videos are kept in memory up to this many MiB, by all workers together.

@@ -31,7 +31,7 @@ main(channel, memory, patience)
 # By it `bod_keras` imports no Keras, which a process that only reads videos does not need.
 _ENVIRONMENT = {"BOD_KERAS_READER": "1"}
 _START_SECONDS = 120.0
-_STARTS = 5  # processes that may end one after the other while they start, until that is told
+_STARTS = 5  # processes that may end one after the other while they start, before that is an error
 _END_SECONDS = 5.0
 # A process that is not asked for this long ends: a stream may be kept by what will never ask again, such as
 # Keras' and TensorFlow's wrapping of a generator after `fit`.

@@ -40,7 +40,7 @@ def array_records(
     fps: float | None = None,
     name: str = "array",
 ) -> list[ArrayRecord]:
-    """Make records of arrays, to be read like any other ones.
+    """Make records of arrays, which are read like any others.
 
     Nothing is copied: an array that is mapped from a file (`numpy.load(..., mmap_mode="r")`) is
     read frame by frame.

@@ -17,7 +17,7 @@ _SEEK_COST = 4
 
 
 def probe(path: str | os.PathLike) -> VideoInfo:
-    """Say what a video file is.
+    """Describe a video file.
 
     Args:
         path: a video file.

@@ -14,7 +14,7 @@ _NAME = re.compile(r"epoch-(\d+)-(.+)\.keras")
 
 
 class BestEpoch(keras.callbacks.Callback):
-    """After each epoch measure the model, and keep it if no epoch before was as good.
+    """Measure the model after each epoch, and keep the best one.
 
     A file holds epoch and accuracy in its name, so that both are there or neither. The one before stays until
     the next epoch begins: then there is a checkpoint of this one, and a run that resumes finds the best of the

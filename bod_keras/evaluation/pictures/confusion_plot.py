@@ -19,7 +19,7 @@ _LONGEST_NAME = 32
 def plot_confusion(
     confusion: ArrayLike, class_names: Sequence[str], png: str | os.PathLike
 ) -> None:
-    """Draw a confusion matrix: a row a true class, a column an answer, as shares of the row.
+    """Draw a confusion matrix: rows are true classes, columns are answers, values are shares of the row.
 
     The colors go by the root of the share, so that rare answers are seen. A class without videos is gray.
     Up to 25 classes the cells hold their share in per cent; up to 120 the classes are named.

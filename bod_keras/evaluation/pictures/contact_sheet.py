@@ -20,7 +20,7 @@ def contact_sheet(
     right: Sequence[Sequence[bool]],
     png: str | os.PathLike,
 ) -> None:
-    """Draw a row a query: its frame and those of its neighbors, right ones green, wrong ones red.
+    """Draw queries and their neighbors, one query a row: right ones green, wrong ones red.
 
     A tick or a cross before the caption says the same to whoever sees no colors.
 

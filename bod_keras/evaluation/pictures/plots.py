@@ -98,7 +98,7 @@ def plot_history(history_csv: str | os.PathLike, png: str | os.PathLike) -> None
 
 
 def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> None:
-    r"""Draw what a training history holds besides losses, a panel per kind.
+    r"""Draw everything but the losses of a training history, a panel for each kind.
 
     The columns are those of `bod_keras.training.Monitors` (similarities, alignment, uniformity,
     effective rank, gradients) and of `KoopmanSplit.statistics` (eigenvalues), in the colors of their parts,

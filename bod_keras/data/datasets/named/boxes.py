@@ -1,4 +1,4 @@
-"""Videos of one's own with boxes.json, and the built-in moving discs, which are written in this form."""
+"""Your own videos with boxes.json, and the built-in moving discs, which are written in this form."""
 
 from __future__ import annotations
 
