@@ -217,3 +217,26 @@ def test_a_duration_that_ffmpeg_estimates_promises_nothing(tmp_path):
         )  # by the rate in its header, microseconds
     index = video_index(path)
     assert (index.count, index.promised) == (FRAMES, FRAMES)
+
+
+@pytest.mark.parametrize("first", [20, 70])
+def test_frames_in_a_damaged_part_of_matroska_are_promised(tmp_path, first):
+    """FFmpeg passes over the damage without a word: bytes in no packet, and a hole in time."""
+    noise = np.random.default_rng(0).integers(0, 255, (4, 64, 64, 3), np.uint8)
+    path = write_video(tmp_path / "a.mkv", "mjpeg", images=25 * list(noise))
+    with opened(path) as video:
+        packets = [(packet.pos, packet.size) for packet in video.packets()]
+    data = bytearray(open(path, "rb").read())
+    (begin, _), (end, _) = packets[first], packets[first + 12]
+    assert end - begin > 2 * max(size for _, size in packets) + 4096
+    data[begin - 8 : end - 20] = bytes(end - begin - 12)
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(data)
+    index = video_index(broken)
+    assert index.count <= 88 and index.promised == 100
+
+
+def test_sound_that_is_longer_than_the_picture_promises_no_frames(tmp_path):
+    path = write_video(tmp_path / "a.mkv", times=times_of("constant", 20), sound=2)
+    index = video_index(path)
+    assert (index.count, index.promised) == (20, 20)

@@ -178,6 +178,20 @@ def test_equal_distances_are_static_together():
     check([0.7 * np.eye(4), 0.2 * ONE], 4)
 
 
+@pytest.mark.skipif(not EXACT, reason="in float32 such distances are one")
+def test_two_distances_that_nearly_agree_still_give_a_projector():
+    """0.08 % apart, the farther one weighs 1e-3 in the power: 3 P^2 - 2 P^3 takes that to 1e-5."""
+    rng = np.random.default_rng(0)
+    distance = rng.uniform(0.1, 0.3, (50, 1))
+    away = np.concatenate([distance, 1.0008 * distance, rng.uniform(0.4, 1.0, (50, 3))], 1)
+    basis = np.linalg.qr(rng.normal(size=(50, 5, 5)))[0]
+    matrices = (basis * (1 - away)[:, None]) @ basis.swapaxes(-1, -2)
+    found = closest_projector(ops.convert_to_tensor(matrices))[0]
+    projectors = ops.convert_to_numpy(found).astype("float64")
+    assert largest(projectors @ projectors - projectors).max() < 1e-4
+    np.testing.assert_allclose(np.trace(projectors, axis1=-2, axis2=-1), 2, atol=1e-3)
+
+
 def test_the_null_space_can_be_closest():
     """Frames that change their sign: -1, and 0 as often as is left."""
     frame = np.random.default_rng(0).normal(size=(1, 16))
