@@ -35,7 +35,8 @@ class Foreground:
         >>> import dataclasses
         >>> (record,) = array_records(np.zeros((1, 4, 8, 12, 3), np.uint8))
         >>> boxes = tuple(Box((0.5, 0.0, 1.0, 1.0), frame=t) for t in range(4))
-        >>> data = ClipDataset([dataclasses.replace(record, boxes=boxes)], frames=4, size=8, workers=0)
+        >>> record = dataclasses.replace(record, boxes=boxes)
+        >>> data = ClipDataset([record], frames=4, size=8, workers=0, batch_size=1)
         >>> mask = Foreground(data).of([0])[0]  # columns 6 to 11 of 12, of which a clip shows 2 to 9
         >>> mask.shape, mask[0, 0].astype(int).tolist()
         ((4, 8, 8), [0, 0, 0, 0, 1, 1, 1, 1])
