@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shlex
 import subprocess
 import sys
@@ -162,7 +163,9 @@ def main() -> None:
     say(["explore", str(library), f"--output={output / 'page'}"])
     size = (output / "tour.gif").stat().st_size
     print(f"\n{output / 'tour.gif'}: the search by motion, {size / 1e6:.2f} MB.")
-    print(f"{time.perf_counter() - began:.0f} seconds in all.")
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took, worked = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
+    print(f"{took:.0f} seconds in all, {worked:.0f} of a processor.")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from bod_keras.data import ClipDataset, array_records
 from bod_keras.evaluation import TrainingFeatures
 from bod_keras.training import load_model, save_model
 from tests.tiers import slow
+from tests.typed_commands import run_here
 
+BUILT_IN = {"train": 16, "probe_train": 8, "probe_test": 8, "frames": 12}
 SHAPE = (4, 8, 8, 3)
 VIDEOS = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 8, 3), "uint8")
 
@@ -161,3 +163,43 @@ def test_a_frozen_model_comes_back_frozen(tmp_path):
     parts = [one.embed(VIDEOS[:2, :4]) for one in (model, again)]
     for name in parts[0]:
         np.testing.assert_allclose(parts[0][name], parts[1][name], rtol=1e-5, atol=1e-6)
+
+
+@slow
+def test_a_run_by_config_keeps_features_resumes_and_embeds(tmp_path, capsys):
+    images = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 5, 4), keras.layers.Activation("relu")]
+    )
+    images.save(tmp_path / "images.keras")
+    arguments = [
+        "--config=configs/frozen.py",
+        "--config.data.source=built-in",
+        *(f"--config.built_in.{k}={v}" for k, v in BUILT_IN.items()),
+        f"--config.built_in.folder={tmp_path / 'videos'}",
+        "--config.clips.size=32",
+        "--config.clips.batch_size=8",
+        f"--config.encoder.arguments.model={tmp_path / 'images.keras'}",
+        "--config.encoder.arguments.preprocessing=unit",
+        "--config.feature_cache.copies=2",
+        f"--config.feature_cache.folder={tmp_path / 'features'}",
+        f"--config.output={tmp_path}",
+        "--config.evaluate.every=0",
+    ]
+    done = run_here(capsys, "train.py", *arguments, "--config.epochs=3")
+    assert done.returncode == 0 and "features are extracted" in done.stdout, done.stderr
+    done = run_here(capsys, "train.py", *arguments, "--config.epochs=4")
+    assert done.returncode == 0 and "features are from the cache" in done.stdout, done.stderr
+    assert "resumed at step 6" in done.stdout
+    model = bod_keras.load(tmp_path / "frozen-seed0")
+    clips = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), "uint8")
+    want = np.asarray(images(clips.reshape(-1, 32, 32, 3).astype("float32") / 255)).mean((1, 2))
+    got = model.embed(clips)["pooled"]
+    np.testing.assert_allclose(got, want.reshape(2, 8, -1).mean(1), rtol=1e-4, atol=1e-5)
+    trained = run_here(
+        capsys,
+        "train.py",
+        *arguments,
+        "--config.encoder.arguments.frozen=False",
+        "--config.name=other",
+    )
+    assert trained.returncode == 1 and "has weights to train" in trained.stderr
