@@ -1,8 +1,12 @@
-"""The Python of the README and the pages: it parses, names what exists, and runs on small data."""
+"""The Python of README, pages and notebooks: it parses, names what exists; pages run on small data.
+
+`make notebooks` runs the notebooks.
+"""
 
 import ast
 import importlib
 import inspect
+import json
 import re
 
 import numpy as np
@@ -18,6 +22,18 @@ BLOCKS = {
     for path in PAGES
     if (blocks := re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL))
 }
+NOTEBOOKS = {path.name: path for path in sorted((ROOT / "docs/notebooks").glob("*.ipynb"))}
+
+
+def code_cells(path):
+    return [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+
+
+for name, path in NOTEBOOKS.items():  # without the lines that are commands
+    sources = ["".join(cell["source"]) for cell in code_cells(path)]
+    BLOCKS[name] = [
+        "\n".join(re.sub(r"^!.*", "", source, flags=re.MULTILINE) for source in sources)
+    ]
 CLIPS = (FRAMES, SIZE, SIZE, 3)  # of the small run
 
 
@@ -79,6 +95,15 @@ def test_what_does_not_exist_is_found(monkeypatch):
     monkeypatch.setitem(BLOCKS, "page", [code])
     found = [line.split(":")[0] for line in unknown("page")]
     assert set(found) == {"bod_keras.VMoKo", "bod_keras.Decoupling"}
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_has_its_outputs(name):
+    outputs = [output for cell in code_cells(NOTEBOOKS[name]) for output in cell["outputs"]]
+    assert len(outputs) > 3
+    assert all(output["output_type"] != "error" for output in outputs)
+    assert NOTEBOOKS[name].stat().st_size < 400_000
+    assert "/tmp/" not in json.dumps(outputs)
 
 
 def texts_of_the_package():

@@ -61,7 +61,14 @@ def run(notebook: nbformat.NotebookNode) -> None:
 def hide(notebook: nbformat.NotebookNode, folder: str) -> None:
     """Leave out stderr, what progress bars overwrote, and where the notebook ran."""
     for cell in notebook.cells:
-        kept = [o for o in cell.get("outputs", []) if o.get("name") != "stderr"]
+        kept = []
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":
+                continue
+            if output.output_type == "stream" and kept and kept[-1].output_type == "stream":
+                kept[-1].text += output.text
+            else:
+                kept.append(output)
         for output in kept:
             if output.output_type == "stream":
                 output.text = shown(output.text, folder)
