@@ -168,6 +168,23 @@ def test_a_run_travels_to_a_hub_and_back(run, server, tmp_path):
 
 @slow
 @needs_hub
+def test_an_encoder_begins_with_a_file_of_a_repository(server, tmp_path):
+    """By the published names of PyTorch."""
+    published = bod_keras.encoders.R3D18(input_shape=(None, 16, 16, 3))
+    bod_keras.weights.save_torch(published, tmp_path / "r3d_18.safetensors")
+    content = (tmp_path / "r3d_18.safetensors").read_bytes()
+    server.files["ann/torch"] = [("c0ffee", {"r3d_18.safetensors": content, "pickle.bin": b"no"})]
+    config = demo.get_config("bod,smoke")
+    config.clips.update({"frames": FRAMES, "size": SIZE})
+    config.encoder.update({"name": "r3d18", "weights": "hf://ann/torch@c0ffee/r3d_18.safetensors"})
+    built = experiment.build_encoder(config.to_dict())
+    for one, other in zip(published.get_weights(), built.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not [path for _, path in server.asked if path.endswith("pickle.bin")]
+
+
+@slow
+@needs_hub
 def test_what_a_hub_refuses_is_one_line(run, server, monkeypatch):
     with pytest.raises(OSError, match="hf://ann/nothing cannot be fetched: "):
         bod_keras.load("hf://ann/nothing")
