@@ -106,12 +106,12 @@ def test_wrong_addresses(address, message):
         bod_keras.load(address)
 
 
-def test_a_missing_package_names_the_extra(monkeypatch):
+def test_a_missing_package_names_the_extra(run, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'bod-keras\[hub\]'"):
         bod_keras.load("hf://ann/cats")
     with pytest.raises(UserError, match=r"pip install 'bod-keras\[hub\]'"):
-        bod_keras.push_to_hub("run", "ann/cats")
+        bod_keras.push_to_hub(run, "ann/cats")
 
 
 @pytest.fixture
