@@ -139,9 +139,8 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks, closing):
         ]
     clear_way(folder)
     _begin_again(folder)
-    tracker, kept = None, {}
-    if distribution.is_chief:
-        tracker, kept = make_tracker(config, str(folder), section(before, "tracker"))
+    known = section(before, "tracker")
+    tracker, kept = make_tracker(config, str(folder), known, distribution.is_chief)
     if isinstance(tracker, Tracker):
         started["tracker"] = kept
         closing.callback(tracker.end)

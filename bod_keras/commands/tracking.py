@@ -29,7 +29,7 @@ def check_tracker(config: Mapping[str, Any]) -> None:
 
 
 def make_tracker(
-    config: Mapping[str, Any], folder: str, before: Mapping[str, Any]
+    config: Mapping[str, Any], folder: str, before: Mapping[str, Any], tells: bool = True
 ) -> tuple[keras.callbacks.Callback | None, dict[str, Any]]:
     """Return the callback of a config's tracker, None if it names none, and what the report keeps of it.
 
@@ -37,13 +37,17 @@ def make_tracker(
         config: of the run.
         folder: of the run, by whose name it is tracked.
         before: `tracker` of the report so far, by which a run that goes on is found again.
+        tells: false in all processes of a run but one: these get a tracker that does nothing, which reads the
+            model's variables where the first one does, as all must on some engines.
     """
     name = config.get("tracker")
     if not name:
         return None, {}
     made = TRACKERS[name]
     if not issubclass(made, Tracker):
-        return made(), {}
+        return (made() if tells else None), {}
+    if not tells:
+        return Tracker("", "", {}), {}
     identity = before["id"] if before.get("name") == name and "id" in before else None
     identity = str(identity or secrets.token_hex(4))
     return made(Path(folder).name, identity, config), {"name": name, "id": identity}

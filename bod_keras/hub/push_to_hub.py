@@ -48,12 +48,12 @@ def push_to_hub(
 
     Example:
         >>> import bod_keras
-        >>> bod_keras.push_to_hub("no-run", "ann/cats")
-        Traceback (most recent call last):
-        ...
-        bod_keras.errors.UserError: no-run is not the folder of a finished run: it holds no report.json ...
+        >>> try:
+        ...     address = bod_keras.push_to_hub("no-run", "ann/cats")
+        ... except bod_keras.UserError as error:
+        ...     print(str(error)[:42])
+        no-run is not the folder of a finished run
     """
-    hub = hub_package()
     folder = RunFolder(run)
     try:
         folder.pull("report.json", "model.keras", *_PICTURES)
@@ -63,6 +63,7 @@ def push_to_hub(
                     f"{folder} is not the folder of a finished run: it holds no {name}. Let bod-keras train "
                     "finish it first."
                 )
+        hub = hub_package()
         report = public_report(read_report(folder.path / "report.json"))
         model = load(folder.path)
         card = model_card(report, repo_id, license)

@@ -36,6 +36,7 @@ def config_with(**changes):
         ("built_in.folder", "moved"),
         ("probe.views", 3),
         ("monitors.every", 0),
+        ("tracker", "mlflow"),
         ("checkpoint.keep", 5),
         ("clips.workers", 0),
         ("clips.timeout", 5.0),

@@ -106,12 +106,12 @@ def test_wrong_addresses(address, message):
         bod_keras.load(address)
 
 
-def test_a_missing_package_names_the_extra(monkeypatch):
+def test_a_missing_package_names_the_extra(run, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'bod-keras\[hub\]'"):
         bod_keras.load("hf://ann/cats")
     with pytest.raises(UserError, match=r"pip install 'bod-keras\[hub\]'"):
-        bod_keras.push_to_hub("run", "ann/cats")
+        bod_keras.push_to_hub(run, "ann/cats")
 
 
 @pytest.fixture
@@ -164,6 +164,23 @@ def test_a_run_travels_to_a_hub_and_back(run, server, tmp_path):
 
     used = TrainedRun("hf://ann/cats")
     assert (used.clips.frames, used.name) == (FRAMES, "hf://ann/cats")
+
+
+@slow
+@needs_hub
+def test_an_encoder_begins_with_a_file_of_a_repository(server, tmp_path):
+    """By the published names of PyTorch."""
+    published = bod_keras.encoders.R3D18(input_shape=(None, 16, 16, 3))
+    bod_keras.weights.save_torch(published, tmp_path / "r3d_18.safetensors")
+    content = (tmp_path / "r3d_18.safetensors").read_bytes()
+    server.files["ann/torch"] = [("c0ffee", {"r3d_18.safetensors": content, "pickle.bin": b"no"})]
+    config = demo.get_config("bod,smoke")
+    config.clips.update({"frames": FRAMES, "size": SIZE})
+    config.encoder.update({"name": "r3d18", "weights": "hf://ann/torch@c0ffee/r3d_18.safetensors"})
+    built = experiment.build_encoder(config.to_dict())
+    for one, other in zip(published.get_weights(), built.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not [path for _, path in server.asked if path.endswith("pickle.bin")]
 
 
 @slow

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bod_keras.commands.console import train
+from bod_keras.commands.tracking import make_tracker
 from bod_keras.configs import demo
 from bod_keras.errors import UserError
 from bod_keras.trackers import Tracker
@@ -25,7 +26,7 @@ PACKAGES = {"wandb": "wandb", "mlflow": "sqlalchemy", "trackio": "trackio"}
 
 def fitted(tracker, epochs=2):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=keras.backend.backend() == "tensorflow")
     model.fit(
         np.ones((4, 2)),
         np.zeros((4, 1)),
@@ -82,6 +83,19 @@ def test_a_tracker_that_fails_does_not_stop_the_run(capsys):
     tracker.end()
     assert [what for what, *_ in tracker.told] == ["open", "log"]
     assert "The tracker is left out from here on: OSError: the tracker" in capsys.readouterr().out
+
+
+def test_one_of_several_processes_tells_and_all_read_the_same_variables():
+    config = {"tracker": f"{__name__}:Told"}
+    told, kept = make_tracker(config, "runs/a", {})
+    silent, nothing = make_tracker(config, "runs/a", kept, tells=False)
+    assert type(silent) is Tracker and nothing == {}
+    again, _ = make_tracker(config, "moved/b", kept)
+    assert told.identity == again.identity == kept["id"] and again.name == "b"
+    fitted(silent)  # it reads the steps that were taken
+    config["tracker"] = f"{__name__}:Counter"
+    assert type(make_tracker(config, "runs/a", {})[0]) is Counter
+    assert make_tracker(config, "runs/a", {}, tells=False)[0] is None
 
 
 @pytest.mark.parametrize("name", PACKAGES)
