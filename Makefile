@@ -164,10 +164,11 @@ docs: .venv-docs/installed
 docs-linkcheck: docs
 	.venv-docs/bin/python docs/_ext/check_links.py docs/_build/html
 
-notebooks: .venv/installed .venv-latest/installed
-	@for venv in .venv .venv-latest; do \
-	  $$venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-notebooks.txt || exit 1; \
-	done
+%/notebooks: %/installed requirements-notebooks.txt
+	$*/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-notebooks.txt
+	touch $@
+
+notebooks: .venv/notebooks .venv-latest/notebooks
 	.venv/bin/python tools/notebooks.py --backend=tensorflow $(if $(WRITE),--write)
 	.venv-latest/bin/python tools/notebooks.py --backend=torch $(if $(WRITE),--write)
 

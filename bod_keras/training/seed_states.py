@@ -47,7 +47,7 @@ class SeedStates:
 
     def set_draws(self, *key: int) -> None:
         """Set all generators to a state that follows from integers: equal keys draw alike."""
-        for index, seed in enumerate(self._seeds()):
+        for index, seed in enumerate(self.seed_variables()):
             rng = np.random.default_rng([*key, index])
             seed.assign(rng.integers(2**32, size=seed.shape, dtype="uint32"))
 

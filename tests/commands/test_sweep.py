@@ -106,7 +106,8 @@ PATH = {**os.environ, "PYTHONPATH": str(ROOT)}
 NONE = training.choose_distribution("none")
 
 
-def test_a_table_at_the_end(trained, tmp_path, capsys):
+def test_a_table_at_the_end(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # a narrower table is parted
     assert sweep(config_in(tmp_path), ["decoupling.ridge=0.5,0.25"], NONE, "runs/first") is None
     assert trained == [(0.5, "runs/first"), (0.25, "runs/first")]
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -91,7 +91,7 @@ def test_every_encoder_is_named_in_configs_and_tested_here():
     }  # of an encoder
     # A config cannot hold the model that FrameEncoder wraps, only its name.
     assert built >= functions - {encoders.FrameEncoder}
-    assert set(NAMED) <= set(TINY)
+    assert set(NAMED) - {"features"} <= set(TINY)  # it has nothing to train
 
 
 @pytest.mark.parametrize(
