@@ -69,7 +69,9 @@ def compare_folders(
         raise UserError(
             f"--only={' --only='.join(patterns)} matches no result. There are: {', '.join(known)}."
         )
-    lines = [f"Left out, for want of report.json: {', '.join(left_out)}"] if left_out else []
+    lines = (
+        [f"Left out, because they have no report.json: {', '.join(left_out)}"] if left_out else []
+    )
     lines += [f"{len(reports)} runs." if len(reports) > 1 else "1 run.", *warnings, ""]
     if len(settings[0]) > 1:
         short = [{name: _short(name, row[name]) for name in row} for row in settings]

@@ -54,7 +54,7 @@ def test_two_runs_beside_each_other(tmp_path, capsys):
     others = [str(tmp_path / "other"), str(tmp_path / "notes.txt")]
     output = printed(capsys, *runs, runs[0] + "/", *others)
     lines = [re.split(r"\s{2,}", line) for line in output.splitlines()]
-    assert lines[0] == [f"Left out, for want of report.json: {', '.join(others)}"]
+    assert lines[0] == [f"Left out, because they have no report.json: {', '.join(others)}"]
     assert ["2 runs."] in lines and ["", "plain", "bod"] in lines
     assert [line for line in lines if line[0] == "decoupled"] == [["decoupled", "false", "true"]]
     assert lines[-1] == ["linear: label.pooled", "0.250", "0.750"]
