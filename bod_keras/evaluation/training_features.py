@@ -62,8 +62,8 @@ class TrainingFeatures:
         >>> import bod_keras, keras, numpy as np, tempfile
         >>> from bod_keras.data import ClipDataset, array_records
         >>> from bod_keras.evaluation import TrainingFeatures
-        >>> images = keras.applications.MobileNet((32, 32, 3), alpha=0.25, include_top=False, weights=None)
-        >>> encoder = bod_keras.encoders.FrameEncoder(images, "tf", (4, 32, 32, 3), frozen=True)
+        >>> images = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 5, 4)])
+        >>> encoder = bod_keras.encoders.FrameEncoder(images, "unit", (4, 32, 32, 3), frozen=True)
         >>> model = bod_keras.VSimCLR(encoder, decoupling=True)
         >>> model.compile("adam")
         >>> videos = np.random.default_rng(0).integers(0, 255, (4, 8, 32, 32, 3), "uint8")
@@ -137,39 +137,26 @@ class TrainingFeatures:
             Iterator of 1-tuples of ``{"features": float32 (B, V, T, C), "position": int32 (B,)}``; V counts the
             views that the model makes, too.
         """
-        batches = self._batches(position // self._data.batch_size, steps)
+        kept = self.copies * self._steps
+        start = position // self._data.batch_size
+        # Of plain values: TensorFlow keeps for ever what it reads from, and `data` has processes.
+        batches = _batches(self.folder, kept, self._data.batch_size, self._data.seed, start, steps)
         return mark_endless(batches) if steps is None else batches
 
     def files(self, first: int, last: int) -> list[str]:
         """Name the files behind a range of positions, as `ClipDataset.files`."""
         size = self._data.batch_size
-        numbers = {self._number(n) for n in range(first // size, last // size + 1)}
+        kept = self.copies * self._steps
+        steps = range(first // size, last // size + 1)
+        numbers = {_number(step, kept, self._data.seed) for step in steps}
         found = []
         for number in sorted(numbers):
             for position in _read(self._file(number), "position").tolist():
                 found += self._data.files(position, position)
         return found
 
-    def _batches(self, start: int, steps: int | None) -> Iterator[tuple]:
-        size = self._data.batch_size
-        for step in itertools.count(start) if steps is None else range(start, start + steps):
-            features = _read(self._file(self._number(step)), "features")
-            yield (
-                {"features": features, "position": np.arange(size, dtype="int32") + step * size},
-            )
-
-    def _number(self, step: int) -> int:
-        """Which of the kept batches a step of the run sees: the first time in their order."""
-        turn, place = divmod(step, self.copies * self._steps)
-        if not turn:
-            return place
-        order = np.random.default_rng([self._data.seed, turn]).permutation(
-            self.copies * self._steps
-        )
-        return int(order[place])
-
     def _file(self, number: int) -> Path:
-        return self.folder / f"{number:08}.npz"
+        return _file_of(self.folder, number)
 
     def _fill(self, model: keras.Model, gigabytes: float) -> None:
         """Encode what is missing; files after the first missing one are made again, and are the same."""
@@ -246,6 +233,24 @@ class _AllViews(keras.Model):
         clips = ops.reshape(views, (-1, *views.shape[2:]))
         features = self.model.encoder(clips, training=False)
         return ops.reshape(features, (-1, views.shape[1], *features.shape[1:]))
+
+
+def _batches(
+    folder: Path, kept: int, size: int, seed: int, start: int, steps: int | None
+) -> Iterator[tuple]:
+    for step in itertools.count(start) if steps is None else range(start, start + steps):
+        features = _read(_file_of(folder, _number(step, kept, seed)), "features")
+        yield ({"features": features, "position": np.arange(size, dtype="int32") + step * size},)
+
+
+def _number(step: int, kept: int, seed: int) -> int:
+    """Which of the kept batches a step of the run sees: the first time in their order."""
+    turn, place = divmod(step, kept)
+    return int(np.random.default_rng([seed, turn]).permutation(kept)[place]) if turn else place
+
+
+def _file_of(folder: Path, number: int) -> Path:
+    return folder / f"{number:08}.npz"
 
 
 def _digest(encoder: keras.Model) -> str:
