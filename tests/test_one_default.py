@@ -12,7 +12,7 @@ from bod_keras.experiment import decoupling_of
 
 FOLDER = Path(__file__).parents[1] / "configs"
 # These have one form only, the recommended one.
-ONE_FORM = ("base", "videos")
+ONE_FORM = ("base", "features", "frozen", "videos")
 CONFIGS = sorted(path.stem for path in FOLDER.glob("*.py") if "def get_config" in path.read_text())
 
 
@@ -23,7 +23,9 @@ def config_of(name, kind):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_has_the_recommended_decoupling(name):
-    assert decoupling_of(config_of(name, "bod").to_dict()) == bod_keras.Decoupling()
+    without_pixels = {"motion_view": None, "static_mix": 0.0} if name == "features" else {}
+    recommended = bod_keras.Decoupling(**without_pixels)
+    assert decoupling_of(config_of(name, "bod").to_dict()) == recommended
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name not in ONE_FORM])
