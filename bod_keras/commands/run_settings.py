@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from bod_keras import experiment
+from bod_keras.configs import base
 from bod_keras.data import Record
 from bod_keras.errors import UserError
 from bod_keras.flatten import flatten
@@ -79,7 +80,10 @@ def refused_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    old, new = (flatten(json.loads(json.dumps(config))) for config in (before, now))
+    plain = (json.loads(json.dumps(config)) for config in (base.shared().to_dict(), before, now))
+    defaults, old, new = map(flatten, plain)
+    # A key that there was not yet when the run began stood for what is its default today.
+    old = {**{key: value for key, value in defaults.items() if key in new}, **old}
     return {
         key: (old.get(key), new.get(key))
         for key in sorted(old | new)

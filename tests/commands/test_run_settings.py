@@ -149,3 +149,12 @@ def test_no_message_shows_a_signature(key, capsys):
     except UserError as error:
         assert "secret" not in str(error)
     assert "secret" not in capsys.readouterr().out
+
+
+def test_a_key_that_an_earlier_version_had_not_is_no_change():
+    before, now = config_with(), config_with()
+    for section, key in (("feature_cache", "copies"), ("data", "channels"), ("built_in", "scene")):
+        del before[section][key]
+    assert changed_settings(before, now, "runs/demo") == {}
+    now["built_in"]["scene"] = "noise"
+    assert refused_settings(before, now) == ["built_in.scene: photos there, noise now"]
