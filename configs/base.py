@@ -23,6 +23,21 @@ def framework(name):
     return ConfigDict({"name": name, **framework_settings(name)})
 
 
+def only_framework(arguments, file):
+    """``config.framework`` of a config that takes nothing but the name of one; v-SimCLR without any.
+
+    Raises:
+        UserError: there is no such framework; it names the file of the config.
+    """
+    from bod_keras.errors import UserError
+    from bod_keras.frameworks import FRAMEWORKS
+
+    if arguments and arguments not in FRAMEWORKS:
+        names = ", ".join(name for name, _ in FRAMEWORKS.items())
+        raise UserError(f"{file} takes one of {names}. Received: {arguments!r}")
+    return framework(arguments or "vsimclr")
+
+
 def decoupling(name="recommended"):
     """``config.decoupling``: the fields of a named `Decoupling`."""
     fields = dataclasses.asdict(Decoupling.named(name))

@@ -10,18 +10,11 @@ Expected:  no number is claimed for it
 """
 
 from bod_keras.configs import base
-from bod_keras.errors import UserError
-from bod_keras.frameworks import FRAMEWORKS
 
 
 def get_config(arguments=""):
-    if arguments and arguments not in FRAMEWORKS:
-        raise UserError(
-            f"configs/features.py takes one of {', '.join(name for name, _ in FRAMEWORKS.items())}. "
-            f"Received: {arguments!r}"
-        )
     config = base.shared()
-    config.framework = base.framework(arguments or "vsimclr")
+    config.framework = base.only_framework(arguments, "configs/features.py")
     config.name = "-".join(filter(None, ["features", arguments]))
     config.clips.update({"frames": 8, "batch_size": 64})
     config.encoder.name = "features"

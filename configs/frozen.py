@@ -13,18 +13,11 @@ Expected:  no number is claimed for it; docs/frozen.md has what was measured on 
 from ml_collections import ConfigDict, config_dict
 
 from bod_keras.configs import base
-from bod_keras.errors import UserError
-from bod_keras.frameworks import FRAMEWORKS
 
 
 def get_config(arguments=""):
-    if arguments and arguments not in FRAMEWORKS:
-        raise UserError(
-            f"configs/frozen.py takes one of {', '.join(name for name, _ in FRAMEWORKS.items())}. "
-            f"Received: {arguments!r}"
-        )
     config = base.shared()
-    config.framework = base.framework(arguments or "vsimclr")
+    config.framework = base.only_framework(arguments, "configs/frozen.py")
     config.name = "-".join(filter(None, ["frozen", arguments]))
     config.clips.update({"frames": 8, "size": 112, "batch_size": 32})
     config.encoder.name = "frame_encoder"
