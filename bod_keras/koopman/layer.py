@@ -128,6 +128,8 @@ class KoopmanSplit(keras.layers.Layer):
             embeddings: (B, T, D).
         """
         self._check_shape(embeddings.shape)
+        if not self.built:  # it has not been called yet
+            self.build(embeddings.shape)
         past, future = linalg.transitions(embeddings)
         inverse = linalg.pseudo_inverse(past, self.ridge)
         matrix = ops.matmul(future, inverse)

@@ -584,3 +584,11 @@ def test_a_ridge_that_rounding_hides_is_told(share, warns):
 def test_on_tensorflow_alone_the_derivative_of_the_projector_cannot_be_compiled(hard, threshold):
     split = bod_keras.KoopmanSplit(threshold=threshold, projector_gradient=hard)
     assert split.supports_jit == (not (hard and keras.backend.backend() == "tensorflow"))
+
+
+def test_the_whole_result_may_be_the_first_that_is_asked_for():
+    clips = np.random.default_rng(0).normal(size=(2, 6, 5)).astype("float32")
+    layer = bod_keras.KoopmanSplit()
+    split = layer.split(clips)
+    for part, again in zip((split.static, split.dynamic), layer(clips), strict=True):
+        np.testing.assert_array_equal(*map(ops.convert_to_numpy, (part, again)))
