@@ -165,7 +165,9 @@ def _named(
 
 def _read(file):
     if not os.path.isfile(file):
-        raise UserError(f"encoder.arguments.model={file}: there is no such file.")
+        raise UserError(
+            f"encoder.arguments.model={file}: there is no such file. Give one that model.save has written."
+        )
     try:
         return keras.saving.load_model(file, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:

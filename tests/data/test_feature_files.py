@@ -160,6 +160,12 @@ def test_a_video_in_a_list_and_a_number_beyond_float32_are_told(tmp_path):
     assert "no .npy or .npz file" in reasons["a.mp4"] and len(reasons) == 2
 
 
+def test_features_in_the_place_of_videos_are_told(tmp_path):
+    np.save(tmp_path / "a.npy", array(9, 12, 4))
+    with pytest.raises(bod_keras.UserError, match="file of arrays.*configs/features.py"):
+        bod_keras.data.read_source(tmp_path / "a.npy")
+
+
 def test_many_files_are_not_all_open_at_once(tmp_path):
     for n in range(80):
         np.save(tmp_path / f"{n}.npy", array(6, 2))
