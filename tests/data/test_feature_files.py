@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import bod_keras
+from bod_keras.configs import features
 from bod_keras.data import FeatureDataset, read_features
 from bod_keras.data.video_identity import video_identity
+from bod_keras.experiment import training_data
 from tests.tiers import slow
 from tests.typed_commands import run_here
 
@@ -71,6 +73,11 @@ def test_windows_are_those_of_the_file(tmp_path):
     with pytest.raises(bod_keras.UserError, match="all views of a video would be the same"):
         same = FeatureDataset(read_features(tmp_path).records, 4, frames=12, batch_size=4)
         next(same.training_numpy(steps=1))
+    config = features.get_config()
+    config.data.update({"source": str(tmp_path), "channels": 4})
+    config.clips.update({"frames": 12, "batch_size": 4})  # told before a run has a folder
+    with pytest.raises(bod_keras.UserError, match="all views of a video would be the same"):
+        training_data(config, read_features(tmp_path))
     with pytest.raises(bod_keras.UserError, match="have 4 channels. Received: 7"):
         FeatureDataset(read_features(tmp_path).records, 7)
 

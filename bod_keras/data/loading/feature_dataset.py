@@ -102,6 +102,11 @@ class FeatureDataset(ClipDataset):
         )
 
     def _training_tasks(self, position):
+        self.check_windows()
+        return super()._training_tasks(position)
+
+    def check_windows(self) -> None:
+        """Raise a `UserError` if no features are long enough for views that differ, as training needs them."""
         span = clip_span(self.clips.frames, self.clips.stride)
         longest = max(record.steps for record in self.records)
         if longest <= span and self.clips.views > 1:
@@ -109,7 +114,6 @@ class FeatureDataset(ClipDataset):
                 f"A window spans {span} time steps, and the longest features have {longest}, so that all views "
                 "of a video would be the same. Lower clips.frames or clips.stride, or store more steps."
             )
-        return super()._training_tasks(position)
 
     def _refuse_broken(self, batch_size):
         pass  # skipped and named as they are read
