@@ -13,10 +13,12 @@ import bod_keras
 from bod_keras.configs import features
 from bod_keras.data import FeatureDataset, read_features
 from bod_keras.data.video_identity import video_identity
+from bod_keras.evaluation.protocols import Split, Subject, read_protocol, run_protocol
 from bod_keras.experiment import training_data
 from tests.tiers import slow
-from tests.typed_commands import run_here
+from tests.typed_commands import ROOT, run_here
 
+PROTOCOLS = ROOT / "configs/protocols"
 RNG = np.random.default_rng(0)
 
 
@@ -200,6 +202,26 @@ def test_views_of_pixels_are_refused():
     model.compile("sgd")
     with pytest.raises(bod_keras.UserError, match="batch, views, time, channels"):
         model.train_on_batch(np.zeros((4, 2, 4, 6, 6, 3), "float32"))
+
+
+@slow
+def test_protocols_of_frozen_features_run_and_others_are_refused(tmp_path):
+    np.savez(tmp_path / "all.npz", features=array(8, 6, 4), labels=np.arange(8) % 2)
+    catalog = read_features(tmp_path / "all.npz")
+
+    def windows(catalog, **settings):
+        return FeatureDataset(catalog.records, 4, frames=4, batch_size=4)
+
+    settings = bod_keras.Decoupling(motion_view=None, static_mix=0.0)
+    encoder = bod_keras.encoders.Features((4, 4))
+    model = bod_keras.VSimCLR(encoder, settings, bod_keras.ProjectionHead(8, 6))
+    splits = [Split(catalog, windows, name) for name in ("train", "test")]
+    subject = Subject(model, {}, *splits, tmp_path / "results", seed=0)
+    found = run_protocol(subject, read_protocol("retrieval", PROTOCOLS))
+    assert found["gallery"] == 8 and all(name.endswith(".csv") for name in found["files"])
+    for name in ("diagnose", "bias", "factors-real", "finetune", "detect-ava"):
+        with pytest.raises(bod_keras.UserError, match=f"The protocol {name} needs videos.*linear"):
+            run_protocol(subject, read_protocol(name, PROTOCOLS))
 
 
 @slow
