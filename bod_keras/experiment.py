@@ -78,7 +78,10 @@ def training_data(
         clips["shard"] = distribution.shard
     if clips["flip"] is None and not catalog.flip_safe:
         clips["flip"] = 0.0  # a flip would change the label
-    return _clips(config, catalog, clips)
+    found = _clips(config, catalog, clips)
+    if isinstance(found, FeatureDataset):
+        found.check_windows()  # before the run has a folder
+    return found
 
 
 def probe_catalog(config: Mapping[str, Any], part: str) -> Catalog:

@@ -9,8 +9,26 @@ import pytest
 
 from tests.small_run import write_video
 from tests.tiers import slow
+from tools import tour
 
 ROOT = Path(__file__).parents[1]
+
+
+def test_a_folder_that_is_not_there_is_told_and_nothing_is_fetched(tmp_path):
+    with pytest.raises(SystemExit, match="there is no folder .*vidoes"):
+        tour.main([f"--videos={tmp_path / 'vidoes'}", f"--output={tmp_path / 'tour'}"])
+    assert not list(tmp_path.iterdir())
+
+
+@slow
+def test_one_video_is_too_few_and_a_config_of_ones_own_stays(tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("PIL.Image")
+    write_video(tmp_path / "videos" / "a.avi", 0, frames=40)
+    (tmp_path / "config.py").write_text("mine")
+    with pytest.raises(SystemExit, match="at least 2 video files|failed with code"):
+        tour.main([f"--videos={tmp_path / 'videos'}", f"--output={tmp_path}", "--epochs=1"])
+    assert (tmp_path / "config.py").read_text() == "mine"
 
 
 @slow

@@ -20,10 +20,11 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs/notebooks"
+BACKENDS = ("tensorflow", "torch", "jax")
 LARGEST = 400_000  # bytes of a stored notebook
 _COMMAND = """#!{python}
 import sys
@@ -89,21 +90,39 @@ def backend_of(notebook: nbformat.NotebookNode) -> str:
     return notebook.metadata["bod_keras"]["backend"]
 
 
-def main() -> None:
+def read(path: Path) -> nbformat.NotebookNode:
+    """Read a notebook, or say in one line why it cannot be run."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        backend_of(notebook)
+    except OSError as error:
+        sys.exit(f"notebooks: {path} cannot be read: {error.strerror}")
+    except (KeyError, TypeError):  # of `backend_of`
+        sys.exit(
+            f"notebooks: {path} names no backend. Set metadata.bod_keras.backend to one of "
+            f"{', '.join(BACKENDS)}."
+        )
+    except (ValueError, AttributeError, nbformat.ValidationError) as error:
+        sys.exit(f"notebooks: {path} is no notebook: {str(error).splitlines()[0]}")
+    return notebook
+
+
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", type=Path, help="files; all if none is named")
-    parser.add_argument("--backend", help="only those of this backend")
+    parser.add_argument("--backend", choices=BACKENDS, help="only those of this backend")
     parser.add_argument("--write", action="store_true", help="store their outputs")
-    options = parser.parse_args()
-    failed = False
+    options = parser.parse_args(arguments)
+    failed, ran = False, 0
     for path in options.notebooks or sorted(FOLDER.glob("*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
+        notebook = read(path)
         if options.backend and backend_of(notebook) != options.backend:
             continue
+        ran += 1
         start = time.perf_counter()
         try:
             run(notebook)
-        except CellExecutionError as error:
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             failed = True
             print(f"{path.name}: {error}", file=sys.stderr)
             continue
@@ -114,6 +133,8 @@ def main() -> None:
             print(f"{path.name}: its outputs must stay below {LARGEST:,} bytes", file=sys.stderr)
         elif options.write:
             path.write_text(text)
+    if not ran:
+        sys.exit(f"notebooks: no notebook of the backend {options.backend} was named.")
     sys.exit(failed)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+_FETCHED = "data/real"
 _SIDE, _FRAMES, _MILLISECONDS = 112, 12, 110
 _MOST_BYTES = 1_500_000
 # Clips of the fetched packages without a license to show them elsewhere: searched, and not in the picture.
@@ -38,7 +39,12 @@ def say(arguments: list[str], program: str = "bod-keras") -> None:
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": str(ROOT)}
     # A bar is for a screen: of a command's lines those that stay are shown.
     done = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     )
     lines = [line.rsplit("\r", 1)[-1].rstrip() for line in done.stdout.splitlines()]
     print("\n".join(line for line in lines if line and "%|" not in line), flush=True)
@@ -100,11 +106,11 @@ def draw(library, queries: list[int], found: list[list[dict]], gif: Path) -> Non
     for line, (row, matches) in enumerate(zip(queries, found)):
         path = library.paths[row]
         clip = strip(path, float(library.starts[row]), float(library.ends[row]))
-        put(clip, 0, line, Path(path).name[:18])
+        put(clip, 0, line, _plain(Path(path).name[:18]))
         for column, match in enumerate(matches, start=1):
             clip = strip(match["path"], match["start"], match["end"])
             name = f"{Path(match['path']).name[:13]} {match['score']:.2f}"
-            put(clip, column, line, name.encode("ascii", "replace").decode())
+            put(clip, column, line, _plain(name))
     for colors in (128, 64, 32):
         quantized = [page.quantize(colors) for page in pages]
         quantized[0].save(
@@ -114,23 +120,36 @@ def draw(library, queries: list[int], found: list[list[dict]], gif: Path) -> Non
             break
 
 
-def main() -> None:
+def _plain(name: str) -> str:
+    return name.encode("ascii", "replace").decode()  # the font has no other letters
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Run the tour."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--videos", default="data/real", help="folder of videos (data/real)")
+    parser.add_argument(
+        "--videos", help=f"folder of videos; without it a few are fetched into {_FETCHED}"
+    )
     parser.add_argument(
         "--output", default="runs/tour", help="folder of what it leaves (runs/tour)"
     )
     parser.add_argument("--epochs", type=int, default=120, help="of the training (120)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    videos = options.videos or _FETCHED
+    if options.videos and not os.path.isdir(videos):
+        sys.exit(f"tour: there is no folder {videos!r}. Give --videos a folder of video files.")
     began = time.perf_counter()
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
-    if not os.path.isdir(options.videos):
-        say([options.videos], "python tools/fetch_real_videos.py")
-    config, run, library = output / "config.py", output / "tour-seed0", output / "library.parquet"
+    if not os.path.isdir(videos):
+        say([videos], "python tools/fetch_real_videos.py")
+    config, run, library = (
+        output / "tour_config.py",
+        output / "tour-seed0",
+        output / "library.parquet",
+    )
     config.unlink(missing_ok=True)
-    say(["init", options.videos, f"--output={config}"])
+    say(["init", videos, f"--output={config}"])
     say(
         [
             *("train", f"--config={config}", "--config.name=tour", f"--config.output={output}"),
@@ -139,11 +158,13 @@ def main() -> None:
             "--config.checkpoint.every=40",
         ]
     )
-    say(["embed", str(run), options.videos, f"--output={library}", "--every=2s"])
+    say(["embed", str(run), videos, f"--output={library}", "--every=2s"])
     from bod_keras.library import read_library
 
     embedded = read_library(library)
     queries, found = choose_queries(embedded, 2), []
+    if len(queries) < 2:
+        sys.exit(f"tour: to search takes at least 2 video files. {videos} has {len(queries)}.")
     for row in queries:
         written = output / "found.json"
         say(

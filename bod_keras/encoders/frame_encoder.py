@@ -91,6 +91,8 @@ def FrameEncoder(  # noqa: N802
     if input_shape is None and len(inputs) == 1:
         input_shape = (None, *inputs[0].shape[1:])
     input_shape = checked_shape(input_shape, smallest=1, published=224)
+    if len(inputs) == 1:
+        _check_images(model, inputs[0].shape[1:], input_shape[1:])
     check_remat(remat)
     if remat:
         if len(inputs) != 1:
@@ -122,6 +124,16 @@ def FrameEncoder(  # noqa: N802
         )(features)
     features = UnfoldTime(name="unfold_time", dtype="float32")(features, clips)
     return ClipModel(clips, features, name=name)
+
+
+def _check_images(model, takes, given):
+    """Refuse clips whose frames are not the images of a model; Keras says it in twenty lines."""
+    fits = len(takes) == 3 and takes[2] in (None, 3)
+    if not fits or any(a and b and a != b for a, b in zip(given, takes)):
+        raise UserError(
+            f"{model.name} takes images {tuple(takes)}, and the frames of clips are {tuple(given)}. Expected a "
+            "model of RGB images (height, width, 3) of the clips' size; in a config clips.size is both."
+        )
 
 
 @ENCODERS.register("frame_encoder")
@@ -165,7 +177,9 @@ def _named(
 
 def _read(file):
     if not os.path.isfile(file):
-        raise UserError(f"encoder.arguments.model={file}: there is no such file.")
+        raise UserError(
+            f"encoder.arguments.model={file}: there is no such file. Give one that model.save has written."
+        )
     try:
         return keras.saving.load_model(file, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:

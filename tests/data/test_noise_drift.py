@@ -31,6 +31,20 @@ def test_the_noise_drifts_inside_and_the_other_way_outside():
         assert (now == against)[~shape & moved[1]].all()
 
 
+@pytest.mark.parametrize(
+    "shape, frames, told",
+    [
+        (np.zeros((8, 8)), 3, "boolean array.*float64"),
+        (np.zeros((8, 8, 3), bool), 3, "boolean array.*8, 8, 3"),
+        ([[True]], 3, "boolean array.*list"),
+        (np.zeros((8, 8), bool), 0, "frames must be at least 1"),
+    ],
+)
+def test_another_shape_is_refused(shape, frames, told):
+    with pytest.raises(bod_keras.UserError, match=told):
+        render_noise(shape, 0, frames, np.random.default_rng(0))
+
+
 def test_every_frame_is_even_independent_noise():
     videos, static, _ = digit_drift_arrays(160, 0.0, frames=6, size=32, scene="noise")
     gray = videos[..., 0].astype(float)

@@ -109,6 +109,12 @@ def test_wrong_arguments():
         FrameEncoder(images(), "imagenet")
     with pytest.raises(ValueError, match="input_shape must be .* Received: .None, 8, 8, 1."):
         FrameEncoder(images((8, 8, 1)), "unit")
+    told = r"takes images \(8, 8, 1\).*clips are \(8, 8, 3\).*clips.size"
+    with pytest.raises(ValueError, match=told):
+        FrameEncoder(images((8, 8, 1)), "unit", (3, 8, 8, 3))
+    with pytest.raises(ValueError, match=r"takes images \(8, 8, 3\).*clips are \(9, 8, 3\)"):
+        FrameEncoder(images(), "unit", (3, 9, 8, 3))
+    assert FrameEncoder(images(), "unit", (3, None, None, 3)).output_shape == (None, 3, 4)
     pair = keras.Input((8, 8, 3))
     with pytest.raises(ValueError, match="one map .* or one vector .* pass include_top=False"):
         FrameEncoder(keras.Model(pair, [pair, pair]), "unit")

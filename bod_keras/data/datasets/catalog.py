@@ -9,6 +9,7 @@ from bod_keras.data.datasets.folders import VIDEO_EXTENSIONS, read_folder
 from bod_keras.data.datasets.lists import no_such_split, read_list
 from bod_keras.data.record import Catalog, Record
 from bod_keras.data.shards.shard_manifest import is_shard_folder, read_manifest, shard_records
+from bod_keras.errors import UserError
 from bod_keras.storage import remote
 from bod_keras.storage.remote_error import without_secrets
 
@@ -57,6 +58,12 @@ def read_source(
             f"There is no folder or list file {shown!r}. Give a folder of videos, a list file "
             "with one 'path label' a line, or a .csv file with a 'path' column."
             + (" Access that is refused looks the same: check the credentials." if away else "")
+        )
+    if source.lower().endswith((".npy", ".npz")):
+        raise UserError(
+            f"{shown} is a file of arrays; expected a folder or list of videos. Features (videos, time, "
+            "channels) are read by configs/features.py with --config.data.channels; arrays of clips by "
+            "bod_keras.data.array_records."
         )
     if not (remote.is_folder if away else os.path.isdir)(source):
         if source.lower().endswith(VIDEO_EXTENSIONS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,8 @@ from bod_keras.data.loading.reader import Task
 from bod_keras.data.record import Record
 from bod_keras.data.video.video_file import VideoError
 from bod_keras.errors import UserError
+
+_MOST_OPEN = 64  # files: a mapped one holds a descriptor, of which a process may have 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +102,11 @@ class FeatureDataset(ClipDataset):
         )
 
     def _training_tasks(self, position):
+        self.check_windows()
+        return super()._training_tasks(position)
+
+    def check_windows(self) -> None:
+        """Raise a `UserError` if no features are long enough for views that differ, as training needs them."""
         span = clip_span(self.clips.frames, self.clips.stride)
         longest = max(record.steps for record in self.records)
         if longest <= span and self.clips.views > 1:
@@ -106,7 +114,6 @@ class FeatureDataset(ClipDataset):
                 f"A window spans {span} time steps, and the longest features have {longest}, so that all views "
                 "of a video would be the same. Lower clips.frames or clips.stride, or store more steps."
             )
-        return super()._training_tasks(position)
 
     def _refuse_broken(self, batch_size):
         pass  # skipped and named as they are read
@@ -122,14 +129,12 @@ class _FeatureReader:
 
     def __init__(self, clips: FeatureSpec, seed: int, records: dict[str, FeatureRecord]):
         self.clips, self.seed, self._records = clips, seed, records
-        self._arrays: dict[str, np.ndarray] = {}
+        self._array = functools.lru_cache(_MOST_OPEN)(load_features)
 
     def read(self, record: Record, task: Task, out: np.ndarray) -> bool:
         known, clips = self._records[record.path], self.clips
         try:
-            if known.file not in self._arrays:
-                self._arrays[known.file] = load_features(known.file)
-            array = self._arrays[known.file]
+            array = self._array(known.file)
             video = array if known.row is None else array[known.row]
         except Exception as error:  # of a damaged file, zipfile raises what it happens to meet
             raise VideoError(record.path, f"it cannot be read: {error}") from None
@@ -141,7 +146,8 @@ class _FeatureReader:
         else:
             rng = sample_rng(self.seed, task.epoch, task.index)
             rows = sample_views(length, clips.frames, clips.stride, task.views, rng)
-        out[:] = video[rows.ravel()].reshape(out.shape)
+        with np.errstate(over="ignore"):  # a float64 beyond float32 is named below
+            out[:] = video[rows.ravel()].reshape(out.shape)
         if not np.isfinite(out).all():
-            raise VideoError(record.path, "its features are not finite")
+            raise VideoError(record.path, "its features are not finite in float32")
         return length < clip_span(clips.frames, clips.stride)

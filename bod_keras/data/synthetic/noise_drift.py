@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bod_keras.errors import UserError
+
 _WAYS = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
 
 
@@ -30,6 +32,9 @@ def render_noise(
     Returns:
         uint8 array (frames, size, size, 3), RGB.
 
+    Raises:
+        UserError: another shape, or no frame.
+
     Example:
         >>> import numpy as np
         >>> from bod_keras.data import render_noise
@@ -42,6 +47,13 @@ def render_noise(
     Reference:
         The idea is that of SpookyBench: Upadhyay et al., "Time Blindness", arXiv 2505.24867.
     """
+    if getattr(shape, "ndim", 0) != 2 or shape.dtype.kind != "b":
+        raise UserError(
+            "shape must be a boolean array (size, size), such as mask > 0.5. Received: "
+            f"{getattr(shape, 'dtype', type(shape).__name__)} {getattr(shape, 'shape', '')}"
+        )
+    if frames < 1:
+        raise UserError(f"frames must be at least 1. Received: frames={frames}")
     x, y = _WAYS[direction % 8]
     inside, outside = rng.integers(0, 256, (2, *shape.shape), np.uint8)
     clip = [

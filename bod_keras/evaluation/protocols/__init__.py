@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
+from bod_keras.errors import UserError
 from bod_keras.evaluation.protocols._kinds import KINDS, kind
 from bod_keras.evaluation.protocols.read_protocol import change_protocol, read_protocol
 from bod_keras.evaluation.protocols.results import combine, parts_of, result_tables
@@ -22,6 +23,8 @@ __all__ = [
     "run_protocol",
 ]
 
+_OF_VIDEOS = ("bias", "detect", "diagnose", "factors_real", "finetune")
+
 
 def run_protocol(subject: Subject, protocol: ConfigDict) -> dict:
     """Run a protocol on a model and its labeled videos.
@@ -36,6 +39,12 @@ def run_protocol(subject: Subject, protocol: ConfigDict) -> dict:
         What that function returns, plain values for a report.
 
     Raises:
-        ValueError: the kind is unknown; and as the kind's own function.
+        ValueError: the kind is unknown, or needs videos and the model takes features; and as the kind's own
+            function.
     """
+    if protocol.kind in _OF_VIDEOS and len(subject.encoder.input_shape) == 3:
+        raise UserError(
+            f"The protocol {protocol.name} needs videos, and this model takes features "
+            f"{subject.encoder.input_shape[1:]}. Use one of frozen features, such as linear, knn or retrieval."
+        )
     return KINDS[protocol.kind](subject, protocol)

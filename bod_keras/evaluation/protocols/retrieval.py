@@ -31,7 +31,7 @@ def run_retrieval(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     Returns:
         `{"factors": {column: {part: {"R@1": share, ...}, "chance": share}}, "gallery": videos, "files":
         [...]}`. An R@k with k beyond the gallery is left out. The files are neighbors-PART.csv, the nearest
-        training videos of every test video, and neighbors-PART-COLUMN.png.
+        training videos of every test video, and of clips neighbors-PART-COLUMN.png.
     """
     (gallery, gallery_y, read), (queries, queries_y, tested) = labeled_splits(subject, protocol)
     factors: dict[str, dict] = {}
@@ -60,6 +60,8 @@ def run_retrieval(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
         ]
         header = ["query", "rank", "neighbor", "similarity"]
         write_csv(subject.folder / files[-1], [header, *rows])
+        if len(subject.encoder.input_shape) == 3:
+            continue  # features have no pictures
         shown = _middle_frames(subject.train, np.unique(read[index[chosen]]))
         own = _middle_frames(subject.test, tested[chosen])
         frames = [[own[tested[q]], *(shown[read[i]] for i in index[q])] for q in chosen]
