@@ -1,18 +1,14 @@
 """Results to a table and a page of plots."""
 
-import matplotlib
+import numpy as np
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-
-from bod_keras.evaluation import format_table, summarize  # noqa: E402
+from bod_keras.evaluation import format_table, summarize
+from bod_keras.evaluation.pictures.plots import _NAMED, _figure, _save, _tidy
 
 _KEYS = ("regime", "encoder", "framework", "rho", "variant")
 # Of a factor: accuracy from each part, chance, and how far the other factor's part is above it.
 _READINGS = ("pooled", "static", "dynamic", "chance", "excess")
-_COLORS = {"static": "tab:blue", "dynamic": "tab:orange", "min": "black"}
+_FACTORS = ("static", "dynamic")
 
 
 def rows_of(results):
@@ -46,7 +42,7 @@ def table(results):
     rows = rows_of(results)
     columns = {key: key for key in _KEYS if len({row[key] for row in rows}) > 1 or key == "variant"}
     columns |= {"runs": "seeds", "static": "static", "dynamic": "dynamic", "min": "min"}
-    parts = [f"{f}: {p}" for f in ("static", "dynamic") for p in _READINGS]
+    parts = [f"{f}: {p}" for f in _FACTORS for p in _READINGS]
     parts += ["swap", "modularity", "compactness", "explicitness"]
     columns |= {part: part for part in parts if any(part in row for row in rows)}
     columns |= {"s/step": "s/step"} if any("s/step" in row for row in rows) else {}
@@ -55,20 +51,19 @@ def table(results):
 
 def plot(study, results, png):
     figure = {"rho": _plot_rho, "gradients": _plot_gradients}.get(study, _plot_bars)(results)
-    figure.savefig(png, dpi=120, bbox_inches="tight")
-    plt.close(figure)
+    _save(figure, png)
 
 
 def show_clips(clips, png):
     """A picture of some clips (N, T, H, W, 3) of each regime, a row a clip: ``{regime: clips}``."""
     height = sum(map(len, clips.values()))
-    figure, axes = plt.subplots(len(clips), figsize=(6, 0.78 * height), layout="constrained")
-    for axis, (regime, rows) in zip(np.atleast_1d(axes), clips.items()):
+    figure = _figure(6, 0.78 * height)
+    axes = figure.subplots(len(clips), squeeze=False)[:, 0]
+    for axis, (regime, rows) in zip(axes, clips.items()):
         axis.imshow(np.concatenate([np.concatenate(list(clip), axis=1) for clip in rows]))
         axis.set_title(regime, fontsize=9)
         axis.axis("off")
-    figure.savefig(png, dpi=120)
-    plt.close(figure)
+    _save(figure, png)
 
 
 def _plot_bars(results):
@@ -81,21 +76,32 @@ def _plot_bars(results):
     columns = min(2, len(panels))
     lines = -(-len(panels) // columns)
     size = (6.5 * columns, (1.6 + 0.32 * height) * lines)
-    figure, axes = plt.subplots(lines, columns, figsize=size, squeeze=False, layout="constrained")
+    figure = _figure(*size)
+    axes = figure.subplots(lines, columns, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     for axis, (name, members) in zip(axes.flat, panels.items()):
         places = np.arange(len(members))[::-1]
         for shift, factor in ((0.18, "static"), (-0.18, "dynamic")):
             means, errors = np.array([[x or 0.0 for x in row[factor]] for row in members]).T
-            axis.barh(places + shift, means, 0.34, xerr=errors, color=_COLORS[factor], label=factor)
+            label = f"{factor} factor"
+            axis.barh(places + shift, means, 0.34, color=_NAMED[factor], label=label, zorder=2)
+            bars = {"fmt": "none", "ecolor": "black", "elinewidth": 1.1, "capsize": 3, "zorder": 4}
+            axis.errorbar(means, places + shift, xerr=errors, **bars)
+            levels = [row[f"{factor}: chance"][0] for row in members if f"{factor}: chance" in row]
+            if levels:
+                line = {"color": _NAMED[factor], "ls": "--", "lw": 1.1, "zorder": 3}
+                axis.axvline(np.mean(levels), label=f"chance, {factor} factor", **line)
         axis.set_yticks(places, [row["variant"] for row in members])
         axis.set_xlim(0, 1)
         axis.set_title(f"{name[0]}, {name[1]}, {name[2]}, rho = {name[3]}", fontsize=10)
         axis.set_xlabel("accuracy of the linear probe, best part")
-        axis.grid(axis="x", alpha=0.3)
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=8)
+        _tidy(axis)
+        axis.grid(axis="y", visible=False)
+        axis.grid(axis="x", color="0.9", lw=0.8, zorder=0)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    place = {"loc": "outside lower center", "ncols": len(labels), "frameon": False}
+    figure.legend(handles, labels, **place)
     return figure
 
 
@@ -103,35 +109,30 @@ def _plot_rho(results):
     """Both factors against rho, a panel a regime."""
     rows = rows_of(results)
     regimes = list(dict.fromkeys(row["regime"] for row in rows))
-    figure, axes = plt.subplots(
-        1, len(regimes), figsize=(5.5 * len(regimes), 4), squeeze=False, layout="constrained"
-    )
+    figure = _figure(5.5 * len(regimes), 4.4)
+    axes = figure.subplots(1, len(regimes), squeeze=False)
     for axis, regime in zip(axes.flat, regimes):
         for variant, style in (("plain", "--"), ("default", "-")):
             members = [r for r in rows if (r["regime"], r["variant"]) == (regime, variant)]
             x = [float(row["rho"]) for row in members]
-            for factor in ("static", "dynamic"):
+            for factor in _FACTORS:
                 means, errors = np.array([[v or 0.0 for v in row[factor]] for row in members]).T
                 label = f"{factor}, {variant}"
-                axis.errorbar(x, means, errors, fmt=style, color=_COLORS[factor], label=label)
+                line = {"fmt": f"o{style}", "lw": 1.6, "ms": 3.5, "capsize": 3}
+                axis.errorbar(x, means, errors, color=_NAMED[factor], label=label, **line)
         axis.set(title=regime, xlabel="rho", ylabel="linear probe, best part", ylim=(0, 1))
-        axis.grid(alpha=0.3)
-    axes[0, 0].legend(fontsize=8)
+        _tidy(axis)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
 def _plot_gradients(results):
     """Along training: above the gradient norms on the encoder, below the probes; a column a variant."""
     first = [r for r in results if r["case"]["seed"] == min(x["case"]["seed"] for x in results)]
-    figure, axes = plt.subplots(
-        2,
-        len(first),
-        figsize=(4 * len(first), 6),
-        squeeze=False,
-        sharex=True,
-        sharey="row",
-        layout="constrained",
-    )
+    figure = _figure(4 * len(first), 6.6)
+    axes = figure.subplots(2, len(first), squeeze=False, sharex=True, sharey="row")
+    lines = {}
     for column, result in zip(axes.T, first):
         steps = [point["step"] for point in result["curve"]]
         norms = {
@@ -140,16 +141,20 @@ def _plot_gradients(results):
             if name.endswith("gradient_norm")
         }
         for name, values in norms.items():
-            column[0].plot(steps, values, label=name.removesuffix("_gradient_norm") + " loss")
+            part = name.removesuffix("gradient_norm").strip("_") or "total"
+            color = _NAMED.get(part, _NAMED["total"])
+            (lines[f"{part} loss"],) = column[0].plot(steps, values, "-", lw=1.6, color=color)
         column[0].set_yscale("log")
         column[0].set_title(f"{result['case']['regime']}: {result['case']['variant']}", fontsize=10)
-        for factor in ("static", "dynamic"):
+        for factor in _FACTORS:
             best = [max(point["probes"][factor].values()) for point in result["curve"]]
-            column[1].plot(steps, best, color=_COLORS[factor], label=f"{factor} factor")
+            (line,) = column[1].plot(steps, best, "o--", lw=1.6, ms=3.5, color=_NAMED[factor])
+            lines[f"{factor} factor"] = line
         column[1].set(xlabel="step", ylim=(0, 1))
         for axis in column:
-            axis.grid(alpha=0.3)
-            axis.legend(fontsize=8)
+            _tidy(axis)
     axes[0, 0].set_ylabel("gradient norm on the encoder")
     axes[1, 0].set_ylabel("linear probe, best part")
+    place = {"loc": "outside lower center", "ncols": len(lines), "frameon": False}
+    figure.legend(list(lines.values()), list(lines), **place)
     return figure

@@ -33,7 +33,6 @@ from bod_keras.commands.run_state import (
     section,
 )
 from bod_keras.commands.tracking import check_tracker, make_tracker, pictures_of
-from bod_keras.decoupling import USUAL_THRESHOLD
 from bod_keras.errors import UserError, check_choice
 from bod_keras.storage.atomic_file import atomic_file, sweep_parts
 from bod_keras.storage.lock import lock
@@ -295,11 +294,16 @@ def _keep_best(folder, config, online):
 def _finish(model, data, config, folder, report, online, chance):
     """Write the pictures, the encoder and the model."""
     with data.clear_errors():
-        eigenvalues = evaluation.operator_eigenvalues(model, data.evaluation_numpy())
-    threshold = getattr(getattr(model, "decoupling", None), "threshold", None) or USUAL_THRESHOLD
-    evaluation.plot_spectrum(eigenvalues, threshold, folder / "spectrum.png")
+        eigenvalues, static = evaluation.chosen_eigenvalues(model, data.evaluation_numpy())
+    threshold = model.reading_split().threshold
+    evaluation.plot_spectrum(eigenvalues, threshold, folder / "spectrum.png", static)
     if history := training.HistoryFile.summary(folder / "history.csv"):
-        evaluation.plot_history(folder / "history.csv", folder / "losses.png")
+        evaluation.plot_history(
+            folder / "history.csv",
+            folder / "losses.png",
+            model.chance_losses(config["clips"]["batch_size"]),
+            model.loss_weights,
+        )
         if config["monitors"]["every"]:
             evaluation.plot_monitors(folder / "history.csv", folder / "monitors.png")
         measured = [

@@ -8,6 +8,7 @@ from bod_keras.evaluation.part_energy import part_energy
 from bod_keras.evaluation.pictures.confusion_plot import plot_confusion
 from bod_keras.evaluation.pictures.contact_sheet import contact_sheet
 from bod_keras.evaluation.pictures.factor_table_plot import plot_factor_table
+from bod_keras.evaluation.pictures.moving_sheet import moving_sheet
 from bod_keras.evaluation.pictures.plots import (
     plot_factors,
     plot_history,
@@ -28,7 +29,7 @@ from bod_keras.evaluation.probes.swap_retrieval import swap_retrieval
 from bod_keras.evaluation.provenance import file_list_hash, model_hash, provenance
 from bod_keras.evaluation.report import environment, read_report, write_report
 from bod_keras.evaluation.sensitivity import sensitivity, shuffle_frames
-from bod_keras.evaluation.spectrum import operator_eigenvalues
+from bod_keras.evaluation.spectrum import chosen_eigenvalues, operator_eigenvalues
 from bod_keras.evaluation.tables import format_table, summarize
 from bod_keras.evaluation.training_features import TrainingFeatures
 from bod_keras.training.embedding_statistics import embedding_statistics
@@ -38,6 +39,7 @@ __all__ = [
     "TrainingFeatures",
     "classification_scores",
     "compare_runs",
+    "chosen_eigenvalues",
     "contact_sheet",
     "embedding_statistics",
     "dci",
@@ -55,6 +57,7 @@ __all__ = [
     "mlp_probe",
     "model_hash",
     "nearest_neighbors",
+    "moving_sheet",
     "operator_eigenvalues",
     "part_energy",
     "plot_confusion",

@@ -10,6 +10,7 @@ from keras import ops
 
 from bod_keras.errors import UserError
 from bod_keras.koopman import linalg
+from bod_keras.koopman.reference_code import ReferenceCodeSplit
 
 if TYPE_CHECKING:
     from bod_keras import ContrastiveModel, KoopmanSplit
@@ -47,6 +48,33 @@ def operator_eigenvalues(
         >>> list(operator_eigenvalues(bod_keras.VSimCLR(encoder), [{"views": clips}]))
         ['embedding']
     """
+    return chosen_eigenvalues(model, dataset, clips)[0]
+
+
+def chosen_eigenvalues(
+    model: ContrastiveModel, dataset: Iterable[Mapping], clips: int = 256
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return `operator_eigenvalues`, and which of them the model's split takes for static.
+
+    Args:
+        model, dataset, clips: as in `operator_eigenvalues`.
+
+    Returns:
+        the eigenvalues, and truth values (N,) by the same names.
+
+    Raises:
+        ValueError: the data set is empty.
+
+    Example:
+        >>> import bod_keras
+        >>> import numpy as np
+        >>> from bod_keras.evaluation import chosen_eigenvalues
+        >>> encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 16, 16, 3), widths=(4,))
+        >>> clips = np.random.default_rng(0).random((2, 1, 4, 16, 16, 3), "float32")
+        >>> values, static = chosen_eigenvalues(bod_keras.VSimCLR(encoder), [{"views": clips}])
+        >>> values["embedding"].shape == static["embedding"].shape
+        True
+    """
     found, seen = {}, 0
     for batch in dataset:
         views = np.asarray(batch["views"])
@@ -58,7 +86,8 @@ def operator_eigenvalues(
             break
     if not found:
         raise UserError("dataset must yield at least one batch. Received: none.")
-    return {name: np.concatenate(values) for name, values in found.items()}
+    joined = {name: [np.concatenate(x) for x in zip(*pairs)] for name, pairs in found.items()}
+    return tuple({name: pair[i] for name, pair in joined.items()} for i in range(2))
 
 
 def named_embeddings(model: ContrastiveModel, embeddings: Any) -> dict:
@@ -68,8 +97,18 @@ def named_embeddings(model: ContrastiveModel, embeddings: Any) -> dict:
     return dict(zip(names, parts))
 
 
-def eigenvalues_of(layer: KoopmanSplit, embeddings: Any) -> np.ndarray:
-    """Return the eigenvalues of the operators of frame embeddings (B, T, D), complex (N,)."""
+def eigenvalues_of(layer: KoopmanSplit, embeddings: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues of frame embeddings (B, T, D), complex (N,), and which of them are static."""
     real, imaginary = linalg.eigenvalues(layer.split(ops.cast(embeddings, "float32")).matrix)
-    values = (ops.convert_to_numpy(real) + 1j * ops.convert_to_numpy(imaginary)).ravel()
-    return values[np.abs(values) > _NULL_SPACE]
+    values = ops.convert_to_numpy(real) + 1j * ops.convert_to_numpy(imaginary)
+    distances = np.abs(values - 1)
+    if isinstance(layer, ReferenceCodeSplit):
+        radius = np.full(len(values), layer.threshold)
+    elif layer.threshold is None:
+        radius = linalg.closest_radius(ops.convert_to_tensor(np.sort(distances), "float32"))
+    else:
+        nearest = ops.convert_to_tensor(distances.min(axis=-1), "float32")
+        radius = linalg.threshold_radius(nearest, layer.threshold)
+    static = distances <= ops.convert_to_numpy(radius)[:, None]
+    shown = np.abs(values) > _NULL_SPACE
+    return values[shown], static[shown]

@@ -192,6 +192,31 @@ class ContrastiveModel(BiLevelModel):
         return names + [f"dynamic_{name}" for name in names[-3:] if self._heads == 2]
 
     @property
+    def loss_weights(self) -> dict[str, float]:
+        """Weight of each part's loss in the sum that is trained; of a plain model none."""
+        if self.decoupling is None:
+            return {}
+        known = {"dynamic": self.decoupling.dynamic_weight, "base": self.decoupling.base_weight}
+        return {part: known.get(part, 1.0) for part in self.parts}
+
+    def chance_losses(self, videos: int) -> dict[str, float]:
+        """Return each logged loss as it is where all embeddings are alike, of batches of so many videos.
+
+        Losses without such a level are left out.
+        """
+        plain = self.decoupling is None
+        levels = {part: self.chance_loss(part, videos) for part in self.parts}
+        return {
+            "loss" if plain else f"{part}_loss": level
+            for part, level in levels.items()
+            if level is not None
+        }
+
+    def chance_loss(self, part: str, videos: int) -> float | None:
+        """Return a part's loss where all embeddings are alike; None: this framework has no such level."""
+        return None
+
+    @property
     def _has_own_views(self):
         """Whether the dynamic part sees other views than the rest."""
         return self.motion_view is not None or self.static_view is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -71,6 +72,9 @@ class VMoCo(MomentumModel):
         for part, width in self.parts.items():
             self.queues[part] = KeyQueue(queue_size, name=f"{part}_queue")
             self.queues[part].build((None, width))
+
+    def chance_loss(self, part: str, videos: int) -> float:
+        return math.log1p(int(self.queues[part].filled))  # as many keys as there are now
 
     def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         contrast = self.contrast[part]

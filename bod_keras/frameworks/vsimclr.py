@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -50,6 +51,9 @@ class VSimCLR(ContrastiveModel):
         super().__init__(encoder, decoupling, projection_head, augmenter, **kwargs)
         self.temperature = temperature
         self.set_losses(lambda part: InfoNCE(self.temperature_of(part), gathered=True))
+
+    def chance_loss(self, part: str, videos: int) -> float:
+        return math.log(2 * videos - 1)
 
     def part_loss(self, part: str, views: list, targets: Any, training: bool) -> Any:
         contrast = self.contrast[part]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def contact_sheet(
     Args:
         frames: for each query 1 + k pictures (H, W, 3), RGB, uint8 or floats in [0, 1]: the
             query's, then its neighbors', the nearest first.
-        captions: for each query 1 + k texts, shown below the pictures.
+        captions: for each query 1 + k texts, shown below the pictures; each of their lines is shortened.
         right: for each query k truth values, whether the neighbor shares the query's class.
         png: the picture to write; missing folders are made.
 
@@ -42,6 +43,12 @@ def contact_sheet(
         >>> gray = np.full((8, 8, 3), 128, np.uint8)
         >>> contact_sheet([[gray, gray]], [["run", "jump"]], [[False]], png)
     """
+    figure, _ = draw_sheet(frames, captions, right)
+    _save(figure, png)
+
+
+def draw_sheet(frames: Sequence, captions: Sequence, right: Sequence) -> tuple[Any, Any]:
+    """Return the figure of a `contact_sheet`, and its axes (queries, 1 + k)."""
     sizes = [(len(f), len(c), len(r) + 1) for f, c, r in zip(frames, captions, right)]
     counts = {len(frames), len(captions), len(right)}
     if not sizes or len(counts) > 1 or len({n for row in sizes for n in row}) > 1:
@@ -52,7 +59,8 @@ def contact_sheet(
         )
     down, across = len(frames), len(frames[0])
     height, width = np.shape(frames[0][0])[:2]
-    figure = _figure(0.3 + 1.45 * across, 0.4 + (1.4 * height / width + 0.3) * down)
+    lines = 1 + max(caption.count("\n") for row in captions for caption in row)
+    figure = _figure(0.3 + 1.45 * across, 0.4 + (1.4 * height / width + 0.15 + 0.15 * lines) * down)
     axes = figure.subplots(down, across, squeeze=False)
     for row in range(down):
         for column in range(across):
@@ -62,7 +70,8 @@ def contact_sheet(
             axis.set_yticks([])
             good = column and right[row][column - 1]
             mark = "" if column == 0 else "✓ " if good else "✗ "
-            axis.set_xlabel(mark + _short(captions[row][column], _LONGEST_CAPTION), fontsize=7)
+            text = [_short(line, _LONGEST_CAPTION) for line in captions[row][column].split("\n")]
+            axis.set_xlabel(mark + "\n".join(text), fontsize=7, parse_math=False)
             axis.spines[:].set(
                 color="black" if column == 0 else _RIGHT if good else _WRONG,
                 linewidth=1.0 if column == 0 else 3.0,
@@ -70,4 +79,4 @@ def contact_sheet(
     axes[0][0].set_title("query", fontsize=9)
     for column in range(1, across):
         axes[0][column].set_title(f"neighbor {column}", fontsize=9)
-    _save(figure, png)
+    return figure, axes

@@ -24,17 +24,21 @@ _NAMED = {
     "base": "#CC79A7",
     "pooled": "#8C8C8C",
 }
-# Title of a panel, and how the names of its columns end (`training.Monitors`, `KoopmanSplit.statistics`).
+# Title of a panel, how the names of its columns end (`training.Monitors`, `KoopmanSplit.statistics`), and
+# what is good.
 _MONITORS = {
-    "cosine similarity of two clips": ("positive_similarity", "negative_similarity"),
-    "alignment": ("alignment",),
-    "uniformity": ("uniformity",),
-    "effective rank": ("effective_rank",),
-    "gradient norm on the backbone": ("gradient_norm",),
-    "cosine of both gradients": ("gradient_cosine",),
-    "static eigenvalues of a clip": ("static_eigenvalues",),
-    "share of clips without one": ("no_static",),
-    "spectral radius": ("spectral_radius",),
+    "cosine similarity of two clips": (
+        ("positive_similarity", "negative_similarity"),
+        "good: solid ↑ to 1, dashed near 0",
+    ),
+    "alignment": (("alignment",), "↓ lower is better"),
+    "uniformity": (("uniformity",), "↓ lower is better"),
+    "effective rank": (("effective_rank",), "↑ higher is better; 1 is collapse"),
+    "gradient norm on the backbone": (("gradient_norm",), "good: both of one size"),
+    "cosine of both gradients": (("gradient_cosine",), "good: 0 or ↑ above"),
+    "static eigenvalues of a clip": (("static_eigenvalues",), "good: a few, neither 0 nor all"),
+    "clips without an eigenvalue near 1": (("no_static",), "↓ lower is better; a share"),
+    "spectral radius": (("spectral_radius",), "good: near 1"),
 }
 # What `OnlineEvaluation` logs, and the titles of its panels.
 _ONLINE = {
@@ -50,18 +54,27 @@ _FARTHEST = (
 )
 
 
-def plot_history(history_csv: str | os.PathLike, png: str | os.PathLike) -> None:
+def plot_history(
+    history_csv: str | os.PathLike,
+    png: str | os.PathLike,
+    chance: Mapping[str, float] | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> None:
     r"""Draw the losses of a training history, one panel per scale.
 
     The losses are the columns whose name contains "loss", and those named "total", "static",
     "dynamic", "prediction" or "base". Sorted by their median size, a loss more than eight times as
     large as the one before starts a new panel; a panel whose values span more than a factor of
-    100, all positive, has a logarithmic axis.
+    100, all positive, has a logarithmic axis. A validation loss is dashed, in the color of the loss.
 
     Args:
         history_csv: a CSV file with a header; its column "step", "batch" or "epoch" (the first
             that is there) is the horizontal axis, else the row number. Empty cells are skipped.
         png: the picture to write; missing folders are made.
+        chance: column to the loss where all embeddings are alike, drawn as a dotted line; of a framework
+            `ContrastiveModel.chance_losses`.
+        weights: part to its weight in the column "loss", which the legend then spells out; of a framework
+            `ContrastiveModel.loss_weights`.
 
     Raises:
         ValueError: if the file has no row or no loss.
@@ -79,14 +92,24 @@ def plot_history(history_csv: str | os.PathLike, png: str | os.PathLike) -> None
         "losses (named *loss*, total, static, dynamic, prediction or base)",
     )
     panels = _group_by_scale(losses)
-    figure = _figure(8.0, 1.0 + 2.6 * len(panels))
+    terms = [f"{weight:g} {part}" for part, weight in (weights or {}).items() if weight]
+    trained = f"trained: {' + '.join(terms)}".replace(" 1 ", " ")
+    figure = _figure(8.6, 1.0 + 2.6 * len(panels))
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     fallback = iter(_COLORS * (1 + len(losses)))
     for axis, names in zip(axes, panels):
         for name in names:
             label = _loss_label(name)
-            color = _NAMED.get(label) or next(fallback)
-            _draw_line(axis, position, losses[name], color=color, label=label)
+            validated = label.startswith("val_") or name == "val_loss"
+            part = _loss_label(name.removeprefix("val_"))
+            color = _NAMED.get(part) or next(fallback)
+            if validated:
+                label = f"{part}, validation"
+            elif name == "loss" and terms:
+                label = trained
+            dashes = "--" if validated else "-"
+            _draw_line(axis, position, losses[name], dashes, color=color, label=label)
+        _draw_chance(axis, {name: (chance or {})[name] for name in names if name in (chance or {})})
         values = np.concatenate([losses[name][np.isfinite(losses[name])] for name in names])
         if values.min() > 0 and values.max() > 100 * values.min():
             axis.set_yscale("log")
@@ -102,8 +125,9 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
 
     The columns are those of `bod_keras.training.Monitors` (similarities, alignment, uniformity,
     effective rank, gradients) and of `KoopmanSplit.statistics` (eigenvalues), in the colors of their parts,
-    and gray where both parts are read from one embedding. Panels without a column are left out; one whose
-    values span more than a factor of 10, all positive, has a logarithmic axis (that of the rank has not).
+    and gray where both parts are read from one embedding. Below its title a panel says what is good. Panels
+    without a column are left out; one whose values span more than a factor of 10, all
+    positive, has a logarithmic axis (that of the rank has not).
 
     Args:
         history_csv: as for `plot_history`.
@@ -119,18 +143,18 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
         >>> _ = (folder / "h.csv").write_text("step,static_effective_rank\n1,5.0\n2,4.0\n")
         >>> plot_monitors(folder / "h.csv", folder / "h.png")
     """
-    endings = tuple(ending for group in _MONITORS.values() for ending in group)
+    endings = tuple(ending for group, _ in _MONITORS.values() for ending in group)
     axis_name, position, columns = _read_columns(
         Path(history_csv), lambda name: name.endswith(endings), "monitors (*effective_rank, ...)"
     )
     panels = {
         title: [(name, ending) for ending in group for name in columns if name.endswith(ending)]
-        for title, group in _MONITORS.items()
+        for title, (group, _) in _MONITORS.items()
     }
     panels = {title: lines for title, lines in panels.items() if lines}
     across = min(3, len(panels))
     down = math.ceil(len(panels) / across)
-    figure = _figure(0.6 + 3.8 * across, 0.8 + 2.5 * down)
+    figure = _figure(0.6 + 3.8 * across, 0.8 + 2.7 * down)
     axes = figure.subplots(down, across, squeeze=False).ravel()
     parts: dict = {}
     for axis, (title, lines) in zip(axes, panels.items()):
@@ -210,23 +234,29 @@ def plot_online(
 
 
 def plot_spectrum(
-    eigenvalues: np.ndarray | Mapping[str, np.ndarray], threshold: float, png: str | os.PathLike
+    eigenvalues: np.ndarray | Mapping[str, np.ndarray],
+    threshold: float | None,
+    png: str | os.PathLike,
+    static: np.ndarray | Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Draw eigenvalues of Koopman operators in the complex plane, a panel for each part.
 
-    The unit circle (no growth, no decay) is dashed; those within the circle |lambda - 1| = threshold
-    are in the color of the static part, which a split by threshold takes them for; one without takes
-    the closest of each clip. Points are translucent, so that darkness shows how many lie in a place. Those
-    farther than 2.5 from an axis are counted in the title instead.
+    The unit circle (no growth, no decay) is dashed. Static eigenvalues are in the color of the static part, and
+    the solid circle is the rule that chose them: of a split by threshold |lambda - 1| = threshold; of one by
+    count, which takes the closest of each clip, that around half of these. Points are translucent, so that
+    darkness shows how many lie in a place. Those farther than 2.5 from an axis are counted in the title.
 
     Args:
         eigenvalues: complex (N,), of any number of clips together; or such arrays by the name of their
             panel, as `operator_eigenvalues` returns them.
-        threshold: radius of the circle around 1.
+        threshold: of the split, None: it takes the closest eigenvalue of each clip.
         png: the picture to write; missing folders are made.
+        static: which of them the split chose, truth values of the same form, as `chosen_eigenvalues` returns
+            them; None: all within the threshold.
 
     Raises:
-        ValueError: if there is no eigenvalue, one is not finite, or the threshold is not positive.
+        ValueError: if there is no eigenvalue, one is not finite, the threshold is not positive, or both
+            threshold and `static` are None.
 
     Example:
         >>> import numpy as np
@@ -238,6 +268,8 @@ def plot_spectrum(
     if not isinstance(eigenvalues, Mapping):
         eigenvalues = {"": eigenvalues}
     panels = {name: np.asarray(x, dtype=np.complex128) for name, x in eigenvalues.items()}
+    if static is not None and not isinstance(static, Mapping):
+        static = {"": static}
     for values in panels.values():
         if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
             raise UserError(
@@ -245,15 +277,21 @@ def plot_spectrum(
                 f"{values.shape} with {int((~np.isfinite(values)).sum())} not finite. "
                 "Flatten those of several clips with .reshape(-1)."
             )
-    if not threshold > 0:
+    if threshold is None and static is None:
+        raise UserError(
+            "static must say which eigenvalues are the closest of a clip where threshold is None. Received: "
+            "None. Pass those of chosen_eigenvalues, or the split's own threshold."
+        )
+    if threshold is not None and not threshold > 0:
         raise UserError(
             f"threshold must be positive (a distance from 1). Received: {threshold!r}. "
             "Use the split's own threshold."
         )
-    figure = _figure(6.4 * len(panels), 6.4)
+    figure = _figure(6.4 * len(panels), 7.0)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (name, values) in zip(axes, panels.items()):
-        _draw_spectrum(axis, name, values, threshold)
+        near = np.abs(values - 1) <= threshold if static is None else np.asarray(static[name], bool)
+        _draw_spectrum(axis, name, values, near, threshold)
     _save(figure, png)
 
 
@@ -378,6 +416,15 @@ def _loss_label(column: str) -> str:
     return column.replace("loss", "").strip("_/ .") or "total"
 
 
+def _draw_chance(axis, levels: Mapping[str, float]) -> None:
+    """Draw a dotted line for each level, named after the losses that share it."""
+    for level in dict.fromkeys(levels.values()):
+        parts = [_loss_label(name) for name, own in levels.items() if own == level]
+        color = _NAMED.get(parts[0], _GRAY) if len(parts) == 1 else _GRAY
+        label = f"chance of {' and '.join(parts)}, {level:.2f}"
+        axis.axhline(level, color=color, ls=":", lw=1.6, label=label)
+
+
 def _group_by_scale(losses: Mapping[str, np.ndarray]) -> list[list[str]]:
     """Return the names in groups of similar median size, the largest first, each in file order."""
     sizes = {name: float(np.nanmedian(np.abs(values))) for name, values in losses.items()}
@@ -394,13 +441,13 @@ def _group_by_scale(losses: Mapping[str, np.ndarray]) -> list[list[str]]:
 
 def _finish_monitor(axis, title: str, values: np.ndarray) -> None:
     """Set title and scale of a panel of monitors, and say what its dashes mean."""
-    axis.set_title(title, fontsize=10)
+    axis.set_title(f"{title}\n{_MONITORS[title][1]}", fontsize=10)
     _tidy(axis)
     values = values[np.isfinite(values)]
     if "cosine" in title:
         axis.axhline(0, color="0.6", lw=0.8, zorder=0)
         axis.set_ylim(-1.05, 1.05)
-    elif "share" in title:
+    elif "share" in _MONITORS[title][1]:
         axis.set_ylim(-0.05, 1.05)
     elif "rank" not in title and values.min() > 0 and values.max() > 10 * values.min():
         axis.set_yscale("log")
@@ -412,20 +459,29 @@ def _finish_monitor(axis, title: str, values: np.ndarray) -> None:
         axis.legend(frameon=False, fontsize=8, loc="lower right")
 
 
-def _draw_spectrum(axis, name: str, eigenvalues: np.ndarray, threshold: float) -> None:
-    """Draw the points of both groups, the unit circle and the threshold circle."""
+def _draw_spectrum(
+    axis, name: str, eigenvalues: np.ndarray, near: np.ndarray, threshold: float | None
+) -> None:
+    """Draw the points of both groups, the unit circle and the circle of the rule."""
     angle = np.linspace(0, 2 * np.pi, 361)
     axis.axhline(0, color="0.85", lw=0.8, zorder=0)
     axis.axvline(0, color="0.85", lw=0.8, zorder=0)
     axis.plot(np.cos(angle), np.sin(angle), ls="--", color="0.45", lw=1.0, label="unit circle")
-    near = np.abs(eigenvalues - 1) <= threshold
     alpha = float(np.clip(7.5 / math.sqrt(eigenvalues.size), 0.1, 0.8))
-    for mask, where, color in ((~near, "farther", "dynamic"), (near, "inside", "static")):
+    for mask, part in ((~near, "dynamic"), (near, "static")):
         x, y = eigenvalues.real[mask], eigenvalues.imag[mask]
-        label = f"{where}: {mask.sum()} ({mask.mean():.0%})"
-        axis.scatter(x, y, s=16, alpha=alpha, color=_NAMED[color], linewidths=0, label=label)
+        label = f"{part}: {mask.sum()} ({mask.mean():.0%})"
+        axis.scatter(x, y, s=16, alpha=alpha, color=_NAMED[part], linewidths=0, label=label)
+    chosen = np.abs(eigenvalues[near] - 1)
+    if threshold is None:
+        threshold = float(np.median(chosen)) if chosen.size else 0.0
+        rule = f"rule: closest to 1 of each clip (half within {threshold:.2g})"
+    else:
+        beyond = int((chosen > threshold).sum())
+        rule = f"rule: within {threshold:g} of 1"
+        rule += f" (else the closest: {beyond})" if beyond else ""
     x, y = 1 + threshold * np.cos(angle), threshold * np.sin(angle)
-    axis.plot(x, y, color="black", lw=1.3, label=f"within {threshold:g} of 1")
+    axis.plot(x, y, color="black", lw=1.3, label=rule)
     axis.set_aspect("equal")
     distance = np.maximum(np.abs(eigenvalues.real), np.abs(eigenvalues.imag))
     reach = max(1.1 + 1.1 * threshold, min(_FARTHEST, 1.1 * distance.max()))
@@ -434,7 +490,8 @@ def _draw_spectrum(axis, name: str, eigenvalues: np.ndarray, threshold: float) -
     note = f" ({outside} outside the picture)" if outside else ""
     of = name and f", {name}"
     axis.set_title(f"eigenvalues of the Koopman operators{of}{note}")
-    legend = axis.legend(frameon=True, framealpha=0.9, edgecolor="none", loc="upper left")
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1), "ncols": 2}
+    legend = axis.legend(frameon=False, **place)
     for handle in legend.legend_handles:
         handle.set_alpha(1.0)
     _tidy(axis)
@@ -458,8 +515,16 @@ def _tidy(axis) -> None:
 
 
 def _short(name: object, longest: int) -> str:
-    """A name on one line and no longer than that, without what has no glyph."""
+    """A name on one line and no longer than that; what has no glyph is escaped."""
     text = " ".join(str(name).encode(errors="backslashreplace").decode().split())
+    if not (text.isascii() and text.isprintable()):
+        from matplotlib.font_manager import findfont, get_font
+
+        known = get_font(findfont("DejaVu Sans")).get_char_index
+        text = "".join(
+            c if c.isprintable() and known(ord(c)) else c.encode("unicode_escape").decode()
+            for c in text
+        )
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

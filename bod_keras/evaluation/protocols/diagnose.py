@@ -112,6 +112,7 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
     clips: dict = collections.defaultdict(list)
     seen_stages: dict = collections.defaultdict(lambda: collections.defaultdict(list))
     spectra: dict = collections.defaultdict(list)
+    chosen: dict = collections.defaultdict(list)
     partner = None  # a clip of another video, whose background the last one of a batch gets
     with progress_bar(len(rows), f"{len(rows)} videos") as bar, data.clear_errors():
         for batch in data.evaluation_numpy(views=2):
@@ -141,7 +142,9 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
             clips["dynamic"].append(energies[-1]["dynamic"])
             clips["overlap"].append(np.mean([energy["overlap"] for energy in energies], axis=0))
             for name, part in embeddings.items():
-                spectra[name].append(eigenvalues_of(layer, part))
+                values, static = eigenvalues_of(layer, part)
+                spectra[name].append(values)
+                chosen[name].append(static)
             bar.update(len(first))
     seen = sum(map(len, clips["replaced"]))
     if seen < 2:
@@ -149,7 +152,8 @@ def _measure(subject, protocol) -> tuple[dict, dict]:
             f"{protocol.name} compares different videos and needs at least 2 that can be read. Received: "
             f"{seen} of {len(rows)}."
         )
-    clips = {**_joined(clips), "eigenvalues": _joined(spectra)}
+    clips = {**_joined(clips), "eigenvalues": _joined(spectra), "chosen": _joined(chosen)}
+    clips["rule"] = layer.threshold
     clips["stages"] = {name: _joined(of) for name, of in seen_stages.items()}
     return {name: _joined(of) for name, of in parts.items()}, clips
 
@@ -173,7 +177,7 @@ def draw_pictures(result: dict, clips: dict, protocol, folder) -> dict:
     """Every picture, by the name of its section."""
     names = ("spectrum", "distances", "energy", "sensitivity")
     pictures = {name: folder / f"{name}.png" for name in names}
-    plot_spectrum(clips["eigenvalues"], result["threshold"], pictures["spectrum"])
+    plot_spectrum(clips["eigenvalues"], clips["rule"], pictures["spectrum"], clips["chosen"])
     plot_distances(clips["eigenvalues"], result["threshold"], pictures["distances"])
     plot_energy({part: clips[part] for part in ("static", "dynamic")}, pictures["energy"])
     levels = protocol.unchanged, protocol.changed

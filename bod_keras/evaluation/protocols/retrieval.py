@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from bod_keras.evaluation.pictures.contact_sheet import contact_sheet
+from bod_keras.evaluation.pictures.moving_sheet import moving_sheet
 from bod_keras.evaluation.probes.classification import chance
 from bod_keras.evaluation.probes.neighbors import nearest_neighbors
 from bod_keras.evaluation.probes.retrieval import retrieval_recalls
@@ -18,6 +20,7 @@ from bod_keras.evaluation.tables import write_csv
 
 _QUERIES, _NEIGHBORS = 8, 5  # of the contact sheet
 _PIXELS = 112  # height and width of its frames
+_LONGEST_NAME = 21
 
 
 @kind("retrieval")
@@ -31,7 +34,8 @@ def run_retrieval(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     Returns:
         `{"factors": {column: {part: {"R@1": share, ...}, "chance": share}}, "gallery": videos, "files":
         [...]}`. An R@k with k beyond the gallery is left out. The files are neighbors-PART.csv, the nearest
-        training videos of every test video, and of clips neighbors-PART-COLUMN.png.
+        training videos of every test video, and of clips neighbors-PART-COLUMN.png, of the dynamic part also
+        an animated neighbors-dynamic-COLUMN.gif, with similarities and names.
     """
     (gallery, gallery_y, read), (queries, queries_y, tested) = labeled_splits(subject, protocol)
     factors: dict[str, dict] = {}
@@ -62,9 +66,10 @@ def run_retrieval(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
         write_csv(subject.folder / files[-1], [header, *rows])
         if len(subject.encoder.input_shape) == 3:
             continue  # features have no pictures
-        shown = _middle_frames(subject.train, np.unique(read[index[chosen]]))
-        own = _middle_frames(subject.test, tested[chosen])
-        frames = [[own[tested[q]], *(shown[read[i]] for i in index[q])] for q in chosen]
+        shown = _center_clips(subject.train, np.unique(read[index[chosen]]))
+        own = _center_clips(subject.test, tested[chosen])
+        clips = [[own[tested[q]], *(shown[read[i]] for i in index[q])] for q in chosen]
+        frames = [[clip[len(clip) // 2] for clip in row] for row in clips]
         for column, train_y in gallery_y.items():
             names = subject.train.class_names if column == "label" else []
             known, wanted = (
@@ -72,20 +77,42 @@ def run_retrieval(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
                 for labels in (train_y, queries_y[column])
             )
             files.append(f"neighbors-{part}-{column}.png")
-            contact_sheet(
-                frames,
-                [[wanted[q], *(known[i] for i in index[q])] for q in chosen],
-                [[known[i] == wanted[q] for i in index[q]] for q in chosen],
-                subject.folder / files[-1],
-            )
+            captions = [[_line(wanted[q]), *(_line(known[i]) for i in index[q])] for q in chosen]
+            right = [[known[i] == wanted[q] for i in index[q]] for q in chosen]
+            contact_sheet(frames, captions, right, subject.folder / files[-1])
+            if part == "dynamic":
+                files.append(f"neighbors-{part}-{column}.gif")
+                described = [
+                    [
+                        f"{_line(wanted[q])}\n{_name(test[q])}",
+                        *(
+                            f"{cosine:.2f} {_line(known[i])}\n{_name(train[i])}"
+                            for i, cosine in zip(index[q], similarity[q])
+                        ),
+                    ]
+                    for q in chosen
+                ]
+                moving_sheet(clips, described, right, subject.folder / files[-1])
     return {"factors": factors, "gallery": len(train), "files": files}
 
 
-def _middle_frames(split: Split, rows: np.ndarray) -> dict[int, np.ndarray]:
-    """From the position of some videos that can be read to the middle frame of their center clip."""
+def _line(text: str) -> str:
+    """A text without line breaks, which would start another line of a caption."""
+    return " ".join(text.split())
+
+
+def _name(path: str) -> str:
+    """A file's name in so many characters: its start and, as names of one series differ there, its end."""
+    name = _line(PurePath(path).name.encode(errors="backslashreplace").decode())
+    half = (_LONGEST_NAME - 1) // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
+
+
+def _center_clips(split: Split, rows: np.ndarray) -> dict[int, np.ndarray]:
+    """From the position of some videos that can be read to their center clip (T, H, W, 3)."""
     data = split.clips(rows, size=_PIXELS, batch_size=1, max_bad_share=1.0)
     return {
-        rows[i]: clips[0, clips.shape[1] // 2]
+        rows[i]: clips[0]
         for batch in data.evaluation_numpy()
         for i, clips in zip(batch["index"], batch["views"])
     }
