@@ -261,4 +261,4 @@ def test_a_run_learns_evaluates_and_resumes_on_files(tmp_path, capsys):
         for part in ("pooled", "static", "dynamic")
         if line.startswith("features") and f" {part} " in line
     }
-    assert accuracy["dynamic"] > 0.9
+    assert accuracy["dynamic"] > 0.7
