@@ -60,7 +60,7 @@ def run_retrieval(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
         ]
         header = ["query", "rank", "neighbor", "similarity"]
         write_csv(subject.folder / files[-1], [header, *rows])
-        if len(subject.encoder.input_shape) == 3:
+        if subject.of_features:
             continue  # features have no pictures
         shown = _middle_frames(subject.train, np.unique(read[index[chosen]]))
         own = _middle_frames(subject.test, tested[chosen])
