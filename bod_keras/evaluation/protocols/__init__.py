@@ -42,7 +42,7 @@ def run_protocol(subject: Subject, protocol: ConfigDict) -> dict:
         ValueError: the kind is unknown, or needs videos and the model takes features; and as the kind's own
             function.
     """
-    if protocol.kind in _OF_VIDEOS and len(subject.encoder.input_shape) == 3:
+    if protocol.kind in _OF_VIDEOS and subject.of_features:
         raise UserError(
             f"The protocol {protocol.name} needs videos, and this model takes features "
             f"{subject.encoder.input_shape[1:]}. Use one of frozen features, such as linear, knn or retrieval."

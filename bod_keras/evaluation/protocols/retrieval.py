@@ -64,7 +64,7 @@ def run_retrieval(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
         ]
         header = ["query", "rank", "neighbor", "similarity"]
         write_csv(subject.folder / files[-1], [header, *rows])
-        if len(subject.encoder.input_shape) == 3:
+        if subject.of_features:
             continue  # features have no pictures
         shown = _center_clips(subject.train, np.unique(read[index[chosen]]))
         own = _center_clips(subject.test, tested[chosen])

@@ -131,6 +131,11 @@ class Subject:
         self.folder, self.seed = Path(folder), seed
         self.cache = cache or FeatureCache(self.folder.parent / "features")
 
+    @property
+    def of_features(self) -> bool:
+        """Whether the model takes frame features (batch, time, channels), and no clips."""
+        return len(getattr(self.encoder, "input_shape", ())) == 3  # a subclassed model has none
+
     def features(
         self,
         split: Split,
