@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from bod_keras.evaluation.provenance import content_hash
 from bod_keras.progress_bar import progress_bar
 from bod_keras.storage.atomic_file import atomic_file, sweep_parts
 from bod_keras.storage.lock import lock
+from bod_keras.storage.remote import is_remote
 from bod_keras.version import __version__
 
 _LEAST = 1e-3  # deviation; batch normalization adds 1e-5 to the variance
@@ -81,9 +83,20 @@ class TrainingFeatures:
         copies: int = 8,
         gigabytes: float = 20.0,
     ):
-        if copies < 1:
-            raise UserError(f"copies must be at least 1. Received: {copies}")
-        encoder = model.encoder
+        if not isinstance(copies, int) or copies < 1:
+            raise UserError(f"copies must be an integer from 1. Received: {copies!r}")
+        if not 0 < gigabytes < math.inf:
+            raise UserError(f"gigabytes must be a positive number. Received: {gigabytes}")
+        if is_remote(os.fspath(folder)):
+            raise UserError(f"Features are kept in a local folder. Received: {folder}")
+        if not isinstance(data, ClipDataset):
+            raise UserError(f"data must be a ClipDataset. Received: a {type(data).__name__}.")
+        encoder = getattr(model, "encoder", None)
+        if encoder is None:
+            raise UserError(
+                "model must be a framework, such as VSimCLR(encoder). Received: a "
+                f"{type(model).__name__} without `encoder`."
+            )
         if encoder.trainable_variables:
             raise UserError(
                 f"The encoder {encoder.name!r} has weights to train, so that its features change with every "
@@ -161,16 +174,15 @@ class TrainingFeatures:
     def _fill(self, model: keras.Model, gigabytes: float) -> None:
         """Encode what is missing; files after the first missing one are made again, and are the same."""
         total, done, position = self.copies * self._steps, 0, 0
-        while done < total and (last := _last_position(self._file(done))) is not None:
+        size = self._data.batch_size
+        while done < total and (last := _last_position(self._file(done), size)) is not None:
             done, position = done + 1, last + 1
         if done:
             total = self._within(gigabytes, self._file(0).stat().st_size)
-        known = "from the cache" if done >= total else "extracted"
-        of = f" of {done // self._steps}" if 0 < done < total else ""
-        print(
-            f"{self.copies} copies of {len(self._data)} videos: features{of} are {known}",
-            flush=True,
-        )
+        known = "features are from the cache" if done >= total else "features are extracted"
+        if 0 < done < total:
+            known = f"{done} of {total} batches of features are from the cache, the others are extracted"
+        print(f"{self.copies} copies of {len(self._data)} videos: {known}", flush=True)
         if done >= total:
             return
         encode = _AllViews(model)
@@ -239,7 +251,10 @@ def _batches(
     folder: Path, kept: int, size: int, seed: int, start: int, steps: int | None
 ) -> Iterator[tuple]:
     for step in itertools.count(start) if steps is None else range(start, start + steps):
-        features = _read(_file_of(folder, _number(step, kept, seed)), "features")
+        file = _file_of(folder, _number(step, kept, seed))
+        features = _read(file, "features")
+        if features.dtype != "float32" or features.ndim != 4 or len(features) != size:
+            raise _damaged(file, f"it holds {features.dtype} {features.shape}")
         yield ({"features": features, "position": np.arange(size, dtype="int32") + step * size},)
 
 
@@ -290,17 +305,24 @@ def _read(file: Path, name: str) -> np.ndarray:
         with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return arrays[name]
     except Exception as error:  # of a damaged file, zipfile raises what it happens to meet
-        raise UserError(
-            f"{file} is damaged ({error}). Delete it; the same command computes it again."
-        ) from error
+        raise _damaged(file, error) from error
 
 
-def _last_position(file: Path) -> int | None:
+def _damaged(file: Path, reason: object) -> UserError:
+    return UserError(
+        f"{file} is damaged ({reason}). Delete it; the same command computes it again."
+    )
+
+
+def _last_position(file: Path, size: int) -> int | None:
     """The position of the last sample of a batch, None if its file is missing or damaged."""
     if not file.is_file():
         return None
     try:
-        return int(_read(file, "position")[-1])
+        positions = _read(file, "position")
+        if positions.shape != (size,) or positions.dtype.kind != "i" or positions[0] < 0:
+            raise _damaged(file, f"its positions are {positions.dtype} {positions.shape}")
+        return int(positions[-1])
     except UserError as error:
         print(f"{error}", flush=True)
         file.unlink()

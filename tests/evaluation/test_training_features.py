@@ -75,12 +75,13 @@ def test_what_was_killed_goes_on_and_damage_is_computed_again(tmp_path, capsys, 
     assert len(files) == 4 and features.bytes == sum(file.stat().st_size for file in files)
     stamps = [file.stat().st_mtime_ns for file in files]
     files[2].write_bytes(files[2].read_bytes()[:100])
-    files[3].unlink()
+    with open(files[3], "wb") as file:
+        np.savez(file, features=np.zeros(3), position=np.zeros(0, int))
     (features.folder / ".part-1-00000003.npz").write_bytes(b"half")
     capsys.readouterr()
     again = TrainingFeatures(model, make_data(), tmp_path, copies=2)
     text = capsys.readouterr().out
-    assert f"{files[2]} is damaged" in text and "features of 1 are extracted" in text
+    assert f"{files[2]} is damaged" in text and "2 of 4 batches" in text
     for got, kept in zip(read(again, 4), want, strict=True):
         np.testing.assert_array_equal(got["features"], kept)
     assert [file.stat().st_mtime_ns for file in files[:2]] == stamps[:2]
@@ -139,9 +140,19 @@ def test_a_budget_leaves_copies_out_and_says_so(tmp_path, capsys):
 def test_wrong_use_is_told(tmp_path):
     with pytest.raises(bod_keras.UserError, match="has weights to train.*frozen=True"):
         TrainingFeatures(make_model(frozen=False), make_data(), tmp_path)
-    with pytest.raises(bod_keras.UserError, match="copies must be at least 1"):
-        TrainingFeatures(make_model(), make_data(), tmp_path, copies=0)
+    for copies in (0, 1.5, "2"):
+        with pytest.raises(bod_keras.UserError, match="copies must be an integer from 1"):
+            TrainingFeatures(make_model(), make_data(), tmp_path, copies=copies)
+    for gigabytes in (-1, float("nan"), float("inf")):
+        with pytest.raises(bod_keras.UserError, match="gigabytes must be a positive number"):
+            TrainingFeatures(make_model(), make_data(), tmp_path, gigabytes=gigabytes)
     model = make_model()
+    with pytest.raises(bod_keras.UserError, match="kept in a local folder. Received: s3://a"):
+        TrainingFeatures(model, make_data(), "s3://a")
+    with pytest.raises(bod_keras.UserError, match="must be a ClipDataset. Received: a ndarray"):
+        TrainingFeatures(model, VIDEOS, tmp_path)
+    with pytest.raises(bod_keras.UserError, match="must be a framework.* Received: a FoldTime"):
+        TrainingFeatures(model.encoder.layers[1], make_data(), tmp_path)
     for weight in model.encoder.weights:
         weight.assign(1e-6 * weight)
     with pytest.raises(bod_keras.UserError, match="features hardly differ"):
