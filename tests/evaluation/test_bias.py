@@ -187,6 +187,25 @@ def test_who_sees_the_actor_and_who_the_scene(tmp_path, reader):
 
 
 @slow
+def test_a_harmonic_mean_is_of_the_videos_of_both_conditions(tmp_path):
+    """Half of the test videos have boxes; of the others ordered clips are wrong, their labels are changed."""
+    clips, labels = staged(seed=1)
+    known = np.arange(len(labels)) < len(labels) // 2
+    test = split_of(
+        clips,
+        np.where(known, labels, 1 - labels),
+        "test",
+        lambda record, i: with_boxes(record, i) if known[i] else record,
+    )
+    found = bias(
+        tmp_path, encoder(actor), split_of(*staged(), "train"), test, "appearance_free=False"
+    )
+    rows = accuracies({"factors": {k: v for k, v in found["factors"].items() if "pooled" in v}})
+    assert rows["ordered"] == 0.5 and rows["action_swap"] == 1.0
+    assert rows["harmonic mean of ordered, action_swap"] == 1.0
+
+
+@slow
 def test_lists_of_classes_and_of_videos(tmp_path):
     splits = split_of(*scrolling(8, 0), "train"), split_of(*scrolling(8, 1), "test")
     names = tmp_path / "ids.csv"

@@ -241,8 +241,9 @@ def _table(answers, videos, scenes, labels, groups) -> dict[str, dict]:
                 p: (of[scuba] & ~of[scufo]).mean() for p, of in right.items()
             }
     swapped = "action_swap" if "action_swap" in videos else "background"
+    both = np.isin(videos["ordered"], videos[swapped])  # not every video has an actor
     derived[f"harmonic mean of ordered, {swapped}"] = {
-        p: _harmonic(of["ordered"].mean(), of[swapped].mean()) for p, of in right.items()
+        p: _harmonic(of["ordered"][both].mean(), of[swapped].mean()) for p, of in right.items()
     }
     for name, values in derived.items():
         rows[name] = {p: {"top1": float(v)} for p, v in values.items()}
