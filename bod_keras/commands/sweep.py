@@ -141,7 +141,10 @@ def _values(config: ConfigDict, key: str, text: str) -> list[Any]:
     for word in map(str.strip, _COMMA.split(text)):
         trial = ConfigDict(config).copy_and_resolve_references()
         try:
-            trial.update_from_flattened_dict({key: _parsed(word)})
+            value = _parsed(word)
+            if isinstance(value, bool) and type(known[key]) in (int, float):
+                raise TypeError("It is no number")
+            trial.update_from_flattened_dict({key: value})
         except (TypeError, ValueError) as error:
             raise UserError(
                 f"--sweep={key}={text}: {word!r} is of another type than the key. {error}."
