@@ -97,6 +97,9 @@ def test_a_damaged_report_is_set_aside_and_the_run_goes_on(text, run, folder_of_
     assert steps_of(run) == [2, 4, 6]
     if text is not None:
         assert (run / "aside-report.json").read_text() == text
+    (run / "report.json").unlink()  # of a run that is finished, too
+    assert go_on(run, folder_of_videos) is None
+    assert report_of(run)["config"]["epochs"] == 3
 
 
 def test_pipes_in_a_run_are_passed_over_and_stay(run, folder_of_videos, capsys):

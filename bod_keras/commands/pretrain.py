@@ -104,6 +104,9 @@ def _pretrain(config, folder, distribution, init_from, own_callbacks, closing):
         changes = changed_settings(before["config"], config, folder)
         _check_init(before.get("init_from"), init_from, folder)
         if finished := is_finished(folder, before, config):
+            report = folder.path / "report.json"
+            if not report.exists():  # it was damaged or gone, and evaluation needs the config
+                RunReport(report, {}).write(config=before["config"])
             return None, finished
     keras.utils.set_random_seed(config["seed"])
 

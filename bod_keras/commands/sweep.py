@@ -17,6 +17,7 @@ from bod_keras import experiment, training
 from bod_keras.commands.check_config import check_config
 from bod_keras.commands.pretrain import pretrain
 from bod_keras.compare import compare_folders
+from bod_keras.configs import base
 from bod_keras.errors import UserError, nearest
 from bod_keras.flatten import flatten
 from bod_keras.training import NotFiniteError
@@ -136,16 +137,22 @@ def _values(config: ConfigDict, key: str, text: str) -> list[Any]:
         near = next((k for k in known if k.rpartition(".")[2] == last), nearest(key, known))
         hint = f" Did you mean {near}?" if near else ""
         raise UserError(f"--sweep: there is no key {key}.{hint} train --help lists every key.")
-    values = []
+    values, usual = [], flatten(base.shared().to_dict())
     for word in map(str.strip, _COMMA.split(text)):
         trial = ConfigDict(config).copy_and_resolve_references()
         try:
-            trial.update_from_flattened_dict({key: _parsed(word)})
+            value = _parsed(word)
+            if isinstance(value, bool) and type(known[key]) in (int, float):
+                raise TypeError("It is no number")
+            trial.update_from_flattened_dict({key: value})
         except (TypeError, ValueError) as error:
             raise UserError(
                 f"--sweep={key}={text}: {word!r} is of another type than the key. {error}."
             ) from None
-        values.append(flatten(trial.to_dict())[key])
+        value = flatten(trial.to_dict())[key]
+        if value is None and known[key] is not None and usual.get(key, "") is not None:
+            raise UserError(f"--sweep={key}={text}: the key must have a value. Leave {word!r} out.")
+        values.append(value)
     if len(set(map(repr, values))) < len(values):
         raise UserError(f"--sweep={key}={text} names a value twice. Leave one of them out.")
     return values

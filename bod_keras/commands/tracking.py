@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,13 @@ def check_tracker(config: Mapping[str, Any]) -> None:
         )
     if issubclass(made, Tracker):
         made.check()
+        return
+    try:
+        inspect.signature(made).bind()
+    except TypeError as error:
+        raise UserError(
+            f"config.tracker={name} is made without arguments, but: {error}. Give a subclass that needs none."
+        ) from None
 
 
 def make_tracker(
@@ -71,17 +79,17 @@ def track_evaluations(
     config, kept = report["config"], report.get("tracker")
     if not isinstance(kept, dict) or config.get("tracker") != kept.get("name"):
         return
-    try:
-        check_tracker(config)
-    except UserError as error:  # the numbers are in the report anyway
-        print(f"The run's tracker is left out: {error}", flush=True)
-        return
-    tracker, _ = make_tracker(config, name, kept)
     numbers = {
         f"{protocol}/{key}": value
         for protocol in protocols
         for key, value in numbers_of(report[f"evaluation_{protocol}"], CIRCUMSTANCES).items()
     }
     steps = (report.get("training") or {}).get("steps", 0)
-    tracker.tell(numbers, steps, sorted(folder.glob("evaluation/*/diagnose.html")))
+    try:
+        check_tracker(config)
+        tracker, _ = make_tracker(config, name, kept)
+        tracker.tell(numbers, steps, sorted(folder.glob("evaluation/*/diagnose.html")))
+    except UserError as error:  # the numbers are in the report anyway
+        print(f"The run's tracker is left out: {error}", flush=True)
+        return
     tracker.end()

@@ -115,7 +115,7 @@ def _numbers(report):
 
 
 def _provenance(report):
-    environment = report.get("environment") or {}
+    environment, config = report.get("environment") or {}, report.get("config") or {}
     kept = ("bod_keras", "keras", "backend", "backend_version", "python", "time_utc")
     git = environment.get("git") or {}
     begun = (report.get("init_from") or {}).get("run")
@@ -123,8 +123,7 @@ def _provenance(report):
         **{key: environment.get(key) for key in kept},
         "git revision": git.get("revision"),
         "uncommitted changes": git.get("dirty"),
-        "began with the weights of": begun
-        or (report["config"].get("encoder") or {}).get("weights"),
+        "began with the weights of": begun or (config.get("encoder") or {}).get("weights"),
     }
 
 

@@ -29,7 +29,7 @@ class Tracker(keras.callbacks.Callback):
         config: all settings, nested dicts of plain values.
 
     Raises:
-        UserError: the tracker's package is not installed.
+        UserError: the tracker's package is not installed, or, when the run begins, `open` fails.
 
     Example:
         >>> import keras, numpy as np
@@ -101,7 +101,15 @@ class Tracker(keras.callbacks.Callback):
 
     def _begin(self) -> None:
         if not self._open:
-            self.open()
+            try:
+                self.open()
+            except UserError:
+                raise
+            except Exception as error:  # whatever a package raises
+                raise UserError(
+                    f"The tracker cannot begin: {type(error).__name__}: {' '.join(str(error).split())}. Mend "
+                    'that, or leave it out: --config.tracker=""'
+                ) from error
             self._open = True
 
     def _try(self, function: Callable[[], None]) -> None:

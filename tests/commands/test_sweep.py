@@ -67,6 +67,8 @@ def test_values(text, values):
         (["decoupling.ridge=0.1,much"], "'much' is of another type than the key"),
         (["epochs=1.5"], "'1.5' is of another type"),
         (["seed=1,01,1"], "names a value twice|of another type"),
+        (["decoupling.ridge=none,0.1"], "must have a value. Leave 'none' out"),
+        (["epochs=True,2"], "'True' is of another type than the key. It is no number"),
         (["seed=1", "seed=2"], "it is there twice"),
         (["name=a,b"], "names of runs are given by the sweep"),
     ],

@@ -332,5 +332,11 @@ def test_a_training_that_is_stopped_goes_on_to_the_same_weights(tmp_path, monkey
 def test_a_choice_on_test_is_told_and_a_wrong_column_is_named(tmp_path):
     with pytest.raises(bod_keras.UserError, match="no label column 'size' in common.*bright, odd"):
         attentive(tmp_path, "label=size")
-    with pytest.raises(ValueError, match="checkpoint of the protocol must be"):
-        attentive(tmp_path, "checkpoint=last")
+    for change, message in (
+        ("checkpoint=last", "checkpoint of the protocol attentive must be"),
+        ("rates=()", "rates of the protocol attentive must hold a number or more"),
+        ("crops=2", "crops of the protocol attentive must be 1 or 3. Received: 2"),
+        ("epochs=0", "epochs of the protocol attentive must be at least 1"),
+    ):
+        with pytest.raises(bod_keras.UserError, match=message):
+            attentive(tmp_path, change)

@@ -187,13 +187,33 @@ def test_who_sees_the_actor_and_who_the_scene(tmp_path, reader):
 
 
 @slow
+def test_a_harmonic_mean_is_of_the_videos_of_both_conditions(tmp_path):
+    """Half of the test videos have boxes; of the others ordered clips are wrong, their labels are changed."""
+    clips, labels = staged(seed=1)
+    known = np.arange(len(labels)) < len(labels) // 2
+    test = split_of(
+        clips,
+        np.where(known, labels, 1 - labels),
+        "test",
+        lambda record, i: with_boxes(record, i) if known[i] else record,
+    )
+    found = bias(
+        tmp_path, encoder(actor), split_of(*staged(), "train"), test, "appearance_free=False"
+    )
+    rows = accuracies({"factors": {k: v for k, v in found["factors"].items() if "pooled" in v}})
+    assert rows["ordered"] == 0.5 and rows["action_swap"] == 1.0
+    assert rows["harmonic mean of ordered, action_swap"] == 1.0
+
+
+@slow
 def test_lists_of_classes_and_of_videos(tmp_path):
     splits = split_of(*scrolling(8, 0), "train"), split_of(*scrolling(8, 1), "test")
     names = tmp_path / "ids.csv"
-    names.write_text('id,why\n"array#0",x\n"array#1",y\n"array#3",z\n')
+    names.write_text('id,why\n"array#0",x\n"array#1",y\n"array#3",z\nelsewhere,w\n')
     changes = ["appearance_free=False", "temporal_classes=('blue',)", f"subset='{names}'"]
     found = bias(tmp_path, encoder(first_frame), *splits, *changes)
     assert found["tested"]["ordered"] == 3
+    assert f"1 names of {names} are of no test video: elsewhere" in found["warnings"]
     assert found["factors"]["shuffled, temporal classes"]["chance"] == 1.0
     assert found["factors"]["ordered"]["chance"] == pytest.approx(2 / 3)
     with pytest.raises(bod_keras.UserError, match="names of classes: red, blue. Received: 'green'"):
@@ -258,6 +278,32 @@ def test_masks_are_videos_of_the_names_of_the_videos(tmp_path):
         Foreground(data, tmp_path / "empty")
     with pytest.raises(bod_keras.UserError, match="must be a folder of videos"):
         Foreground(data, tmp_path / "nowhere")
+
+
+def test_a_mask_is_that_of_its_video_or_none(tmp_path):
+    """Of one name in two folders each has its own; a longer, a damaged and an ambiguous one are named."""
+    rng = np.random.default_rng(0)
+    names = ("a/1", "b/1", "a/long", "a/damaged", "b/two")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "masks" / name).parent.mkdir(parents=True, exist_ok=True)
+        clip = rng.integers(0, 256, (8, SIZE, SIZE, 3), np.uint8)
+        save_video(tmp_path / f"{name}.avi", clip)
+        mask = np.zeros((9 if name == "a/long" else 8, SIZE, SIZE, 3), np.uint8)
+        mask[:, :, : 6 if name == "a/1" else 12] = 255
+        save_video(tmp_path / "masks" / f"{name}.avi", mask)
+    (tmp_path / "masks" / "a" / "damaged.avi").write_bytes(b"RIFF no video")
+    (tmp_path / "masks" / "b" / "two.txt").write_text("notes")
+    records = [Record(str(tmp_path / f"{name}.avi"), label=0) for name in names]
+    data = ClipDataset(records, frames=FRAMES, size=SIZE, workers=0, batch_size=3)
+    foreground = Foreground(data, tmp_path / "masks")
+    found = foreground.of([0, 1, 2, 3, 4])
+    assert [mask.mean() for mask in found[:2]] == [0.25, 0.5]
+    assert found[2:] == [None] * 3
+    reasons = {Path(path).stem: reason for path, reason in foreground.missing.items()}
+    assert list(reasons) == ["two", "long", "damaged"]
+    assert reasons["long"] == "its mask has 9 frames, the video 8"
+    assert reasons["damaged"].startswith("its mask cannot be read: ")
 
 
 def test_compositions_are_the_sum_of_their_parts():

@@ -69,6 +69,22 @@ def test_a_report_for_others_has_no_names_of_files():
     assert public_report(address)["config"]["data"]["source"] == "cats.csv"
 
 
+def test_what_an_evaluation_was_told_is_no_name_of_a_folder_either():
+    told = f"{SECRET}/masks of mine"
+    name = f"evaluation_bias-masks={told}".replace("/", "_").replace(" ", "")
+    section = {
+        "version": 1,
+        "modified": {"masks": ["", told]},
+        "warnings": [f"1 copy: {SECRET}/a.mp4", "classes differ"],
+        "provenance": {"protocol": {"settings": {"masks": told, "other": told}}},
+    }
+    public = public_report({name: section})
+    assert list(public) == ["evaluation_bias-masks=masks of mine"]
+    assert "Private" not in json.dumps(public)
+    assert public[next(iter(public))]["warnings"] == ["classes differ"]
+    assert "Private" not in model_card(public, "ann/cats")
+
+
 def test_a_card_says_where_the_model_comes_from_and_how_to_load_it():
     card = model_card(public_report(report_of_a_run()), "ann/cats", license="cc-by-4.0")
     head, body = card.split("\n---\n", 1)

@@ -85,6 +85,13 @@ def test_a_tracker_that_fails_does_not_stop_the_run(capsys):
     assert "The tracker is left out from here on: OSError: the tracker" in capsys.readouterr().out
 
 
+def test_a_tracker_that_cannot_begin_is_one_line():
+    tracker = Told("a", "1", {})
+    tracker.fails = "open"
+    with pytest.raises(UserError, match="The tracker cannot begin: OSError: .* or leave it out"):
+        fitted(tracker)
+
+
 def test_one_of_several_processes_tells_and_all_read_the_same_variables():
     config = {"tracker": f"{__name__}:Told"}
     told, kept = make_tracker(config, "runs/a", {})
@@ -117,6 +124,7 @@ def test_a_missing_package_names_the_extra(name, tmp_path, monkeypatch):
             "module:Class of a subclass of keras.callbacks.Callback. Received: os:getcwd",
         ),
         ("nowhere:Class", "'nowhere:Class' cannot be imported"),
+        ("keras.callbacks:ModelCheckpoint", "is made without arguments, but: missing a .*filepath"),
     ],
 )
 def test_a_wrong_tracker_is_told_before_anything_is_written(name, message, tmp_path):

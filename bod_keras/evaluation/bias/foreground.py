@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 from pathlib import PurePath
@@ -23,7 +24,12 @@ class Foreground:
     Args:
         data: the clips, one centered view of each video.
         masks: folder with a video, or a folder of frames, for each video, of its name without the ending:
-            white on black, and of as many frames. Empty: the boxes of the records.
+            white on black, and of as many frames. Where videos or masks of several folders have one name,
+            their folders' names must agree, too. Empty: the boxes of the records.
+
+    Attributes:
+        missing: from the path of a video that has no mask, or none that can be used, to the reason; known when
+            `of` was asked for it. Empty with boxes.
 
     Raises:
         ValueError: there is neither a box nor a mask file.
@@ -46,6 +52,9 @@ class Foreground:
         self._data = data
         self._store = open_store(data.records)
         self._files = _mask_files(masks) if masks else None
+        paths = {record.path for record in data.records}
+        self._alike = collections.Counter(PurePath(path).stem for path in paths)
+        self.missing: dict[str, str] = {}
         known = [i for i, record in enumerate(data.records) if self._has(record)]
         if not known:
             raise UserError(
@@ -67,31 +76,51 @@ class Foreground:
 
     def _has(self, record: Record) -> bool:
         if self._files is not None:
-            return PurePath(record.path).stem in self._files
+            return self._mask_of(record) is not None
         return any(box.frame is not None for box in record.boxes)
 
+    def _mask_of(self, record: Record) -> str | None:
+        """The mask file of a video, by its name, and by its folder's where that is not enough."""
+        path = PurePath(record.path)
+        files = self._files.get(path.stem, [])
+        if len(files) > 1 or self._alike[path.stem] > 1:
+            files = [file for file in files if PurePath(file).parent.name == path.parent.name]
+        return files[0] if len(files) == 1 else None
+
     def _from_files(self, index):
-        there = [i for i in index if self._has(self._data.records[i])]
+        masks: dict[int, Record] = {}
+        for i in index:
+            record = self._data.records[i]
+            file = self._mask_of(record)
+            if file is None:
+                self.missing[record.path] = "there is no mask file of its name, or several"
+            else:
+                masks[i] = Record(file, span=record.span)
         found: dict[int, np.ndarray] = {}
+        there = [i for i in masks if self._as_long(self._data.records[i], masks[i])]
         if there:
-            records = [
-                Record(self._files[PurePath(self._data.records[i].path).stem]) for i in there
-            ]
-            records = [
-                dataclasses.replace(record, span=self._data.records[i].span)
-                for record, i in zip(records, there)
-            ]
-            clips = self._data.clips
-            masks = ClipDataset(
-                records,
-                clips,
-                dataclasses.replace(self._data.loading, workers=0, max_bad_share=1.0),
-                batch_size=1,
-            )
-            for batch in masks.evaluation_numpy():
+            loading = dataclasses.replace(self._data.loading, workers=0, max_bad_share=1.0)
+            records = [masks[i] for i in there]
+            data = ClipDataset(records, self._data.clips, loading, batch_size=1)
+            for batch in data.evaluation_numpy():
                 for row, views in zip(batch["index"], batch["views"]):
                     found[there[int(row)]] = (views[0].mean(axis=-1) > 0.5).astype("float32")
         return [found.get(i) for i in index]
+
+    def _as_long(self, record: Record, mask: Record) -> bool:
+        """Whether a mask has as many frames as its video; if not, or if it cannot be read, it is noted."""
+        try:
+            _, length = record_frames(self._store, record)
+        except VideoError:  # the clip says why
+            return False
+        try:
+            _, number = record_frames(open_store([mask]), mask)
+        except VideoError as error:
+            self.missing[record.path] = f"its mask cannot be read: {error}"
+            return False
+        if number != length:
+            self.missing[record.path] = f"its mask has {number} frames, the video {length}"
+        return number == length
 
     def _from_boxes(self, record):
         known = sorted({box.frame for box in record.boxes if box.frame is not None})
@@ -128,16 +157,17 @@ def _draw(mask, corners, frame, shown):
     mask[y1:y2, x1:x2] = 1.0
 
 
-def _mask_files(folder: str | os.PathLike) -> dict[str, str]:
-    """Name without its ending -> file or folder of frames, in a folder and those below it."""
+def _mask_files(folder: str | os.PathLike) -> dict[str, list[str]]:
+    """Name without its ending -> files or folders of frames, in a folder and those below it."""
     if not os.path.isdir(folder):
         raise UserError(
             f"masks must be a folder of videos or of folders of frames. Received: {folder}"
         )
-    found = {}
+    found: dict[str, list[str]] = collections.defaultdict(list)
     for place, folders, files in os.walk(folder):
         if not folders and files and all(f.endswith((".png", ".jpg", ".jpeg")) for f in files):
-            found[os.path.basename(place)] = place
+            found[os.path.basename(place)].append(place)
         else:
-            found |= {PurePath(file).stem: os.path.join(place, file) for file in files}
+            for file in files:
+                found[PurePath(file).stem].append(os.path.join(place, file))
     return found

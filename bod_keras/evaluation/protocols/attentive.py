@@ -57,7 +57,7 @@ def run_attentive(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
         BlockingIOError: another process trains in that folder.
         TrainingStoppedError: a signal has stopped it.
     """
-    check_choice("checkpoint of the protocol", protocol.checkpoint, ("validation", "test"))
+    _check(protocol)
     known = sorted(set(subject.train.labels) & set(subject.test.labels))
     columns = [protocol.label] if protocol.label else known
     if not columns or columns[0] not in known:
@@ -76,6 +76,24 @@ def run_attentive(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
         "files": [str(f.relative_to(subject.folder)) for f in files],
         "warnings": [_ON_TEST.format(protocol.name, number)] if on_test else [],
     }
+
+
+def _check(protocol: ConfigDict) -> None:
+    """Raise what would be raised after a training, and what later errors would not name."""
+    name = protocol.name
+    check_choice(f"checkpoint of the protocol {name}", protocol.checkpoint, ("validation", "test"))
+    for key in ("rates", "decays"):
+        if not protocol[key]:
+            raise UserError(
+                f"{key} of the protocol {name} must hold a number or more. Received: (). One is "
+                f'--set="{key}=(0.001,)".'
+            )
+    if protocol.crops not in (1, 3):
+        raise UserError(f"crops of the protocol {name} must be 1 or 3. Received: {protocol.crops}")
+    if protocol.epochs < 1:
+        raise UserError(
+            f"epochs of the protocol {name} must be at least 1. Received: {protocol.epochs}"
+        )
 
 
 def _column(subject: Subject, protocol: ConfigDict, column: str) -> tuple[dict, list[Path]]:

@@ -12,6 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from bod_keras.data.datasets.text import read_text
+from bod_keras.data.record import some
 from bod_keras.errors import UserError
 from bod_keras.evaluation.bias.changed_clips import ChangedClips, still
 from bod_keras.evaluation.bias.flow_noise import flow_noise
@@ -52,9 +53,9 @@ def run_bias(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
     )
     classes, names = classes_of(subject, column, train_y, test_y)
     at_once = subject.test.data.batch_size
-    rows = _rows(subject.test, protocol.subset)
+    rows, warnings = _rows(subject.test, protocol.subset)
     data = subject.test.clips(batch_size=min(at_once, len(rows)))
-    foreground, warnings = None, []
+    foreground = None
     if protocol.masks or any(b.frame is not None for r in subject.test.records for b in r.boxes):
         foreground = Foreground(data, protocol.masks)
     else:
@@ -83,6 +84,12 @@ def run_bias(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
                 videos[name] += [index[row] for row in kept]
                 scenes += backgrounds[0] if backgrounds else []
             bar.update(len(index))
+    if foreground and foreground.missing:
+        path, reason = next(iter(foreground.missing.items()))
+        warnings.append(
+            f"{len(foreground.missing)} of {len(rows)} videos have no mask and are left out where the actor "
+            f"must be known, such as {path}: {reason}"
+        )
     probes = _training_features(subject, protocol, read_out)
     answers = {
         part: _answers(
@@ -163,23 +170,28 @@ def _training_features(subject, protocol, read_out) -> dict[str, tuple[dict, lis
     return found
 
 
-def _rows(split: Split, subset: str) -> np.ndarray:
-    """Positions of the videos that a list names by path, by file or by name without the ending."""
+def _rows(split: Split, subset: str) -> tuple[np.ndarray, list[str]]:
+    """Positions of the videos that a list names by path, file or name without its ending, and warnings."""
     if not subset:
-        return np.arange(len(split.records))
+        return np.arange(len(split.records)), []
     rows = list(csv.reader(read_text(subset).splitlines()))
-    wanted = {row[0].strip() for row in rows if row}
-    found = [
-        i
-        for i, record in enumerate(split.records)
-        if wanted & {record.path, os.path.basename(record.path), PurePath(record.path).stem}
+    wanted = dict.fromkeys(row[0].strip() for row in rows if row and row[0].strip())
+    names = [
+        {record.path, os.path.basename(record.path), PurePath(record.path).stem}
+        for record in split.records
     ]
+    found = [i for i, of in enumerate(names) if of & wanted.keys()]
     if not found:
         raise UserError(
             f"None of the {len(split.records)} test videos is in {subset}. Its first column must be "
             "paths, names of files, or names without their ending."
         )
-    return np.array(found)
+    known = set().union(*names)
+    vain = [
+        name for i, name in enumerate(wanted) if name not in known and i
+    ]  # the first: a heading
+    said = f"{len(vain)} names of {subset} are of no test video: {some(vain)}"
+    return np.array(found), [said] if vain else []
 
 
 def _groups(protocol, labels, names, classes) -> dict[str, np.ndarray]:
@@ -229,8 +241,9 @@ def _table(answers, videos, scenes, labels, groups) -> dict[str, dict]:
                 p: (of[scuba] & ~of[scufo]).mean() for p, of in right.items()
             }
     swapped = "action_swap" if "action_swap" in videos else "background"
+    both = np.isin(videos["ordered"], videos[swapped])  # not every video has an actor
     derived[f"harmonic mean of ordered, {swapped}"] = {
-        p: _harmonic(of["ordered"].mean(), of[swapped].mean()) for p, of in right.items()
+        p: _harmonic(of["ordered"][both].mean(), of[swapped].mean()) for p, of in right.items()
     }
     for name, values in derived.items():
         rows[name] = {p: {"top1": float(v)} for p, v in values.items()}

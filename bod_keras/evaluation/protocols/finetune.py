@@ -199,7 +199,8 @@ def held_out_parts(
         raise UserError(
             f"The protocol {protocol.name} chooses on a part of each class of the training videos "
             f"(validation_share={protocol.validation_share}), but the smallest class has {counts.min()}. Give "
-            "more videos a class, or test the last epoch with --set=checkpoint=last."
+            "more videos a class, or leave the choice out: --set=checkpoint="
+            f"{'test' if protocol.kind == 'attentive' else 'last'}."
         )
     return left, held_out
 
