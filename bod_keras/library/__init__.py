@@ -8,6 +8,7 @@ from typing import Any
 _MODULES = {
     "Library": "library_file",
     "Match": "searching",
+    "PageServer": "page_server",
     "embed": "embedding",
     "find_duplicates": "duplicates",
     "read_library": "library_file",

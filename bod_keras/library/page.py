@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,13 +57,33 @@ def write_page(
         raise UserError(f"{folder} is a file. Choose a folder for the page.")
     rows = np.unique(np.linspace(0, len(library) - 1, min(most, len(library))).astype(int))
     loops, unread = _write_loops(library, rows, folder / "loops", workers, timeout)
-    kinds = [kind for kind in ("appearance", "motion") if BY[kind] in library.widths] or ["pooled"]
     near, similarity, places = {}, {}, {}
     keys = np.array(library.keys, dtype=object)[rows]
-    for kind in kinds:
+    for kind in kinds_of(library):
         units = library.unit_vectors(BY[kind])[rows]
-        near[kind], similarity[kind] = _neighbors(units, np.unique(keys, return_inverse=True)[1])
-        places[kind] = _map(units)
+        near[kind], similarity[kind] = neighbors(units, np.unique(keys, return_inverse=True)[1])
+        places[kind] = map_of(units)
+    text = page_text(library, rows, loops, {"near": near, "similarity": similarity, "map": places})
+    page = folder / "index.html"
+    with atomic_file(page) as part:
+        part.write_text(text, encoding="utf-8")
+    return page, unread
+
+
+def kinds_of(library: Library) -> list[str]:
+    """Return what rows of a library can be compared by on the page."""
+    return [kind for kind in ("appearance", "motion") if BY[kind] in library.widths] or ["pooled"]
+
+
+def page_text(library: Library, rows: np.ndarray, loops: Sequence[str], more: Mapping) -> str:
+    """Return the page of some rows as HTML.
+
+    Args:
+        library: the library.
+        rows: numbers of the rows, int (N,).
+        loops: name of the loop of each, "" if there is none.
+        more: further data of the page.
+    """
     spans = [
         [round(float(library.starts[row]), 2), round(float(library.ends[row]), 2)]
         if math.isfinite(library.ends[row])
@@ -81,57 +101,67 @@ def write_page(
         "labels": [library.labels[row] for row in rows],
         "spans": spans,
         "loops": loops,
-        "near": near,
-        "similarity": similarity,
-        "map": places,
+        "kinds": kinds_of(library),
+        **more,
     }
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     # In a script element nothing may look like a tag.
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    page = folder / "index.html"
-    with atomic_file(page) as part:
-        part.write_text(template.replace("__DATA__", text), encoding="utf-8")
-    return page, unread
+    return template.replace("__DATA__", text)
 
 
-def _write_loops(
-    library: Library, rows: np.ndarray, folder: Path, workers: int, timeout: float
-) -> tuple[list[str], dict[str, str]]:
-    """Name of the loop of each row, "" if there is none; and why."""
+def loop_name(library: Library, row: int) -> str:
+    """Return the name of a row's loop, another one when the video is another."""
+    text = f"{library.keys[row]} {_record(library, row).span}"
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def read_loops(
+    library: Library, rows: Sequence[int], workers: int, timeout: float
+) -> Iterator[tuple[int, bytes | None, str | None]]:
+    """Yield the index in `rows` of each loop, its WebP file, and the reason if there is none."""
     import cv2
 
     from bod_keras.data import augmentation
     from bod_keras.data.loading.reader import ClipReader, Task
     from bod_keras.data.loading.sample_source import SampleSource
 
-    folder.mkdir(parents=True, exist_ok=True)
-    sweep_parts(folder)
-    records = [_record(library, row) for row in rows]
-    names = [
-        hashlib.sha256(f"{library.keys[row]} {record.span}".encode()).hexdigest()[:20]
-        for row, record in zip(rows, records)
-    ]
-    missing = [i for i, name in enumerate(names) if not (folder / f"{name}.webp").exists()]
     clips, center = library.info["clips"], augmentation("none", _SIZE)
     reader = ClipReader(clips["frames"], clips["stride"], 0, center, center)
-    source = SampleSource(records, reader, workers, timeout)
+    source = SampleSource([_record(library, row) for row in rows], reader, workers, timeout)
     chosen = np.linspace(0, clips["frames"] - 1, _FRAMES).round().astype(int)
     shape = (1, clips["frames"], _SIZE, _SIZE, 3)
-    unread = {}
-    tasks = (Task(i, i, None, 1) for i in missing)
-    samples = source.samples(tasks, shape, window=16 + 4 * workers)
-    with contextlib.closing(samples), progress_bar(len(missing), "loops") as bar:
+    tasks = (Task(i, i, None, 1) for i in range(len(rows)))
+    with contextlib.closing(source.samples(tasks, shape, window=16 + 4 * workers)) as samples:
         for sample in samples:
-            i = sample.task.index
-            bar.update()
             if sample.reason is not None:
-                unread[records[i].path] = sample.reason
-                names[i] = ""
+                yield sample.task.index, None, sample.reason
                 continue
             strip = np.concatenate(list(sample.clips[0][chosen]), axis=1)[..., ::-1]
             _, encoded = cv2.imencode(".webp", strip, [cv2.IMWRITE_WEBP_QUALITY, 60])
+            yield sample.task.index, encoded.tobytes(), None
+
+
+def _write_loops(
+    library: Library, rows: np.ndarray, folder: Path, workers: int, timeout: float
+) -> tuple[list[str], dict[str, str]]:
+    """Name of the loop of each row, "" if there is none; and why."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep_parts(folder)
+    names = [loop_name(library, row) for row in rows]
+    missing = [i for i, name in enumerate(names) if not (folder / f"{name}.webp").exists()]
+    unread = {}
+    loops = read_loops(library, [rows[i] for i in missing], workers, timeout)
+    with contextlib.closing(loops), progress_bar(len(missing), "loops") as bar:
+        for index, encoded, reason in loops:
+            i = missing[index]
+            bar.update()
+            if encoded is None:
+                unread[library.paths[rows[i]]] = reason
+                names[i] = ""
+                continue
             with atomic_file(folder / f"{names[i]}.webp") as part:
-                part.write_bytes(encoded.tobytes())
+                part.write_bytes(encoded)
     return names, unread
 
 
@@ -140,13 +170,23 @@ def _record(library: Library, row: int) -> Record:
     return Record(library.paths[row], span=(start, end) if math.isfinite(end) else None)
 
 
-def _neighbors(units: np.ndarray, files: np.ndarray) -> tuple[list, list]:
-    """The nearest rows of other files, and their similarities in thousandths."""
+def neighbors(
+    units: np.ndarray, files: np.ndarray, rows: Sequence[int] | None = None
+) -> tuple[list, list]:
+    """Return the nearest rows of other files, and their similarities in thousandths.
+
+    Args:
+        units: vectors of length 1, float32 (N, K).
+        files: which file each is of, int (N,).
+        rows: whose neighbors; None for those of all.
+    """
+    rows = np.arange(len(units)) if rows is None else np.asarray(rows)
     count = min(_NEIGHBORS, len(units) - 1)
     index, similarity = [], []
-    for start in range(0, len(units), _ROWS_AT_ONCE):
-        block = units[start : start + _ROWS_AT_ONCE] @ units.T
-        block[files[start : start + _ROWS_AT_ONCE, None] == files] = -2.0
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        asked = rows[start : start + _ROWS_AT_ONCE]
+        block = units[asked] @ units.T
+        block[files[asked, None] == files] = -2.0
         if count < 1:
             index += [[] for _ in block]
             similarity += [[] for _ in block]
@@ -162,8 +202,8 @@ def _neighbors(units: np.ndarray, files: np.ndarray) -> tuple[list, list]:
     return index, similarity
 
 
-def _map(units: np.ndarray) -> list[list[int]]:
-    """The two directions of largest variance (PCA), each scaled to 0 to 1000."""
+def map_of(units: np.ndarray) -> list[list[int]]:
+    """Return the two directions of largest variance (PCA), each scaled to 0 to 1000."""
     centered = units - units.mean(axis=0)
     _, vectors = np.linalg.eigh(centered.T.astype(np.float64) @ centered)
     places = centered @ vectors[:, ::-1][:, :2]

@@ -1,16 +1,22 @@
 """The page of a library, in a real browser: neighbors, filters, keys, hostile names, no network."""
 
+import contextlib
+import http.client
 import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
 
 import bod_keras
 from bod_keras.data import Record
-from bod_keras.library import read_library, write_page
+from bod_keras.library import PageServer, read_library, write_page
 from bod_keras.library.library_file import write_rows
 from bod_keras.library.video_key import video_key
 from tests.small_run import write_video
@@ -121,6 +127,116 @@ def test_wrong_use_is_told(page, tmp_path):
         write_page(page[0], tmp_path / "other", most=0)
 
 
+@contextlib.contextmanager
+def served(library):
+    with PageServer(library) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def get(server, path, host=None):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    with contextlib.closing(connection):
+        connection.putrequest("GET", path, skip_host=True)
+        if host != "":
+            connection.putheader("Host", host or f"127.0.0.1:{server.server_port}")
+        connection.endheaders()
+        answer = connection.getresponse()
+        return answer.status, answer.headers["Content-Type"], answer.read()
+
+
+def test_a_server_gives_what_the_written_page_has(page):
+    library, written, unread = page
+    data = data_of(written)
+    with served(library) as server:
+        status, _, text = get(server, "/")
+        shown = json.loads(re.search(rb'id="data">(.*?)</script>', text)[1])
+        assert status == 200 and text.count(b"</script>") == 2 and b"<img src=x" not in text
+        assert [shown[key] for key in ("names", "labels", "spans", "title")] == [
+            data[key] for key in ("names", "labels", "spans", "title")
+        ]
+        for row in range(6):
+            found = json.loads(get(server, f"/near/{row}")[2])
+            for kind in ("appearance", "motion"):
+                assert found["near"][kind] == data["near"][kind][row]
+                assert found["similarity"][kind] == data["similarity"][kind][row]
+        for kind in ("appearance", "motion"):
+            assert json.loads(get(server, f"/map/{kind}")[2]) == data["map"][kind]
+        loops = [get(server, f"/loops/{name}.webp") for name in shown["loops"]]
+        for loop, name in zip(loops[:5], data["loops"]):
+            assert loop == (
+                200,
+                "image/webp",
+                (written.parent / "loops" / f"{name}.webp").read_bytes(),
+            )
+        status, kind, reason = loops[5]  # the video that is gone
+        assert (status, kind) == (404, "text/plain; charset=utf-8")
+        assert reason.decode() == unread[library.paths[5]]
+
+
+def test_a_server_gives_nothing_else(page):
+    library = page[0]
+    with served(library) as server:
+        for path in (
+            "/../../../etc/passwd",
+            "/loops/../../../../etc/passwd",
+            "/loops/%2e%2e%2fpage.html",
+            f"/loops/{library.paths[0]}",
+            library.paths[0],
+            "//etc/passwd",
+            "/near/6",
+            "/near/-1",
+            "/map/labels",
+            "/loops/",
+        ):
+            answer = get(server, path)
+            assert answer[0] == 404 and answer[2] == b"There is nothing at this address.", path
+        # A name that an attacker lets point here (DNS rebinding), another port, no name.
+        for host in ("evil.example", f"evil.example:{server.server_port}", "127.0.0.1:1", ""):
+            assert get(server, "/", host)[0] == 403
+            assert get(server, "/near/0", host)[0] == 403
+        assert get(server, "/", f"localhost:{server.server_port}")[0] == 200
+        assert server.server_address[0] == "127.0.0.1"
+        with pytest.raises(bod_keras.UserError, match="Choose another, or 0 for a free one"):
+            PageServer(library, server.server_port)
+    with pytest.raises(bod_keras.UserError, match="cannot be served at port 70000"):
+        PageServer(library, 70000)
+
+
+@slow
+def test_ctrl_c_ends_the_command_without_an_error(page):
+    command = "import sys; from bod_keras.commands.console.main import main; main(sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, "explore", str(page[0].path), "--serve"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        line = process.stdout.readline()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/ shows 6 rows\. Ctrl-C ends it\.\n", line)
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=20)
+    assert (process.returncode, *rest) == (0, "", "")
+
+
+def test_options_of_the_other_kind_are_refused(page, capsys):
+    from bod_keras.commands.console.explore import main
+
+    for options, told in (
+        (["--serve", "--output=page"], "Leave out --output"),
+        (["--port=1"], "Add --serve"),
+    ):
+        with pytest.raises(SystemExit):
+            main([str(page[0].path), *options])
+        assert told in capsys.readouterr().err
+
+
 @pytest.fixture
 def browser(monkeypatch, tmp_path):
     webdriver = pytest.importorskip("selenium.webdriver")
@@ -154,13 +270,19 @@ def wait_for(condition):
 
 
 @slow
-def test_in_a_browser(page, browser):
+@pytest.mark.parametrize("how", ["written", "served"])
+def test_in_a_browser(page, browser, how):
+    with served(page[0]) if how == "served" else contextlib.nullcontext() as server:
+        look_around(page, browser, server)
+
+
+def look_around(page, browser, server):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
     library, written, _ = page
     data = data_of(written)
-    browser.get(written.as_uri())
+    browser.get(server.url if server else written.as_uri())
 
     def tiles(where="#grid"):
         return browser.find_elements(By.CSS_SELECTOR, f"{where} .tile")
@@ -175,6 +297,9 @@ def test_in_a_browser(page, browser):
 
     assert rows("#grid") == list(range(6))
     wait_for(loaded)
+    if server:  # a video that is gone is told where its loop would be
+        told = browser.find_element(By.CSS_SELECTOR, '#grid [data-row="5"] .loop')
+        wait_for(lambda: told.get_attribute("textContent") == page[2][library.paths[5]])
     # Hostile names are shown as they are, and nothing in them ran.
     assert browser.title == "library"
     shown = [
@@ -222,4 +347,5 @@ def test_in_a_browser(page, browser):
     browser.set_window_size(500, 800)
     wide = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     assert browser.execute_script(wide)
-    assert [line["message"] for line in browser.get_log("browser")] == []
+    messages = [line["message"] for line in browser.get_log("browser")]
+    assert [text for text in messages if not (server and "404 (Not Found)" in text)] == []
