@@ -3,7 +3,7 @@
 import numpy as np
 
 from bod_keras.evaluation import format_table, summarize
-from bod_keras.evaluation.pictures.plots import _NAMED, _figure, _save, _tidy
+from bod_keras.evaluation.pictures.plots import _NAMED, _figure, _save, _tidy, log_scale
 
 _KEYS = ("regime", "encoder", "framework", "rho", "variant")
 # Of a factor: accuracy from each part, chance, and how far the other factor's part is above it.
@@ -144,7 +144,7 @@ def _plot_gradients(results):
             part = name.removesuffix("gradient_norm").strip("_") or "total"
             color = _NAMED.get(part, _NAMED["total"])
             (lines[f"{part} loss"],) = column[0].plot(steps, values, "-", lw=1.6, color=color)
-        column[0].set_yscale("log")
+        log_scale(column[0])
         column[0].set_title(f"{result['case']['regime']}: {result['case']['variant']}", fontsize=10)
         for factor in _FACTORS:
             best = [max(point["probes"][factor].values()) for point in result["curve"]]
