@@ -90,7 +90,8 @@ def _plot_bars(results):
             axis.errorbar(means, places + shift, xerr=errors, **bars)
             levels = [row[f"{factor}: chance"][0] for row in members if f"{factor}: chance" in row]
             if levels:
-                line = {"color": _NAMED[factor], "ls": "--", "lw": 1.1, "zorder": 3}
+                dashes = "--" if factor == "static" else ":"
+                line = {"color": "black", "ls": dashes, "lw": 1.3, "zorder": 3}
                 axis.axvline(np.mean(levels), label=f"chance, {factor} factor", **line)
         axis.set_yticks(places, [row["variant"] for row in members])
         axis.set_xlim(0, 1)

@@ -183,26 +183,18 @@ def test_online_curves_have_a_panel_each_and_their_chance(tmp_path):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The figures that are written, in order, no text clipped; the files are coarse, which is faster."""
+    """The figures that are written, in order, nothing clipped; the files are coarse, which is faster."""
     figures, write = [], Figure.savefig
 
     def savefig(figure, path, dpi, **kwargs):
         figures.append(figure)
-        write(figure, path, dpi=dpi / 6, **kwargs)
+        write(figure, path, dpi=dpi / 3, **kwargs)
+        picture = cv2.imread(str(path))
+        for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+            assert edge.min() > 250
 
     monkeypatch.setattr(Figure, "savefig", savefig)
-    yield figures
-    for figure in figures:
-        for text in (text for axis in figure.axes for text in texts_of(axis)):
-            box = text.get_window_extent()
-            assert box.x0 >= -1 and box.y0 >= -1, text
-            assert box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1, text
-
-
-def texts_of(axis):
-    legend = axis.get_legend()
-    named = legend.get_texts() if legend else []
-    return [axis.title, axis.xaxis.label, axis.yaxis.label, *named]
+    return figures
 
 
 def lines_of(axis):
@@ -276,7 +268,7 @@ def test_logarithmic_axes_have_plain_numbers(tmp_path, drawn):
     assert "0.1" in ticks and not any("$" in tick for tick in ticks)
 
 
-@pytest.mark.parametrize("threshold, rule", [(None, "closest to 1 of each"), (0.4, "within 0.4")])
+@pytest.mark.parametrize("threshold, rule", [(None, "closest of a clip"), (0.4, "within 0.4")])
 def test_the_spectrum_shows_the_choice_of_the_split(tmp_path, drawn, threshold, rule):
     """As many are static as the trace of the split's own projector says."""
     model = tiny_model(decoupling=bod_keras.Decoupling(threshold=threshold))

@@ -287,7 +287,8 @@ def plot_spectrum(
             f"threshold must be positive (a distance from 1). Received: {threshold!r}. "
             "Use the split's own threshold."
         )
-    figure = _figure(6.4 * len(panels), 7.4)
+    figure = _figure(6.4 * len(panels), 7.6)
+    figure.set_layout_engine("compressed")  # made for panels that stay square
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (name, values) in zip(axes, panels.items()):
         near = np.abs(values - 1) <= threshold if static is None else np.asarray(static[name], bool)
@@ -477,7 +478,7 @@ def _draw_spectrum(
     chosen = np.abs(eigenvalues[near] - 1)
     if threshold is None:
         threshold = float(np.median(chosen)) if chosen.size else 0.0
-        rule = f"rule: closest to 1 of each clip (half within {threshold:.2g})"
+        rule = f"rule: closest of a clip (half within {threshold:.2g})"
     else:
         beyond = int((chosen > threshold).sum())
         rule = f"rule: within {threshold:g} of 1"
