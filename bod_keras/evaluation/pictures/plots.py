@@ -490,7 +490,7 @@ def _draw_spectrum(
     reach = max(1.1 + 1.1 * threshold, min(_FARTHEST, 1.1 * distance.max()))
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="real", ylabel="imaginary")
     outside = int((distance > reach).sum())
-    note = f" ({outside} outside the picture)" if outside else ""
+    note = f"\n({outside} outside the picture)" if outside else ""
     of = name and f", {name}"
     axis.set_title(f"eigenvalues of the Koopman operators{of}{note}")
     place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1), "ncols": 2}
