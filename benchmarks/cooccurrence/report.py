@@ -3,7 +3,7 @@
 import numpy as np
 
 from bod_keras.evaluation import format_table, summarize
-from bod_keras.evaluation.pictures.plots import _NAMED, _figure, _save, _tidy
+from bod_keras.evaluation.pictures.plots import _NAMED, _figure, _save, _tidy, log_scale
 
 _KEYS = ("regime", "encoder", "framework", "rho", "variant")
 # Of a factor: accuracy from each part, chance, and how far the other factor's part is above it.
@@ -90,7 +90,8 @@ def _plot_bars(results):
             axis.errorbar(means, places + shift, xerr=errors, **bars)
             levels = [row[f"{factor}: chance"][0] for row in members if f"{factor}: chance" in row]
             if levels:
-                line = {"color": _NAMED[factor], "ls": "--", "lw": 1.1, "zorder": 3}
+                dashes = "--" if factor == "static" else ":"
+                line = {"color": "black", "ls": dashes, "lw": 1.3, "zorder": 3}
                 axis.axvline(np.mean(levels), label=f"chance, {factor} factor", **line)
         axis.set_yticks(places, [row["variant"] for row in members])
         axis.set_xlim(0, 1)
@@ -144,7 +145,7 @@ def _plot_gradients(results):
             part = name.removesuffix("gradient_norm").strip("_") or "total"
             color = _NAMED.get(part, _NAMED["total"])
             (lines[f"{part} loss"],) = column[0].plot(steps, values, "-", lw=1.6, color=color)
-        column[0].set_yscale("log")
+        log_scale(column[0])
         column[0].set_title(f"{result['case']['regime']}: {result['case']['variant']}", fontsize=10)
         for factor in _FACTORS:
             best = [max(point["probes"][factor].values()) for point in result["curve"]]

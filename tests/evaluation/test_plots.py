@@ -1,12 +1,17 @@
 """Plots: a picture of the right size with something in it, and the errors."""
 
+import math
 import sys
 
 import cv2
+import keras
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+import bod_keras
 from bod_keras.evaluation import (
+    chosen_eigenvalues,
     plot_factors,
     plot_history,
     plot_monitors,
@@ -14,6 +19,7 @@ from bod_keras.evaluation import (
     plot_spectrum,
 )
 from bod_keras.evaluation.pictures import plots as plots_module
+from tests.tiny_models import make_moving_views
 
 
 def read_picture(png):
@@ -173,3 +179,116 @@ def test_online_curves_have_a_panel_each_and_their_chance(tmp_path):
     empty = write_history(tmp_path / "e.csv", "epoch,loss", [(1, 2.0)])
     with pytest.raises(ValueError, match="one column of online evaluation"):
         plot_online(empty, tmp_path / "e.png")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are written, in order, nothing clipped; the files are coarse, which is faster."""
+    figures, write = [], Figure.savefig
+
+    def savefig(figure, path, dpi, **kwargs):
+        figures.append(figure)
+        write(figure, path, dpi=dpi / 3, **kwargs)
+        picture = cv2.imread(str(path))
+        for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+            assert edge.min() > 250
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return figures
+
+
+def lines_of(axis):
+    return {line.get_label(): line for line in axis.lines}
+
+
+def tiny_model(framework="VSimCLR", decoupling=True, **kwargs):
+    keras.utils.set_random_seed(0)
+    encoder = bod_keras.encoders.FrameCNN(input_shape=(4, 8, 8, 3), widths=(4,))
+    return getattr(bod_keras, framework)(encoder, decoupling=decoupling, **kwargs)
+
+
+def test_losses_have_their_chance_and_the_trained_sum_its_weights(tmp_path, drawn):
+    header = "step,loss,static_loss,dynamic_loss,val_static_loss"
+    rows = [(i, 12.0, 4.0, 4.0, 4.2) for i in range(9)]
+    source = write_history(tmp_path / "h.csv", header, rows)
+    model = tiny_model(decoupling=bod_keras.Decoupling(dynamic_weight=2.0))
+    levels = model.chance_losses(64)
+    plot_history(source, tmp_path / "h.png", levels, model.loss_weights)
+    lines = lines_of(drawn[0].axes[0])
+    assert set(lines) == {
+        "trained: static + 2 dynamic",
+        "static",
+        "dynamic",
+        "static, validation",
+        "chance of static and dynamic, 4.84",
+    }
+    chance = lines["chance of static and dynamic, 4.84"]
+    np.testing.assert_allclose(chance.get_ydata(), math.log(127))
+    named = [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()]
+    assert sorted(named) == sorted(lines)
+    assert lines["static, validation"].get_color() == lines["static"].get_color()
+    plot_history(source, tmp_path / "h.png")
+    assert not any("chance" in label for label in lines_of(drawn[1].axes[0]))
+
+
+def test_chance_is_the_loss_of_embeddings_that_are_alike():
+    same = np.ones((6, 8), "float32")
+    plain = tiny_model(decoupling=None)
+    loss = float(plain.part_loss("base", [same, same], None, False))
+    assert plain.chance_losses(6) == {"loss": pytest.approx(loss, rel=1e-5)}
+    moco = tiny_model("VMoCo", None, queue_size=16)
+    keys = np.ones((10, moco.parts["base"]), "float32")
+    moco.queues["base"].enqueue(keys)
+    loss = float(moco.part_loss("base", [keys, keys], [keys, keys], False))
+    assert moco.chance_losses(6) == {"loss": pytest.approx(loss, rel=1e-5)}
+    assert loss == pytest.approx(math.log(11), rel=1e-5)  # 10 keys of 16 are there
+    assert tiny_model("VBYOL").chance_losses(6) == {}
+    assert plain.loss_weights == {}
+
+
+def test_every_monitor_says_what_is_good(tmp_path, drawn):
+    endings = [ending for group, _ in plots_module._MONITORS.values() for ending in group]
+    source = write_history(
+        tmp_path / "h.csv", ",".join(["step", *endings]), [(1, *[0.5] * len(endings))]
+    )
+    plot_monitors(source, tmp_path / "m.png")
+    titles = dict(axis.get_title().split("\n") for axis in drawn[0].axes)
+    assert len(titles) == 9
+    assert all(
+        said.startswith(("good: ", "\u2191 higher", "\u2193 lower")) for said in titles.values()
+    )
+    assert titles["alignment"] == "\u2193 lower is better"
+    assert titles["effective rank"].startswith("\u2191 higher is better")
+
+
+def test_logarithmic_axes_have_plain_numbers(tmp_path, drawn):
+    source = write_history(tmp_path / "h.csv", "step,loss", [(i, 10.0**-i) for i in range(4)])
+    plot_history(source, tmp_path / "h.png")
+    ticks = [tick.get_text() for tick in drawn[0].axes[0].get_yticklabels()]
+    assert "0.1" in ticks and not any("$" in tick for tick in ticks)
+
+
+@pytest.mark.parametrize("threshold, rule", [(None, "closest of a clip"), (0.4, "within 0.4")])
+def test_the_spectrum_shows_the_choice_of_the_split(tmp_path, drawn, threshold, rule):
+    """As many are static as the trace of the split's own projector says."""
+    model = tiny_model(decoupling=bod_keras.Decoupling(threshold=threshold))
+    views = make_moving_views(videos=5, frames=4, size=8)[:, :1]
+    values, static = chosen_eigenvalues(model, [{"views": views}])
+    z = model(views[:, 0])
+    for name, part in zip(("static part", "dynamic part"), model.part_embeddings(z)):
+        projector = keras.ops.convert_to_numpy(model.split.split(part).projector)
+        assert static[name].sum() == pytest.approx(
+            np.trace(projector, axis1=1, axis2=2).sum(), abs=0.05
+        )
+    plot_spectrum(values, threshold, tmp_path / "s.png", static)
+    for axis, name in zip(drawn[0].axes, values):
+        assert axis.get_title().endswith(name)
+        (label,) = (label for label in lines_of(axis) if label.startswith("rule: "))
+        assert rule in label
+        circle = lines_of(axis)[label].get_xydata()
+        radius = threshold or np.median(np.abs(values[name][static[name]] - 1))
+        np.testing.assert_allclose(np.hypot(circle[:, 0] - 1, circle[:, 1]), radius, atol=1e-9)
+        others, own = (group.get_offsets() for group in axis.collections)
+        assert len(own) == static[name].sum() and len(others) == (~static[name]).sum()
+    with pytest.raises(ValueError, match="static must say which"):
+        plot_spectrum(values, None, tmp_path / "s.png")

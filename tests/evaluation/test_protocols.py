@@ -212,6 +212,20 @@ def test_neighbors_and_recalls_are_those_of_a_slow_search(shared, tmp_path):
     assert result["gallery"] == 12  # so R@20 and R@50 are not there
 
 
+@slow
+def test_neighbors_by_motion_move(shared, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    files = run_protocol(subject_of(shared, tmp_path), small("retrieval"))["files"]
+    assert [name for name in files if name.endswith(".gif")] == ["neighbors-dynamic-label.gif"]
+    with image.open(tmp_path / "neighbors-dynamic-label.gif") as picture:
+        pages = []
+        for page in range(picture.n_frames):
+            picture.seek(page)
+            pages.append(np.asarray(picture.convert("L"), float))
+    assert len(pages) > 1
+    assert all(np.abs(a - b).max() > 20 for a, b in zip(pages, pages[1:]))
+
+
 def test_a_part_that_is_not_there(shared, tmp_path):
     protocol = small("knn", "parts=('static', 'motion')")
     with pytest.raises(ValueError, match="asks for the parts static, motion, but .*pooled, static"):

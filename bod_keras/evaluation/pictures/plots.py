@@ -112,7 +112,7 @@ def plot_history(
         _draw_chance(axis, {name: (chance or {})[name] for name in names if name in (chance or {})})
         values = np.concatenate([losses[name][np.isfinite(losses[name])] for name in names])
         if values.min() > 0 and values.max() > 100 * values.min():
-            axis.set_yscale("log")
+            log_scale(axis)
         axis.set_ylabel("loss")
         axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
         _tidy(axis)
@@ -287,7 +287,8 @@ def plot_spectrum(
             f"threshold must be positive (a distance from 1). Received: {threshold!r}. "
             "Use the split's own threshold."
         )
-    figure = _figure(6.4 * len(panels), 7.0)
+    figure = _figure(6.4 * len(panels), 7.6)
+    figure.set_layout_engine("compressed")  # made for panels that stay square
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (name, values) in zip(axes, panels.items()):
         near = np.abs(values - 1) <= threshold if static is None else np.asarray(static[name], bool)
@@ -450,7 +451,7 @@ def _finish_monitor(axis, title: str, values: np.ndarray) -> None:
     elif "share" in _MONITORS[title][1]:
         axis.set_ylim(-0.05, 1.05)
     elif "rank" not in title and values.min() > 0 and values.max() > 10 * values.min():
-        axis.set_yscale("log")
+        log_scale(axis)
     elif values.max() > 0:
         axis.set_ylim(0, 1.15 * values.max())
     if "similarity" in title:
@@ -471,11 +472,13 @@ def _draw_spectrum(
     for mask, part in ((~near, "dynamic"), (near, "static")):
         x, y = eigenvalues.real[mask], eigenvalues.imag[mask]
         label = f"{part}: {mask.sum()} ({mask.mean():.0%})"
-        axis.scatter(x, y, s=16, alpha=alpha, color=_NAMED[part], linewidths=0, label=label)
+        axis.scatter(
+            x, y, s=16, alpha=alpha, color=_NAMED[part], linewidths=0, label=label, zorder=3
+        )
     chosen = np.abs(eigenvalues[near] - 1)
     if threshold is None:
         threshold = float(np.median(chosen)) if chosen.size else 0.0
-        rule = f"rule: closest to 1 of each clip (half within {threshold:.2g})"
+        rule = f"rule: closest of a clip (half within {threshold:.2g})"
     else:
         beyond = int((chosen > threshold).sum())
         rule = f"rule: within {threshold:g} of 1"
@@ -487,7 +490,7 @@ def _draw_spectrum(
     reach = max(1.1 + 1.1 * threshold, min(_FARTHEST, 1.1 * distance.max()))
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="real", ylabel="imaginary")
     outside = int((distance > reach).sum())
-    note = f" ({outside} outside the picture)" if outside else ""
+    note = f"\n({outside} outside the picture)" if outside else ""
     of = name and f", {name}"
     axis.set_title(f"eigenvalues of the Koopman operators{of}{note}")
     place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1), "ncols": 2}
@@ -505,6 +508,15 @@ def _figure(width: float, height: float):
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def log_scale(axis: Any) -> None:
+    """Make the vertical axis of a panel logarithmic, with plain numbers: `_save` draws no formulas."""
+    from matplotlib.ticker import LogFormatter
+
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
 
 
 def _tidy(axis) -> None:

@@ -86,7 +86,7 @@ def run_retrieval(subject: Subject, protocol: ConfigDict) -> dict[str, Any]:
                     [
                         f"{_line(wanted[q])}\n{_name(test[q])}",
                         *(
-                            f"{cosine:.2f} {_line(known[i])}\n{_name(train[i])}"
+                            f"{cosine:.2f}: {_line(known[i])}\n{_name(train[i])}"
                             for i, cosine in zip(index[q], similarity[q])
                         ),
                     ]
