@@ -219,7 +219,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
     build_optimizer(config, steps_per_epoch=1)
     name = config["framework"]["name"]
     settings = set(config["framework"]) - {"name"}
-    FRAMEWORKS[name]  # an unknown one is refused
+    FRAMEWORKS[name], ENCODERS[config["encoder"]["name"]]  # unknown ones are refused
     if ":" not in name and settings != framework_settings(name).keys():
         raise UserError(
             f"config.framework holds the settings of another framework than {name}: "

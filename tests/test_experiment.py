@@ -128,3 +128,10 @@ def test_what_needs_no_labels_takes_the_test_videos_or_else_all(ucf101, tmp_path
     touch(tmp_path / "others", "a.avi", "b.avi")
     own.probe.test = str(tmp_path / "others")
     assert len(experiment.unlabeled_catalog(own.to_dict()).records) == 2
+
+
+def test_an_unknown_encoder_is_told_before_videos_are_read():
+    config = demo.get_config("bod,smoke").to_dict()
+    config["encoder"]["name"] = "frame_cn"
+    with pytest.raises(bod_keras.UserError, match="frame_cn.*frame_cnn"):
+        experiment.check_settings(config)
