@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bod_keras import experiment
-from bod_keras.configs import base
+from bod_keras.configs import base, demo
+from bod_keras.errors import UserError
 from tests.data.datasets.trees import touch, write_files
 from tests.video_files import save_video
 
@@ -133,5 +134,5 @@ def test_what_needs_no_labels_takes_the_test_videos_or_else_all(ucf101, tmp_path
 def test_an_unknown_encoder_is_told_before_videos_are_read():
     config = demo.get_config("bod,smoke").to_dict()
     config["encoder"]["name"] = "frame_cn"
-    with pytest.raises(bod_keras.UserError, match="frame_cn.*frame_cnn"):
+    with pytest.raises(UserError, match="frame_cn.*frame_cnn"):
         experiment.check_settings(config)
