@@ -62,7 +62,8 @@ class PageServer(http.server.ThreadingHTTPServer):
         text = page_text(self.library, np.arange(len(rows)), names, {"map": {}, "served": True})
         policy = "default-src 'none'; "
         self._page = text.replace(policy, f"{policy}connect-src 'self'; ", 1).encode()
-        self._once, self._readers = threading.Lock(), threading.Semaphore(_READERS)
+        self._units_once, self._map_once = threading.Lock(), threading.Lock()
+        self._readers = threading.Semaphore(_READERS)
         self._loop = functools.lru_cache(_KEPT)(self._read_loop)
         self._map = functools.lru_cache(None)(lambda kind: map_of(self._units(kind)))
         try:
@@ -90,22 +91,21 @@ class PageServer(http.server.ThreadingHTTPServer):
             except _NoLoopError as error:
                 return 404, "text/plain; charset=utf-8", _text(str(error))
         if room == "map" and name in kinds_of(self.library):
-            with self._once:
+            with self._map_once:
                 return _json(self._map(name))
         if room == "near" and name.isascii() and name.isdigit() and len(name) < 12:
             row = int(name)
             if row < len(self.library):
                 found: dict[str, dict] = {"near": {}, "similarity": {}}
                 for kind in kinds_of(self.library):
-                    with self._once:
-                        units = self._units(kind)
-                    index, cosine = neighbors(units, self._files, [row])
+                    index, cosine = neighbors(self._units(kind), self._files, [row])
                     found["near"][kind], found["similarity"][kind] = index[0], cosine[0]
                 return _json(found)
         return 404, "text/plain; charset=utf-8", b"There is nothing at this address."
 
     def _units(self, kind: str) -> np.ndarray:
-        return self.library.unit_vectors(BY[kind])
+        with self._units_once:
+            return self.library.unit_vectors(BY[kind])
 
     def _read_loop(self, name: str) -> bytes:
         with self._readers:

@@ -216,6 +216,7 @@ def test_ctrl_c_ends_the_command_without_an_error(page):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "BOD_KERAS_READER": "1"},
     )
     with process:
         line = process.stdout.readline()
