@@ -19,6 +19,7 @@ from bod_keras.evaluation import (
     plot_spectrum,
 )
 from bod_keras.evaluation.pictures import plots as plots_module
+from tests.tiers import slow
 from tests.tiny_models import make_moving_views
 
 
@@ -268,7 +269,9 @@ def test_logarithmic_axes_have_plain_numbers(tmp_path, drawn):
     assert "0.1" in ticks and not any("$" in tick for tick in ticks)
 
 
-@pytest.mark.parametrize("threshold, rule", [(None, "closest of a clip"), (0.4, "within 0.4")])
+@pytest.mark.parametrize(
+    "threshold, rule", [(None, "closest of a clip"), pytest.param(0.4, "within 0.4", marks=slow)]
+)
 def test_the_spectrum_shows_the_choice_of_the_split(tmp_path, drawn, threshold, rule):
     """As many are static as the trace of the split's own projector says."""
     model = tiny_model(decoupling=bod_keras.Decoupling(threshold=threshold))
