@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image, ImageSequence
 
 
 def read_picture(path):
@@ -20,6 +21,11 @@ def check_output(path):
     path = Path(path)
     if path.suffix == ".png":
         read_picture(path)
+    elif path.suffix == ".gif":
+        with Image.open(path) as picture:
+            pages = [np.asarray(page.convert("RGB")) for page in ImageSequence.Iterator(picture)]
+        assert len(pages) > 1 and all(page.std() > 5 for page in pages), path
+        assert any((page != pages[0]).any() for page in pages), path
     elif path.suffix == ".csv":
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))

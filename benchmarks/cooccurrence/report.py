@@ -3,7 +3,13 @@
 import numpy as np
 
 from bod_keras.evaluation import format_table, summarize
-from bod_keras.evaluation.pictures.plots import _NAMED, _figure, _save, _tidy, log_scale
+from bod_keras.evaluation.pictures.plots import (
+    NAMED_COLORS,
+    log_scale,
+    new_figure,
+    save_figure,
+    tidy_axes,
+)
 
 _KEYS = ("regime", "encoder", "framework", "rho", "variant")
 # Of a factor: accuracy from each part, chance, and how far the other factor's part is above it.
@@ -51,19 +57,19 @@ def table(results):
 
 def plot(study, results, png):
     figure = {"rho": _plot_rho, "gradients": _plot_gradients}.get(study, _plot_bars)(results)
-    _save(figure, png)
+    save_figure(figure, png)
 
 
 def show_clips(clips, png):
     """A picture of some clips (N, T, H, W, 3) of each regime, a row a clip: ``{regime: clips}``."""
     height = sum(map(len, clips.values()))
-    figure = _figure(6, 0.78 * height)
+    figure = new_figure(6, 0.78 * height)
     axes = figure.subplots(len(clips), squeeze=False)[:, 0]
     for axis, (regime, rows) in zip(axes, clips.items()):
         axis.imshow(np.concatenate([np.concatenate(list(clip), axis=1) for clip in rows]))
         axis.set_title(regime, fontsize=9)
         axis.axis("off")
-    _save(figure, png)
+    save_figure(figure, png)
 
 
 def _plot_bars(results):
@@ -76,7 +82,7 @@ def _plot_bars(results):
     columns = min(2, len(panels))
     lines = -(-len(panels) // columns)
     size = (6.5 * columns, (1.6 + 0.32 * height) * lines)
-    figure = _figure(*size)
+    figure = new_figure(*size)
     axes = figure.subplots(lines, columns, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
@@ -85,7 +91,9 @@ def _plot_bars(results):
         for shift, factor in ((0.18, "static"), (-0.18, "dynamic")):
             means, errors = np.array([[x or 0.0 for x in row[factor]] for row in members]).T
             label = f"{factor} factor"
-            axis.barh(places + shift, means, 0.34, color=_NAMED[factor], label=label, zorder=2)
+            axis.barh(
+                places + shift, means, 0.34, color=NAMED_COLORS[factor], label=label, zorder=2
+            )
             bars = {"fmt": "none", "ecolor": "black", "elinewidth": 1.1, "capsize": 3, "zorder": 4}
             axis.errorbar(means, places + shift, xerr=errors, **bars)
             levels = [row[f"{factor}: chance"][0] for row in members if f"{factor}: chance" in row]
@@ -97,7 +105,7 @@ def _plot_bars(results):
         axis.set_xlim(0, 1)
         axis.set_title(f"{name[0]}, {name[1]}, {name[2]}, rho = {name[3]}", fontsize=10)
         axis.set_xlabel("accuracy of the linear probe, best part")
-        _tidy(axis)
+        tidy_axes(axis)
         axis.grid(axis="y", visible=False)
         axis.grid(axis="x", color="0.9", lw=0.8, zorder=0)
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -110,7 +118,7 @@ def _plot_rho(results):
     """Both factors against rho, a panel a regime."""
     rows = rows_of(results)
     regimes = list(dict.fromkeys(row["regime"] for row in rows))
-    figure = _figure(5.5 * len(regimes), 4.4)
+    figure = new_figure(5.5 * len(regimes), 4.4)
     axes = figure.subplots(1, len(regimes), squeeze=False)
     for axis, regime in zip(axes.flat, regimes):
         for variant, style in (("plain", "--"), ("default", "-")):
@@ -120,9 +128,9 @@ def _plot_rho(results):
                 means, errors = np.array([[v or 0.0 for v in row[factor]] for row in members]).T
                 label = f"{factor}, {variant}"
                 line = {"fmt": f"o{style}", "lw": 1.6, "ms": 3.5, "capsize": 3}
-                axis.errorbar(x, means, errors, color=_NAMED[factor], label=label, **line)
+                axis.errorbar(x, means, errors, color=NAMED_COLORS[factor], label=label, **line)
         axis.set(title=regime, xlabel="rho", ylabel="linear probe, best part", ylim=(0, 1))
-        _tidy(axis)
+        tidy_axes(axis)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return figure
@@ -131,7 +139,7 @@ def _plot_rho(results):
 def _plot_gradients(results):
     """Along training: above the gradient norms on the encoder, below the probes; a column a variant."""
     first = [r for r in results if r["case"]["seed"] == min(x["case"]["seed"] for x in results)]
-    figure = _figure(4 * len(first), 6.6)
+    figure = new_figure(4 * len(first), 6.6)
     axes = figure.subplots(2, len(first), squeeze=False, sharex=True, sharey="row")
     lines = {}
     for column, result in zip(axes.T, first):
@@ -143,17 +151,17 @@ def _plot_gradients(results):
         }
         for name, values in norms.items():
             part = name.removesuffix("gradient_norm").strip("_") or "total"
-            color = _NAMED.get(part, _NAMED["total"])
+            color = NAMED_COLORS.get(part, NAMED_COLORS["total"])
             (lines[f"{part} loss"],) = column[0].plot(steps, values, "-", lw=1.6, color=color)
         log_scale(column[0])
         column[0].set_title(f"{result['case']['regime']}: {result['case']['variant']}", fontsize=10)
         for factor in _FACTORS:
             best = [max(point["probes"][factor].values()) for point in result["curve"]]
-            (line,) = column[1].plot(steps, best, "o--", lw=1.6, ms=3.5, color=_NAMED[factor])
+            (line,) = column[1].plot(steps, best, "o--", lw=1.6, ms=3.5, color=NAMED_COLORS[factor])
             lines[f"{factor} factor"] = line
         column[1].set(xlabel="step", ylim=(0, 1))
         for axis in column:
-            _tidy(axis)
+            tidy_axes(axis)
     axes[0, 0].set_ylabel("gradient norm on the encoder")
     axes[1, 0].set_ylabel("linear probe, best part")
     place = {"loc": "outside lower center", "ncols": len(lines), "frameon": False}

@@ -47,14 +47,14 @@ def test_history(tmp_path):
     plot_history(source, tmp_path / "new" / "losses.png")
     picture = read_picture(tmp_path / "new" / "losses.png")
     for label in ("static", "dynamic", "prediction"):
-        assert count_color(picture, plots_module._NAMED[label]) > 200
+        assert count_color(picture, plots_module.NAMED_COLORS[label]) > 200
 
 
 def test_history_panels_group_scales():
     flat = {"loss": 8.0, "static_loss": 4.0, "prediction_loss": 0.01, "dynamic_loss": 4.0}
     losses = {name: np.full(3, value) for name, value in flat.items()}
     losses["loss"][1] = np.nan
-    groups = plots_module._group_by_scale(losses)
+    groups = plots_module.group_by_scale(losses)
     assert groups == [["loss", "static_loss", "dynamic_loss"], ["prediction_loss"]]
 
 
@@ -86,8 +86,8 @@ def test_monitors(tmp_path):
     plot_monitors(source, tmp_path / "new" / "monitors.png")
     picture = read_picture(tmp_path / "new" / "monitors.png")
     for label in ("static", "dynamic"):
-        assert count_color(picture, plots_module._NAMED[label]) > 1000
-    assert count_color(picture, plots_module._GRAY) > 1000
+        assert count_color(picture, plots_module.NAMED_COLORS[label]) > 1000
+    assert count_color(picture, plots_module.GRAY) > 1000
 
 
 @pytest.mark.parametrize("name", ["static_eigenvalues", "no_static", "spectral_radius"])
@@ -101,8 +101,8 @@ def test_statistics_of_two_heads_have_the_colors_of_their_parts(tmp_path, name):
         source = write_history(tmp_path / "h.csv", f"step,{header}", rows)
         plot_monitors(source, tmp_path / "m.png")
         picture = read_picture(tmp_path / "m.png")
-        assert (count_color(picture, plots_module._NAMED["static"]) > 300) == static
-        assert (count_color(picture, plots_module._GRAY) > 300) == gray
+        assert (count_color(picture, plots_module.NAMED_COLORS["static"]) > 300) == static
+        assert (count_color(picture, plots_module.GRAY) > 300) == gray
 
 
 def test_monitors_of_one_kind_and_none(tmp_path):
@@ -120,7 +120,7 @@ def test_spectrum(tmp_path):
     plot_spectrum(np.concatenate([moving, np.ones(40), [9.0]]), 0.1, tmp_path / "s.png")
     picture = read_picture(tmp_path / "s.png")
     # Forty points on top of each other are opaque: the static ones reach their full color.
-    assert count_color(picture, plots_module._NAMED["static"]) > 30
+    assert count_color(picture, plots_module.NAMED_COLORS["static"]) > 30
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,9 @@ def test_factors(tmp_path):
     table = {"plain": {"motion": {"pooled": (0.2, 0.0)}}, "ours": {"motion": parts, "shape": parts}}
     plot_factors(table, {"motion": 0.125, "shape": 0.1}, tmp_path / "f.png")
     picture = read_picture(tmp_path / "f.png")
-    tall, short = (count_color(picture, plots_module._NAMED[p]) for p in ("dynamic", "static"))
+    tall, short = (
+        count_color(picture, plots_module.NAMED_COLORS[p]) for p in ("dynamic", "static")
+    )
     assert 2.5 < tall / short < 6  # areas are as 0.9 to 0.2, plus equal legend entries
 
 
@@ -173,7 +175,7 @@ def test_online_curves_have_a_panel_each_and_their_chance(tmp_path):
     plot_online(source, tmp_path / "online.png", {"digit": 0.1, "side": 0.5})
     with_chance = read_picture(tmp_path / "online.png")
     for part in ("static", "dynamic"):
-        assert count_color(with_chance, plots_module._NAMED[part]) > 200
+        assert count_color(with_chance, plots_module.NAMED_COLORS[part]) > 200
     plot_online(source, tmp_path / "bare.png")
     bare = read_picture(tmp_path / "bare.png")
     assert count_color(with_chance, "#000000") > count_color(bare, "#000000") + 100
@@ -248,7 +250,7 @@ def test_chance_is_the_loss_of_embeddings_that_are_alike():
 
 
 def test_every_monitor_says_what_is_good(tmp_path, drawn):
-    endings = [ending for group, _ in plots_module._MONITORS.values() for ending in group]
+    endings = [ending for group, _ in plots_module.MONITORS.values() for ending in group]
     source = write_history(
         tmp_path / "h.csv", ",".join(["step", *endings]), [(1, *[0.5] * len(endings))]
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.pictures.plots import _figure, _save, _short
+from bod_keras.evaluation.pictures.plots import new_figure, save_figure, shortened
 
 _NUMBERS_UP_TO = 25  # classes; in more of them the cells are too small for a number
 _NAMES_UP_TO = 120  # classes; beyond, names would be smaller than print
@@ -50,10 +50,10 @@ def plot_confusion(
     total = confusion.sum(axis=1, keepdims=True)
     share = confusion / np.maximum(total, 1)
     inch = 0.62 if classes <= _NUMBERS_UP_TO else 0.145 if classes <= _NAMES_UP_TO else 0.03
-    names = [_short(name, _LONGEST_NAME) for name in class_names]
+    names = [shortened(name, _LONGEST_NAME) for name in class_names]
     margin = 0.09 * max(map(len, names)) if classes <= _NAMES_UP_TO else 0.3
     side = max(3.0, inch * classes) + margin
-    figure = _figure(side + 1.4, side + 0.6)
+    figure = new_figure(side + 1.4, side + 0.6)
     axis = figure.subplots()
     picture = axis.imshow(
         np.ma.masked_where(np.broadcast_to(total == 0, share.shape), share),
@@ -84,4 +84,4 @@ def plot_confusion(
     numbers = ", shares in per cent" if classes <= _NUMBERS_UP_TO else ""
     axis.set_title(f"{int(confusion.sum())} videos{numbers}", fontsize=10)
     figure.colorbar(picture, ax=axis, fraction=0.046, pad=0.02, label="share of the true class")
-    _save(figure, png)
+    save_figure(figure, png)

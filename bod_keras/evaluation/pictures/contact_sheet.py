@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.pictures.plots import _figure, _save, _short
+from bod_keras.evaluation.pictures.plots import new_figure, save_figure, shortened
 
 _RIGHT, _WRONG = "#009E73", "#D55E00"  # green and red that color-blind readers can tell apart
 _LONGEST_CAPTION = 24
@@ -44,7 +44,7 @@ def contact_sheet(
         >>> contact_sheet([[gray, gray]], [["run", "jump"]], [[False]], png)
     """
     figure, _ = draw_sheet(frames, captions, right)
-    _save(figure, png)
+    save_figure(figure, png)
 
 
 def draw_sheet(frames: Sequence, captions: Sequence, right: Sequence) -> tuple[Any, Any]:
@@ -60,7 +60,9 @@ def draw_sheet(frames: Sequence, captions: Sequence, right: Sequence) -> tuple[A
     down, across = len(frames), len(frames[0])
     height, width = np.shape(frames[0][0])[:2]
     lines = 1 + max(caption.count("\n") for row in captions for caption in row)
-    figure = _figure(0.3 + 1.45 * across, 0.4 + (1.4 * height / width + 0.15 + 0.15 * lines) * down)
+    figure = new_figure(
+        0.3 + 1.45 * across, 0.4 + (1.4 * height / width + 0.15 + 0.15 * lines) * down
+    )
     axes = figure.subplots(down, across, squeeze=False)
     for row in range(down):
         for column in range(across):
@@ -70,7 +72,7 @@ def draw_sheet(frames: Sequence, captions: Sequence, right: Sequence) -> tuple[A
             axis.set_yticks([])
             good = column and right[row][column - 1]
             mark = "" if column == 0 else "✓ " if good else "✗ "
-            text = [_short(line, _LONGEST_CAPTION) for line in captions[row][column].split("\n")]
+            text = [shortened(line, _LONGEST_CAPTION) for line in captions[row][column].split("\n")]
             axis.set_xlabel(mark + "\n".join(text), fontsize=7, parse_math=False)
             axis.spines[:].set(
                 color="black" if column == 0 else _RIGHT if good else _WRONG,

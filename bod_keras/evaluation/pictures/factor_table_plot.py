@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from bod_keras.errors import UserError
-from bod_keras.evaluation.pictures.plots import _figure, _save
+from bod_keras.evaluation.pictures.plots import new_figure, save_figure
 
 
 def plot_factor_table(
@@ -43,7 +43,7 @@ def plot_factor_table(
             f"the factors {factors}, and parts for {list(own)}."
         )
     width = 1.15 * len(factors) + 0.9
-    figure = _figure(width * len(table) + 1.5, 1.0 * len(rows) + 1.1)
+    figure = new_figure(width * len(table) + 1.5, 1.0 * len(rows) + 1.1)
     axes = figure.subplots(1, len(table), sharey=True, squeeze=False)[0]
     for axis, (measure, parts) in zip(axes, table.items()):
         values = [[cells[factor] for factor in factors] for cells in parts.values()]
@@ -64,4 +64,4 @@ def plot_factor_table(
                     axis.add_patch(frame)
     bar = figure.colorbar(picture, ax=list(axes), fraction=0.046, pad=0.02, ticks=[0, 0.5, 1])
     bar.ax.set_yticklabels(["chance", "0.5", "all right"])
-    _save(figure, png)
+    save_figure(figure, png)

@@ -16,7 +16,7 @@ from bod_keras.storage.regular_file import regular_file
 
 # Colors that color-blind readers can tell apart; the usual names keep theirs in every picture.
 _COLORS = ("#E69F00", "#56B4E9", "#882255", "#999933", "#44AA99")
-_NAMED = {
+NAMED_COLORS = {
     "total": "#000000",
     "static": "#0072B2",
     "dynamic": "#D55E00",
@@ -26,7 +26,7 @@ _NAMED = {
 }
 # Title of a panel, how the names of its columns end (`training.Monitors`, `KoopmanSplit.statistics`), and
 # what is good.
-_MONITORS = {
+MONITORS = {
     "cosine similarity of two clips": (
         ("positive_similarity", "negative_similarity"),
         "good: solid ↑ to 1, dashed near 0",
@@ -46,7 +46,7 @@ _ONLINE = {
     "knn": "nearest neighbors, accuracy",
     "rankme": "effective rank (higher is better)",
 }
-_GRAY = "#404040"  # of what belongs to no part
+GRAY = "#404040"  # of what belongs to no part
 _POSITIONS = ("step", "batch", "epoch")
 _SCALE_GAP = 8.0  # losses whose medians differ by more do not share a panel
 _FARTHEST = (
@@ -88,13 +88,13 @@ def plot_history(
     """
     axis_name, position, losses = _read_columns(
         Path(history_csv),
-        lambda name: "loss" in name or _loss_label(name) in _NAMED,
+        lambda name: "loss" in name or _loss_label(name) in NAMED_COLORS,
         "losses (named *loss*, total, static, dynamic, prediction or base)",
     )
-    panels = _group_by_scale(losses)
+    panels = group_by_scale(losses)
     terms = [f"{weight:g} {part}" for part, weight in (weights or {}).items() if weight]
     trained = f"trained: {' + '.join(terms)}".replace(" 1 ", " ")
-    figure = _figure(8.6, 1.0 + 2.6 * len(panels))
+    figure = new_figure(8.6, 1.0 + 2.6 * len(panels))
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     fallback = iter(_COLORS * (1 + len(losses)))
     for axis, names in zip(axes, panels):
@@ -102,7 +102,7 @@ def plot_history(
             label = _loss_label(name)
             validated = label.startswith("val_") or name == "val_loss"
             part = _loss_label(name.removeprefix("val_"))
-            color = _NAMED.get(part) or next(fallback)
+            color = NAMED_COLORS.get(part) or next(fallback)
             if validated:
                 label = f"{part}, validation"
             elif name == "loss" and terms:
@@ -115,9 +115,9 @@ def plot_history(
             log_scale(axis)
         axis.set_ylabel("loss")
         axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        _tidy(axis)
+        tidy_axes(axis)
     axes[-1].set_xlabel(axis_name)
-    _save(figure, png)
+    save_figure(figure, png)
 
 
 def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> None:
@@ -143,18 +143,18 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
         >>> _ = (folder / "h.csv").write_text("step,static_effective_rank\n1,5.0\n2,4.0\n")
         >>> plot_monitors(folder / "h.csv", folder / "h.png")
     """
-    endings = tuple(ending for group, _ in _MONITORS.values() for ending in group)
+    endings = tuple(ending for group, _ in MONITORS.values() for ending in group)
     axis_name, position, columns = _read_columns(
         Path(history_csv), lambda name: name.endswith(endings), "monitors (*effective_rank, ...)"
     )
     panels = {
         title: [(name, ending) for ending in group for name in columns if name.endswith(ending)]
-        for title, (group, _) in _MONITORS.items()
+        for title, (group, _) in MONITORS.items()
     }
     panels = {title: lines for title, lines in panels.items() if lines}
     across = min(3, len(panels))
     down = math.ceil(len(panels) / across)
-    figure = _figure(0.6 + 3.8 * across, 0.8 + 2.7 * down)
+    figure = new_figure(0.6 + 3.8 * across, 0.8 + 2.7 * down)
     axes = figure.subplots(down, across, squeeze=False).ravel()
     parts: dict = {}
     for axis, (title, lines) in zip(axes, panels.items()):
@@ -163,7 +163,7 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
             if not part and f"dynamic_{ending}" in columns:
                 part = "static"  # of two heads, the statistics of the static one have no prefix
             dashes = "--" if ending == "negative_similarity" else "-"
-            color = _NAMED.get(part, _GRAY)
+            color = NAMED_COLORS.get(part, GRAY)
             line = _draw_line(axis, position, columns[name], dashes, color=color)
             if part and dashes == "-":
                 parts.setdefault(part, line)
@@ -174,7 +174,7 @@ def plot_monitors(history_csv: str | os.PathLike, png: str | os.PathLike) -> Non
         axis.set_xlabel(axis_name)
     place = {"loc": "outside lower center", "ncols": max(1, len(parts)), "frameon": False}
     figure.legend(list(parts.values()), list(parts), **place)
-    _save(figure, png)
+    save_figure(figure, png)
 
 
 def plot_online(
@@ -202,7 +202,7 @@ def plot_online(
     """
     axis_name, position, columns = _read_columns(
         Path(history_csv),
-        lambda name: name.split("_")[0] in _ONLINE and name.split("_")[-1] in _NAMED,
+        lambda name: name.split("_")[0] in _ONLINE and name.split("_")[-1] in NAMED_COLORS,
         "online evaluation (linear_*, knn_*, rankme_*)",
     )
     panels: dict = {}
@@ -211,26 +211,26 @@ def plot_online(
         panels.setdefault((measure, "_".join(column)), []).append((part, name))
     across = min(2, len(panels))
     down = math.ceil(len(panels) / across)
-    figure = _figure(0.6 + 4.4 * across, 0.8 + 2.6 * down)
+    figure = new_figure(0.6 + 4.4 * across, 0.8 + 2.6 * down)
     axes = figure.subplots(down, across, squeeze=False).ravel()
     lines: dict = {}
     for axis, ((measure, column), parts) in zip(axes, panels.items()):
         for part, name in parts:
-            lines[part] = _draw_line(axis, position, columns[name], color=_NAMED[part])
+            lines[part] = _draw_line(axis, position, columns[name], color=NAMED_COLORS[part])
         axis.set_title(f"{_ONLINE[measure]}{f': {column}' if column else ''}", fontsize=10)
         if measure != "rankme":
             axis.set_ylim(0, 1.02)
             level = (chance or {}).get(column or "label")
             if level is not None:
                 lines["chance"] = axis.axhline(level, color="black", ls="--", lw=1.1)
-        _tidy(axis)
+        tidy_axes(axis)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     for axis in axes[max(0, len(panels) - across) : len(panels)]:
         axis.set_xlabel(axis_name)
     place = {"loc": "outside lower center", "ncols": len(lines), "frameon": False}
     figure.legend(list(lines.values()), list(lines), **place)
-    _save(figure, png)
+    save_figure(figure, png)
 
 
 def plot_spectrum(
@@ -287,13 +287,13 @@ def plot_spectrum(
             f"threshold must be positive (a distance from 1). Received: {threshold!r}. "
             "Use the split's own threshold."
         )
-    figure = _figure(6.4 * len(panels), 7.6)
+    figure = new_figure(6.4 * len(panels), 7.6)
     figure.set_layout_engine("compressed")  # made for panels that stay square
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (name, values) in zip(axes, panels.items()):
         near = np.abs(values - 1) <= threshold if static is None else np.asarray(static[name], bool)
         _draw_spectrum(axis, name, values, near, threshold)
-    _save(figure, png)
+    save_figure(figure, png)
 
 
 def plot_factors(
@@ -327,7 +327,7 @@ def plot_factors(
             f"table must hold accuracies and chance a level for each factor. Received: factors "
             f"{factors}, parts {parts}, chance for {list(chance)}. Factors without: {missing}."
         )
-    figure = _figure(1.6 + len(factors) * max(3.2, 0.45 * len(parts) * len(table)), 4.2)
+    figure = new_figure(1.6 + len(factors) * max(3.2, 0.45 * len(parts) * len(table)), 4.2)
     axes = figure.subplots(1, len(factors), sharey=True, squeeze=False)[0]
     for axis, factor in zip(axes, factors):
         runs = [run.get(factor, {}) for run in table.values()]
@@ -344,7 +344,7 @@ def plot_factors(
     entries["chance"] = entries.pop("chance")
     place = {"loc": "outside lower center", "ncols": len(entries), "frameon": False}
     figure.legend(list(entries.values()), list(entries), **place)
-    _save(figure, png)
+    save_figure(figure, png)
 
 
 def draw_bars(
@@ -362,7 +362,7 @@ def draw_bars(
     fallback = iter(_COLORS * (1 + len(values)))
     width = 0.8 / len(values)
     for place, (part, of_groups) in enumerate(values.items()):
-        color = _NAMED.get(part) or next(fallback)
+        color = NAMED_COLORS.get(part) or next(fallback)
         bars = [(group, *pair) for group, pair in enumerate(of_groups) if pair is not None]
         for number, (group, mean, deviation) in enumerate(bars):
             x = group + (place - (len(values) - 1) / 2) * width
@@ -375,7 +375,7 @@ def draw_bars(
                 axis.text(x, top, f"{mean:.2f}", ha="center", va="bottom", fontsize=8)
     axis.set_xticks(range(len(groups)), groups)
     axis.set_xlim(-0.6, len(groups) - 0.4)
-    _tidy(axis)
+    tidy_axes(axis)
 
 
 def _read_columns(
@@ -421,12 +421,12 @@ def _draw_chance(axis, levels: Mapping[str, float]) -> None:
     """Draw a dotted line for each level, named after the losses that share it."""
     for level in dict.fromkeys(levels.values()):
         parts = [_loss_label(name) for name, own in levels.items() if own == level]
-        color = _NAMED.get(parts[0], _GRAY) if len(parts) == 1 else _GRAY
+        color = NAMED_COLORS.get(parts[0], GRAY) if len(parts) == 1 else GRAY
         label = f"chance of {' and '.join(parts)}, {level:.2f}"
         axis.axhline(level, color=color, ls=":", lw=1.6, label=label)
 
 
-def _group_by_scale(losses: Mapping[str, np.ndarray]) -> list[list[str]]:
+def group_by_scale(losses: Mapping[str, np.ndarray]) -> list[list[str]]:
     """Return the names in groups of similar median size, the largest first, each in file order."""
     sizes = {name: float(np.nanmedian(np.abs(values))) for name, values in losses.items()}
     groups: list[list[str]] = []
@@ -442,21 +442,21 @@ def _group_by_scale(losses: Mapping[str, np.ndarray]) -> list[list[str]]:
 
 def _finish_monitor(axis, title: str, values: np.ndarray) -> None:
     """Set title and scale of a panel of monitors, and say what its dashes mean."""
-    axis.set_title(f"{title}\n{_MONITORS[title][1]}", fontsize=10)
-    _tidy(axis)
+    axis.set_title(f"{title}\n{MONITORS[title][1]}", fontsize=10)
+    tidy_axes(axis)
     values = values[np.isfinite(values)]
     if "cosine" in title:
         axis.axhline(0, color="0.6", lw=0.8, zorder=0)
         axis.set_ylim(-1.05, 1.05)
-    elif "share" in _MONITORS[title][1]:
+    elif "share" in MONITORS[title][1]:
         axis.set_ylim(-0.05, 1.05)
     elif "rank" not in title and values.min() > 0 and values.max() > 10 * values.min():
         log_scale(axis)
     elif values.max() > 0:
         axis.set_ylim(0, 1.15 * values.max())
     if "similarity" in title:
-        axis.plot([], [], "-", color=_GRAY, lw=1.6, label="of one video")
-        axis.plot([], [], "--", color=_GRAY, lw=1.6, label="of different videos")
+        axis.plot([], [], "-", color=GRAY, lw=1.6, label="of one video")
+        axis.plot([], [], "--", color=GRAY, lw=1.6, label="of different videos")
         axis.legend(frameon=False, fontsize=8, loc="lower right")
 
 
@@ -473,7 +473,7 @@ def _draw_spectrum(
         x, y = eigenvalues.real[mask], eigenvalues.imag[mask]
         label = f"{part}: {mask.sum()} ({mask.mean():.0%})"
         axis.scatter(
-            x, y, s=16, alpha=alpha, color=_NAMED[part], linewidths=0, label=label, zorder=3
+            x, y, s=16, alpha=alpha, color=NAMED_COLORS[part], linewidths=0, label=label, zorder=3
         )
     chosen = np.abs(eigenvalues[near] - 1)
     if threshold is None:
@@ -497,10 +497,10 @@ def _draw_spectrum(
     legend = axis.legend(frameon=False, **place)
     for handle in legend.legend_handles:
         handle.set_alpha(1.0)
-    _tidy(axis)
+    tidy_axes(axis)
 
 
-def _figure(width: float, height: float):
+def new_figure(width: float, height: float):
     """Return an empty figure that touches no global state; matplotlib loads only when drawing."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -511,7 +511,7 @@ def _figure(width: float, height: float):
 
 
 def log_scale(axis: Any) -> None:
-    """Make the vertical axis of a panel logarithmic, with plain numbers: `_save` draws no formulas."""
+    """Make the vertical axis of a panel logarithmic, with plain numbers: `save_figure` draws no formulas."""
     from matplotlib.ticker import LogFormatter
 
     axis.set_yscale("log")
@@ -519,14 +519,14 @@ def log_scale(axis: Any) -> None:
     axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
 
 
-def _tidy(axis) -> None:
+def tidy_axes(axis) -> None:
     """Remove the frame's upper and right side and adds a faint horizontal grid."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", color="0.9", lw=0.8, zorder=0)
     axis.set_axisbelow(True)
 
 
-def _short(name: object, longest: int) -> str:
+def shortened(name: object, longest: int) -> str:
     """A name on one line and no longer than that; what has no glyph is escaped."""
     text = " ".join(str(name).encode(errors="backslashreplace").decode().split())
     if not (text.isascii() and text.isprintable()):
@@ -540,7 +540,7 @@ def _short(name: object, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def _save(figure, png: str | os.PathLike) -> None:
+def save_figure(figure, png: str | os.PathLike) -> None:
     """Write the figure as PNG; names stand in it as they are, dollar signs make no formula."""
     from matplotlib.text import Text
 
