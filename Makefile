@@ -1,7 +1,7 @@
 # make train            pre-train plain and decoupled v-SimCLR on the built-in videos, evaluate, print a table
 # make train SMOKE=1    the same, tiny: does it run?      make train SEEDS=3   mean and spread over seeds
 # make tour             a folder of real videos: train small, embed, search by motion, page, animated picture (downloads)
-# make test             every fault of the core and of the commands, in about five minutes on two cores
+# make test             every fault of the core and of the commands, in under four minutes on two idle cores
 # make test-all         with the tests marked slow: real servers, several processes, exports, long runs, big matrices
 #                       either with BACKEND=torch or BACKEND=jax, and TESTS=tests/koopman
 # make test-backends    test-all on the newest TensorFlow, PyTorch and JAX
