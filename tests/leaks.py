@@ -69,8 +69,9 @@ def _read(path):
 
 
 def _temporary():
-    # TensorFlow leaves the text of converted functions there, and imports it; PyTorch's ONNX exporter a file.
-    ignored = ("__autograph", "__pycache__", ".ses")
+    # TensorFlow leaves the text of converted functions there, and imports it; PyTorch's ONNX exporter a file, and
+    # its compiler an empty cache.
+    ignored = ("__autograph", "__pycache__", ".ses", "torchinductor_")
     with os.scandir(tempfile.gettempdir()) as entries:
         for entry in entries:
             # Keras saves by way of such a folder, and leaves it where a save fails or is killed.
