@@ -69,8 +69,8 @@ def _read(path):
 
 
 def _temporary():
-    # TensorFlow leaves the text of converted functions there, and imports it; PyTorch's ONNX exporter a file, and
-    # its compiler an empty cache.
+    # TensorFlow leaves the text of converted functions there, and imports it; PyTorch's ONNX exporter a file,
+    # and its compiler an empty cache.
     ignored = ("__autograph", "__pycache__", ".ses", "torchinductor_")
     with os.scandir(tempfile.gettempdir()) as entries:
         for entry in entries:
