@@ -234,21 +234,6 @@ def test_losses_have_their_chance_and_the_trained_sum_its_weights(tmp_path, draw
     assert not any("chance" in label for label in lines_of(drawn[1].axes[0]))
 
 
-def test_chance_is_the_loss_of_embeddings_that_are_alike():
-    same = np.ones((6, 8), "float32")
-    plain = tiny_model(decoupling=None)
-    loss = float(plain.part_loss("base", [same, same], None, False))
-    assert plain.chance_losses(6) == {"loss": pytest.approx(loss, rel=1e-5)}
-    moco = tiny_model("VMoCo", None, queue_size=16)
-    keys = np.ones((10, moco.parts["base"]), "float32")
-    moco.queues["base"].enqueue(keys)
-    loss = float(moco.part_loss("base", [keys, keys], [keys, keys], False))
-    assert moco.chance_losses(6) == {"loss": pytest.approx(loss, rel=1e-5)}
-    assert loss == pytest.approx(math.log(11), rel=1e-5)  # 10 keys of 16 are there
-    assert tiny_model("VBYOL").chance_losses(6) == {}
-    assert plain.loss_weights == {}
-
-
 def test_every_monitor_says_what_is_good(tmp_path, drawn):
     endings = [ending for group, _ in plots_module.MONITORS.values() for ending in group]
     source = write_history(

@@ -1,5 +1,7 @@
 """`VSimCLR`, plain and decoupled: its loss, logs, files, wrong use, and that it learns."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from tests.tiny_models import (
     FRAMES,
     SIZE,
     make_clips,
+    make_framework,
     make_model,
     make_moving_views,
     make_views,
@@ -212,3 +215,20 @@ def test_wrong_use_is_named(case):
 def test_a_framework_must_say_what_its_loss_is():
     with pytest.raises(NotImplementedError, match="ContrastiveModel must implement part_loss"):
         bod_keras.ContrastiveModel(make_encoder()).part_loss("base", [], None, False)
+
+
+def test_chance_is_the_loss_of_embeddings_that_are_alike():
+    same = np.ones((6, 8), "float32")
+    plain = make_framework("vsimclr", None)
+    loss = float(plain.part_loss("base", [same, same], None, False))
+    assert plain.chance_losses(6) == {"loss": pytest.approx(loss, rel=1e-5)}
+    moco = make_framework("vmoco", None, queue_size=16)
+    keys = np.ones((10, moco.parts["base"]), "float32")
+    moco.queues["base"].enqueue(keys)
+    loss = float(moco.part_loss("base", [keys, keys], [keys, keys], False))
+    assert moco.chance_losses(6) == {"loss": pytest.approx(loss, rel=1e-5)}
+    assert loss == pytest.approx(math.log(11), rel=1e-5)  # 10 keys of 16 are there
+    assert make_framework("vbyol", None).chance_losses(6) == {}
+    assert plain.loss_weights == {}
+    weighted = make_framework("vsimclr", bod_keras.Decoupling(dynamic_weight=2.0))
+    assert weighted.loss_weights == {"static": 1.0, "dynamic": 2.0}
