@@ -218,12 +218,12 @@ def test_a_framework_must_say_what_its_loss_is():
 
 
 def test_chance_is_the_loss_of_embeddings_that_are_alike():
-    same = np.ones((6, 8), "float32")
+    same = keras.ops.ones((6, 8))
     plain = make_framework("vsimclr", None)
     loss = float(plain.part_loss("base", [same, same], None, False))
     assert plain.chance_losses(6) == {"loss": pytest.approx(loss, rel=1e-5)}
     moco = make_framework("vmoco", None, queue_size=16)
-    keys = np.ones((10, moco.parts["base"]), "float32")
+    keys = keras.ops.ones((10, moco.parts["base"]))
     moco.queues["base"].enqueue(keys)
     loss = float(moco.part_loss("base", [keys, keys], [keys, keys], False))
     assert moco.chance_losses(6) == {"loss": pytest.approx(loss, rel=1e-5)}
